@@ -1,0 +1,61 @@
+"""The recipe: what happens between the start of the container and the flow, one line a phase."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from prefect_uv.contract import HELP, become, choose
+from prefect_uv.doctor import doctor
+from prefect_uv.engine.launch import Ready, launch_command, launch_flow
+from prefect_uv.engine.supervise import supervise
+from prefect_uv.project import look
+from prefect_uv.pull import pull
+from prefect_uv.session import Session, start
+from prefect_uv.store import Store
+
+
+def ready(session: Session) -> Ready:
+    """Code and environment, in the order of the phases."""
+    deployment = session.phase("ask", session.ask)
+    workspace = session.phase("pull", pull, deployment, session.settings.environ, session.log)
+    project = session.phase("look", look, workspace.directory, deployment.get("entrypoint"))
+    environment = session.phase("sync", Store(session.settings, session.log).environment, project)
+    return Ready(session.settings, workspace.directory, project, environment, deployment.get("entrypoint"))
+
+
+def run(session: Session) -> int:
+    """Execute the flow run."""
+    flow = ready(session)
+    launch = session.phase("launch", launch_flow, session, flow)
+    session.log.summary({"sync": flow.environment.note})
+    return supervise(launch, session)
+
+
+def sync(session: Session) -> int:
+    """Everything but the flow: for an init container, or to fill the cache volume beforehand."""
+    session.log.summary({"sync": ready(session).environment.note})
+    return 0
+
+
+def execute(session: Session) -> int:
+    """Run a command in the flow's environment."""
+    return supervise(launch_command(ready(session), session.arguments), session)
+
+
+VERBS = {"run": run, "sync": sync, "exec": execute, "doctor": doctor}
+
+
+def main() -> None:
+    """Do what the command line and the environment ask for, and exit."""
+    verb, arguments = choose(sys.argv, os.environ, list(VERBS))
+    if verb == "help":
+        sys.stdout.write(HELP)
+        sys.exit()
+    if verb == "command":
+        become(arguments)
+    sys.exit(start(VERBS[verb], os.environ, arguments))
+
+
+if __name__ == "__main__":
+    main()

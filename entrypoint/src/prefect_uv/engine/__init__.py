@@ -1,0 +1,1 @@
+"""The flow run's engine: its command, its process and its end."""

@@ -1,0 +1,83 @@
+"""Facts about the image, written when it is built so that no start has to probe for them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from prefect_uv import __version__
+
+FACTS = Path(sys.prefix) / "image.json"
+PROBE = (
+    "import json, platform, sys, sysconfig; print(json.dumps([platform.python_implementation(),"
+    " platform.python_version(), sysconfig.get_config_var('SOABI') or '', sys.platform]))"
+)
+
+
+@dataclass(frozen=True)
+class Image:
+    """What the image is made of.
+
+    Attributes:
+        name: the image's name in the family.
+        version: the release of prefect-uv.
+        uv: uv's version.
+        prefect: the Prefect version that the image was built for.
+        python: path of the interpreter for projects, with its minor version in the name.
+        python_version: its version, as `3.13.5`.
+        platform: implementation, SOABI, machine and libc, for the keys of environments.
+    """
+
+    name: str
+    version: str
+    uv: str
+    prefect: str
+    python: str
+    python_version: str
+    platform: str
+
+    @classmethod
+    def read(cls, path: Path = FACTS) -> Image:
+        """The facts of the image we run in."""
+        return cls(**json.loads(path.read_text()))
+
+    @property
+    def uv_minor(self) -> str:
+        """uv's minor version, as `0.13`: caches of different minors do not mix."""
+        return ".".join(self.uv.split(".")[:2])
+
+
+def probe(name: str, python: str, prefect: str) -> Image:
+    """Ask the interpreter and uv what they are."""
+    answer = subprocess.run([python, "-I", "-c", PROBE], check=True, capture_output=True, text=True)  # noqa: S603
+    implementation, version, soabi, system = json.loads(answer.stdout)
+    uv = subprocess.run(["uv", "--version"], check=True, capture_output=True, text=True)  # noqa: S607
+    libc = "-".join(platform.libc_ver())
+    return Image(
+        name=name,
+        version=__version__,
+        uv=uv.stdout.split()[1],
+        prefect=prefect,
+        python=python,
+        python_version=version,
+        platform=f"{implementation}-{soabi}-{system}-{platform.machine()}-{libc}",
+    )
+
+
+def main() -> None:
+    """Write image.json into the entrypoint's environment: `python -I -m prefect_uv.image --name …`."""
+    parser = argparse.ArgumentParser(prog="prefect_uv.image")
+    for option in ("name", "python", "prefect"):
+        parser.add_argument(f"--{option}", required=True)
+    options: Mapping[str, str] = vars(parser.parse_args())
+    FACTS.write_text(json.dumps(asdict(probe(**options)), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

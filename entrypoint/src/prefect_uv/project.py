@@ -1,0 +1,104 @@
+"""Which project is this: a look at its files, without running anything and without changing anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect_uv.errors import FlowFileMissingError, LockfileMissingError, ProjectMissingError
+
+LOCAL = re.compile(r'^source = \{ (?:virtual|editable|directory) = "([^"]+)" \}$', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A uv project in a checkout.
+
+    Attributes:
+        directory: where its pyproject.toml is.
+        root: where its uv.lock is; above `directory` for a member of a workspace.
+        inputs: every file that can change what is installed, with its name relative to `root`.
+        source_roots: the directories to import the project's own code and its local dependencies from.
+        python_request: what .python-version asks for, or nothing.
+    """
+
+    directory: Path
+    root: Path
+    inputs: tuple[tuple[str, bytes], ...]
+    source_roots: tuple[Path, ...]
+    python_request: str
+
+
+def look(working_directory: Path, entrypoint: str | None) -> Project:
+    """Find the project of a flow.
+
+    Args:
+        working_directory: where the pull steps have led to.
+        entrypoint: the deployment's entrypoint, `path/to/file.py:function` or `module.path:function`.
+
+    Raises:
+        FlowFileMissingError, ProjectMissingError, LockfileMissingError: before anything was built.
+    """
+    if entrypoint:
+        _check_flow_file(working_directory, entrypoint)
+    places = list(_upwards(working_directory))
+    directory = next((place for place in places if (place / "pyproject.toml").is_file()), None)
+    if directory is None:
+        raise ProjectMissingError(
+            f"No pyproject.toml in {working_directory}.",
+            f"Looked in {', '.join(str(place) for place in places)}.",
+            "Run `uv init --bare`, `uv add prefect`, commit pyproject.toml and uv.lock, and push.",
+        )
+    root = next((place for place in _upwards(directory) if (place / "uv.lock").is_file()), None)
+    if root is None:
+        raise LockfileMissingError(
+            f"No uv.lock in {directory}.",
+            f"{directory / 'pyproject.toml'} is present, {directory / 'uv.lock'} is not.",
+            "Run `uv lock`, commit uv.lock, and push.",
+        )
+    return _read(directory, root)
+
+
+def _check_flow_file(working_directory: Path, entrypoint: str) -> None:
+    path = entrypoint.rpartition(":")[0]
+    if path.endswith(".py") and not (working_directory / path).is_file():
+        raise FlowFileMissingError(
+            f"The deployment's entrypoint {entrypoint} is not in {working_directory}.",
+            f"There is no file {working_directory / path}.",
+            "Push the file, or correct the deployment's entrypoint: it is relative to the pulled directory.",
+        )
+
+
+def _upwards(start: Path) -> Iterator[Path]:
+    """The directory and those above it, as far as the checkout reaches (without a checkout: itself only)."""
+    chain = [start, *start.parents]
+    top = next((number for number, place in enumerate(chain) if (place / ".git").exists()), 0)
+    yield from chain[: top + 1]
+
+
+def _read(directory: Path, root: Path) -> Project:
+    lock = (root / "uv.lock").read_bytes()
+    local = [root / path for path in LOCAL.findall(lock.decode(errors="replace"))]
+    own = [directory, *(place for place in local if place.resolve() != directory.resolve())]
+    files = dict.fromkeys([root / "uv.lock", root / "pyproject.toml", root / "uv.toml", directory / "uv.toml"])
+    files |= dict.fromkeys(place / "pyproject.toml" for place in own)
+    pin = next(
+        (place / ".python-version" for place in _upwards(directory) if (place / ".python-version").is_file()), None
+    )
+    request = pin.read_text().strip() if pin else ""
+    inputs = [(str(path), path.read_bytes()) for path in files if path.is_file()]
+    return Project(
+        directory=directory,
+        root=root,
+        inputs=tuple((name.removeprefix(str(root)), content) for name, content in inputs),
+        source_roots=tuple(_source_root(place) for place in own),
+        python_request=next((line for line in request.splitlines() if line and not line.startswith("#")), ""),
+    )
+
+
+def _source_root(directory: Path) -> Path:
+    """`src` where the layout has one, else the directory itself."""
+    src = directory / "src"
+    return src if src.is_dir() else directory

@@ -1,0 +1,205 @@
+"""All settings, read once from the environment; every mistake is reported in one error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect_uv.errors import SettingsInvalidError
+
+TRUE = {"1", "true", "t", "yes", "y", "on"}
+FALSE = {"0", "false", "f", "no", "n", "off"}
+
+
+def boolean(text: str) -> bool:
+    """A boolean as Prefect and uv write it; anything else is a mistake, never False."""
+    if text.lower() not in TRUE | FALSE:
+        message = "is not a boolean (true or false)"
+        raise ValueError(message)
+    return text.lower() in TRUE
+
+
+def choice(*allowed: str) -> Callable[[str], str]:
+    """A parser for one of a few words."""
+
+    def parse(text: str) -> str:
+        if text not in allowed:
+            message = f"is not one of {', '.join(allowed)}"
+            raise ValueError(message)
+        return text
+
+    return parse
+
+
+def uuid(text: str) -> str:
+    """A UUID in its canonical form."""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        message = "is not a UUID"
+        raise ValueError(message) from None
+
+
+def whole_number(text: str) -> int:
+    """A number of things: 0 or more."""
+    if not text.isdecimal():
+        message = "is not a whole number"
+        raise ValueError(message)
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A time in seconds, more than 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not value > 0:
+        message = "is not a number of seconds"
+        raise ValueError(message)
+    return value
+
+
+def url(text: str) -> str:
+    """An http(s) address without its trailing slash."""
+    if not text.startswith(("http://", "https://")):
+        message = "does not start with http:// or https://"
+        raise ValueError(message)
+    return text.rstrip("/")
+
+
+def headers(text: str) -> dict[str, str]:
+    """HTTP headers as a JSON object of strings."""
+    message = "is not a JSON object of strings"
+    try:
+        value = json.loads(text)
+    except ValueError:
+        raise ValueError(message) from None
+    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+        raise ValueError(message)
+    return value
+
+
+def status_codes(text: str) -> tuple[int, ...]:
+    """HTTP status codes, separated by commas."""
+    try:
+        return tuple(int(code) for code in text.split(",") if code.strip())
+    except ValueError:
+        message = "is not a list of HTTP status codes"
+        raise ValueError(message) from None
+
+
+def variable(
+    name: str, parse: Callable[[str], Any], default: Any, text: str, *, also: str = "", secret: bool = False
+) -> Any:
+    """Declare one setting: its variable, parser, default and sentence; `also` is read when `name` is not set."""
+    metadata = {"name": name, "parse": parse, "help": text, "also": also, "secret": secret}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one start; `environ` is the environment they were read from, for child processes."""
+
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    flow_run_id: str = variable("PREFECT__FLOW_RUN_ID", uuid, "", "The flow run to execute; the worker sets it.")
+    api_url: str = variable("PREFECT_API_URL", url, "", "Address of the Prefect API, ending in /api.")
+    api_key: str = variable("PREFECT_API_KEY", str, "", "API key, sent as a Bearer token.", secret=True)
+    api_auth_string: str = variable(
+        "PREFECT_API_AUTH_STRING",
+        str,
+        "",
+        "user:password, sent as Basic authentication; wins over the key.",
+        secret=True,
+    )
+    api_headers: dict[str, str] = variable(
+        "PREFECT_CLIENT_CUSTOM_HEADERS",
+        headers,
+        None,
+        "JSON object of headers added to every API request.",
+        secret=True,
+    )
+    api_ca_file: str = variable(
+        "PREFECT_API_SSL_CERT_FILE", str, "", "CA bundle for the API instead of the system's.", also="SSL_CERT_FILE"
+    )
+    api_insecure: bool = variable(
+        "PREFECT_API_TLS_INSECURE_SKIP_VERIFY", boolean, False, "Do not verify the API's certificate."
+    )
+    api_csrf: bool = variable(
+        "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED", boolean, True, "Fetch and send CSRF tokens when the server wants them."
+    )
+    api_retries: int = variable(
+        "PREFECT_CLIENT_MAX_RETRIES", whole_number, 5, "How often a failed API request is sent again."
+    )
+    api_retry_codes: tuple[int, ...] = variable(
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES", status_codes, (), "HTTP status codes to retry beside 408, 429, 502 and 503."
+    )
+    api_timeout: float = variable("PREFECT_API_REQUEST_TIMEOUT", seconds, 60.0, "Seconds to wait for an API answer.")
+    cache_dir: Path = variable("PREFECT_UV_CACHE_DIR", Path, Path("/cache"), "Where the cache volume is mounted.")
+    lock: str = variable(
+        "PREFECT_UV_LOCK",
+        choice("locked", "frozen", "relock"),
+        "locked",
+        "What to do with a uv.lock that does not fit pyproject.toml: `locked` refuses it, `frozen` installs what it says,"
+        " `relock` locks again for this run.",
+    )
+    launcher: str = variable(
+        "PREFECT_UV_LAUNCHER",
+        choice("uv", "python"),
+        "uv",
+        "Start the engine by `uv run` or by the environment's Python.",
+    )
+    supervise: bool = variable(
+        "PREFECT_UV_SUPERVISE",
+        boolean,
+        True,
+        "Stay as the engine's parent; `false` replaces the process by the engine.",
+    )
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Read all settings; an empty variable counts as not set.
+
+        Raises:
+            SettingsInvalidError: with a line for each value that cannot be read.
+        """
+        values: dict[str, Any] = {"environ": dict(environ)}
+        mistakes: list[str] = []
+        for item in fields(cls):
+            if item.metadata:
+                _read(item.name, item.metadata, environ, values, mistakes)
+        if values.get("flow_run_id") and not environ.get("PREFECT_API_URL"):
+            mistakes.append("PREFECT_API_URL is not set")
+        if mistakes:
+            raise SettingsInvalidError(
+                f"{len(mistakes)} setting{'s' * (len(mistakes) > 1)} cannot be read.",
+                "\n".join(mistakes),
+                "Correct the environment: the deployment's job variables, the work pool, or `docker run -e`.",
+            )
+        return cls(**values)
+
+    def secrets(self) -> list[str]:
+        """Every secret value among the settings and in the environment's index and proxy credentials."""
+        found = [self.api_key, self.api_auth_string, self.api_auth_string.partition(":")[2]]
+        found += (self.api_headers or {}).values()
+        found += [
+            value for name, value in self.environ.items() if name.startswith("UV_") and name.endswith("_PASSWORD")
+        ]
+        return found
+
+
+def _read(
+    name: str, metadata: Mapping[str, Any], environ: Mapping[str, str], values: dict[str, Any], mistakes: list[str]
+) -> None:
+    source = next((key for key in (metadata["name"], metadata["also"]) if environ.get(key)), None)
+    if source is None:
+        return
+    text = environ[source]
+    try:
+        values[name] = metadata["parse"](text)
+    except ValueError as error:
+        mistakes.append(f"{source}{'' if metadata['secret'] else f'={text}'} {error}")

@@ -1,0 +1,141 @@
+"""uv's commands as the store uses them, and what their failures mean (texts and exit codes of uv 0.13.8)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect_uv.errors import (
+    HashMismatchError,
+    IndexUnreachableError,
+    LockfileStaleError,
+    PackageNotFoundError,
+    PrefectUvError,
+    ProjectInvalidError,
+    PythonMissingError,
+    SyncError,
+    VolumeFullError,
+)
+from prefect_uv.image import Image
+from prefect_uv.process import Finished, run
+from prefect_uv.project import Project
+
+SELECTION = ("--no-dev",)
+QUIET = ("--no-progress", "--color", "never")
+
+_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
+    (
+        r"lockfile .* needs to be updated",
+        LockfileStaleError,
+        "uv.lock does not fit pyproject.toml any more.",
+        "Run `uv lock`, commit uv.lock, and push; or set PREFECT_UV_LOCK=frozen to install what uv.lock says.",
+    ),
+    (
+        r"No interpreter found|incompatible with the project's Python requirement|incompatible with the .*requires-python",
+        PythonMissingError,
+        "The image has no Python that the project accepts.",
+        "Use the image of the family that has it (py312, py313, …), or change requires-python or .python-version.",
+    ),
+    (
+        r"No space left on device|os error 28|Disk quota exceeded",
+        VolumeFullError,
+        "No space is left on the cache volume.",
+        "Make the volume larger, or delete what it holds; every environment is rebuilt when it is needed.",
+    ),
+    (
+        r"Hash mismatch",
+        HashMismatchError,
+        "A downloaded package is not the one in uv.lock.",
+        "If the index was rebuilt on purpose, run `uv lock --upgrade-package NAME`, commit and push; otherwise find out who changed it.",
+    ),
+    (
+        r"404 Not Found|was not found in the package registry|No solution found",
+        PackageNotFoundError,
+        "A package of uv.lock is not on the index.",
+        "It may have been deleted, or the lock was made with another index: run `uv lock` against the index that this container uses.",
+    ),
+    (
+        r"error sending request|[Cc]onnection|dns error|timed out|HTTP status|end of file|Network connectivity is disabled"
+        r"|401 Unauthorized|403 Forbidden",
+        IndexUnreachableError,
+        "A package index did not give what uv asked for.",
+        "Check the network, UV_DEFAULT_INDEX or UV_INDEX and their credentials, SSL_CERT_FILE and the proxy variables.",
+    ),
+    (
+        r"Failed to parse|TOML parse error|unsupported schema version",
+        ProjectInvalidError,
+        "uv cannot read the project's files.",
+        "Run `uv lock --check` in the project and mend what it reports.",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Uv:
+    """uv for one project: its environment variables are ours where correctness hangs on them, the user's otherwise."""
+
+    project: Project
+    image: Image
+    environ: Mapping[str, str]
+    cache: Path
+
+    def python(self) -> str:
+        """The interpreter for the project: the image's, unless .python-version asks for another one.
+
+        Raises:
+            PythonMissingError: when no interpreter in the image fits.
+        """
+        request = self.project.python_request
+        if not request or (self.image.python_version + ".").startswith(request + "."):
+            return self.image.python
+        finished = self._uv("python", "find", "--no-project", request)
+        if finished.exit_code:
+            raise PythonMissingError(
+                f"The image has no Python {request}, which .python-version asks for.",
+                f"{finished.report}\n\nThe image's Python is {self.image.python_version}.",
+                "Use the image of the family that has it (py312, py313, …), or change .python-version.",
+            )
+        return finished.stdout.strip()
+
+    def lock(self) -> None:
+        """Lock again, in the checkout."""
+        self._checked("lock", "--project", self.project.directory)
+
+    def export(self, python: str, *, locked: bool) -> str:
+        """The requirements of the selection, with hashes; `locked` refuses a stale lock."""
+        policy = "--locked" if locked else "--frozen"
+        options = [policy, *SELECTION, "--python", python, "--no-emit-local", "--no-header", "--no-annotate"]
+        return self._checked("export", "--project", self.project.directory, *options).stdout
+
+    def install(self, python: str, place: Path) -> None:
+        """Build the environment at `place` from the lock, without the project's own code, and let uv compare it."""
+        self._checked("venv", "--no-project", "--relocatable", "--python", python, place)
+        sync = ("sync", "--frozen", "--project", self.project.directory, "--no-install-local", *SELECTION)
+        self._checked(*sync, "--python", python, place=place)
+        self._checked(*sync, "--python", python, "--check", place=place)
+
+    def _checked(self, *arguments: str | Path, place: Path | None = None) -> Finished:
+        finished = self._uv(*arguments, place=place)
+        if finished.exit_code:
+            raise explain(finished)
+        return finished
+
+    def _uv(self, *arguments: str | Path, place: Path | None = None) -> Finished:
+        own = {
+            "UV_CACHE_DIR": str(self.cache),
+            "UV_LINK_MODE": self.environ.get("UV_LINK_MODE") or "hardlink",
+            "UV_PYTHON_DOWNLOADS": "never",
+            **({"UV_PROJECT_ENVIRONMENT": str(place)} if place else {}),
+        }
+        environ = {name: value for name, value in self.environ.items() if name != "VIRTUAL_ENV"}
+        return run(["uv", *QUIET, *arguments], env={**environ, **own}, cwd=self.project.directory)
+
+
+def explain(finished: Finished) -> PrefectUvError:
+    """The error of the catalogue that a failure of uv stands for."""
+    for pattern, error, headline, hint in _FAILURES:
+        if re.search(pattern, finished.stderr):
+            return error(headline, finished.report, hint)
+    return SyncError("uv could not build the environment.", finished.report)
