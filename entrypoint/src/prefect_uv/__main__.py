@@ -12,7 +12,8 @@ from prefect_uv.engine.supervise import supervise
 from prefect_uv.project import look
 from prefect_uv.pull import pull
 from prefect_uv.session import Session, start
-from prefect_uv.store import Store
+from prefect_uv.store import Environment, Store
+from prefect_uv.store.cache import cache
 
 
 def ready(session: Session) -> Ready:
@@ -20,7 +21,7 @@ def ready(session: Session) -> Ready:
     deployment = session.phase("ask", session.ask)
     workspace = session.phase("pull", pull, deployment, session.settings.environ, session.log)
     project = session.phase("look", look, workspace.directory, deployment.get("entrypoint"))
-    environment = session.phase("sync", Store(session.settings, session.log).environment, project)
+    environment = session.phase("sync", session.store.environment, project)
     return Ready(session.settings, workspace.directory, project, environment, deployment.get("entrypoint"))
 
 

@@ -1,5 +1,6 @@
 """The environments on the cache volume: built once, found again by what they are made of."""
 
-from prefect_uv.store.store import Environment, Store
+from prefect_uv.store.shelf import Environment
+from prefect_uv.store.store import Store
 
 __all__ = ["Environment", "Store"]
