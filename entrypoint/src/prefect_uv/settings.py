@@ -144,7 +144,7 @@ class Settings:
         "PREFECT_UV_LOCK",
         choice("locked", "frozen", "relock"),
         "locked",
-        "What to do with a uv.lock that does not fit pyproject.toml: `locked` refuses it, `frozen` installs what it says,"
+        "What to do with a uv.lock that does not fit pyproject.toml: `locked` refuses it, `frozen` installs it,"
         " `relock` locks again for this run.",
     )
     launcher: str = variable(

@@ -48,7 +48,7 @@ _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         r"Hash mismatch",
         HashMismatchError,
         "A downloaded package is not the one in uv.lock.",
-        "If it was rebuilt on purpose, run `uv lock --upgrade-package NAME`, commit and push; else find out who did it.",
+        "If it was rebuilt on purpose, run `uv lock --upgrade-package NAME`, commit and push; else ask who did it.",
     ),
     (
         r"404 Not Found|was not found in the package registry|No solution found",
@@ -57,7 +57,7 @@ _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         "It was deleted, or locked with another index: run `uv lock` against the index that this container uses.",
     ),
     (
-        r"error sending request|[Cc]onnection|dns error|timed out|HTTP status|end of file|connectivity is disabled|40[13] ",
+        r"error sending request|[Cc]onnection|dns error|timed out|HTTP status|end of file|connectivity|40[13] ",
         IndexUnreachableError,
         "A package index did not give what uv asked for.",
         "Check the network, UV_DEFAULT_INDEX or UV_INDEX and their credentials, SSL_CERT_FILE and the proxy variables.",
