@@ -12,7 +12,7 @@ from prefect_uv.engine.supervise import supervise
 from prefect_uv.project import look
 from prefect_uv.pull import pull
 from prefect_uv.session import Session, start
-from prefect_uv.store import Environment, Store
+from prefect_uv.store import Store
 from prefect_uv.store.cache import cache
 
 
@@ -21,8 +21,10 @@ def ready(session: Session) -> Ready:
     deployment = session.phase("ask", session.ask)
     workspace = session.phase("pull", pull, deployment, session.settings.environ, session.log)
     project = session.phase("look", look, workspace.directory, deployment.get("entrypoint"))
-    environment = session.phase("sync", session.store.environment, project)
-    return Ready(session.settings, workspace.directory, project, environment, deployment.get("entrypoint"))
+    store = Store(session.settings, session.log)
+    environment = session.phase("sync", store.environment, project)
+    keeper = store.keeping(environment)
+    return Ready(session.settings, workspace.directory, project, environment, deployment.get("entrypoint"), keeper)
 
 
 def run(session: Session) -> int:
@@ -30,21 +32,26 @@ def run(session: Session) -> int:
     flow = ready(session)
     launch = session.phase("launch", launch_flow, session, flow)
     session.log.summary({"sync": flow.environment.note})
-    return supervise(launch, session)
+    with flow.keeper:
+        return supervise(launch, session)
 
 
 def sync(session: Session) -> int:
     """Everything but the flow: for an init container, or to fill the cache volume beforehand."""
-    session.log.summary({"sync": ready(session).environment.note})
-    return 0
+    flow = ready(session)
+    session.log.summary({"sync": flow.environment.note})
+    with flow.keeper:
+        return 0
 
 
 def execute(session: Session) -> int:
     """Run a command in the flow's environment."""
-    return supervise(launch_command(ready(session), session.arguments), session)
+    flow = ready(session)
+    with flow.keeper:
+        return supervise(launch_command(flow, session.arguments), session)
 
 
-VERBS = {"run": run, "sync": sync, "exec": execute, "doctor": doctor}
+VERBS = {"run": run, "sync": sync, "exec": execute, "doctor": doctor, "cache": cache}
 
 
 def main() -> None:

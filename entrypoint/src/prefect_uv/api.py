@@ -82,7 +82,7 @@ class Api:
         answer: Json = self._request("GET", f"/deployments/{deployment_id}")
         return answer
 
-    def set_state(  # noqa: PLR0913 (the fields of one request)
+    def set_state(
         self, flow_run_id: str, type_: str, *, name: str | None = None, message: str = "", force: bool = False
     ) -> Json:
         """Propose a state; a retry carries the same transition id, so that it is made once.

@@ -17,7 +17,7 @@ from prefect_uv.errors import LaunchError, SettingsInvalidError, UsageError
 from prefect_uv.project import Project
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
-from prefect_uv.store import Environment
+from prefect_uv.store import Environment, Keeper
 
 FLOW_ENGINE_SINCE = (3, 7)
 
@@ -31,6 +31,7 @@ class Ready:
     project: Project
     environment: Environment
     entrypoint: str | None
+    keeper: Keeper
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Launch:
             LaunchError: when the program cannot be started.
         """
         try:
-            return subprocess.Popen(  # noqa: S603
+            return subprocess.Popen(
                 self.command, env=self.environ, cwd=self.directory, pass_fds=(self.lease,), start_new_session=True
             )
         except OSError as error:
@@ -72,8 +73,9 @@ def launch_flow(session: Session, ready: Ready) -> Launch:
         message = "PREFECT__FLOW_RUN_ID is not set."
         raise SettingsInvalidError(message, hint="The worker sets it; by hand: `docker run -e PREFECT__FLOW_RUN_ID=…`.")
     session.flow_run.refuse_when_settled(again=True)
-    python = ["uv", "run", "--no-sync", "--project", str(ready.project.directory), "python"]
-    if ready.settings.launcher == "python":
+    run_cache = ready.environment.run_cache
+    python = ["uv", "--cache-dir", str(run_cache), "run", "--no-sync", "--project", str(ready.project.directory), "python"]
+    if ready.settings.launcher == "python" or run_cache is None:
         python = [str(ready.environment.path / "bin" / "python")]
     engine = (
         ["prefect.flow_engine", ready.entrypoint] if _has_flow_engine(ready.environment.prefect) else ["prefect.engine"]
@@ -99,10 +101,14 @@ def _environ(ready: Ready) -> dict[str, str]:
     environ = dict(ready.settings.environ)
     environment = ready.environment.path
     python_path = [*map(str, ready.project.source_roots), environ.get("PYTHONPATH", "")]
+    uv_cache = ready.environment.uv_cache
+    if uv_cache is None:
+        environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    else:
+        environ["UV_CACHE_DIR"] = str(uv_cache)
     return environ | {
         "PATH": f"{environment / 'bin'}:{environ.get('PATH', os.defpath)}",
         "PYTHONPATH": ":".join(path for path in python_path if path),
-        "UV_CACHE_DIR": str(ready.environment.uv_cache),
         "UV_NO_SYNC": "1",
         "UV_PROJECT_ENVIRONMENT": str(environment),
         "VIRTUAL_ENV": str(environment),
