@@ -74,7 +74,16 @@ def launch_flow(session: Session, ready: Ready) -> Launch:
         raise SettingsInvalidError(message, hint="The worker sets it; by hand: `docker run -e PREFECT__FLOW_RUN_ID=…`.")
     session.flow_run.refuse_when_settled(again=True)
     run_cache = ready.environment.run_cache
-    python = ["uv", "--cache-dir", str(run_cache), "run", "--no-sync", "--project", str(ready.project.directory), "python"]
+    python = [
+        "uv",
+        "--cache-dir",
+        str(run_cache),
+        "run",
+        "--no-sync",
+        "--project",
+        str(ready.project.directory),
+        "python",
+    ]
     if ready.settings.launcher == "python" or run_cache is None:
         python = [str(ready.environment.path / "bin" / "python")]
     engine = (

@@ -49,7 +49,9 @@ def _list(area: Area) -> int:
         manifest = Manifest.read(path)
         projects = known[path.name] | ({manifest.project} if manifest else set())
         python = manifest.contents.python_version if manifest else "?"
-        _row(path.name[:12], gigabytes(usage.size(path)), _ago(last_use(path)), _in_use(path), python, *sorted(projects))
+        _row(
+            path.name[:12], gigabytes(usage.size(path)), _ago(last_use(path)), _in_use(path), python, *sorted(projects)
+        )
     sys.stdout.write(f"{gigabytes(usage.total)} in {area.root}, what hard links share counted once\n")
     return 0
 

@@ -73,7 +73,9 @@ class Contents:
 
     def changed(self, other: Contents) -> set[str]:
         """The names of the packages that are not the same in both."""
-        return {name for name in {*self.packages, *other.packages} if self.packages.get(name) != other.packages.get(name)}
+        return {
+            name for name in {*self.packages, *other.packages} if self.packages.get(name) != other.packages.get(name)
+        }
 
     def differences(self, old: Contents) -> list[str]:
         """What is different from an older environment, in words."""

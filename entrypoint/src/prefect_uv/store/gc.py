@@ -61,7 +61,9 @@ def collect(area: Area, settings: Settings, log: RunLog, *, make_room: bool = Fa
             removed = _trim(area, usage, limits, nobody_builds=nobody_builds)
         _empty(area.trash)
         if removed:
-            log.info(f"garbage: removed {', '.join(removed)}; {gigabytes(usage.total)} of {gigabytes(limits.size)} stay")
+            log.info(
+                f"garbage: removed {', '.join(removed)}; {gigabytes(usage.total)} of {gigabytes(limits.size)} stay"
+            )
         return before - usage.total
 
 
@@ -104,7 +106,10 @@ def prune_uv(area: Area, environ: Mapping[str, str]) -> None:
     with alone(lock) as free:
         pass
     if free:
-        run(["uv", "cache", "prune", "--quiet"], env={**environ, "UV_CACHE_DIR": str(area.uv_cache), "UV_LOCK_TIMEOUT": "1"})
+        run(
+            ["uv", "cache", "prune", "--quiet"],
+            env={**environ, "UV_CACHE_DIR": str(area.uv_cache), "UV_LOCK_TIMEOUT": "1"},
+        )
 
 
 def gigabytes(size: int) -> str:
