@@ -18,6 +18,7 @@ from prefect_uv.store.lease import idle, last_use
 from prefect_uv.store.manifest import Manifest, manifests
 from prefect_uv.store.verify import damages
 
+LEAST_HOURS = 2
 ROW = "{:14}{:>10}{:>12}  {:7}{:10}{}"
 USAGE = "prefect-uv cache [list | prune [--all] | verify]"
 
@@ -91,7 +92,8 @@ def _in_use(path: Path) -> str:
 
 def _ago(then: float) -> str:
     minutes = int(max(time.time() - then, 0) // 60)
-    return f"{minutes} min ago" if minutes < 120 else f"{minutes // 60} h ago"
+    hours = minutes // 60
+    return f"{minutes} min ago" if hours < LEAST_HOURS else f"{hours} h ago"
 
 
 def _row(*values: str) -> None:

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from prefect_uv.store.verify import distributions, record
@@ -26,7 +27,7 @@ def clone(source: Path, target: Path) -> None:
             shutil.copy2(source / name, target)
     for entry in os.scandir(source):
         if entry.is_symlink():
-            (target / entry.name).symlink_to(os.readlink(entry))
+            (target / entry.name).symlink_to(Path(entry).readlink())
         elif entry.is_dir() and not entry.name.startswith("."):
             _link_tree(source / entry.name, target / entry.name)
 
@@ -48,7 +49,7 @@ def _link_tree(source: Path, target: Path) -> None:
     for entry in os.scandir(source):
         place = target / entry.name
         if entry.is_symlink():
-            place.symlink_to(os.readlink(entry))
+            place.symlink_to(Path(entry).readlink())
         elif entry.is_dir():
             _link_tree(source / entry.name, place)
         elif not BYTECODE_UNDER_WAY.search(entry.name):
@@ -66,10 +67,8 @@ def _remove_empty(directories: Iterable[Path], environment: Path) -> None:
     for directory in sorted({place.resolve() for place in directories}, key=lambda place: -len(place.parts)):
         place = directory
         while place.is_relative_to(environment.resolve() / "lib"):
-            try:
+            with suppress(OSError):
                 (place / "__pycache__").rmdir()
-            except OSError:
-                pass
             try:
                 place.rmdir()
             except OSError:

@@ -1,6 +1,6 @@
 """The fingerprint: one name for all raw inputs, from reading them; neither uv nor the network is asked.
 
-A known fingerprint leads to an environment at once; an unknown one costs a question to uv (`contents.py` has its answer).
+A known fingerprint leads to an environment at once; an unknown one costs a question to uv (see `contents`).
 """
 
 from __future__ import annotations

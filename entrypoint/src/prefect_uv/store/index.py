@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +30,7 @@ class Known:
 def stamp(python: str) -> str:
     """An interpreter's file by time and size; empty when there is none."""
     try:
-        status = os.stat(python)
+        status = Path(python).stat()
     except OSError:
         return ""
     return f"{status.st_mtime_ns}-{status.st_size}"

@@ -78,4 +78,5 @@ def explanation(contents: Contents, project: str, near: Known | None) -> str:
         return f"environment {short} is the first one here"
     _, manifest = near
     of = "" if manifest.project == project else f" of {manifest.project}"
-    return f"environment {short} is new against {manifest.key[:12]}{of}: {shortened(contents.differences(manifest.contents))}"
+    changes = shortened(contents.differences(manifest.contents))
+    return f"environment {short} is new against {manifest.key[:12]}{of}: {changes}"

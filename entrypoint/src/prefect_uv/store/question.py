@@ -1,4 +1,4 @@
-"""What uv would install for a project: asked when a fingerprint is unknown, and refused here before anything is built."""
+"""What uv would install for a project: asked when a fingerprint is unknown; what cannot work is refused here."""
 
 from __future__ import annotations
 
@@ -47,6 +47,6 @@ def _refuse_without_prefect(planned: dict[str, str], project: Project) -> None:
     if not any(name in planned for name in PREFECT):
         raise PrefectMissingError(
             "Prefect is not among the project's locked dependencies.",
-            f"{project.root / 'uv.lock'} locks {len(planned)} packages for this selection, and not prefect.",
+            f"{project.root / 'uv.lock'} does not lock prefect for the selected groups on this platform.",
             "Run `uv add prefect`, commit pyproject.toml and uv.lock, and push.",
         )

@@ -132,7 +132,7 @@ class Store:
         )
 
     def _shelf(self, root: Path, *, read_only: bool) -> Shelf:
-        """An area, and whom we trust in it: ourselves, root, who owns it and could replace everything, and whom you say."""
+        """An area, and whom we trust in it: ourselves, root, its owner, and whom the settings name."""
         own_cache = self.settings.environ.get("UV_CACHE_DIR")
         area = Area(root, Path(own_cache) if own_cache else root / f"uv-{self.image.uv_minor}", read_only)
         owner = {root.stat().st_uid} if root.exists() else set()
