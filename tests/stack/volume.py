@@ -43,7 +43,6 @@ class CacheVolume:
         return bool(self.keeper.exec_run(["test", "-e", path], user="0").exit_code == 0)
 
     def leftovers(self) -> list[str]:
-        """Builds under way and garbage; the files that builders lock are meant to stay."""
-        where = ["/cache", "-mindepth", "2", "-maxdepth", "2"]
-        which = ["(", "-path", "/cache/tmp/*", "-o", "-path", "/cache/trash/*", ")", "!", "-name", "*.lock"]
-        return self.run("find", *where, *which).splitlines()
+        """Builds under way and garbage."""
+        script = "for d in tmp trash; do if [ -d /cache/envs/$d ]; then find /cache/envs/$d -mindepth 1; fi; done"
+        return self.run("sh", "-c", script).splitlines()

@@ -99,7 +99,7 @@ def test_cancelled_meanwhile(session: Session, server: Server, make_settings: Ma
 def test_no_flow_run(make_settings: MakeSettings, log: RunLog) -> None:
     """`prefect-uv run` by hand without an id."""
     with pytest.raises(SettingsInvalidError, match="PREFECT__FLOW_RUN_ID is not set"):
-        launch_flow(Session(make_settings(), log), ready(make_settings))
+        Session(make_settings(), log).require_flow_run()
 
 
 @pytest.mark.parametrize("arguments", [["--", "python", "-V"], ["python", "-V"]])
@@ -150,3 +150,13 @@ def test_replace_becomes_the_command(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", program], env=environ, stdout=subprocess.PIPE, text=True) as process:
         output, _ = process.communicate(timeout=20)
     assert (process.returncode, output) == (0, f"{process.pid} {tmp_path} w\n")
+
+
+def test_read_only_store_is_run_by_its_own_python(session: Session, make_settings: MakeSettings) -> None:
+    """`uv run` wants a cache that it may write; the flow's Python writes no bytecode either."""
+    flow = ready(make_settings)
+    flow = replace(flow, environment=replace(flow.environment, run_cache=None, uv_cache=None))
+    launch = launch_flow(session, flow)
+    assert launch.command[0] == str(ENVIRONMENT / "bin" / "python")
+    assert launch.environ["PYTHONDONTWRITEBYTECODE"] == "1"
+    assert "UV_CACHE_DIR" not in launch.environ
