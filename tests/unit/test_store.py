@@ -7,7 +7,6 @@ import fcntl
 import os
 import shutil
 import subprocess
-import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -283,11 +282,9 @@ def test_unwritable_volume(
     make_store: Callable[..., Store],
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One warning, and a private store in the container."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    store = make_store(PREFECT_UV_CACHE_DIR="/proc/cache")
+    store = make_store(PREFECT_UV_CACHE_DIR="/proc/cache", TMPDIR=str(tmp_path))
     environment = sync(store, etl)
     assert (environment.path / "bin" / "python").exists()
     assert environment.path.is_relative_to(tmp_path)

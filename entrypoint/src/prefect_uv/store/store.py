@@ -119,7 +119,8 @@ class Store:
         if not reason:
             self.shelf = self._shelf(root, read_only=False)
             return self.shelf
-        for place in (tempfile.gettempdir(), self.settings.environ.get("HOME", "/"), str(Path.cwd())):
+        environ = self.settings.environ
+        for place in (environ.get("TMPDIR", "/tmp"), environ.get("HOME", "/"), str(Path.cwd())):  # noqa: S108
             if os.access(place, os.W_OK) and is_executable(Path(place)):
                 private = self._shelf(Path(tempfile.mkdtemp(prefix="prefect-uv-store-", dir=place)), read_only=False)
                 private.area.prepare()
