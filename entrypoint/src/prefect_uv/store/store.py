@@ -57,7 +57,8 @@ class Store:
                     raise
                 root = self.shelf.area.root
                 self.log.warning(f"no space is left on {root}: removing what no run uses, then one more try")
-                collect(self.shelf.area, self.settings, self.log, make_room=True)
+                with _full_disk_is_an_error(root):
+                    collect(self.shelf.area, self.settings, self.log, make_room=True)
                 return self._found_or_built(project, inputs)
 
     def keeping(self, environment: Environment) -> Keeper:
