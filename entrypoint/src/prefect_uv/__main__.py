@@ -8,7 +8,7 @@ import sys
 from prefect_uv.contract import HELP, become, choose
 from prefect_uv.doctor import doctor
 from prefect_uv.engine.launch import Ready, launch_command, launch_flow
-from prefect_uv.engine.supervise import supervise
+from prefect_uv.engine.supervise import attend, supervise
 from prefect_uv.project import look
 from prefect_uv.pull import pull
 from prefect_uv.session import Session, start
@@ -40,7 +40,7 @@ def sync(session: Session) -> int:
 
 def execute(session: Session) -> int:
     """Run a command in the flow's environment."""
-    return supervise(launch_command(ready(session), session.arguments), session)
+    return attend(launch_command(ready(session), session.arguments), session)
 
 
 VERBS = {"run": run, "sync": sync, "exec": execute, "doctor": doctor}

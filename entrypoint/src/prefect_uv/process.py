@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,17 +23,35 @@ class Terminated(BaseException):
         self.signum = signum
 
 
+class Interrupted(BaseException):  # noqa: N818 (not an error: there is something to look at)
+    """The watch asks the main thread to leave what it is doing and look at the run's state."""
+
+
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+LOOK_SIGNAL = signal.SIGUSR2
 
 
 def raise_on_signals() -> None:
-    """From now on, a signal to stop raises Terminated in the main thread."""
+    """From now on, a signal to stop raises Terminated in the main thread, and the watch's raises Interrupted."""
 
     def stop(signum: int, _frame: FrameType | None) -> None:
+        if signum == LOOK_SIGNAL:
+            raise Interrupted
         raise Terminated(signum)
 
-    for signum in STOP_SIGNALS:
+    for signum in (*STOP_SIGNALS, LOOK_SIGNAL):
         signal.signal(signum, stop)
+
+
+def ignore_signals() -> None:
+    """From now on, signals to stop change nothing: we are stopping."""
+    for signum in (*STOP_SIGNALS, LOOK_SIGNAL):
+        signal.signal(signum, signal.SIG_IGN)
+
+
+def interrupt_main() -> None:
+    """Send the watch's signal to the main thread, also out of a blocking call."""
+    signal.pthread_kill(threading.main_thread().ident or 0, LOOK_SIGNAL)
 
 
 @dataclass(frozen=True)
