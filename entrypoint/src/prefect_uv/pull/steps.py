@@ -42,8 +42,7 @@ def pull(deployment: Mapping[str, Any], environ: Mapping[str, str], log: RunLog)
     Raises:
         PullStepError, PullStepUnsupportedError, CloneError: naming the step.
     """
-    base = _writable(Path.cwd())
-    workspace = Workspace(base, base, environ, log)
+    workspace = Workspace(Path.cwd(), Path.cwd(), environ, log)
     steps = deployment.get("pull_steps") or []
     if not steps:
         return _in_place(deployment, workspace)
@@ -105,8 +104,9 @@ def set_working_directory(inputs: Inputs, workspace: Workspace) -> Workspace:
 
 def clone(inputs: Inputs, workspace: Workspace) -> Workspace:
     """`prefect.deployments.steps.git_clone`: the clone becomes the working directory, the base stays."""
-    directory = git_clone(inputs, workspace.base, workspace.environ, workspace.log)
-    return Workspace(workspace.base, directory, workspace.environ, workspace.log)
+    base = _writable(workspace.base)
+    directory = git_clone(inputs, base, workspace.environ, workspace.log)
+    return Workspace(base, directory, workspace.environ, workspace.log)
 
 
 STEPS: dict[str, Step] = {
