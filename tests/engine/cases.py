@@ -10,7 +10,7 @@ from typing import Any
 
 from prefect.states import Cancelled
 
-from tests.engine.host import PROJECT, Run, parent
+from tests.engine.host import Run, parent
 
 SIGTERM_BEHAVIOR = "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"
 IN_PROCESS = (3, 6, 27)
@@ -109,7 +109,16 @@ CASES = [
     Case(
         "cancel, flow swallows the signal", "flows.py:swallowing", "Cancelled", 0, 1, 0, cancel, environment=SHORT_GRACE
     ),
-    Case("cancel while the module is imported", "importing.py:slow", "Cancelled", 0, 1, 0, cancel_while_importing, early=True),
+    Case(
+        "cancel while the module is imported",
+        "importing.py:slow",
+        "Cancelled",
+        0,
+        1,
+        0,
+        cancel_while_importing,
+        early=True,
+    ),
     Case("set to Cancelled from outside", "flows.py:sleeping", "Cancelled", 0, 1, 0, set_cancelled),
     Case("docker stop", "flows.py:sleeping", "Crashed", 143, crashed=1, act=stop, short=True),
     Case("docker stop, async flow", "flows.py:sleeping_async", "Crashed", 143, crashed=1, act=stop),
@@ -117,12 +126,21 @@ CASES = [
     Case(
         "docker stop, reschedule", "flows.py:sleeping", "AwaitingRetry", 0, act=stop, environment=RESCHEDULE, short=True
     ),
-    Case("docker stop, reschedule, async flow", "flows.py:sleeping_async", "AwaitingRetry", 0, 0, 0, stop, {}, RESCHEDULE),
+    Case(
+        "docker stop, reschedule, async flow", "flows.py:sleeping_async", "AwaitingRetry", 0, 0, 0, stop, {}, RESCHEDULE
+    ),
     Case("docker stop, relinquish", "flows.py:sleeping", "Running", 1, act=stop, environment=RELINQUISH, short=True),
     Case("docker stop, relinquish, async flow", "flows.py:sleeping_async", "Running", 1, 0, 0, stop, {}, RELINQUISH),
     Case(
         "docker stop of a Cancelled run, reschedule",
-        "flows.py:sleeping", "Cancelled", 0, 1, 0, set_cancelled_and_stop, {}, RESCHEDULE,
+        "flows.py:sleeping",
+        "Cancelled",
+        0,
+        1,
+        0,
+        set_cancelled_and_stop,
+        {},
+        RESCHEDULE,
     ),
     Case("kill -9 of the engine", "flows.py:sleeping", "Crashed", 137, crashed=1, act=kill_engine, short=True),
     Case("kill -9 of uv", "flows.py:sleeping", "Crashed", 137, crashed=1, act=kill_uv, short=True),
@@ -137,9 +155,14 @@ CASES = [
     Case("retries", "flows.py:retrying", "Completed", 0),
     Case("leaves child processes behind", "flows.py:daemonizing", "Completed", 0, short=True),
     Case(
-        "cancel, with child processes", "flows.py:daemonizing", "Cancelled", 0, 1, 0, cancel, parameters={"seconds": 120}
+        "cancel, with child processes",
+        "flows.py:daemonizing",
+        "Cancelled",
+        0,
+        1,
+        0,
+        cancel,
+        parameters={"seconds": 120},
     ),
     Case("generator", "flows.py:generating", "Completed", 0, since=(3, 2)),
 ]
-
-FLOWS = PROJECT / "flows.py"

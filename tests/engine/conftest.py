@@ -29,7 +29,7 @@ class Record(Protocol):
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """This machine, with the entrypoint and a Prefect server with authentication and CSRF protection."""
     home = tmp_path_factory.mktemp("host")
-    with PrefectServer.start("127.0.0.1", "admin:supervised") as server, Api.connect(server) as api:
+    with PrefectServer.start("127.0.0.1", "admin:supervised", home) as server, Api.connect(server) as api:
         yield Host.make(home, server, api)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,7 +13,6 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -52,7 +53,7 @@ class Host:
         minor = f"{sys.base_prefix}/bin/python{PYTHON}"
         facts = ["--name", "host", "--python", minor, "--prefect", "3.8.8"]
         subprocess.run(
-            [host.python, "-I", "-m", "prefect_uv.image", *facts], env=host.environment, check=True, timeout=60
+            [str(host.python), "-I", "-m", "prefect_uv.image", *facts], env=host.environment, check=True, timeout=60
         )
         return host
 
@@ -72,7 +73,7 @@ class Host:
         certificates = {"UV_SYSTEM_CERTS": "1"} if os.environ.get("SSL_CERT_FILE") else {}
         path = f"{Path(tool('uv')).parent}:{os.environ['PATH']}"
         own = {"PATH": path, "UV_CACHE_DIR": str(self.home / "uv"), "PREFECT_UV_CACHE_DIR": str(self.cache)}
-        inherited = plain_environment(str(self.home))
+        inherited = plain_environment(self.home)
         inherited.pop("PYTHONDONTWRITEBYTECODE", None)
         return {**inherited, **index_environment(), **certificates, **own, **self.server.environment}
 
@@ -81,7 +82,7 @@ class Host:
         command = [tool("uv"), "--quiet", *map(str, arguments)]
         subprocess.run(command, env=self.environment, cwd=directory, check=True, timeout=300)
 
-    @cache  # noqa: B019 (one host a session)
+    @functools.cache  # noqa: B019 (one host a session)
     def project(self, prefect: str, extra: str = "") -> Path:
         """A locked project with this Prefect, whose environment is built already unless it has something extra."""
         directory = self.home / f"project-{prefect}-{uuid4().hex[:6]}"
@@ -93,7 +94,7 @@ class Host:
         )
         self.uv("lock", directory=directory)
         if not extra:
-            command = [self.python, "-I", "-m", "prefect_uv", "sync"]
+            command = [str(self.python), "-I", "-m", "prefect_uv", "sync"]
             subprocess.run(command, env=self.environment, cwd=directory, check=True, timeout=300)
         return directory
 
@@ -208,9 +209,10 @@ class Run:
         return code, time.monotonic() - self.acted
 
     def left_behind(self) -> list[str]:
-        """Processes, temporary files and leases that are still there."""
+        """Processes, temporary files and leases that are still there; uv keeps one lock file for a project."""
         found = [f"process {pid}" for pid in self._processes()]
-        found += [f"temporary {path.name}" for path in (self.folder / "tmp").iterdir()]
+        temporary = [path.name for path in (self.folder / "tmp").iterdir()]
+        found += [f"temporary {name}" for name in temporary if not re.fullmatch(r"uv-\w+\.lock", name)]
         for lease in self.host.cache.glob("envs/*/*/.inuse"):
             with lease.open("r+") as file:
                 try:

@@ -23,7 +23,7 @@ class Terminated(BaseException):
         self.signum = signum
 
 
-class Interrupted(BaseException):  # noqa: N818 (not an error: there is something to look at)
+class Interrupted(BaseException):
     """The watch asks the main thread to leave what it is doing and look at the run's state."""
 
 

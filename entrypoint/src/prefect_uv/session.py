@@ -12,8 +12,8 @@ from types import FrameType
 from typing import ParamSpec, TypeVar
 
 from prefect_uv.api import Api, Json
-from prefect_uv.engine.watch import Watch
 from prefect_uv.ends import end
+from prefect_uv.engine.watch import Watch
 from prefect_uv.flowrun import FlowRun
 from prefect_uv.mask import Mask
 from prefect_uv.process import Interrupted, Terminated, ignore_signals, interrupt_main, raise_on_signals

@@ -174,8 +174,8 @@ class Settings:
         "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR",
         sigterm_behavior,
         "",
-        "What a SIGTERM to the container means: `reschedule` the run, `relinquish` it to the infrastructure's own retry;"
-        " otherwise it is a crash. The Kubernetes worker sets it.",
+        "What a SIGTERM to the container means: `reschedule` the run, `relinquish` it to the infrastructure's own"
+        " retry; otherwise it is a crash. The Kubernetes worker sets it.",
     )
 
     @classmethod

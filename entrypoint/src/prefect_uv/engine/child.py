@@ -21,6 +21,7 @@ TAIL_BYTES = 8192
 CHUNK_BYTES = 65536
 DRAIN_SECONDS = 1.0
 HURRY_SECONDS = 5.0
+KILL_AGAIN_SECONDS = 1.0
 KILLED = 128
 
 
@@ -43,7 +44,12 @@ class Changed:
     """The watch has seen a state that the run should not go on in."""
 
 
-Event = Ended | Ordered | Changed
+@dataclass(frozen=True)
+class Concluded:
+    """The engine has reported its final state and is about to end."""
+
+
+Event = Ended | Ordered | Changed | Concluded
 
 
 class Child:
@@ -69,6 +75,10 @@ class Child:
         self._reader.start()
         threading.Thread(target=self._reap, daemon=True, name="reaper").start()
 
+    def post(self, event: Event) -> None:
+        """Add an event from another thread."""
+        self._events.put(event)
+
     def next(self, deadline: float | None = None) -> Event | None:
         """The next event; nothing when the deadline (of the monotonic clock) comes first."""
         try:
@@ -91,20 +101,24 @@ class Child:
         if self.code is None:
             tree.kill_all()
 
-    def finish(self, grace: float) -> int:
+    def finish(self, grace: float) -> bool:
         """Wait for its end, kill it when the grace period is over, and leave nothing behind.
 
         A signal to stop cuts the grace period short: whoever sent it will not wait long.
+
+        Returns:
+            whether it ended by itself.
         """
         deadline = time.monotonic() + grace
-        while self.code is None:
-            event = self.next(deadline)
+        while self.code is None and (event := self.next(deadline)):
             if isinstance(event, Ordered):
                 deadline = min(deadline, time.monotonic() + HURRY_SECONDS)
-            if event is None:
-                self.kill()
-                deadline = time.monotonic() + tree.KILL_SECONDS
-        return self.clear()
+        in_time = self.code is not None
+        while self.code is None:
+            self.kill()
+            self.next(time.monotonic() + KILL_AGAIN_SECONDS)
+        self.clear()
+        return in_time
 
     def clear(self) -> int:
         """Kill what the ended process has left behind, read its last words, and give its exit code."""

@@ -11,6 +11,7 @@ import json
 import secrets
 import socket
 import threading
+from collections.abc import Callable
 from typing import Any, Literal
 
 INTENTS = {"cancel": b"c", "reschedule": b"r", "relinquish": b"q"}
@@ -35,8 +36,9 @@ class Control:
         receipt: what the engine reported of its end, from 3.8.4 on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_receipt: Callable[[], None]) -> None:
         self.receipt: dict[str, Any] = {}
+        self._on_receipt = on_receipt
         self._token = secrets.token_hex(16)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._engine: socket.socket | None = None
@@ -52,9 +54,9 @@ class Control:
         return self._engine is not None
 
     @property
-    def reported(self) -> bool:
-        """The engine has said that the API knows its final state."""
-        return self.receipt.get("disposition") == "STATE_REPORTED"
+    def aborted(self) -> bool:
+        """The engine has said that the server told it to do nothing."""
+        return self.receipt.get("disposition") == "ORCHESTRATION_ABORTED"
 
     def send(self, intent: str) -> Answer:
         """Tell the engine why the next SIGTERM comes, and wait for its answer.
@@ -111,6 +113,7 @@ class Control:
                 self.receipt = receipt
                 self._answered.set()
                 self._write(RECEIVED)
+                self._on_receipt()
             else:
                 return
 

@@ -1,14 +1,24 @@
 """Runs in the project's environment, on every Prefect from 3.0 and Python from 3.9: load the flow, run its hooks."""
 
+from __future__ import annotations
+
+import asyncio
 import inspect
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
+from prefect import flows
+from prefect.client.orchestration import get_client
+from prefect.logging.loggers import flow_run_logger
 
-def _load(entrypoint):
-    from prefect import flows
+Hook = Callable[..., Any]
 
+
+def load(entrypoint: str) -> Any:
+    """The flow, or a flow made of a plain function where this Prefect (3.2.1 and later) does that."""
     try:
         return flows.load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
     except Exception as error:
@@ -18,37 +28,32 @@ def _load(entrypoint):
         return convert(entrypoint)
 
 
-def _call(hook, flow, flow_run, state):
-    import asyncio
+def call(hook: Hook, flow: Any, flow_run: Any) -> None:
+    """One hook, asynchronous or not; what it raises is logged and changes nothing for the others."""
+    logger = flow_run_logger(flow_run, flow)
+    name = getattr(hook, "__name__", type(hook).__name__)
+    logger.info(f"Running hook {name!r} in response to entering state {flow_run.state.name!r}")
+    try:
+        result = hook(flow, flow_run, flow_run.state)
+        if inspect.isawaitable(result):
+            asyncio.run(_finish(result))
+    except Exception:
+        logger.exception(f"An error was encountered while running hook {name!r}")
+    else:
+        logger.info(f"Hook {name!r} finished running successfully")
 
-    result = hook(flow, flow_run, state)
-    if inspect.isawaitable(result):
 
-        async def finish():
-            return await result
-
-        asyncio.run(finish())
+async def _finish(result: Any) -> None:
+    await result
 
 
-def main(kind):
-    import prefect.main  # noqa: F401
-    from prefect.client.orchestration import get_client
-    from prefect.logging.loggers import flow_run_logger
-
+def main(kind: str) -> None:
+    """All hooks of a kind, `cancellation` or `crashed`, in the run's present state."""
     with get_client(sync_client=True) as client:
         flow_run = client.read_flow_run(UUID(os.environ["PREFECT__FLOW_RUN_ID"]))
-    flow = _load(os.environ["PREFECT__FLOW_ENTRYPOINT"])
-    logger = flow_run_logger(flow_run, flow)
-    hooks = flow.on_cancellation_hooks if kind == "cancellation" else flow.on_crashed_hooks
-    for hook in hooks or []:
-        name = getattr(hook, "__name__", type(hook).__name__)
-        logger.info(f"Running hook {name!r} in response to entering state {flow_run.state.name!r}")
-        try:
-            _call(hook, flow, flow_run, flow_run.state)
-        except Exception:
-            logger.exception(f"An error was encountered while running hook {name!r}")
-        else:
-            logger.info(f"Hook {name!r} finished running successfully")
+    flow = load(os.environ["PREFECT__FLOW_ENTRYPOINT"])
+    for hook in getattr(flow, f"on_{kind}_hooks") or []:
+        call(hook, flow, flow_run)
 
 
 if __name__ == "__main__":

@@ -127,4 +127,3 @@ def _environ(ready: Ready) -> dict[str, str]:
         "UV_PROJECT_ENVIRONMENT": str(environment),
         "VIRTUAL_ENV": str(environment),
     }
-

@@ -1,4 +1,4 @@
-"""After the engine's end: what does the API know, what is left to tell it, and which exit code says it to the worker."""
+"""After the engine's end: what the API knows, what is left to tell it, and the exit code that tells the worker."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Conclusion:
             return self._settle(insist(self.flow_run.state))
         except (ApiUnreachableError, ApiRefusedError) as error:
             message = f"the end of the run could not be reported ({explain(self.ending.code)} {error})"
-            self.log.error(f"{message}: the worker has to, by the exit code")
+            self.log.error(f"{message}: the worker has to, by the exit code")  # noqa: TRY400 (not a logger)
             return self.ending.code or error.exit_code
 
     def _settle(self, state: State) -> int:

@@ -6,7 +6,7 @@ import signal
 import time
 
 from prefect_uv.api import Patience
-from prefect_uv.engine.child import Changed, Child, Ordered
+from prefect_uv.engine.child import Changed, Child, Concluded, Ordered
 from prefect_uv.engine.control import Control
 from prefect_uv.engine.launch import Launch
 from prefect_uv.engine.outcome import Conclusion, Ending
@@ -16,6 +16,7 @@ from prefect_uv.session import Session
 
 SIGNALLED = 128
 OWN_END_SECONDS = 5.0
+OVERTIME = 10
 LOOK = Patience(1, 3.0)
 NOTHING_HANDLED = "PREFECT_UV_SUPERVISE=false: cancellation, crashes and evictions of this run are not handled"
 
@@ -57,9 +58,10 @@ class Supervisor:
         self._session = session
         self._flow_run = flow_run
         self._log = session.log
-        self._control = Control()
+        self._control = Control(lambda: self._child.post(Concluded()))
         self._child = Child(launch, self._control.environ)
         session.standing = self._standing
+        self._grace = session.settings.cancel_grace
         self._order = ""
         self._seen: State | None = None
         self._acknowledged = False
@@ -73,7 +75,10 @@ class Supervisor:
                 self._ordered(event.signum)
             elif isinstance(event, Changed):
                 self._changed()
-        self._child.finish(self._session.settings.cancel_grace)
+            elif isinstance(event, Concluded):
+                self._order, self._grace = "end", OVERTIME * self._grace
+        if not self._child.finish(self._grace):
+            self._log.warning(f"the engine and what it started were killed: no end within {self._grace:g} s")
         self._session.stop_watching()
         self._control.close()
         code = Conclusion(self._ending(), self._flow_run, self._launch, self._log).reach()
@@ -86,7 +91,7 @@ class Supervisor:
             self._order,
             self._seen,
             self._acknowledged,
-            self._control.receipt.get("disposition") == "ORCHESTRATION_ABORTED",
+            self._control.aborted,
         )
 
     def _exit_code(self, code: int) -> int:
@@ -96,17 +101,17 @@ class Supervisor:
     def _changed(self) -> None:
         """The watch has seen the run Cancelling, or over while the engine still runs."""
         state = self._session.watch.state if self._session.watch else None
-        if state is None or (state.final and state.type != "CANCELLED"):
+        if state is None or not (state.cancelling or state.type == "CANCELLED"):
             return
-        if state.final and self._ends_by_itself():
-            return
-        self._stop("cancel", state)
+        if state.cancelling or not self._ends_by_itself():
+            self._stop("cancel", state)
 
     def _ends_by_itself(self) -> bool:
         """A flow may return Cancelled itself: then its engine is about to end."""
         deadline = time.monotonic() + OWN_END_SECONDS
-        while self._child.code is None and self._child.next(deadline) is not None:
-            pass
+        while self._child.code is None:
+            if not isinstance(self._child.next(deadline), Changed | Concluded):
+                break
         return self._child.code is not None
 
     def _ordered(self, signum: int) -> None:
