@@ -83,19 +83,18 @@ class Host:
         subprocess.run(command, env=self.environment, cwd=directory, check=True, timeout=300)
 
     @functools.cache  # noqa: B019 (one host a session)
-    def project(self, prefect: str, extra: str = "") -> Path:
-        """A locked project with this Prefect, whose environment is built already unless it has something extra."""
+    def project(self, prefect: str) -> Path:
+        """A locked project with this Prefect, whose environment is built already."""
         directory = self.home / f"project-{prefect}-{uuid4().hex[:6]}"
         shutil.copytree(PROJECT, directory)
-        requirements = [f"prefect=={prefect}", PINS.get(prefect, "fastapi<0.155"), *filter(None, [extra])]
+        requirements = [f"prefect=={prefect}", PINS.get(prefect, "fastapi<0.155")]
         (directory / "pyproject.toml").write_text(
             f'[project]\nname = "engines"\nversion = "0"\nrequires-python = "=={PYTHON}.*"\n'
             f"dependencies = {requirements}\n"
         )
         self.uv("lock", directory=directory)
-        if not extra:
-            command = [str(self.python), "-I", "-m", "prefect_uv", "sync"]
-            subprocess.run(command, env=self.environment, cwd=directory, check=True, timeout=300)
+        command = [str(self.python), "-I", "-m", "prefect_uv", "sync"]
+        subprocess.run(command, env=self.environment, cwd=directory, check=True, timeout=300)
         return directory
 
     def start(
@@ -105,8 +104,9 @@ class Host:
         parameters: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
         pull_steps: list[dict[str, Any]] | None = None,
+        command: list[str] | None = None,
     ) -> Run:
-        """Start a flow run as a worker's container would."""
+        """Start a flow run as a worker's container would, or by another command."""
         folder = self.home / f"run-{uuid4().hex[:8]}"
         (folder / "tmp").mkdir(parents=True)
         step = {"prefect.deployments.steps.set_working_directory": {"directory": str(self.project(prefect))}}
@@ -116,7 +116,7 @@ class Host:
         variables = {"PREFECT__FLOW_RUN_ID": str(flow_run), "TMPDIR": str(folder / "tmp"), **(environment or {})}
         with (folder / "output").open("wb") as output:
             process = subprocess.Popen(
-                [self.python, "-I", "-m", "prefect_uv"],
+                command or [str(self.python), "-I", "-m", "prefect_uv"],
                 env={**self.environment, **variables},
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
