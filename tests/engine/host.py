@@ -97,7 +97,7 @@ class Host:
         subprocess.run(command, env=self.environment, cwd=directory, check=True, timeout=300)
         return directory
 
-    def start(
+    def start(  # noqa: PLR0913, PLR0917 (what a container can differ in)
         self,
         prefect: str,
         entrypoint: str,

@@ -54,13 +54,13 @@ class Counter:
             while True:
                 client, _ = listener.accept()
                 server = socket.create_connection(("127.0.0.1", port))
-                threading.Thread(target=self._pass, args=(client, server, True), daemon=True).start()
-                threading.Thread(target=self._pass, args=(server, client, False), daemon=True).start()
+                threading.Thread(target=self._pass, args=(client, server), daemon=True).start()
+                threading.Thread(target=self._pass, args=(server, client), daemon=True).start()
 
-    def _pass(self, source: socket.socket, target: socket.socket, count: bool) -> None:
+    def _pass(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
-                self.requests += len(REQUEST.findall(data)) if count else 0
+                self.requests += len(REQUEST.findall(data))
                 target.sendall(data)
         for end in (source, target):
             with suppress(OSError):

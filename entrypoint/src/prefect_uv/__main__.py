@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
 
-from prefect_uv.contract import HELP, become, choose
+from prefect_uv.contract import FLOW_RUN_ID, HELP, become, choose
 from prefect_uv.doctor import doctor
 from prefect_uv.engine.launch import Ready, launch_command, launch_flow
 from prefect_uv.engine.supervise import attend, supervise
@@ -26,6 +27,7 @@ def ready(session: Session) -> Ready:
 
 def run(session: Session) -> int:
     """Execute the flow run."""
+    session.require_flow_run()
     flow = ready(session)
     launch = session.phase("launch", launch_flow, session, flow)
     session.log.summary({"sync": flow.environment.note})
@@ -48,13 +50,15 @@ VERBS = {"run": run, "sync": sync, "exec": execute, "doctor": doctor}
 
 def main() -> None:
     """Do what the command line and the environment ask for, and exit."""
+    faulthandler.enable()
     verb, arguments = choose(sys.argv, os.environ, list(VERBS))
     if verb == "help":
         sys.stdout.write(HELP)
         sys.exit()
     if verb == "command":
         become(arguments)
-    sys.exit(start(VERBS[verb], os.environ, arguments))
+    environ = {**os.environ, FLOW_RUN_ID: arguments[0]} if verb == "run" and arguments else os.environ
+    sys.exit(start(VERBS[verb], environ, arguments))
 
 
 if __name__ == "__main__":

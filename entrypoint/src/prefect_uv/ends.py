@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from prefect_uv.errors import ApiRefusedError, ApiUnreachableError, InternalError, PrefectUvError
+from prefect_uv.errors import InternalError, PrefectUvError
 from prefect_uv.flowrun import FlowRun, Settled
 from prefect_uv.process import Interrupted, Terminated
 from prefect_uv.runlog import RunLog
@@ -31,7 +31,7 @@ def end(reason: BaseException, flow_run: FlowRun | None, log: RunLog, behavior: 
     except Settled as settled:
         log.info(str(settled))
         return 0
-    except (ApiUnreachableError, ApiRefusedError) as error:
+    except PrefectUvError as error:
         log.warning(f"the flow run's state could not be set: {error}")
         return _exit_code(reason)
 

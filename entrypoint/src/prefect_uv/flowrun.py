@@ -114,14 +114,21 @@ class FlowRun:
         return self._propose("SCHEDULED", name="AwaitingRetry")
 
     def _propose(self, type_: str, **fields: Any) -> State:
-        answer = self._api.set_state(self.id, type_, **fields)
-        return State.of(answer.get("state")) if answer.get("state") else self.state()
+        try:
+            answer = self._api.set_state(self.id, type_, **fields)
+        except NotFoundError:
+            raise _unknown(self.id) from None
+        return State.of(answer["state"]) if answer.get("state") else self.state()
 
     def _ask(self, patience: Patience | None = None) -> Json:
         try:
             return self._api.flow_run(self.id, patience)
         except NotFoundError:
-            raise FlowRunNotFoundError(
-                f"The API does not know the flow run {self.id}.",
-                hint="It was deleted, or PREFECT_API_URL leads to another server or workspace.",
-            ) from None
+            raise _unknown(self.id) from None
+
+
+def _unknown(flow_run_id: str) -> FlowRunNotFoundError:
+    return FlowRunNotFoundError(
+        f"The API does not know the flow run {flow_run_id}.",
+        hint="It was deleted, or PREFECT_API_URL leads to another server or workspace.",
+    )

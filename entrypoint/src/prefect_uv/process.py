@@ -32,9 +32,13 @@ LOOK_SIGNAL = signal.SIGUSR2
 
 
 def raise_on_signals() -> None:
-    """From now on, a signal to stop raises Terminated in the main thread, and the watch's raises Interrupted."""
+    """From now on, the first signal raises in the main thread, and later ones change nothing.
+
+    A signal to stop raises Terminated, the watch's raises Interrupted.
+    """
 
     def stop(signum: int, _frame: FrameType | None) -> None:
+        ignore_signals()
         if signum == LOOK_SIGNAL:
             raise Interrupted
         raise Terminated(signum)

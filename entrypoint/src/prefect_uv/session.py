@@ -14,6 +14,7 @@ from typing import ParamSpec, TypeVar
 from prefect_uv.api import Api, Json
 from prefect_uv.ends import end
 from prefect_uv.engine.watch import Watch
+from prefect_uv.errors import SettingsInvalidError
 from prefect_uv.flowrun import FlowRun
 from prefect_uv.mask import Mask
 from prefect_uv.process import Interrupted, Terminated, ignore_signals, interrupt_main, raise_on_signals
@@ -42,6 +43,16 @@ class Session:
         self.standing = lambda: f"in phase {name}"
         with self.log.phase(name):
             return function(*args, **kwargs)
+
+    def require_flow_run(self) -> None:
+        """There must be a flow run to execute.
+
+        Raises:
+            SettingsInvalidError: PREFECT__FLOW_RUN_ID is not set.
+        """
+        if not self.settings.flow_run_id:
+            hint = "The worker sets it; by hand: `docker run -e PREFECT__FLOW_RUN_ID=…`."
+            raise SettingsInvalidError("PREFECT__FLOW_RUN_ID is not set.", hint=hint)
 
     def ask(self) -> Json:
         """The deployment of the flow run, whose log gets our lines from here on; without a run, the code is here."""
@@ -87,12 +98,11 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments:
 
 
 def _stand_by(session: Session) -> None:
-    """SIGUSR1 prints where we stand, and so does a fault of the interpreter."""
+    """SIGUSR1 prints where we stand."""
 
     def tell(_signum: int, _frame: FrameType | None) -> None:
         seen = session.watch.source if session.watch else "off"
         os.write(sys.stderr.fileno(), f"prefect-uv: {session.standing()}, watch: {seen}\n".encode())
         faulthandler.dump_traceback()
 
-    faulthandler.enable()
     signal.signal(signal.SIGUSR1, tell)

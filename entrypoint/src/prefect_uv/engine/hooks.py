@@ -19,7 +19,8 @@ def run_hooks(kind: Literal["cancellation", "crashed"], launch: Launch, log: Run
 
     The script is handed over as text: run by its path, it would put our directory on the import path.
     """
-    command = [launch.python, "-c", SCRIPT.read_text(), kind]
+    flow = (launch.environ["PREFECT__FLOW_RUN_ID"], launch.environ["PREFECT__FLOW_ENTRYPOINT"])
+    command = [launch.python, "-c", SCRIPT.read_text(), kind, *flow]
     try:
         process = subprocess.Popen(
             command, env=launch.environ, cwd=launch.directory, pass_fds=(launch.lease,), start_new_session=True

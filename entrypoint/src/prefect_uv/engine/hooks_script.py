@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -47,14 +46,14 @@ async def _finish(result: Any) -> None:
     await result
 
 
-def main(kind: str) -> None:
+def main(kind: str, flow_run_id: str, entrypoint: str) -> None:
     """All hooks of a kind, `cancellation` or `crashed`, in the run's present state."""
     with get_client(sync_client=True) as client:
-        flow_run = client.read_flow_run(UUID(os.environ["PREFECT__FLOW_RUN_ID"]))
-    flow = load(os.environ["PREFECT__FLOW_ENTRYPOINT"])
+        flow_run = client.read_flow_run(UUID(flow_run_id))
+    flow = load(entrypoint)
     for hook in getattr(flow, f"on_{kind}_hooks") or []:
         call(hook, flow, flow_run)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

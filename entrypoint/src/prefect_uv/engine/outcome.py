@@ -10,7 +10,7 @@ from typing import TypeVar
 from prefect_uv.engine.exit_codes import KILLED, explain
 from prefect_uv.engine.hooks import run_hooks
 from prefect_uv.engine.launch import Launch
-from prefect_uv.errors import ApiRefusedError, ApiUnreachableError
+from prefect_uv.errors import ApiUnreachableError, PrefectUvError
 from prefect_uv.flowrun import FlowRun, State
 from prefect_uv.runlog import RunLog
 
@@ -68,7 +68,7 @@ class Conclusion:
         """
         try:
             return self._settle(insist(self.flow_run.state))
-        except (ApiUnreachableError, ApiRefusedError) as error:
+        except PrefectUvError as error:
             message = f"the end of the run could not be reported ({explain(self.ending.code)} {error})"
             self.log.error(f"{message}: the worker has to, by the exit code")  # noqa: TRY400 (not a logger)
             return self.ending.code or error.exit_code

@@ -10,7 +10,7 @@ from prefect_uv.engine.child import Changed, Child, Concluded, Ordered
 from prefect_uv.engine.control import Control
 from prefect_uv.engine.launch import Launch
 from prefect_uv.engine.outcome import Conclusion, Ending
-from prefect_uv.errors import ApiRefusedError, ApiUnreachableError
+from prefect_uv.errors import PrefectUvError
 from prefect_uv.flowrun import FlowRun, State
 from prefect_uv.session import Session
 
@@ -151,7 +151,7 @@ class Supervisor:
         """Before the engine is stopped: the container may not have long to live."""
         try:
             state = self._flow_run.reschedule()
-        except (ApiUnreachableError, ApiRefusedError) as error:
+        except PrefectUvError as error:
             self._log.warning(f"the flow run could not be rescheduled: {error}")
             return
         self._log.info(f"flow run {self._flow_run.name} is {state.name}")
@@ -160,7 +160,7 @@ class Supervisor:
         """The run's state, unless the API does not give it at once."""
         try:
             return self._flow_run.state(LOOK)
-        except (ApiUnreachableError, ApiRefusedError):
+        except PrefectUvError:
             return None
 
     def _standing(self) -> str:

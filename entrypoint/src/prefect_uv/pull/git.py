@@ -29,7 +29,11 @@ ATTEMPTS = 3
 BACKOFF_SECONDS = 1.0
 SUPPORTED = {"repository", "branch", "commit_sha", "clone_directory_name"}
 COMMIT = re.compile(r"[0-9a-fA-F]{4,64}")
-HELPER = "!f() { echo username=$PREFECT_UV_GIT_USER; echo password=$PREFECT_UV_GIT_PASSWORD; }; f"
+EMPTY = ("", "", "")  # path, query and fragment: the helper serves a host
+HELPER = (
+    r"!f() { printf 'username=%s\npassword=%s\n' "
+    '"$PREFECT_UV_GIT_USER" "$PREFECT_UV_GIT_PASSWORD"; }; f'
+)
 UNAUTHORIZED = re.compile(r"Authentication failed|could not read Username|could not read Password|Permission denied \(")
 NO_REPOSITORY = re.compile(
     r"(?i)repository .*not found|does not appear to be a git repository|repository .*does not exist"
@@ -73,7 +77,7 @@ def git_clone(inputs: Mapping[str, Any], base: Path, environ: Mapping[str, str],
         inputs.get("branch"),
         inputs.get("commit_sha"),
         directory,
-        _git_environ(environ, username, password),
+        _git_environ(environ, url, username, password),
     )
     fetch = _update if (directory / ".git").exists() else _clone
     _retried(repository, fetch)
@@ -112,11 +116,11 @@ def _directory_name(url: str, branch: str | None) -> str:
     return f"{name}-{branch.replace('/', '-')}" if branch else name
 
 
-def _git_environ(environ: Mapping[str, str], username: str, password: str) -> dict[str, str]:
+def _git_environ(environ: Mapping[str, str], url: str, username: str, password: str) -> dict[str, str]:
     config = {"advice.detachedHead": "false"}
     credentials = {}
     if username or password:
-        config |= {"credential.helper": HELPER, "http.proactiveAuth": "basic"}
+        config |= {f"credential.{urlunsplit(urlsplit(url)[:2] + EMPTY)}.helper": HELPER, "http.proactiveAuth": "basic"}
         credentials = {"PREFECT_UV_GIT_USER": username, "PREFECT_UV_GIT_PASSWORD": password}
     first = int(environ.get("GIT_CONFIG_COUNT") or 0)
     variables = {"GIT_CONFIG_COUNT": str(first + len(config))}
