@@ -15,6 +15,7 @@ from tests.engine.host import Run, parent
 SIGTERM_BEHAVIOR = "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"
 IN_PROCESS = (3, 6, 27)
 REPORTS_ALL = (3, 8, 4)
+AUTH_STRING = (3, 1, 8)
 
 
 def version_of(text: str) -> tuple[int, ...]:
@@ -34,6 +35,7 @@ class Case:
         cancellation, crashed: how often these hooks must run.
         code: the container's exit code.
         short: part of the short form.
+        levels: flows within flows; engines until 3.8.3 send themselves the signal again for each level above.
     """
 
     title: str
@@ -47,6 +49,7 @@ class Case:
     environment: Mapping[str, str] = field(default_factory=dict)
     early: bool = False
     short: bool = False
+    levels: int = 1
     since: tuple[int, ...] = (3, 0)
 
 
@@ -105,7 +108,7 @@ CASES = [
     Case("fails", "flows.py:failing", "Failed", 0),
     Case("cancel, sync flow", "flows.py:sleeping", "Cancelled", 0, cancellation=1, act=cancel, short=True),
     Case("cancel, async flow", "flows.py:sleeping_async", "Cancelled", 0, cancellation=1, act=cancel, short=True),
-    Case("cancel, in a subflow", "flows.py:outer", "Cancelled", 0, cancellation=1, act=cancel),
+    Case("cancel, in a subflow", "flows.py:outer", "Cancelled", 0, cancellation=1, act=cancel, levels=2),
     Case(
         "cancel, flow swallows the signal", "flows.py:swallowing", "Cancelled", 0, 1, 0, cancel, environment=SHORT_GRACE
     ),
@@ -164,5 +167,5 @@ CASES = [
         cancel,
         parameters={"seconds": 120},
     ),
-    Case("generator", "flows.py:generating", "Completed", 0, since=(3, 2)),
+    Case("generator", "flows.py:generating", "Completed", 0, since=IN_PROCESS),
 ]

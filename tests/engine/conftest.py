@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,12 +26,24 @@ class Record(Protocol):
         """Keep it."""
 
 
+@contextmanager
+def _running(home: Path, auth_string: str) -> Iterator[Host]:
+    with PrefectServer.start("127.0.0.1", auth_string, home) as server, Api.connect(server) as api:
+        yield Host.make(home, server, api)
+
+
 @pytest.fixture(scope="session")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """This machine, with the entrypoint and a Prefect server with authentication and CSRF protection."""
-    home = tmp_path_factory.mktemp("host")
-    with PrefectServer.start("127.0.0.1", "admin:supervised", home) as server, Api.connect(server) as api:
-        yield Host.make(home, server, api)
+    with _running(tmp_path_factory.mktemp("host"), "admin:supervised") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def open_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """The same without authentication, for engines older than PREFECT_API_AUTH_STRING."""
+    with _running(tmp_path_factory.mktemp("open"), "") as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -131,11 +131,12 @@ def test_program_that_cannot_be_started(tmp_path: Path, change: dict[str, Any]) 
 def test_replace_becomes_the_command(tmp_path: Path) -> None:
     """The pure form: the same process, in the directory, with the environment, and with the lease open."""
     program = (
-        "import os; from pathlib import Path; from prefect_uv.engine.launch import Launch; from prefect_uv.engine.version import Engine;"
+        "import os; from pathlib import Path; from prefect_uv.engine.launch import Launch;"
+        "from prefect_uv.engine.version import Engine;"
         f"lease = os.open({str(tmp_path / 'lease')!r}, os.O_RDWR | os.O_CREAT);"
         "script = f'echo $$ $PWD $WORD; test -e /proc/$$/fd/{lease}';"
-        f"Launch(('sh', '-c', script), {{'PATH': os.environ['PATH'], 'WORD': 'w'}}, Path({str(tmp_path)!r}), lease, '', Engine(()))"
-        ".replace()"
+        "environ = {'PATH': os.environ['PATH'], 'WORD': 'w'};"
+        f"Launch(('sh', '-c', script), environ, Path({str(tmp_path)!r}), lease, '', Engine(())).replace()"
     )
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(sys.path)}
     with subprocess.Popen([sys.executable, "-c", program], env=environ, stdout=subprocess.PIPE, text=True) as process:

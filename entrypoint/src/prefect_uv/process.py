@@ -7,7 +7,8 @@ import shlex
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -39,12 +40,30 @@ def raise_on_signals() -> None:
 
     def stop(signum: int, _frame: FrameType | None) -> None:
         ignore_signals()
-        if signum == LOOK_SIGNAL:
-            raise Interrupted
-        raise Terminated(signum)
+        _raise_when_allowed(Interrupted() if signum == LOOK_SIGNAL else Terminated(signum))
 
     for signum in (*STOP_SIGNALS, LOOK_SIGNAL):
         signal.signal(signum, stop)
+
+
+_held: list[list[BaseException]] = []
+
+
+def _raise_when_allowed(reason: BaseException) -> None:
+    if not _held:
+        raise reason
+    _held[-1].append(reason)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """What a signal raises within is raised at the end: a child that is being made must become known first."""
+    _held.append([])
+    try:
+        yield
+    finally:
+        for reason in _held.pop():
+            raise reason
 
 
 def ignore_signals() -> None:
@@ -83,7 +102,21 @@ def run(
         FileNotFoundError: when the program does not exist.
     """
     arguments = [str(part) for part in command]
-    with subprocess.Popen(
+    process = None
+    try:
+        with held():
+            process = _start(arguments, env, cwd)
+        stdout, stderr = process.communicate(timeout=timeout)
+    except BaseException:
+        if process is not None:
+            kill_group(process.pid)
+            process.communicate()
+        raise
+    return Finished(shlex.join(arguments), process.returncode, stdout, stderr)
+
+
+def _start(arguments: list[str], env: Mapping[str, str], cwd: Path | None) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         arguments,
         env=env,
         cwd=cwd,
@@ -93,13 +126,7 @@ def run(
         text=True,
         errors="replace",
         process_group=0,
-    ) as process:
-        try:
-            stdout, stderr = process.communicate(timeout=timeout)
-        except BaseException:
-            kill_group(process.pid)
-            raise
-    return Finished(shlex.join(arguments), process.returncode, stdout, stderr)
+    )
 
 
 def kill_group(group: int) -> None:

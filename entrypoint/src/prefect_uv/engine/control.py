@@ -12,6 +12,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Literal
 
 INTENTS = {"cancel": b"c", "reschedule": b"r", "relinquish": b"q"}
@@ -67,7 +68,7 @@ class Control:
         """
         if self.receipt:
             return "concluded"
-        if self._engine is None or not self._write(INTENTS[intent]):
+        if not self._write(INTENTS[intent]):
             return "unheard"
         self._answered.wait(ACK_SECONDS)
         if self.receipt:
@@ -75,26 +76,23 @@ class Control:
         return "acknowledged" if self._acknowledged else "unheard"
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening; to shut a socket down wakes the thread that waits on it, to close it would not."""
         for end in (self._listener, self._engine):
             if end is not None:
-                end.close()
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
 
     def _serve(self) -> None:
         """Accept until one connection knows the token, then read it to its end."""
-        while True:
-            try:
+        with self._listener, suppress(OSError):
+            while self._engine is None:
                 connection, _ = self._listener.accept()
-            except OSError:
-                return
-            with connection:
-                if self._authenticated(connection):
-                    self._listener.close()
-                    self._engine = connection
-                    self._converse(connection)
-                    self._engine = None
-                    self._answered.set()
-                    return
+                with connection:
+                    if self._authenticated(connection):
+                        self._listener.close()
+                        self._engine = connection
+                        self._converse(connection)
+                        self._answered.set()
 
     def _authenticated(self, connection: socket.socket) -> bool:
         connection.settimeout(TOKEN_SECONDS)
@@ -118,12 +116,14 @@ class Control:
                 return
 
     def _write(self, data: bytes) -> bool:
+        """Whether it could be sent; the engine may answer and be gone before this returns."""
+        engine = self._engine
         try:
-            if self._engine is not None:
-                self._engine.sendall(data)
+            if engine is not None:
+                engine.sendall(data)
         except OSError:
             return False
-        return self._engine is not None
+        return engine is not None
 
 
 def _receipt(connection: socket.socket) -> dict[str, Any]:

@@ -142,7 +142,7 @@ class Supervisor:
         self._acknowledged = answer == "acknowledged"
         if order == "reschedule":
             self._reschedule()
-        if self._acknowledged or self._launch.engine.is_silent_on_sigterm(order):
+        if self._acknowledged or self._launch.engine.is_silent_on_sigterm:
             self._child.terminate()
         else:
             self._child.kill()

@@ -39,10 +39,10 @@ class Engine:
         """It acknowledges this intent on the control channel (`prefect/_internal/control_listener.py`)."""
         return self.version >= (CANCEL_SINCE if intent == "cancel" else STOP_INTENTS_SINCE)
 
-    def is_silent_on_sigterm(self, intent: str) -> bool:
-        """A SIGTERM without an acknowledged intent makes it end without reporting any state.
+    @property
+    def is_silent_on_sigterm(self) -> bool:
+        """A SIGTERM without an acknowledged intent makes it die by the signal, without reporting any state.
 
-        Until 3.6.26 it dies by the signal. From 3.6.27 on it may report Crashed over Cancelling, but until 3.8.0 not
-        where PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR=reschedule (`_should_bubble_raw_sigterm_for_reschedule`).
+        From 3.6.27 on it may report Crashed, by force, over Cancelling and over AwaitingRetry.
         """
-        return self.version < CANCEL_SINCE or (intent == "reschedule" and self.version < STOP_INTENTS_SINCE)
+        return self.version < CANCEL_SINCE
