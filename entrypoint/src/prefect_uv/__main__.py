@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
 
 from prefect_uv.contract import FLOW_RUN_ID, HELP, become, choose
 from prefect_uv.doctor import doctor
 from prefect_uv.engine.launch import Ready, launch_command, launch_flow
-from prefect_uv.engine.supervise import supervise
+from prefect_uv.engine.supervise import attend, supervise
 from prefect_uv.project import look
 from prefect_uv.pull import pull
 from prefect_uv.session import Session, start
@@ -49,7 +50,7 @@ def execute(session: Session) -> int:
     """Run a command in the flow's environment."""
     flow = ready(session)
     with flow.keeper:
-        return supervise(launch_command(flow, session.arguments), session)
+        return attend(launch_command(flow, session.arguments), session)
 
 
 VERBS = {"run": run, "sync": sync, "exec": execute, "doctor": doctor, "cache": cache}
@@ -57,6 +58,7 @@ VERBS = {"run": run, "sync": sync, "exec": execute, "doctor": doctor, "cache": c
 
 def main() -> None:
     """Do what the command line and the environment ask for, and exit."""
+    faulthandler.enable()
     verb, arguments = choose(sys.argv, os.environ, list(VERBS))
     if verb == "help":
         sys.stdout.write(HELP)
