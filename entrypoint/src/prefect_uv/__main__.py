@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 
 from prefect_uv.contract import HELP, become, choose
 from prefect_uv.doctor import doctor
 from prefect_uv.engine.launch import Ready, launch_command, launch_flow
 from prefect_uv.engine.supervise import supervise
 from prefect_uv.project import look
-from prefect_uv.pull import pull
+from prefect_uv.pull import pull, with_requirements
 from prefect_uv.session import Session, start
 from prefect_uv.store import Store
 
@@ -18,10 +19,12 @@ from prefect_uv.store import Store
 def ready(session: Session) -> Ready:
     """Code and environment, in the order of the phases."""
     deployment = session.phase("ask", session.ask)
-    workspace = session.phase("pull", pull, deployment, session.settings.environ, session.log)
+    workspace = session.phase("pull", pull, deployment, session.settings, session.log, session.api)
     project = session.phase("look", look, workspace.directory, deployment.get("entrypoint"))
-    environment = session.phase("sync", Store(session.settings, session.log).environment, project)
-    return Ready(session.settings, workspace.directory, project, environment, deployment.get("entrypoint"))
+    store = Store(session.settings, session.log)
+    environment = session.phase("sync", store.environment, project)
+    settings = replace(session.settings, environ=with_requirements(store, workspace, environment))
+    return Ready(settings, workspace.directory, project, environment, deployment.get("entrypoint"))
 
 
 def run(session: Session) -> int:

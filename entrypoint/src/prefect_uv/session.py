@@ -31,6 +31,7 @@ class Session:
     log: RunLog
     arguments: Sequence[str] = ()
     flow_run: FlowRun | None = None
+    api: Api | None = None
 
     def phase(self, name: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Perform a phase and time it."""
@@ -41,9 +42,9 @@ class Session:
         """The deployment of the flow run, whose log gets our lines from here on; without a run, the code is here."""
         if not self.settings.flow_run_id:
             return HERE
-        api = Api(self.settings)
-        self.flow_run = FlowRun(api, self.settings.flow_run_id)
-        self.log.connect(api.send_logs, self.flow_run.id)
+        self.api = Api(self.settings)
+        self.flow_run = FlowRun(self.api, self.settings.flow_run_id)
+        self.log.connect(self.api.send_logs, self.flow_run.id)
         self.flow_run.refuse_when_settled()
         deployment = self.flow_run.deployment()
         self.log.info(f"flow run {self.flow_run.name}, entrypoint {deployment['entrypoint']}")

@@ -140,6 +140,16 @@ class Settings:
     )
     api_timeout: float = variable("PREFECT_API_REQUEST_TIMEOUT", seconds, 60.0, "Seconds to wait for an API answer.")
     cache_dir: Path = variable("PREFECT_UV_CACHE_DIR", Path, Path("/cache"), "Where the cache volume is mounted.")
+    git_timeout: float = variable(
+        "PREFECT_UV_GIT_TIMEOUT", seconds, 900.0, "Seconds that one git command of a pull step may take."
+    )
+    git_mirror: bool = variable(
+        "PREFECT_UV_GIT_MIRROR", boolean, True, "Keep clones on the cache volume, so that a pull moves only what is new."
+    )
+    ssh_key: Path | None = variable("PREFECT_UV_SSH_KEY", Path, None, "Path of a private key for git over SSH.")
+    ssh_known_hosts: Path | None = variable(
+        "PREFECT_UV_SSH_KNOWN_HOSTS", Path, None, "Path of a known_hosts file for git over SSH."
+    )
     lock: str = variable(
         "PREFECT_UV_LOCK",
         choice("locked", "frozen", "relock"),
