@@ -98,7 +98,7 @@ class Api:
         """A variable's value."""
         return self._request("GET", f"/variables/name/{quote(name)}")["value"]
 
-    def set_state(  # noqa: PLR0913 (the fields of one request)
+    def set_state(
         self, flow_run_id: str, type_: str, *, name: str | None = None, message: str = "", force: bool = False
     ) -> Json:
         """Propose a state; a retry carries the same transition id, so that it is made once.

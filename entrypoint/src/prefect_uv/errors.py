@@ -46,7 +46,7 @@ def tool_report(command: str, exit_code: int, stderr: str) -> str:
 
 
 class UsageError(PrefectUvError):
-    """The command line of prefect-uv has an unknown verb or option."""
+    """A verb of prefect-uv was given arguments that it does not take, or not given what it needs."""
 
     exit_code, slug = 64, "usage"
 

@@ -55,9 +55,9 @@ class Image:
 
 def probe(name: str, python: str, prefect: str) -> Image:
     """Ask the interpreter and uv what they are."""
-    answer = subprocess.run([python, "-I", "-c", PROBE], check=True, capture_output=True, text=True)  # noqa: S603
+    answer = subprocess.run([python, "-I", "-c", PROBE], check=True, capture_output=True, text=True)
     implementation, version, soabi, system = json.loads(answer.stdout)
-    uv = subprocess.run(["uv", "--version"], check=True, capture_output=True, text=True)  # noqa: S607
+    uv = subprocess.run(["uv", "--version"], check=True, capture_output=True, text=True)
     libc = "-".join(platform.libc_ver())
     return Image(
         name=name,

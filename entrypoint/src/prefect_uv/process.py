@@ -14,7 +14,7 @@ from types import FrameType
 from prefect_uv.errors import tool_report
 
 
-class Terminated(BaseException):  # noqa: N818 (not an error: the order to stop)
+class Terminated(BaseException):
     """SIGTERM, SIGINT or SIGHUP arrived before the engine was started."""
 
     def __init__(self, signum: int) -> None:

@@ -93,7 +93,7 @@ def status_codes(text: str) -> tuple[int, ...]:
         raise ValueError(message) from None
 
 
-def variable(
+def variable(  # noqa: PLR0913 (one declaration says everything about a setting)
     name: str, parse: Callable[[str], Any], default: Any, text: str, *, also: str = "", secret: bool = False
 ) -> Any:
     """Declare one setting: its variable, parser, default and sentence; `also` is read when `name` is not set."""
@@ -113,7 +113,7 @@ class Settings:
         "PREFECT_API_AUTH_STRING",
         str,
         "",
-        "user:password, sent as Basic authentication; wins over the key.",
+        "user:password for Basic authentication; wins over the key.",
         secret=True,
     )
     api_headers: dict[str, str] = variable(
@@ -154,7 +154,7 @@ class Settings:
         "PREFECT_UV_LOCK",
         choice("locked", "frozen", "relock"),
         "locked",
-        "What to do with a uv.lock that does not fit pyproject.toml: `locked` refuses it, `frozen` installs what it says,"
+        "What to do with a uv.lock that does not fit pyproject.toml: `locked` refuses it, `frozen` installs it,"
         " `relock` locks again for this run.",
     )
     launcher: str = variable(

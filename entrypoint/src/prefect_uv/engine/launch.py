@@ -49,7 +49,7 @@ class Launch:
             LaunchError: when the program cannot be started.
         """
         try:
-            return subprocess.Popen(  # noqa: S603
+            return subprocess.Popen(
                 self.command, env=self.environ, cwd=self.directory, pass_fds=(self.lease,), start_new_session=True
             )
         except OSError as error:

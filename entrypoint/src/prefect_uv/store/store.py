@@ -223,6 +223,6 @@ def _refuse_without_prefect(requirements: str, project: Project) -> None:
     if not any(line.startswith(starts) for line in requirements.splitlines()):
         raise PrefectMissingError(
             "Prefect is not among the project's locked dependencies.",
-            f"{project.root / 'uv.lock'} locks {requirements.count('==')} packages for this selection, and not prefect.",
+            f"{project.root / 'uv.lock'} locks {requirements.count('==')} packages, and not prefect.",
             "Run `uv add prefect`, commit pyproject.toml and uv.lock, and push.",
         )

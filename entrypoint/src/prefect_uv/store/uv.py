@@ -33,7 +33,7 @@ _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         "Run `uv lock`, commit uv.lock, and push; or set PREFECT_UV_LOCK=frozen to install what uv.lock says.",
     ),
     (
-        r"No interpreter found|incompatible with the project's Python requirement|incompatible with the .*requires-python",
+        r"No interpreter found|incompatible with the project's Python requirement",
         PythonMissingError,
         "The image has no Python that the project accepts.",
         "Use the image of the family that has it (py312, py313, …), or change requires-python or .python-version.",
@@ -48,17 +48,16 @@ _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         r"Hash mismatch",
         HashMismatchError,
         "A downloaded package is not the one in uv.lock.",
-        "If the index was rebuilt on purpose, run `uv lock --upgrade-package NAME`, commit and push; otherwise find out who changed it.",
+        "If it was rebuilt on purpose, run `uv lock --upgrade-package NAME`, commit and push; else ask who did it.",
     ),
     (
         r"404 Not Found|was not found in the package registry|No solution found",
         PackageNotFoundError,
         "A package of uv.lock is not on the index.",
-        "It may have been deleted, or the lock was made with another index: run `uv lock` against the index that this container uses.",
+        "It was deleted, or locked with another index: run `uv lock` against the index that this container uses.",
     ),
     (
-        r"error sending request|[Cc]onnection|dns error|timed out|HTTP status|end of file|Network connectivity is disabled"
-        r"|401 Unauthorized|403 Forbidden",
+        r"error sending request|[Cc]onnection|dns error|timed out|HTTP status|end of file|connectivity|40[13] ",
         IndexUnreachableError,
         "A package index did not give what uv asked for.",
         "Check the network, UV_DEFAULT_INDEX or UV_INDEX and their credentials, SSL_CERT_FILE and the proxy variables.",

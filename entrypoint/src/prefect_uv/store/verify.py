@@ -18,7 +18,7 @@ def packages(environment: Path) -> dict[str, str]:
 
 
 def damages(environment: Path) -> list[str]:
-    """What is missing or has another size than its distribution's RECORD says; nothing when the environment is whole."""
+    """What is missing or has another size than its distribution's RECORD says; nothing when all is whole."""
     site = site_packages(environment)
     found = []
     for distribution in sorted(site.glob("*.dist-info")):

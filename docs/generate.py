@@ -1,0 +1,127 @@
+#!/usr/bin/env python
+"""Write the tables that the code knows into the documentation; `--check` only compares.
+
+A table stands between two markers, `<!-- generated: NAME -->` and `<!-- end: NAME -->`. One more table is one more
+function here, its entry in TABLES, and a pair of markers in the page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "entrypoint" / "src"))
+
+from prefect_uv.errors import Kind, PrefectUvError  # noqa: E402
+from prefect_uv.settings import Settings  # noqa: E402
+
+OWN = "PREFECT_UV_"
+MENDED_BY: dict[Kind, str] = {"user": "you", "tool": "look at the tool's output", "bug": "report it"}
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    names = list(head)
+    lines = [names, ["---"] * len(names), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def settings() -> str:
+    """All variables, in the order in which they are declared."""
+    return _settings("")
+
+
+def own_settings() -> str:
+    """The variables that only prefect-uv has."""
+    return _settings(OWN)
+
+
+def errors() -> str:
+    """Every error of the catalogue, by exit code."""
+    rows = (
+        (f"`{error.exit_code}`", f"`{error.slug}`", inspect.getdoc(error) or "", MENDED_BY[error.kind])
+        for error in sorted(_catalogue(PrefectUvError), key=lambda error: error.exit_code)
+    )
+    return table(("Exit code", "Slug", "When", "Mended by"), rows)
+
+
+TABLES: dict[tuple[str, str], Callable[[], str]] = {
+    ("README.md", "own-settings"): own_settings,
+    ("docs/reference/settings.md", "settings"): settings,
+    ("docs/reference/errors.md", "errors"): errors,
+}
+
+
+def _settings(prefix: str) -> str:
+    declared = (item for item in fields(Settings) if item.metadata)
+    chosen = (item for item in declared if item.metadata["name"].startswith(prefix))
+    return table(("Variable", "Default", "Meaning"), map(_setting, chosen))
+
+
+def _setting(item: Field[Any]) -> tuple[str, str, str]:
+    also = item.metadata["also"]
+    meaning = item.metadata["help"] + (f" Where it is not set, `{also}` is read." if also else "")
+    return f"`{item.metadata['name']}`", _default(item.default), meaning
+
+
+def _default(value: object) -> str:
+    if value is None or value in ("", ()):
+        return ""
+    text = str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+    return f"`{text}`"
+
+
+def _catalogue(error: type[PrefectUvError]) -> Iterator[type[PrefectUvError]]:
+    for child in error.__subclasses__():
+        yield child
+        yield from _catalogue(child)
+
+
+def generated(page: str, text: str) -> str:
+    """The page's text with its tables as they should be."""
+    for (owner, name), render in TABLES.items():
+        if owner == page:
+            text = _fill(page, text, name, render())
+    return text
+
+
+def _fill(page: str, text: str, name: str, content: str) -> str:
+    before, after = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
+    if text.count(before) != 1 or text.count(after) != 1:
+        message = f"{page} needs `{before}` and `{after}` once each."
+        raise SystemExit(message)
+    return text[: text.index(before)] + f"{before}\n{content}\n{after}" + text[text.index(after) + len(after) :]
+
+
+def _difference(page: str, old: str, new: str) -> Iterator[str]:
+    before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
+    return difflib.unified_diff(before, after, page, f"{page}, generated")
+
+
+def main() -> int:
+    """Write every page, or with `--check` say how it differs; 1 when a page differs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and show what would change")
+    check = parser.parse_args().check
+    drifted = False
+    for page in sorted({page for page, _ in TABLES}):
+        path = ROOT / page
+        old = path.read_text()
+        new = generated(page, old)
+        if check:
+            drifted |= old != new
+            sys.stdout.writelines(_difference(page, old, new))
+        elif old != new:
+            path.write_text(new)
+    return int(drifted)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
