@@ -52,8 +52,6 @@ def git_clone(  # noqa: PLR0913 (the parameters of Prefect's step)
 def _refuse(branch: str | None, commit_sha: str | None, token: str | None, block: Any) -> None:
     if token and block:
         message = "git_clone has both an access_token and credentials."
-    elif block and not isinstance(block, Mapping):
-        message = "git_clone's credentials are not those of a block; a plain token is an `access_token`."
     elif branch and commit_sha:
         message = "git_clone has both a branch and a commit_sha."
     elif branch and branch.startswith("-"):
@@ -105,4 +103,4 @@ def _clone(login: Login | None, request: Request, tools: Tools, workspace: Works
     with still_going(tools.log, f"cloning {request.url}"):
         how = bring_mirrored(git, mirror) if mirror else bring(git)
     head = git.ask("rev-parse", "--short=12", "--verify", "--quiet", "HEAD") or "no commit"
-    tools.log.info(f"{how} {request.url} at {head} in {request.directory}")
+    tools.log.info(f"{how} {request.url} at {head} into {request.directory}")

@@ -131,7 +131,7 @@ def update(git: Git, mode: str = "--keep") -> None:
     """Fetch what is new; local changes stay, or make this fail when they are in the way (`--hard`: are lost)."""
     request = git.request
     if request.commit:
-        populate(git, "HEAD")
+        populate(git, "HEAD", mode)
         return
     git.inside("fetch", "--quiet", "--depth", "1", "origin", request.branch or "HEAD")
     populate(git, "FETCH_HEAD", mode)
@@ -145,7 +145,8 @@ def populate(git: Git, revision: str, mode: str = "--hard") -> None:
     if request.commit:
         if git.ask("cat-file", "-e", f"{request.commit}^{{commit}}") is None:
             git.inside("fetch", "--quiet", "origin", request.commit)
-        git.inside("checkout", "--quiet", request.commit)
+        force = ["--force"] if mode == "--hard" else []
+        git.inside("checkout", "--quiet", *force, request.commit)
     elif git.ask("rev-parse", "--verify", "--quiet", revision) is not None:
         git.inside("reset", "--quiet", mode, revision)
     if request.submodules:

@@ -24,6 +24,7 @@ from prefect_uv.settings import Settings
 
 RESERVED = ("id", "requires")
 MODULES = ("prefect.deployments.steps", "prefect.deployments.steps.pull", "prefect.deployments.steps.utility")
+KINDS: dict[str, type[Any]] = {"str": str, "list": list, "Mapping": Mapping}
 SECRET_NAMES = ("secret", "password", "token", "credential")
 
 
@@ -85,11 +86,17 @@ def _resolved(function: str, inputs: Inputs, tools: Tools, workspace: Workspace)
 
 def _native(step: Callable[..., Any], inputs: Inputs, tools: Tools, workspace: Workspace) -> tuple[Inputs, Workspace]:
     """Call a step of ours, having checked that it takes these inputs."""
+    signature = inspect.signature(step)
     try:
-        inspect.signature(step).bind(tools, workspace, **inputs)
+        signature.bind(tools, workspace, **inputs)
     except TypeError as error:
         message = f"The inputs of {step.__name__} are not right: {error}."
         raise PullStepError(message, hint="A placeholder without a value removes its input.") from None
+    for name, value in inputs.items():
+        kind, _, optional = str(signature.parameters[name].annotation).partition(" | ")
+        wanted = KINDS.get(kind.partition("[")[0], object)
+        if not isinstance(value, wanted) and not (value is None and optional):
+            raise PullStepError(f"The {name} of {step.__name__} is {type(value).__name__}, not {kind}.")
     result: tuple[Inputs, Workspace] = step(tools, workspace, **inputs)
     return result
 
