@@ -56,16 +56,25 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
     """A real Prefect server that holds the blocks and variables of the tables."""
     with PrefectServer.start("127.0.0.1", AUTH, tmp_path_factory.mktemp("server")) as running:
-        _fill(running)
+        fill(running, BLOCKS, VARIABLES)
         yield running
 
 
-def _fill(server: PrefectServer) -> None:
-    """Make the blocks and variables by Prefect's own client."""
-    order = json.dumps([[(slug, name, data) for (slug, name), data in BLOCKS.items()], VARIABLES])
+def fill(server: PrefectServer, blocks: Mapping[tuple[str, str], Any], variables: Mapping[str, Any]) -> None:
+    """Make blocks and variables by Prefect's own client."""
+    order = json.dumps([[(slug, name, data) for (slug, name), data in blocks.items()], variables])
     environ = {**os.environ, **server.environment, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "tests.pull.fill"]
     subprocess.run(command, input=order, text=True, env=environ, check=True, timeout=120)
+
+
+def document_ids(server: PrefectServer) -> dict[str, str]:
+    """The ids of the server's block documents by name."""
+    from prefect.client.orchestration import SyncPrefectClient  # noqa: PLC0415 (costs seconds)
+
+    with SyncPrefectClient(server.url, auth_string=server.auth_string) as client:
+        found = client.request("POST", "/block_documents/filter", json={}).json()
+    return {document["name"]: document["id"] for document in found}
 
 
 @dataclass(frozen=True)
@@ -190,6 +199,13 @@ def ours(server: PrefectServer, image: Image, monkeypatch: pytest.MonkeyPatch) -
     """Our own steps without a cache volume."""
     monkeypatch.setattr(Image, "read", classmethod(lambda _: image))
     return Ours(server, None, monkeypatch)
+
+
+@pytest.fixture
+def alone(image: Image, monkeypatch: pytest.MonkeyPatch) -> Ours:
+    """Our own steps without a server and without a cache volume."""
+    monkeypatch.setattr(Image, "read", classmethod(lambda _: image))
+    return Ours(None, None, monkeypatch)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 
 from prefect.blocks.core import Block
 from prefect.blocks.system import Secret
+from prefect.filesystems import LocalFileSystem
 from prefect.variables import Variable
 from pydantic import SecretStr
 
@@ -27,12 +28,19 @@ class Json(Block):
     value: Any
 
 
+KINDS: dict[str, type[Block]] = {
+    "basic-auth-credentials": BasicAuthCredentials,
+    "json": Json,
+    "local-file-system": LocalFileSystem,
+    "secret": Secret,
+}
+
+
 def main() -> None:
     """Make all that the tables name."""
-    kinds: dict[str, type[Block]] = {"secret": Secret, "json": Json, "basic-auth-credentials": BasicAuthCredentials}
     blocks, variables = json.load(sys.stdin)
     for slug, name, data in blocks:
-        kinds[slug](**data).save(name)
+        KINDS[slug](**data).save(name)
     for name, value in variables.items():
         Variable.set(name, value)
 

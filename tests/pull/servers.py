@@ -88,7 +88,11 @@ def https_git(root: Path, folder: Path) -> Iterator[HttpsGit]:
             if running.accepted and pair not in running.accepted:
                 self._answer(401, {"WWW-Authenticate": 'Basic realm="tests"'}, b"")
                 return
-            head, _, body = self._backend().partition(b"\r\n\r\n")
+            try:
+                told = self._backend()
+            except subprocess.CalledProcessError as error:
+                told = error.stdout
+            head, _, body = told.partition(b"\r\n\r\n")
             headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
             self._answer(int(headers.pop("Status", "200").split()[0]), headers, body)
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.pull.conftest import BLOCKS, Oracle, Ours
+from tests.pull.conftest import BLOCKS, Oracle, Ours, document_ids
+from tests.stack.server import PrefectServer
 
 SHELL = "prefect.deployments.steps.run_shell_script"
 ENVIRON = {"PULL_ENV": "of the environment", "PULL_EMPTY": "", "PULL_BRACES": "{{ prefect.variables.text }}"}
@@ -130,9 +131,9 @@ def test_inputs(inputs: dict[str, Any], oracle: Oracle, ours: Ours, bases: tuple
         assert kept[0] == kept[1]
 
 
-def test_block_reference(oracle: Oracle, ours: Ours, bases: tuple[Path, Path], ids: dict[str, str]) -> None:
+def test_block_reference(oracle: Oracle, ours: Ours, bases: tuple[Path, Path], server: PrefectServer) -> None:
     """`$ref` to a block document gives its data."""
-    step = {SHELL: {"script": "env", "env": {"$ref": {"block_document_id": ids["login"]}}, "stream_output": False}}
+    step = {SHELL: {"script": "env", "env": {"$ref": {"block_document_id": document_ids(server)["login"]}}}}
     for perform, base in zip((oracle, ours), bases, strict=True):
         outcome = perform([step], base, {})
         assert "password=lovelace" in outcome.outputs["stdout"], outcome.error
@@ -150,13 +151,3 @@ def test_values_of_secret_blocks_are_masked(ours: Ours, bases: tuple[Path, Path]
     assert str(BLOCKS["secret", "token"]["value"]) not in said
     assert "lovelace" not in said
     assert "ada" in said
-
-
-@pytest.fixture(scope="session")
-def ids(server: Any) -> dict[str, str]:
-    """The ids of the block documents by name."""
-    from prefect.client.orchestration import SyncPrefectClient  # noqa: PLC0415 (costs seconds)
-
-    with SyncPrefectClient(server.url, auth_string=server.auth_string) as client:
-        found = client.request("POST", "/block_documents/filter", json={}).json()
-    return {document["name"]: document["id"] for document in found}

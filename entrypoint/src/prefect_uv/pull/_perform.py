@@ -35,8 +35,7 @@ def main():
     order = json.load(sys.stdin)
     from prefect.utilities.importtools import import_object
 
-    own = order["function"] == "prefect_uv.storage_block"
-    function = _storage_block if own else import_object(order["function"])
+    function = _storage_block if order["function"] == "storage_block" else import_object(order["function"])
     before, paths = dict(os.environ), list(sys.path)
     output = function(**order["inputs"])
     if inspect.isawaitable(output):

@@ -25,6 +25,7 @@ from prefect_uv.store.isolated import Wanted, isolated
 from prefect_uv.store.verify import packages
 
 PERFORM = (files("prefect_uv.pull") / "_perform.py").read_text()
+STORAGE_BLOCK = "storage_block"
 BAKED = Path(sys.prefix).parent / "prefect-client"
 SCHEMES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
 BLOCKS = {

@@ -14,7 +14,7 @@ from typing import Any
 from prefect_uv.api import Api
 from prefect_uv.errors import PrefectUvError, PullStepError
 from prefect_uv.pull.clone import git_clone
-from prefect_uv.pull.delegate import delegated, needs
+from prefect_uv.pull.delegate import STORAGE_BLOCK, delegated, needs
 from prefect_uv.pull.requirements import pip_install_requirements
 from prefect_uv.pull.shell import run_shell_script
 from prefect_uv.pull.templating import Blocks, resolve
@@ -119,8 +119,8 @@ def _from_storage(tools: Tools, workspace: Workspace, deployment: Mapping[str, A
     tools.log.info(f"Downloading flow code from storage at {path!r}")
     slug = str((tools.blocks.document(document_id).get("block_type") or {}).get("slug"))
     inputs = {"document_id": document_id, "from_path": path, "local_path": str(workspace.base)}
-    requires = needs("", {"block_type_slug": slug}, [])
-    output, workspace = delegated(tools, workspace, "prefect_uv.storage_block", inputs, requires)
+    requires = needs(STORAGE_BLOCK, {"block_type_slug": slug}, [])
+    output, workspace = delegated(tools, workspace, STORAGE_BLOCK, inputs, requires)
     return workspace.with_output(None, output)
 
 

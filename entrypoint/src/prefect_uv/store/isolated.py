@@ -97,8 +97,9 @@ def _install(store: Store, wanted: Wanted, python: str, place: Path) -> None:
         listed.write_text("\n".join(wanted.requirements))
         constraints.write_text("\n".join(wanted.constraints))
         files = [option for file in (listed, *wanted.files) for option in ("-r", str(file))]
+        files += ["-c", str(constraints)] if wanted.constraints else []
         _uv(store, "venv", "--no-project", "--relocatable", "--python", python, str(place))
-        _uv(store, "pip", "install", "--python", str(place / "bin" / "python"), *files, "-c", str(constraints))
+        _uv(store, "pip", "install", "--python", str(place / "bin" / "python"), *files)
     finally:
         listed.unlink(missing_ok=True)
         constraints.unlink(missing_ok=True)
@@ -109,7 +110,9 @@ def _uv(store: Store, *arguments: str) -> None:
     environ = {name: value for name, value in store.settings.environ.items() if name != "VIRTUAL_ENV"}
     finished = run(["uv", *QUIET, *arguments], env={**own, **environ, "UV_CACHE_DIR": own["UV_CACHE_DIR"]})
     if finished.exit_code:
-        raise explain(finished)
+        error = explain(finished)
+        hint = "Check the step's `requires` or requirements file, and the package index that this container uses."
+        raise type(error)("uv could not build the environment for a pull step.", error.found, hint)
 
 
 def _publish(place: Path, path: Path) -> None:
