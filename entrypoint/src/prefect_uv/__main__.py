@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import replace
 
-from prefect_uv.contract import HELP, become, choose
+from prefect_uv.contract import FLOW_RUN_ID, HELP, become, choose
 from prefect_uv.doctor import doctor
 from prefect_uv.engine.launch import Ready, launch_command, launch_flow
 from prefect_uv.engine.supervise import supervise
@@ -29,6 +29,7 @@ def ready(session: Session) -> Ready:
 
 def run(session: Session) -> int:
     """Execute the flow run."""
+    session.require_flow_run()
     flow = ready(session)
     launch = session.phase("launch", launch_flow, session, flow)
     session.log.summary({"sync": flow.environment.note})
@@ -57,7 +58,8 @@ def main() -> None:
         sys.exit()
     if verb == "command":
         become(arguments)
-    sys.exit(start(VERBS[verb], os.environ, arguments))
+    environ = {**os.environ, FLOW_RUN_ID: arguments[0]} if verb == "run" and arguments else os.environ
+    sys.exit(start(VERBS[verb], environ, arguments))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import json
 import ssl
 import threading
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 from uuid import uuid4
 
 import urllib3
@@ -26,6 +26,7 @@ RETRIED_CODES = {408, 429, 502, 503}
 LONGEST_BACKOFF_SECONDS = 10
 OWN_HEADERS = {"user-agent", "prefect-csrf-token", "prefect-csrf-client"}
 UNAUTHORIZED = {401, 403}
+OK = 200
 NOT_FOUND = 404
 CSRF_OFF = {404, 422}
 
@@ -134,7 +135,17 @@ class Api:
                 f"The Prefect API at {self._settings.api_url} answered {response.status}.",
                 _answer(method, path, response),
             )
-        return json.loads(response.data) if response.data else None
+        return self._decoded(method, path, response) if response.data else None
+
+    def _decoded(self, method: str, path: str, response: BaseHTTPResponse) -> Any:
+        try:
+            return json.loads(response.data)
+        except ValueError:
+            raise ApiRefusedError(
+                f"What answers at {self._settings.api_url} is not a Prefect API.",
+                _answer(method, path, response),
+                "PREFECT_API_URL ends in /api on a server of one's own.",
+            ) from None
 
     def _send(self, method: str, path: str, body: Any, retries: int | None) -> BaseHTTPResponse:
         headers = dict(self._headers)
@@ -153,7 +164,6 @@ class Api:
             backoff_factor=1,
             backoff_jitter=0.2,
             backoff_max=LONGEST_BACKOFF_SECONDS,
-            raise_on_status=False,
         )
         try:
             return self._http.request(method, settings.api_url + path, body=body, headers=headers, retries=policy)
@@ -162,7 +172,7 @@ class Api:
             kind = "refused every attempt" if isinstance(reason, ResponseError) else "did not answer"
             raise ApiUnreachableError(
                 f"The Prefect API at {settings.api_url} {kind}.",
-                f"{method} {path} was tried {policy.total or 0:d}+1 times: {reason}",
+                f"{method} {path} was tried {(policy.total or 0) + 1} times: {reason}",
                 "Check that PREFECT_API_URL can be reached from this container's network.",
             ) from None
 
@@ -173,7 +183,7 @@ class Api:
                 path = f"/csrf-token?client={self._csrf_client}"
                 response = self._exchange("GET", path, None, self._headers, None)
                 self._csrf = response.status not in CSRF_OFF
-                self._csrf_token = json.loads(response.data)["token"] if response.status == 200 else None  # noqa: PLR2004
+                self._csrf_token = self._decoded("GET", path, response)["token"] if response.status == OK else None
             if not self._csrf_token:
                 return {}
             return {"Prefect-Csrf-Token": self._csrf_token, "Prefect-Csrf-Client": self._csrf_client}
@@ -202,7 +212,11 @@ def _pool(settings: Settings) -> urllib3.PoolManager:
     if settings.api_url.startswith("https://"):
         options["ssl_context"] = _tls(settings)
     proxy = _proxy(settings)
-    return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+    if not proxy:
+        return urllib3.PoolManager(**options)
+    credentials = unquote(urllib3.util.parse_url(proxy).auth or "")
+    headers = urllib3.make_headers(proxy_basic_auth=credentials) if credentials else None
+    return urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:

@@ -48,10 +48,22 @@ def choose(argv: Sequence[str], environ: Mapping[str, str], verbs: Sequence[str]
 def become(command: list[str]) -> NoReturn:
     """Replace this process by a command, with the exit codes of a shell when that fails."""
     try:
-        os.execvp(command[0], command)  # noqa: S606
+        os.execvp(_elsewhere(command[0]), command)  # noqa: S606
     except FileNotFoundError:
         sys.stderr.write(f"prefect-uv: {command[0]}: command not found\n")
         sys.exit(127)
     except OSError as error:
         sys.stderr.write(f"prefect-uv: {command[0]}: {error.strerror}\n")
         sys.exit(126)
+
+
+def _elsewhere(program: str) -> str:
+    """Where a program is on PATH besides our own link `prefect`, which would lead here again."""
+    if program != "prefect":
+        return program
+    own = os.path.realpath(sys.argv[0])
+    places = [os.path.join(folder, program) for folder in os.get_exec_path()]  # noqa: PTH118 (PATH entries are text)
+    others = [place for place in places if os.access(place, os.X_OK) and os.path.realpath(place) != own]
+    if not others:
+        raise FileNotFoundError
+    return others[0]

@@ -26,9 +26,11 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def raise_on_signals() -> None:
-    """From now on, a signal to stop raises Terminated in the main thread."""
+    """From now on, the first signal to stop raises Terminated in the main thread; later ones change nothing."""
 
     def stop(signum: int, _frame: FrameType | None) -> None:
+        for other in STOP_SIGNALS:
+            signal.signal(other, signal.SIG_IGN)
         raise Terminated(signum)
 
     for signum in STOP_SIGNALS:

@@ -73,7 +73,7 @@ def _check_flow_file(working_directory: Path, entrypoint: str) -> None:
 
 def _upwards(start: Path) -> Iterator[Path]:
     """The directory and those above it, as far as the checkout reaches (without a checkout: itself only)."""
-    chain = [start, *start.parents]
+    chain = [start.resolve(), *start.resolve().parents]
     top = next((number for number, place in enumerate(chain) if (place / ".git").exists()), 0)
     yield from chain[: top + 1]
 

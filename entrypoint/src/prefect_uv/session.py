@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
-from prefect_uv.api import Api, Json
-from prefect_uv.errors import ApiRefusedError, ApiUnreachableError, InternalError, PrefectUvError
+from prefect_uv.api import Api, Json, NotFoundError
+from prefect_uv.errors import ApiRefusedError, ApiUnreachableError, InternalError, PrefectUvError, SettingsInvalidError
 from prefect_uv.flowrun import FlowRun, Settled
 from prefect_uv.mask import Mask
 from prefect_uv.process import Terminated, raise_on_signals
@@ -37,6 +37,16 @@ class Session:
         """Perform a phase and time it."""
         with self.log.phase(name):
             return function(*args, **kwargs)
+
+    def require_flow_run(self) -> None:
+        """There must be a flow run to execute.
+
+        Raises:
+            SettingsInvalidError: PREFECT__FLOW_RUN_ID is not set.
+        """
+        if not self.settings.flow_run_id:
+            hint = "The worker sets it; by hand: `docker run -e PREFECT__FLOW_RUN_ID=…`."
+            raise SettingsInvalidError("PREFECT__FLOW_RUN_ID is not set.", hint=hint)
 
     def ask(self) -> Json:
         """The deployment of the flow run, whose log gets our lines from here on; without a run, the code is here."""
@@ -94,5 +104,5 @@ def _tell(session: Session | None, message: str) -> None:
         return
     try:
         session.flow_run.crash(message)
-    except (ApiUnreachableError, ApiRefusedError) as error:
+    except (ApiUnreachableError, ApiRefusedError, NotFoundError) as error:
         session.log.warning(f"the flow run's state could not be set: {error}")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 from uuid import UUID
 
 from prefect_uv.errors import SettingsInvalidError
 
+_URL_PASSWORD = re.compile(r"://(?:[^\s/@:]*:)?([^\s/@]+)@")
 TRUE = {"1", "true", "t", "yes", "y", "on"}
 FALSE = {"0", "false", "f", "no", "n", "off"}
 
@@ -196,9 +199,11 @@ class Settings:
         """Every secret value among the settings and in the environment's index and proxy credentials."""
         found = [self.api_key, self.api_auth_string, self.api_auth_string.partition(":")[2]]
         found += (self.api_headers or {}).values()
-        found += [
-            value for name, value in self.environ.items() if name.startswith("UV_") and name.endswith("_PASSWORD")
-        ]
+        for name, value in self.environ.items():
+            if name.startswith("UV_") and name.endswith("_PASSWORD"):
+                found.append(value)
+            elif name.startswith(("UV_", "PIP_")) or name.lower().endswith("_proxy"):
+                found += [unquote(password) for password in _URL_PASSWORD.findall(value)]
         return found
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from prefect_uv.errors import LaunchError, SettingsInvalidError, UsageError
+from prefect_uv.errors import DeploymentNotFoundError, LaunchError, UsageError
 from prefect_uv.project import Project
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
@@ -69,8 +69,8 @@ def launch_flow(session: Session, ready: Ready) -> Launch:
         Settled: the run was cancelled or finished meanwhile.
     """
     if session.flow_run is None or not ready.entrypoint:
-        message = "PREFECT__FLOW_RUN_ID is not set."
-        raise SettingsInvalidError(message, hint="The worker sets it; by hand: `docker run -e PREFECT__FLOW_RUN_ID=…`.")
+        message = "The deployment has no entrypoint."
+        raise DeploymentNotFoundError(message, hint="Deploy the flow again: Prefect writes its entrypoint down.")
     session.flow_run.refuse_when_settled(again=True)
     python = ["uv", "run", "--no-sync", "--project", str(ready.project.directory), "python"]
     if ready.settings.launcher == "python":

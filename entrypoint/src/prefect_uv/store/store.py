@@ -170,9 +170,12 @@ class Store:
                     f"uv reported success, but {len(missing)} file(s) of the environment are missing or cut short."
                 )
                 raise EnvironmentDamagedError(message, "\n".join(missing[:20]))
+            installed = packages(place)
+            if not any(package in installed for package in PREFECT):
+                raise _without_prefect(uv.project)
             (place / IN_USE).touch(0o664)
             manifest = {"key": name, "created": time.time(), "uv": self.image.uv, "python": python}
-            (place / MANIFEST).write_text(json.dumps({**manifest, "packages": packages(place)}, indent=1))
+            (place / MANIFEST).write_text(json.dumps({**manifest, "packages": installed}, indent=1))
             run(["sync", "-f", place], env=self.settings.environ)
             self._publish(place, name)
         finally:
@@ -221,8 +224,12 @@ def _locked(descriptor: int) -> bool:
 def _refuse_without_prefect(requirements: str, project: Project) -> None:
     starts = tuple(f"{package}{separator}" for package in PREFECT for separator in ("==", " @", "["))
     if not any(line.startswith(starts) for line in requirements.splitlines()):
-        raise PrefectMissingError(
-            "Prefect is not among the project's locked dependencies.",
-            f"{project.root / 'uv.lock'} locks {requirements.count('==')} packages, and not prefect.",
-            "Run `uv add prefect`, commit pyproject.toml and uv.lock, and push.",
-        )
+        raise _without_prefect(project)
+
+
+def _without_prefect(project: Project) -> PrefectMissingError:
+    return PrefectMissingError(
+        "Prefect is not among the project's locked dependencies.",
+        f"{project.root / 'uv.lock'} does not lock prefect for the selected groups on this platform.",
+        "Run `uv add prefect`, commit pyproject.toml and uv.lock, and push.",
+    )

@@ -1,0 +1,80 @@
+# Everything starts here; `make` alone prints the targets. Docker is installed and started when it is missing and this is
+# root on Debian, and what a target started is stopped when it ends.
+.DEFAULT_GOAL := help
+.PHONY: help build-all demo test lint format type generate check-generated lock clean
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+BIN := .venv/bin
+IMAGES := python3 -m images
+WITH_ENGINE := $(IMAGES) with-engine --
+IMAGE_REPOSITORY ?= prefect-uv
+TYPED := entrypoint/src images tests examples docs/generate.py
+
+unexport PYTHONDONTWRITEBYTECODE
+export IMAGE_REPOSITORY
+ifdef SSL_CERT_FILE
+export UV_SYSTEM_CERTS := 1
+export PIP_CERT ?= $(SSL_CERT_FILE)
+endif
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+
+help: ## print the targets
+	@sed -nE 's/^([a-z%/-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-18s %s\n' "$$name" "$$text"; done
+
+build/%: ## build one image and its parents: build/base, build/py312, build/py313
+	@$(IMAGES) build $*
+
+build-all: ## build all images and print their sizes
+	@$(IMAGES) build
+
+demo: .venv/.complete ## run a flow from git through our image by a real Prefect worker, twice
+	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/python examples/demo.py'
+
+test: .venv/.complete lint type check-generated ## check everything: lint, types, drift, all tests
+	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/pytest tests'
+
+test/unit: .venv/.complete ## test without Docker, in seconds
+	@$(BIN)/pytest tests/unit
+
+test/%: .venv/.complete ## test one directory with Docker: test/images, test/prefect
+	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/pytest tests/$*'
+
+test-all: export PREFECT_UV_TEST_FULL := 1
+test-all: test ## like test, with the long forms of the stress tests
+
+lint: .venv/.complete ## check style: ruff, hadolint, shellcheck
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --quiet --check
+	@$(BIN)/hadolint Dockerfile.*
+	@$(BIN)/shellcheck .ci/run images/base/apt-install images/py312/install-python
+
+format: .venv/.complete ## format the code, and repair what ruff can
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+type: .venv/.complete ## check types with mypy --strict
+	@$(BIN)/mypy --no-error-summary $(TYPED)
+
+generate: .venv/.complete ## write the tables of the docs from the code
+	@$(BIN)/python docs/generate.py
+
+check-generated: .venv/.complete ## find drift between the docs' tables and the code
+	@$(BIN)/python docs/generate.py --check
+
+lock: .venv/.complete ## resolve the requirements files anew from images/family.toml
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(IMAGES) lock
+
+shell/%: ## open a shell in an image: shell/py313
+	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build $*; exec "$$DOCKER" run --rm --interactive --tty $(IMAGE_REPOSITORY):$* bash'
+
+clean: ## remove what this project made: images, containers, volumes, .venv, caches
+	@$(IMAGES) clean
+	@rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.complete: requirements/dev.txt requirements/uv.txt
+	@$(IMAGES) venv

@@ -1,0 +1,93 @@
+"""Building the images of the family, parents first."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Sequence
+
+from images import secrets
+from images.family import ROOT, Family, Image
+from images.process import TAIL, ToolError, run, say
+from images.standin import ensure_debian
+
+BUILD_TIMEOUT = 1800
+MEGABYTE = 1_000_000
+NO_PYTHON = "error[python-download]"
+
+
+def build(docker: str, family: Family, names: Sequence[str]) -> dict[str, ToolError]:
+    """Build the named images and their parents; return the failures by image."""
+    wanted = {image.name: image for name in names for image in family.lineage(name)}
+    ensure_debian(docker, family)
+    failures: dict[str, ToolError] = {}
+    with secrets.options(family.debian) as options:
+        for image in wanted.values():
+            if image.parent in failures:
+                failures[image.name] = ToolError(f"{image.name} is built on {image.parent}, which failed")
+                continue
+            try:
+                _build(docker, family, image, options)
+            except ToolError as error:
+                failures[image.name] = error
+    return failures
+
+
+def _build(docker: str, family: Family, image: Image, options: Sequence[str]) -> None:
+    say(f"building {family.tag(image.name)}")
+    began = time.monotonic()
+    arguments = [f"--build-arg={name}={value}" for name, value in build_arguments(family, image).items()]
+    marks = [f"--label={name}={value}" for name, value in labels(family, image).items()]
+    where = ["--file", str(ROOT / image.dockerfile), "--tag", family.tag(image.name), "--network=host"]
+    command = [docker, "build", "--progress=plain", *where, *arguments, *marks, *options, str(ROOT)]
+    try:
+        run(command, timeout=BUILD_TIMEOUT, environ={"DOCKER_BUILDKIT": "1"})
+    except ToolError as error:
+        raise ToolError(failed_step(error.output) or str(error)) from error
+    say(f"built {family.tag(image.name)} in {time.monotonic() - began:.0f} s")
+
+
+def failed_step(output: str) -> str:
+    """What the step that failed printed, without BuildKit's numbers; empty when no step failed."""
+    failed = re.search(r"^#(\d+) ERROR", output, re.MULTILINE)
+    lines = re.findall(rf"^#{failed[1]} \d+\.\d+ ?(.*)$", output, re.MULTILINE) if failed else []
+    return "\n".join(lines[-TAIL:])
+
+
+def build_arguments(family: Family, image: Image) -> dict[str, str]:
+    """The arguments that the Dockerfiles declare."""
+    return {
+        "BASE": family.base_of(image),
+        "NAME": image.name,
+        "PREFECT_VERSION": family.prefect,
+        "PYTHON_VERSION": image.python,
+    }
+
+
+def labels(family: Family, image: Image) -> dict[str, str]:
+    """The OCI labels; the creation date is left out, so that an unchanged image stays the same image."""
+    values = {
+        "title": f"prefect-uv {image.name}",
+        "description": image.description,
+        "version": family.version,
+        "revision": revision(),
+        "licenses": family.licenses,
+        "base.name": family.base_of(image),
+    }
+    return {f"org.opencontainers.image.{name}": value for name, value in values.items()}
+
+
+def revision() -> str:
+    """The commit of this checkout, marked when files differ from it."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    return done.stdout.strip() or "unknown"
+
+
+def sizes(docker: str, family: Family) -> str:
+    """A table of the images that exist, with their uncompressed sizes."""
+    listing = run([docker, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"], timeout=60).split()
+    tags = [tag for name in family.images if (tag := family.tag(name)) in listing]
+    measured = [run([docker, "image", "inspect", "--format", "{{.Size}}", tag], timeout=60) for tag in tags]
+    return "\n".join(f"{tag:<24}{int(size) / MEGABYTE:>8.1f} MB" for tag, size in zip(tags, measured, strict=True))

@@ -1,0 +1,28 @@
+"""The tools environment `.venv`: hash-pinned, made from nothing but Python."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+
+from images import apt
+from images.family import ROOT
+from images.process import run, say
+
+VENV = ROOT / ".venv"
+
+
+def venv() -> None:
+    """Make the environment anew: uv by pip, everything else by uv."""
+    if not importlib.util.find_spec("ensurepip"):
+        apt.install("python3-venv", "Python's venv module needs it")
+    say("making .venv, the environment of the tools")
+    shutil.rmtree(VENV, ignore_errors=True)
+    requirements = ROOT / "requirements"
+    pip, uv = str(VENV / "bin/pip"), str(VENV / "bin/uv")
+    run([sys.executable, "-m", "venv", str(VENV)], timeout=120)
+    run([pip, "install", "--require-hashes", "--requirement", str(requirements / "uv.txt")], timeout=600)
+    into = ["--python", str(VENV / "bin/python"), "--require-hashes"]
+    run([uv, "pip", "install", *into, "--requirement", str(requirements / "dev.txt")], timeout=900)
+    (VENV / ".complete").touch()

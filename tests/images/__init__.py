@@ -1,0 +1,1 @@
+"""Tests of the images, in containers of the real engine."""

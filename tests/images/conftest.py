@@ -1,0 +1,76 @@
+"""Fixtures for the tests of images: a directory's tests run on the image of its name and on that image's children."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from docker.models.images import Image
+
+from images.family import Family, read
+from tests.images.containers import Runner
+
+HERE = Path(__file__).parent
+FAMILY = read()
+
+
+def tested() -> list[str]:
+    """The images to test: those that build everywhere, or the ones that PREFECT_UV_TEST_IMAGES names."""
+    named = os.environ.get("PREFECT_UV_TEST_IMAGES", "").split()
+    everywhere = FAMILY.images["base"].python
+    return named or [image.name for image in FAMILY.images.values() if image.python == everywhere]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test every image that its directory's image is a parent of, or is."""
+    if "image" in metafunc.fixturenames:
+        own = metafunc.definition.path.parent.name
+        names = [name for name in tested() if own in {parent.name for parent in FAMILY.lineage(name)}]
+        metafunc.parametrize("image", names, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what is here as needing Docker; leave the long forms out unless they are asked for."""
+    ours = [item for item in items if item.path.is_relative_to(HERE)]
+    for item in ours:
+        item.add_marker("docker")
+    if not os.environ.get("PREFECT_UV_TEST_FULL"):
+        long = [item for item in ours if item.get_closest_marker("full")]
+        items[:] = [item for item in items if item not in long]
+        config.hook.pytest_deselected(items=long)
+
+
+@pytest.fixture(scope="session")
+def family() -> Family:
+    """The family of this checkout."""
+    return FAMILY
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """The Docker engine."""
+    client = docker.from_env(timeout=120)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def image(request: pytest.FixtureRequest, engine: docker.DockerClient) -> Image:
+    """The image under test; one that is not there is an error, not a skip."""
+    return engine.images.get(FAMILY.tag(request.param))
+
+
+@pytest.fixture(scope="session")
+def member(image: Image) -> str:
+    """The name of the image under test in the family."""
+    tags = [str(tag) for tag in image.tags]
+    return next(name for name in FAMILY.images if FAMILY.tag(name) in tags)
+
+
+@pytest.fixture
+def run(image: Image, engine: docker.DockerClient) -> Runner:
+    """Runs a command in a container of the image."""
+    return Runner(engine, str(image.id))

@@ -1,0 +1,1 @@
+"""Tests of the images on Debian's interpreter."""

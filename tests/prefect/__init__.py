@@ -1,0 +1,1 @@
+"""Tests against a real Prefect server, a real worker and real containers."""

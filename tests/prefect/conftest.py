@@ -1,0 +1,40 @@
+"""One stack for the session, and what single tests add to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.stack import CacheVolume, PackageIndex, Repository, Stack, image_name
+
+PROJECTS = Path(__file__).parent.parent / "projects"
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The server, the worker, the git server and a cache volume that most tests share."""
+    with Stack.start(image_name("py313"), "prefect-uv.tests") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def plain(stack: Stack) -> Repository:
+    """The repository of the plain project."""
+    return stack.git.create("plain", PROJECTS / "plain")
+
+
+@pytest.fixture
+def cache(stack: Stack) -> Iterator[CacheVolume]:
+    """A cache volume that nobody has used."""
+    with CacheVolume.create(stack.containers, stack.image) as volume:
+        yield volume
+
+
+@pytest.fixture
+def index(stack: Stack) -> Iterator[PackageIndex]:
+    """A package index with one package, trinket 1.0."""
+    with PackageIndex.start(stack.containers.gateway) as running:
+        running.publish("trinket", "1.0", "SAYS = 'clink'\n")
+        yield running

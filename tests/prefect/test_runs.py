@@ -1,0 +1,129 @@
+"""Flow runs that work: through a real worker, by deployments that know nothing of us but the image."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.prefect.conftest import PROJECTS
+from tests.stack import POOL, CacheVolume, Repository, Run, Stack, git_clone
+from tests.stack.environment import job_volumes
+from tests.stack.process import tool
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
+
+SUMMARY = re.compile(r"ready in \d+ ms: read \d+, ask \d+, pull \d+, look \d+, sync \d+ \((hit|miss) [0-9a-f]{12}\)")
+
+
+def _environment_phase(run: Run) -> list[str]:
+    return SUMMARY.findall(run.messages)
+
+
+def _unreachable_network(stack: Stack) -> dict[str, str]:
+    """Proxies that nobody serves, for everything but the stack."""
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+    proxies = {name: f"http://{stack.containers.gateway}:9" for upper in names for name in (upper, upper.lower())}
+    return {**proxies, "NO_PROXY": stack.containers.gateway, "no_proxy": stack.containers.gateway}
+
+
+def test_second_run_is_a_hit_without_network(stack: Stack, plain: Repository, cache: CacheVolume) -> None:
+    """The first run builds the environment; the second finds it and needs no network for it."""
+    deployment = stack.deploy(
+        "cold-and-warm", "flows.py:hello", [git_clone(plain.url)], volumes=job_volumes(cache.name)
+    )
+    cold = stack.run_and_wait(deployment)
+    assert cold.state.name == "Completed", cold.report()
+    assert _environment_phase(cold) == ["miss"], cold.report()
+    warm = stack.run_and_wait(deployment, environment=_unreachable_network(stack))
+    assert warm.state.name == "Completed", warm.report()
+    assert _environment_phase(warm) == ["hit"], warm.report()
+    assert cache.leftovers() == []
+
+
+def test_parameters_arrive(stack: Stack, plain: Repository) -> None:
+    """The engine gets the flow run's parameters, with their types."""
+    deployment = stack.deploy("parameters", "flows.py:hello", [git_clone(plain.url)])
+    run = stack.run_and_wait(deployment, {"name": "Ada", "times": 3})
+    assert run.state.name == "Completed", run.report()
+    assert "hello Ada x3" in run.messages
+
+
+def test_summary_is_on_stderr_and_in_the_log(stack: Stack, plain: Repository) -> None:
+    """The container's stderr and the flow run's log tell the same story."""
+    run = stack.run_and_wait(stack.deploy("summary", "flows.py:hello", [git_clone(plain.url)]))
+    assert len(SUMMARY.findall(run.outcome.stderr)) == 1, run.report()
+    ours = [log.message for log in run.logs if log.name == "prefect_uv"]
+    on_stderr = [line for line in run.outcome.stderr.splitlines() if line.startswith("prefect-uv: ")]
+    assert [line.removeprefix("prefect-uv: ") for line in on_stderr] == ours, run.report()
+
+
+def test_deployment_made_by_prefect_deploy(stack: Stack, plain: Repository) -> None:
+    """A prefect.yaml whose only change for us is `image:` works as `prefect deploy` registers it."""
+    deployment: dict[str, Any] = {
+        "name": "by-cli",
+        "entrypoint": "flows.py:hello",
+        "parameters": {"name": "CLI"},
+        "work_pool": {"name": POOL, "job_variables": {"image": stack.image}},
+    }
+    manifest = {"name": "plain", "pull": [git_clone(plain.url)], "deployments": [deployment]}
+    (plain.work / "prefect.yaml").write_text(json.dumps(manifest))
+    subprocess.run(
+        [tool("prefect"), "--no-prompt", "deploy", "--name", "by-cli"],
+        cwd=plain.work,
+        env=stack.client_environment(),
+        check=True,
+        timeout=60,
+    )
+    run = stack.run_and_wait(stack.api.client.read_deployment_by_name("hello/by-cli").id)
+    assert run.state.name == "Completed", run.report()
+    assert "hello CLI x1" in run.messages
+
+
+def test_undecorated_function(stack: Stack, plain: Repository) -> None:
+    """An entrypoint that names a plain function runs as a flow."""
+    deployment = stack.deploy("undecorated", "flows.py:undecorated", [git_clone(plain.url)])
+    run = stack.run_and_wait(deployment, {"path": "/cache/undecorated", "text": "was here"})
+    assert run.state.name == "Completed", run.report()
+    assert stack.cache.run("cat", "/cache/undecorated") == "was here"
+
+
+def test_module_path_entrypoint(stack: Stack, plain: Repository) -> None:
+    """An entrypoint that is a module path is imported from the project."""
+    run = stack.run_and_wait(stack.deploy("module-path", "flows.hello", [git_clone(plain.url)]))
+    assert run.state.name == "Completed", run.report()
+    assert "hello world x1" in run.messages
+
+
+@pytest.mark.parametrize("entrypoint", ["src/shop/flows.py:report", "shop.flows.report"])
+def test_src_layout(stack: Stack, src_layout: Repository, entrypoint: str) -> None:
+    """A package in a src layout is importable, by file and by module."""
+    run = stack.run_and_wait(stack.deploy("src-layout", entrypoint, [git_clone(src_layout.url)]))
+    assert run.state.name == "Completed", run.report()
+    assert "total 123" in run.messages
+
+
+@pytest.fixture(scope="module")
+def src_layout(stack: Stack) -> Repository:
+    """The repository of the project in a src layout."""
+    return stack.git.create("src-layout", PROJECTS / "src-layout")
+
+
+def test_failing_flow(stack: Stack, plain: Repository) -> None:
+    """A flow that raises ends Failed: it is the engine's word, and no crash."""
+    known = ["fails on purpose", "Traceback", "Engine execution exited with unexpected exception"]
+    deployment = stack.deploy("failing", "flows.py:failing", [git_clone(plain.url)])
+    run = stack.run_and_wait(deployment, expected=known)
+    assert run.state.name == "Failed", run.report()
+    assert run.outcome.exit_code == 0, run.report()
+
+
+def test_exit_code_passes_through(stack: Stack, plain: Repository) -> None:
+    """The container ends with the engine's own code, and the run is Crashed."""
+    deployment = stack.deploy("exiting", "flows.py:exiting", [git_clone(plain.url)])
+    run = stack.run_and_wait(deployment, {"code": 3}, expected=["exited with", "crash", "Crash"])
+    assert run.outcome.exit_code == 3, run.report()
+    assert run.state.name == "Crashed", run.report()

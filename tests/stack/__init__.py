@@ -1,0 +1,26 @@
+"""A real local Prefect stack: server, worker, git server, package index and containers.
+
+Every piece is a context manager that starts one real thing, reachable from containers through the
+Docker bridge and from nowhere else, and stops exactly that thing.
+"""
+
+from tests.stack.api import git_clone
+from tests.stack.containers import Outcome, image_name
+from tests.stack.git import GitServer, Repository
+from tests.stack.index import PackageIndex
+from tests.stack.stack import POOL, Run, Stack, remove_left
+from tests.stack.volume import CacheVolume
+
+__all__ = [
+    "POOL",
+    "CacheVolume",
+    "GitServer",
+    "Outcome",
+    "PackageIndex",
+    "Repository",
+    "Run",
+    "Stack",
+    "git_clone",
+    "image_name",
+    "remove_left",
+]

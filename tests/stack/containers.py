@@ -1,0 +1,115 @@
+"""Containers of the stack: started, waited for, looked into, and removed by their label."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import docker
+from docker.models.containers import Container
+from docker.models.volumes import Volume
+
+from tests.stack.environment import job_environment, job_volumes
+
+RUN_LABEL = "io.prefect.flow-run-id"
+
+
+def image_name(name: str) -> str:
+    """The image of this name in the family, as `make build/<name>` tags it."""
+    return f"{os.environ.get('IMAGE_REPOSITORY') or 'prefect-uv'}:{name}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a container ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def output(self) -> str:
+        """Everything it wrote, for messages and searches."""
+        return f"{self.stdout}\n{self.stderr}"
+
+
+@dataclass(frozen=True)
+class Containers:
+    """The Docker Engine as the stack uses it: everything made here carries `label`."""
+
+    client: docker.DockerClient
+    label: str
+    owner: str
+    gateway: str
+
+    @classmethod
+    @contextmanager
+    def connect(cls, label: str) -> Iterator[Containers]:
+        """Connect to the engine; at the end, remove the containers and volumes made here."""
+        client = docker.from_env(timeout=120)
+        containers = cls(client, label, uuid4().hex, _gateway(client))
+        try:
+            yield containers
+        finally:
+            remove_labelled(f"{label}={containers.owner}")
+            client.close()
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels of everything made here."""
+        return {self.label: self.owner}
+
+    def remove_volume(self, volume: Volume) -> None:
+        """Remove a volume, and first the containers that still use it."""
+        for container in self.client.containers.list(all=True, filters={"volume": volume.name}):
+            container.remove(force=True)
+        volume.remove()
+
+    def start(
+        self, image: str, environment: Mapping[str, str], cache: str, command: Sequence[str] = (), **options: Any
+    ) -> Container:
+        """Start a container of our image the way a worker does, with this machine's index and certificates."""
+        return self.client.containers.run(
+            image,
+            list(command) or None,
+            detach=True,
+            environment={**job_environment(self.gateway), **environment},
+            labels=self.labels,
+            volumes=job_volumes(cache),
+            **options,
+        )
+
+    def of_run(self, flow_run_id: UUID) -> Container | None:
+        """The container that a worker started for this flow run."""
+        found = self.client.containers.list(all=True, filters={"label": f"{RUN_LABEL}={flow_run_id}"})
+        return found[0] if found else None
+
+    def wait(self, container: Container, timeout: float) -> Outcome:
+        """Wait until the container has ended."""
+        code = container.wait(timeout=timeout)["StatusCode"]
+        return Outcome(
+            code,
+            container.logs(stdout=True, stderr=False).decode(errors="replace"),
+            container.logs(stdout=False, stderr=True).decode(errors="replace"),
+        )
+
+
+def remove_labelled(label: str) -> None:
+    """Remove every container and volume with this label, running or not."""
+    with closing(docker.from_env()) as client:
+        for container in client.containers.list(all=True, filters={"label": label}):
+            container.remove(force=True, v=True)
+        for volume in client.volumes.list(filters={"label": label}):
+            volume.remove()
+
+
+def _gateway(client: docker.DockerClient) -> str:
+    """The host's address on Docker's default bridge, by which containers reach the host."""
+    configuration = client.networks.get("bridge").attrs["IPAM"]["Config"][0]
+    subnet = ipaddress.ip_network(configuration["Subnet"])
+    return str(configuration.get("Gateway") or next(subnet.hosts()))

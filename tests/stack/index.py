@@ -1,0 +1,91 @@
+"""A small package index (simple API) that serves handmade wheels, with optional authentication."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from tests.stack.http import Handler, serve
+
+
+@dataclass(frozen=True)
+class PackageIndex:
+    """A running index, and the files that it has at this moment."""
+
+    address: str
+    files: dict[str, bytes]
+
+    @property
+    def url(self) -> str:
+        """The index's address for uv."""
+        return f"http://{self.address}/simple"
+
+    @classmethod
+    @contextmanager
+    def start(cls, host: str, password: str | None = None, delay: float = 0) -> Iterator[PackageIndex]:
+        """Serve an empty index on this address."""
+        files: dict[str, bytes] = {}
+        handler = type("IndexHandler", (_IndexHandler,), {"files": files, "password": password, "delay": delay})
+        with serve(host, handler) as address:
+            yield cls(address, files)
+
+    def publish(self, name: str, version: str, code: str) -> str:
+        """Put a pure Python wheel of one module on the index; the value is its file name."""
+        filename = f"{name}-{version}-py3-none-any.whl"
+        self.files[filename] = _wheel(name, version, code)
+        return filename
+
+
+def _wheel(name: str, version: str, code: str) -> bytes:
+    info = f"{name}-{version}.dist-info"
+    members = {
+        f"{name}.py": code,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = [f"{path},sha256={_digest(text)},{len(text.encode())}" for path, text in members.items()]
+    members[f"{info}/RECORD"] = "\n".join([*record, f"{info}/RECORD,,", ""])
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as wheel:
+        for path, text in members.items():
+            wheel.writestr(zipfile.ZipInfo(path), text)
+    return archive.getvalue()
+
+
+def _digest(text: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+
+
+class _IndexHandler(Handler):
+    """Answers `/simple/<name>/` with links and `/files/<file>` with the wheel."""
+
+    files: dict[str, bytes]
+
+    def do_GET(self) -> None:
+        """Answer a page of the index or a file."""
+        if not self.is_authorized():
+            return
+        *_, kind, name = self.path.strip("/").split("/")
+        if kind == "simple":
+            self._answer_page(name)
+        elif name in self.files:
+            self.answer(self.files[name], "application/octet-stream")
+        else:
+            self.answer(b"", "text/plain", HTTPStatus.NOT_FOUND)
+
+    do_HEAD = do_GET
+
+    def _answer_page(self, project: str) -> None:
+        links = [
+            f'<a href="/files/{name}#sha256={hashlib.sha256(content).hexdigest()}">{name}</a>'
+            for name, content in self.files.items()
+            if name.startswith(f"{project}-")
+        ]
+        status = HTTPStatus.OK if links else HTTPStatus.NOT_FOUND
+        self.answer("\n".join(["<!DOCTYPE html>", *links]).encode(), "text/html", status)

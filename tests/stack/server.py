@@ -1,0 +1,68 @@
+"""A real Prefect server on SQLite, with authentication and CSRF protection switched on."""
+
+from __future__ import annotations
+
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.stack.process import background, ensure_running, free_port, tool, wait_until
+
+START_SECONDS = 90
+
+
+@dataclass(frozen=True)
+class PrefectServer:
+    """The address and credentials of a running server."""
+
+    url: str
+    auth_string: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a client of this server has in its environment."""
+        return {"PREFECT_API_URL": self.url, "PREFECT_API_AUTH_STRING": self.auth_string}
+
+    @classmethod
+    @contextmanager
+    def start(cls, host: str, auth_string: str, home: Path) -> Iterator[PrefectServer]:
+        """Start `prefect server start` at this address with its database in `home`."""
+        port = free_port(host)
+        server = cls(f"http://{host}:{port}/api", auth_string)
+        log = home / "server.log"
+        address = ["--host", host, "--port", str(port)]
+        command = [tool("prefect"), "server", "start", "--no-ui", "--analytics-off", *address]
+        with background(command, log, _environment(home, auth_string)) as process:
+
+            def healthy() -> bool:
+                ensure_running(process, log)
+                return _is_healthy(server.url)
+
+            wait_until(healthy, "Prefect server", START_SECONDS)
+            yield server
+
+
+def _environment(home: Path, auth_string: str) -> dict[str, str]:
+    return {
+        **plain_environment(home),
+        "PREFECT_SERVER_API_AUTH_STRING": auth_string,
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
+    }
+
+
+def plain_environment(home: Path) -> dict[str, str]:
+    """This process's environment without anyone's Prefect settings, and with another home."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    return {**inherited, "HOME": str(home)}
+
+
+def _is_healthy(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:  # noqa: S310 - our own http address
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

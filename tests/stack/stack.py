@@ -1,0 +1,152 @@
+"""The whole stack as one value, and flow runs followed from start to end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
+from typing import Any
+from uuid import UUID
+
+from docker.models.containers import Container
+from prefect.client.schemas.objects import FlowRun, Log, State
+
+from tests.stack.api import Api
+from tests.stack.containers import Containers, Outcome, remove_labelled
+from tests.stack.environment import job_environment, job_volumes
+from tests.stack.git import GitServer
+from tests.stack.process import wait_until
+from tests.stack.server import PrefectServer
+from tests.stack.volume import CacheVolume
+from tests.stack.worker import base_job_template, start_worker
+
+POOL = "docker"
+RUN_SECONDS = 180
+END_SECONDS = 30
+TROUBLE = re.compile(r"\b(warning|error|critical|traceback)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A flow run that has ended: what the API says of it and what its container left."""
+
+    flow_run: FlowRun
+    logs: list[Log]
+    container: Container
+    outcome: Outcome
+
+    @property
+    def state(self) -> State[Any]:
+        """The final state."""
+        if self.flow_run.state is None:
+            raise RuntimeError(f"flow run {self.flow_run.id} has no state")
+        return self.flow_run.state
+
+    @property
+    def messages(self) -> str:
+        """The flow run's log as text."""
+        return "\n".join(log.message for log in self.logs)
+
+    def unexpected(self, expected: Sequence[str] = ()) -> list[str]:
+        """Warnings and errors in the log and on stderr that no given expression matches."""
+        lines = [log.message for log in self.logs if log.level >= logging.WARNING]
+        lines += [line for line in self.outcome.output.splitlines() if TROUBLE.search(line)]
+        return [line for line in lines if not any(re.search(known, line) for known in expected)]
+
+    def report(self) -> str:
+        """Everything that is known about the run, for a failing test."""
+        state = f"{self.state.name}: {self.state.message}"
+        return f"{state}\nexit code {self.outcome.exit_code}\n-- log\n{self.messages}\n-- output\n{self.outcome.output}"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running server, worker and git server, and a cache volume that all of the pool's runs share."""
+
+    image: str
+    containers: Containers
+    server: PrefectServer
+    api: Api
+    git: GitServer
+    cache: CacheVolume
+
+    @classmethod
+    @contextmanager
+    def start(cls, image: str, label: str) -> Iterator[Stack]:
+        """Start everything; at the end, stop and remove exactly that."""
+        with ExitStack() as pieces:
+            home = Path(pieces.enter_context(TemporaryDirectory(prefix=f"{label}-")))
+            containers = pieces.enter_context(Containers.connect(label))
+            cache = pieces.enter_context(CacheVolume.create(containers, image))
+            git = pieces.enter_context(GitServer.start(containers.gateway, home))
+            password = f"admin:{secrets.token_hex(16)}"
+            server = pieces.enter_context(PrefectServer.start(containers.gateway, password, home))
+            api = pieces.enter_context(Api.connect(server))
+            template = base_job_template(
+                job_environment(containers.gateway), job_volumes(cache.name), containers.labels
+            )
+            api.create_pool(POOL, template)
+            pieces.enter_context(start_worker(server, api, POOL, home))
+            yield cls(image, containers, server, api, git, cache)
+
+    def deploy(self, name: str, entrypoint: str, pull_steps: Sequence[dict[str, Any]], **variables: Any) -> UUID:
+        """Make a deployment on the Docker pool whose image is ours; `variables` are further job variables."""
+        return self.api.deploy(
+            name, entrypoint, pull_steps, pool=POOL, job_variables={"image": self.image, **variables}
+        )
+
+    def follow(self, flow_run: UUID, timeout: float = RUN_SECONDS) -> Run:
+        """Wait until a flow run that the worker has taken is over."""
+        self.api.wait(flow_run, timeout)
+        container = self.find_container(flow_run, END_SECONDS)
+        return self.finish(flow_run, container, END_SECONDS)
+
+    def client_environment(self) -> dict[str, str]:
+        """The environment of somebody who works with this server from a shell."""
+        return {**os.environ, **self.server.environment}
+
+    def find_container(self, flow_run: UUID, timeout: float = RUN_SECONDS) -> Container:
+        """The container of a flow run, as soon as the worker has made it."""
+        return wait_until(lambda: self.containers.of_run(flow_run), f"container of {flow_run}", timeout)
+
+    def run_and_wait(
+        self,
+        deployment: UUID,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        environment: Mapping[str, str] | None = None,
+        expected: Sequence[str] = (),
+    ) -> Run:
+        """Run a deployment through the worker; AssertionError on a warning or error that is not expected."""
+        run = self.follow(self.api.create_run(deployment, parameters, environment))
+        unexpected = run.unexpected(expected)
+        if unexpected:
+            raise AssertionError("\n".join(["unexpected:", *unexpected, run.report()]))
+        return run
+
+    def start_directly(
+        self, flow_run: UUID | str, environment: Mapping[str, str] | None = None, cache: str | None = None
+    ) -> Container:
+        """Start our image for a flow run as a worker would, without one."""
+        variables = {**self.server.environment, "PREFECT__FLOW_RUN_ID": str(flow_run), **(environment or {})}
+        command = ["prefect", "flow-run", "execute"]
+        return self.containers.start(self.image, variables, cache or self.cache.name, command)
+
+    def finish(self, flow_run: UUID, container: Container, timeout: float = RUN_SECONDS) -> Run:
+        """Wait for the container's end and read what the API has of the flow run."""
+        outcome = self.containers.wait(container, timeout)
+        return Run(self.api.client.read_flow_run(flow_run), self.api.logs(flow_run), container, outcome)
+
+
+def remove_left(label: str) -> None:
+    """Remove what stacks with this label left when they were killed; none of them may be running."""
+    remove_labelled(label)
+    for folder in Path(gettempdir()).glob(f"{label}-*"):
+        shutil.rmtree(folder)

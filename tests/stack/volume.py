@@ -1,0 +1,49 @@
+"""A cache volume, and a way to look into it while no flow run uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from docker.models.containers import Container
+
+from tests.stack.containers import Containers
+
+
+@dataclass(frozen=True)
+class CacheVolume:
+    """A named volume that an idle container of our image holds, so that it can be looked into."""
+
+    name: str
+    keeper: Container
+
+    @classmethod
+    @contextmanager
+    def create(
+        cls, containers: Containers, image: str, options: Mapping[str, str] | None = None
+    ) -> Iterator[CacheVolume]:
+        """Make a volume (`options` are those of Docker's local driver) and remove it at the end."""
+        volume = containers.client.volumes.create(driver_opts=dict(options or {}), labels=containers.labels)
+        keeper = containers.start(image, {}, volume.name, ["infinity"], entrypoint="sleep", init=True)
+        try:
+            yield cls(volume.name, keeper)
+        finally:
+            containers.remove_volume(volume)
+
+    def run(self, *command: str) -> str:
+        """Run a command beside the volume; the value is its output."""
+        code, output = self.keeper.exec_run(list(command), user="0")
+        if code != 0:
+            raise RuntimeError(f"{command!r} exited with code {code}: {output!r}")
+        return b"".join([output] if isinstance(output, bytes) else output).decode(errors="replace")
+
+    def exists(self, path: str) -> bool:
+        """Whether this path (beginning with /cache) exists."""
+        return bool(self.keeper.exec_run(["test", "-e", path], user="0").exit_code == 0)
+
+    def leftovers(self) -> list[str]:
+        """Builds under way and garbage; the files that builders lock are meant to stay."""
+        where = ["/cache", "-mindepth", "2", "-maxdepth", "2"]
+        which = ["(", "-path", "/cache/tmp/*", "-o", "-path", "/cache/trash/*", ")", "!", "-name", "*.lock"]
+        return self.run("find", *where, *which).splitlines()

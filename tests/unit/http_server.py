@@ -1,0 +1,125 @@
+"""A real HTTP server with scripted answers, which remembers what it was asked."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it arrived; header names in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body, decoded."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer: bytes as they are, anything else as JSON."""
+
+    status: int = 200
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def data(self) -> bytes:
+        """The body as it is sent."""
+        if self.body is None:
+            return b""
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+
+
+Route = Callable[[Request], Answer]
+
+
+class Server:
+    """Answers by method and path (without the query); the last answer of a route is given again and again."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.url = ""
+        self._routes: dict[str, list[Answer | Route]] = {}
+
+    def on(self, route: str, *answers: Answer | Route) -> None:
+        """Give these answers, one after the other, to `METHOD /path`."""
+        self._routes[route] = list(answers)
+
+    def to(self, method: str, path: str) -> list[Request]:
+        """The requests to a route so far."""
+        return [each for each in self.requests if each.method == method and each.path.partition("?")[0] == path]
+
+    def answer(self, request: Request) -> Answer:
+        """The answer to a request; 404 where there is no route."""
+        self.requests.append(request)
+        answers = self._routes.get(f"{request.method} {request.path.partition('?')[0]}")
+        if not answers:
+            return Answer(404, {"detail": "Not Found"})
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        return answer if isinstance(answer, Answer) else answer(request)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """The wire side of a Server."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    server_object: Server
+
+    def log_message(self, *_: object) -> None:
+        """Keep the test output readable."""
+
+    def _do(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        method = "GET" if self.command == "HEAD" else self.command
+        request = Request(method, self.path, headers, self.rfile.read(length))
+        answer = self.server_object.answer(request)
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.data)))
+        self.end_headers()
+        self.wfile.write(b"" if self.command == "HEAD" else answer.data)
+
+    do_GET = do_HEAD = do_POST = do_PATCH = _do  # noqa: N815 (the names that http.server calls)
+
+
+@contextmanager
+def serve(handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Run a handler in a thread, on a free port of the loopback interface."""
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    if tls:
+        httpd.socket = tls.wrap_socket(httpd.socket, server_side=True)
+    thread = threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield httpd.server_address[1]
+    finally:
+        httpd.shutdown()
+        httpd.server_close()
+        thread.join(5)
+
+
+@contextmanager
+def running_server(tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    """A Server that is up; its `url` ends in /api."""
+    server = Server()
+    handler = type("ServerHandler", (Handler,), {"server_object": server})
+    with serve(handler, tls) as port:
+        server.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}/api"
+        yield server

@@ -1,0 +1,148 @@
+"""Fingerprint and key: what changes them and what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefect_uv.image import Image
+from prefect_uv.project import Project
+from prefect_uv.store.identity import NEUTRAL, digest, fingerprint, key
+
+IMAGE = Image("py313", "0.1.0", "0.13.8", "3.8.8", "/usr/bin/python3.13", "3.13.5", "CPython-cpython-313-linux")
+PROJECT = Project(Path("/a"), Path("/a"), (("/uv.lock", b"lock"), ("/pyproject.toml", b"project")), (Path("/a"),), "")
+NOTHING: Mapping[str, str] = {}
+REQUIREMENTS = "prefect==3.8.8 --hash=sha256:aa\n"
+
+
+def fp(
+    project: Project = PROJECT,
+    image: Image = IMAGE,
+    policy: str = "locked",
+    environ: Mapping[str, str] = NOTHING,
+) -> str:
+    """A fingerprint."""
+    return fingerprint(project, image, ("--no-dev",), environ, policy)
+
+
+def key_of(requirements: str = REQUIREMENTS, image: Image = IMAGE, environ: Mapping[str, str] = NOTHING) -> str:
+    """A key."""
+    return key(requirements, image.python, image, environ)
+
+
+@given(st.lists(st.binary()), st.lists(st.binary()))
+def test_different_fields_have_different_digests(one: list[bytes], other: list[bytes]) -> None:
+    """Where a field ends is part of it."""
+    assert (digest(one) == digest(other)) == (one == other)
+
+
+@given(st.binary(min_size=1), st.binary(), st.binary())
+def test_moving_a_border_changes_the_digest(first: bytes, second: bytes, third: bytes) -> None:
+    """The same bytes, cut elsewhere, are other fields."""
+    assert digest([first + second, third]) != digest([second, first + third]) or first + second == second + first
+    assert digest([first + second]) != digest([first, second])
+
+
+def test_text_and_bytes_are_the_same_field() -> None:
+    """A name is its UTF-8 bytes."""
+    assert digest(["é"]) == digest(["é".encode()])
+
+
+@pytest.mark.parametrize("name", sorted(NEUTRAL))
+def test_neutral_variables(name: str) -> None:
+    """A variable that cannot change the result does not change the names."""
+    assert fp(environ={name: "x"}) == fp()
+    assert key_of(environ={name: "x"}) == key_of()
+
+
+@pytest.mark.parametrize("environ", [{"PATH": "/x"}, {"PREFECT_API_KEY": "x"}, {"PREFECT_UV_CACHE_DIR": "/x"}])
+def test_foreign_variables(environ: dict[str, str]) -> None:
+    """Only uv's variables count."""
+    assert fp(environ=environ) == fp()
+    assert key_of(environ=environ) == key_of()
+
+
+@pytest.mark.parametrize("name", ["UV_NO_BINARY", "UV_PYTHON_PREFERENCE", "UV_SOMETHING_NEW", "UV_EXCLUDE_NEWER"])
+def test_other_uv_variables_change_both(name: str) -> None:
+    """What is not known to be neutral is part of the name."""
+    assert fp(environ={name: "x"}) != fp()
+    assert key_of(environ={name: "x"}) != key_of()
+
+
+def test_index_changes_the_fingerprint_only() -> None:
+    """Another index has to be asked about, but the same packages by their hashes are the same environment."""
+    environ = {"UV_DEFAULT_INDEX": "https://index.example/simple"}
+    assert fp(environ=environ) != fp()
+    assert key_of(environ=environ) == key_of()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"UV_INDEX_PRIVATE_PASSWORD": "a"}, {"UV_INDEX_PRIVATE_PASSWORD": "b"}),
+        ({"UV_INDEX_PRIVATE_USERNAME": "a"}, {}),
+        ({"UV_DEFAULT_INDEX": "https://u:a@index.example/s"}, {"UV_DEFAULT_INDEX": "https://u:b@index.example/s"}),
+        ({"UV_INDEX": "p=https://tok@index.example/s"}, {"UV_INDEX": "p=https://index.example/s"}),
+        (
+            {"UV_INDEX": "https://u:a@a.example https://u:b@b.example"},
+            {"UV_INDEX": "https://a.example https://b.example"},
+        ),
+    ],
+)
+def test_credentials_do_not_count(one: dict[str, str], other: dict[str, str]) -> None:
+    """A token that is renewed finds the same environment, and is in no name."""
+    assert fp(environ=one) == fp(environ=other)
+    assert key_of(environ=one) == key_of(environ=other)
+
+
+@pytest.mark.parametrize(
+    "project",
+    [
+        replace(PROJECT, inputs=(("/uv.lock", b"lock # comment"), ("/pyproject.toml", b"project"))),
+        replace(PROJECT, inputs=(("/uv.lock", b"lock"),)),
+        replace(PROJECT, inputs=(("/uv.lock", b"project"), ("/pyproject.toml", b"lock"))),
+        replace(PROJECT, python_request="3.12"),
+        replace(PROJECT, directory=Path("/a/member")),
+    ],
+)
+def test_raw_inputs_change_the_fingerprint(project: Project) -> None:
+    """Every byte of the files, the request for a Python, and which member it is."""
+    assert fp(project) != fp()
+
+
+def test_place_of_the_checkout_does_not_count() -> None:
+    """The same project elsewhere has the same fingerprint."""
+    assert fp(replace(PROJECT, directory=Path("/b"), root=Path("/b"), source_roots=(Path("/b"),))) == fp()
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        replace(IMAGE, uv="0.14.0"),
+        replace(IMAGE, python="/usr/bin/python3.12"),
+        replace(IMAGE, python_version="3.13.6"),
+        replace(IMAGE, platform="CPython-cpython-313-linux-aarch64"),
+    ],
+)
+def test_other_interpreter_or_platform_changes_both(image: Image) -> None:
+    """An environment runs where it was built for."""
+    assert fp(image=image) != fp()
+    assert key_of(image=image) != key_of()
+
+
+def test_patch_of_uv_and_release_of_ours_do_not_count() -> None:
+    """A new release of the image finds the environments of the old one."""
+    image = replace(IMAGE, uv="0.13.9", version="0.2.0", name="other", prefect="3.9.0")
+    assert fp(image=image) == fp()
+    assert key_of(image=image) == key_of()
+
+
+def test_lock_policy_and_requirements_count() -> None:
+    """Another policy is another question, other requirements another environment."""
+    assert fp(policy="frozen") != fp()
+    assert key_of(REQUIREMENTS.replace("aa", "bb")) != key_of()

@@ -1,0 +1,141 @@
+"""The engine's command and environment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefect_uv.api import Api
+from prefect_uv.engine.launch import Launch, Ready, launch_command, launch_flow
+from prefect_uv.errors import LaunchError, SettingsInvalidError, UsageError
+from prefect_uv.flowrun import FlowRun, Settled
+from prefect_uv.project import Project
+from prefect_uv.runlog import RunLog
+from prefect_uv.session import Session
+from prefect_uv.store import Environment
+from tests.unit.conftest import MakeSettings
+from tests.unit.http_server import Answer, Server
+
+RUN = "0c7a4b5e-1111-4222-8333-444455556666"
+CODE = Path("/code/etl")
+ENVIRONMENT = Path("/cache/envs/v1/abc")
+
+
+def ready(make_settings: MakeSettings, prefect: str = "3.8.8", **variables: str) -> Ready:
+    """Code and environment that exist in name only."""
+    environment = Environment(ENVIRONMENT, "abc", hit=True, prefect=prefect, uv_cache=Path("/cache/uv-0.13"), lease=0)
+    project = Project(CODE, Path("/code"), (), (CODE / "src", Path("/code/lib")), "")
+    return Ready(make_settings(variables), CODE / "flows", project, environment, "flow.py:main")
+
+
+@pytest.fixture
+def session(server: Server, make_settings: MakeSettings, log: RunLog) -> Session:
+    """A session whose flow run may start."""
+    told = {"id": RUN, "name": "brave-fox", "state": {"type": "PENDING"}}
+    server.on(f"GET /api/flow_runs/{RUN}", Answer(body=told))
+    settings = make_settings(PREFECT__FLOW_RUN_ID=RUN)
+    return Session(settings, log, flow_run=FlowRun(Api(settings), RUN))
+
+
+@pytest.mark.parametrize("prefect", ["3.7.0", "3.8.8", "3.10.1", "4.0.0", "3.7.0rc1"])
+def test_flow_engine(session: Session, make_settings: MakeSettings, prefect: str) -> None:
+    """From Prefect 3.7 on, the flow engine takes the entrypoint."""
+    launch = launch_flow(session, ready(make_settings, prefect))
+    uv = ("uv", "run", "--no-sync", "--project", str(CODE), "python")
+    assert launch.command == (*uv, "-m", "prefect.flow_engine", "flow.py:main")
+
+
+@pytest.mark.parametrize("prefect", ["3.6.24", "3.0.0", "3.1"])
+def test_older_engine(session: Session, make_settings: MakeSettings, prefect: str) -> None:
+    """Before, the engine reads it from the environment."""
+    launch = launch_flow(session, ready(make_settings, prefect))
+    assert launch.command[-2:] == ("-m", "prefect.engine")
+    assert launch.environ["PREFECT__FLOW_ENTRYPOINT"] == "flow.py:main"
+
+
+def test_python_launcher(session: Session, make_settings: MakeSettings) -> None:
+    """PREFECT_UV_LAUNCHER=python starts the environment's Python without uv."""
+    launch = launch_flow(session, ready(make_settings, PREFECT_UV_LAUNCHER="python"))
+    assert launch.command == (f"{ENVIRONMENT}/bin/python", "-m", "prefect.flow_engine", "flow.py:main")
+
+
+def test_environment_is_active(session: Session, make_settings: MakeSettings) -> None:
+    """For the engine and whatever it starts: PATH, the sources to import, uv's settings; all else as it was given."""
+    flow = ready(make_settings, PYTHONPATH="/mine", PREFECT_API_KEY="pnu_key", MY_OWN="kept")
+    launch = launch_flow(session, flow)
+    assert launch.environ["PATH"] == f"{ENVIRONMENT}/bin:{os.environ['PATH']}"
+    assert launch.environ["PYTHONPATH"] == f"{CODE}/src:/code/lib:/mine"
+    assert launch.environ["VIRTUAL_ENV"] == launch.environ["UV_PROJECT_ENVIRONMENT"] == str(ENVIRONMENT)
+    assert launch.environ["UV_CACHE_DIR"] == "/cache/uv-0.13"
+    assert (launch.environ["PREFECT_API_KEY"], launch.environ["MY_OWN"]) == ("pnu_key", "kept")
+    assert launch.directory == CODE / "flows"
+
+
+def test_cancelled_meanwhile(session: Session, server: Server, make_settings: MakeSettings) -> None:
+    """The state is read once more right before."""
+    server.on(f"POST /api/flow_runs/{RUN}/set_state", Answer(201, {"status": "ACCEPT"}))
+    server.on(f"GET /api/flow_runs/{RUN}", Answer(body={"name": "brave-fox", "state": {"type": "CANCELLING"}}))
+    with pytest.raises(Settled):
+        launch_flow(session, ready(make_settings))
+
+
+def test_no_flow_run(make_settings: MakeSettings, log: RunLog) -> None:
+    """`prefect-uv run` by hand without an id."""
+    with pytest.raises(SettingsInvalidError, match="PREFECT__FLOW_RUN_ID is not set"):
+        Session(make_settings(), log).require_flow_run()
+
+
+@pytest.mark.parametrize("arguments", [["--", "python", "-V"], ["python", "-V"]])
+def test_command(make_settings: MakeSettings, arguments: list[str]) -> None:
+    """`prefect-uv exec` takes a command with or without `--`."""
+    assert launch_command(ready(make_settings), arguments).command == ("python", "-V")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--"]])
+def test_no_command(make_settings: MakeSettings, arguments: list[str]) -> None:
+    """And says so when there is none."""
+    with pytest.raises(UsageError, match="`prefect-uv exec` has no command"):
+        launch_command(ready(make_settings), arguments)
+
+
+def launch(tmp_path: Path, *command: str, **environ: str) -> Launch:
+    """A launch of a real command with a lease."""
+    lease = os.open(tmp_path / "lease", os.O_RDWR | os.O_CREAT)
+    return Launch(command, {"PATH": os.environ["PATH"], **environ}, tmp_path, lease)
+
+
+def test_process_has_its_own_session_and_the_lease(tmp_path: Path) -> None:
+    """Signals to our group do not reach it; it keeps the environment in use."""
+    script = "import os, sys; sys.exit(os.getsid(0) == os.getpid() and os.fstat(int(sys.argv[1])).st_size == 0)"
+    begin = launch(tmp_path, sys.executable, "-c", script)
+    ours = replace(begin, command=(*begin.command, str(begin.lease)))
+    assert ours.start().wait(20) == 1
+
+
+@pytest.mark.parametrize("change", [{"command": ("no-such-program",)}, {"directory": Path("/no/such/directory")}])
+def test_program_that_cannot_be_started(tmp_path: Path, change: dict[str, Any]) -> None:
+    """An error of its own."""
+    with pytest.raises(LaunchError) as caught:
+        replace(launch(tmp_path, "true"), **change).start()
+    assert caught.value.exit_code == 78
+
+
+def test_replace_becomes_the_command(tmp_path: Path) -> None:
+    """The pure form: the same process, in the directory, with the environment, and with the lease open."""
+    program = (
+        "import os; from pathlib import Path; from prefect_uv.engine.launch import Launch;"
+        f"lease = os.open({str(tmp_path / 'lease')!r}, os.O_RDWR | os.O_CREAT);"
+        "script = f'echo $$ $PWD $WORD; test -e /proc/$$/fd/{lease}';"
+        f"Launch(('sh', '-c', script), {{'PATH': os.environ['PATH'], 'WORD': 'w'}}, Path({str(tmp_path)!r}), lease)"
+        ".replace()"
+    )
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", program], env=environ, stdout=subprocess.PIPE, text=True) as process:
+        output, _ = process.communicate(timeout=20)
+    assert (process.returncode, output) == (0, f"{process.pid} {tmp_path} w\n")

@@ -1,0 +1,34 @@
+"""What uv's failures mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from prefect_uv.errors import PrefectUvError
+from prefect_uv.process import Finished
+from prefect_uv.store.uv import explain
+
+
+@pytest.mark.parametrize(
+    ("stderr", "slug"),
+    [
+        ("error: The lockfile at `uv.lock` needs to be updated, but `--locked` was provided.", "lockfile-stale"),
+        ("error: No interpreter found for Python 3.9 in managed installations or search path", "python-missing"),
+        ("error: Failed to write\n  Caused by: No space left on device (os error 28)", "volume-full"),
+        ("error: Failed to download `a==1`\n  Caused by: Hash mismatch for `a==1`", "hash-mismatch"),
+        ("HTTP status client error (404 Not Found) for url (https://index.example/a.whl)", "package-not-found"),
+        ("Because a was not found in the package registry", "package-not-found"),
+        ("HTTP status client error (401 Unauthorized) for url (https://index.example/a.whl)", "index-unreachable"),
+        ("error: Request failed after 3 retries\n  Caused by: error sending request for url", "index-unreachable"),
+        ("  Caused by: dns error: failed to lookup address information", "index-unreachable"),
+        ("error: Failed to parse `uv.lock`\n  Caused by: TOML parse error at line 1", "project-invalid"),
+        ("something else went wrong", "sync-failed"),
+    ],
+)
+def test_failure_is_explained(stderr: str, slug: str) -> None:
+    """Each known failure has its own error, all carry uv's own words."""
+    error = explain(Finished("uv sync", 2, "", stderr))
+    assert isinstance(error, PrefectUvError)
+    assert error.slug == slug
+    assert error.found.startswith("`uv sync` exited with code 2:\n    ")
+    assert stderr.splitlines()[-1].strip() in error.found
