@@ -18,7 +18,7 @@ from typing import Any
 
 def perform(steps: list[Any], directory: str, environ: dict[str, str]) -> dict[str, Any]:
     """Run the steps as the engine does: in this directory, with these further variables."""
-    from prefect.deployments.steps.core import run_steps  # noqa: PLC0415 (after the environment is set)
+    from prefect.deployments.steps.core import run_steps
 
     before = dict(os.environ)
     os.chdir(directory)
@@ -28,7 +28,7 @@ def perform(steps: list[Any], directory: str, environ: dict[str, str]) -> dict[s
         if outputs.get("directory"):
             os.chdir(outputs["directory"])
         return {"outputs": outputs, "directory": str(Path.cwd())}
-    except Exception as error:  # noqa: BLE001 (errors are what is compared)
+    except Exception as error:
         return {"error": "".join(traceback.format_exception(error))}
     finally:
         os.environ.clear()
@@ -38,12 +38,12 @@ def perform(steps: list[Any], directory: str, environ: dict[str, str]) -> dict[s
 
 def _without_pauses() -> None:
     """Prefect tries a failing clone three times, with pauses of seconds that tell nothing."""
-    from prefect._internal import retries  # noqa: PLC0415, PLC2701 (after the environment is set)
+    from prefect._internal import retries
 
     async def no_pause(_seconds: float) -> None:
         """Go on at once."""
 
-    retries.asyncio = SimpleNamespace(sleep=no_pause)  # type: ignore[assignment]
+    setattr(retries, "asyncio", SimpleNamespace(sleep=no_pause))
 
 
 def main() -> None:

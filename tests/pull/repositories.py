@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from tests.unit.conftest import Origin
@@ -48,5 +47,3 @@ def with_submodule(origin: Origin, name: str, url: str) -> None:
 
 ALLOW_FILE = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "protocol.file.allow", "GIT_CONFIG_VALUE_0": "always"}
 """What lets git take submodules from file:// addresses."""
-
-

@@ -67,8 +67,10 @@ def https_git(root: Path, folder: Path) -> Iterator[HttpsGit]:
     certificate, key = folder / "ca.pem", folder / "key.pem"
     names = ",".join(f"DNS:{host}" for host in HOSTS)
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=tests"]
-        + ["-addext", f"subjectAltName={names}", "-keyout", str(key), "-out", str(certificate)],
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=tests"),
+            *("-addext", f"subjectAltName={names}", "-keyout", str(key), "-out", str(certificate)),
+        ],
         check=True,
         capture_output=True,
         timeout=SECONDS,

@@ -17,7 +17,7 @@ from tests.unit.conftest import Origin
 CLONE = "prefect.deployments.steps.git_clone"
 SET = "prefect.deployments.steps.set_working_directory"
 SHELL = "prefect.deployments.steps.run_shell_script"
-TOKEN = "t0ken-of-tests"  # noqa: S105 (planted)
+TOKEN = "t0ken-of-tests"
 
 
 @pytest.fixture(autouse=True)
@@ -219,7 +219,14 @@ LOGINS: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("host", "inputs", "pair"), LOGINS, ids=str)
 def test_login(
-    *, host: str, inputs: dict[str, Any], pair: str, hosted: HttpsGit, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]
+    *,
+    host: str,
+    inputs: dict[str, Any],
+    pair: str,
+    hosted: HttpsGit,
+    oracle: Oracle,
+    ours: Ours,
+    bases: tuple[Path, Path],
 ) -> None:
     """The form of credentials that each provider wants, at a server that wants just that; no secret is left."""
     hosted.accepted = {pair}
@@ -232,7 +239,12 @@ def test_login(
 
 
 MENDED: list[tuple[str, str, dict[str, Any], str]] = [
-    ("an organisation in an Azure DevOps address", "org@", {"host": "dev.azure.com", "access_token": TOKEN}, f"{TOKEN}:"),
+    (
+        "an organisation in an Azure DevOps address",
+        "org@",
+        {"host": "dev.azure.com", "access_token": TOKEN},
+        f"{TOKEN}:",
+    ),
     ("a self-hosted GitLab by another name", "", {"host": "git.corp.test", "access_token": TOKEN}, f"oauth2:{TOKEN}"),
     (
         "a user name with a token",

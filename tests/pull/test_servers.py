@@ -22,7 +22,7 @@ from tests.stack.process import wait_until
 from tests.unit.conftest import Origin
 
 CLONE = "prefect.deployments.steps.git_clone"
-TOKEN = "t0ken-of-tests"  # noqa: S105 (planted)
+TOKEN = "t0ken-of-tests"
 KILLS = 60 if os.environ.get("PREFECT_UV_TEST_FULL") else 12
 
 
@@ -204,7 +204,9 @@ def test_changed_branch_moves_only_what_is_new(origin: Origin, hosted: HttpsGit,
     pulled(mirrored, base, 1, hosted)
     origin.commit("flow.py", "fourth")
     pulled(mirrored, base, 2, hosted)
-    packs = sorted((base / "2" / "flows" / ".git" / "objects" / "pack").glob("*.pack"), key=lambda path: path.stat().st_size)
+    packs = sorted(
+        (base / "2" / "flows" / ".git" / "objects" / "pack").glob("*.pack"), key=lambda path: path.stat().st_size
+    )
     assert (base / "2" / "flows" / "flow.py").read_text() == "fourth"
     assert packs[-1].stat().st_size > 2_000_000
     loose = list((base / "2" / "flows" / ".git" / "objects").glob("??/*"))

@@ -77,6 +77,11 @@ ERRORS = [
 ]
 
 
+def pairs(oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> tuple[tuple[Oracle | Ours, Path], ...]:
+    """Prefect and its directory, we and ours."""
+    return (oracle, bases[0]), (ours, bases[1])
+
+
 def echo(base: Path, value: Any) -> list[Any]:
     """Steps that put a templated value into the environment of a program that prints it."""
     program = base / "print.py"
@@ -87,9 +92,7 @@ def echo(base: Path, value: Any) -> list[Any]:
 @pytest.mark.parametrize("text", TEXTS)
 def test_text(text: str, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
     """One text, alone or among others."""
-    theirs, own = (
-        perform(echo(base, text), base, ENVIRON) for perform, base in zip((oracle, ours), bases, strict=True)
-    )
+    theirs, own = (perform(echo(base, text), base, ENVIRON) for perform, base in pairs(oracle, ours, bases))
     assert bool(theirs.error) == bool(own.error), (theirs.error, own.error)
     assert own.outputs == theirs.outputs
 
@@ -121,20 +124,22 @@ def test_inputs(inputs: dict[str, Any], oracle: Oracle, ours: Ours, bases: tuple
     """Whole inputs: kept types, removed keys, refused names."""
     step = {SHELL: {"script": "env", "env": {}, "stream_output": False, **inputs}}
     theirs, own = (
-        perform([FIRST, step], base, {"PATH": "/usr/bin:/bin"})
-        for perform, base in zip((oracle, ours), bases, strict=True)
+        perform([FIRST, step], base, {"PATH": "/usr/bin:/bin"}) for perform, base in pairs(oracle, ours, bases)
     )
     assert bool(own.error) == bool(theirs.error), (own.error, theirs.error)
     if not own.error and inputs.get("env"):
         names = ("k=", "username=", "password=")
-        kept = [[line for line in str(one.outputs["stdout"]).splitlines() if line.startswith(names)] for one in (theirs, own)]
+        kept = [
+            [line for line in str(one.outputs["stdout"]).splitlines() if line.startswith(names)]
+            for one in (theirs, own)
+        ]
         assert kept[0] == kept[1]
 
 
 def test_block_reference(oracle: Oracle, ours: Ours, bases: tuple[Path, Path], server: PrefectServer) -> None:
     """`$ref` to a block document gives its data."""
     step = {SHELL: {"script": "env", "env": {"$ref": {"block_document_id": document_ids(server)["login"]}}}}
-    for perform, base in zip((oracle, ours), bases, strict=True):
+    for perform, base in pairs(oracle, ours, bases):
         outcome = perform([step], base, {})
         assert "password=lovelace" in outcome.outputs["stdout"], outcome.error
 

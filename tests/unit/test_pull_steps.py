@@ -118,7 +118,7 @@ def test_unknown_input_is_named(log: RunLog, origin: Origin) -> None:
 def test_requirements_file_is_noted(log: RunLog, here: Path) -> None:
     """It is installed when the project's environment is there."""
     (here / "requirements.txt").write_text("cowsay\n")
-    step = {"prefect.deployments.steps.pip_install_requirements": {}}
+    step: Any = {"prefect.deployments.steps.pip_install_requirements": {}}
     assert perform(log, step).requirements == (here / "requirements.txt",)
 
 

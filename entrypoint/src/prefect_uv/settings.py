@@ -96,7 +96,7 @@ def status_codes(text: str) -> tuple[int, ...]:
         raise ValueError(message) from None
 
 
-def variable(  # noqa: PLR0913 (one declaration says everything about a setting)
+def variable(
     name: str, parse: Callable[[str], Any], default: Any, text: str, *, also: str = "", secret: bool = False
 ) -> Any:
     """Declare one setting: its variable, parser, default and sentence; `also` is read when `name` is not set."""
@@ -147,7 +147,10 @@ class Settings:
         "PREFECT_UV_GIT_TIMEOUT", seconds, 900.0, "Seconds that one git command of a pull step may take."
     )
     git_mirror: bool = variable(
-        "PREFECT_UV_GIT_MIRROR", boolean, True, "Keep clones on the cache volume, so that a pull moves only what is new."
+        "PREFECT_UV_GIT_MIRROR",
+        boolean,
+        True,
+        "Keep clones on the cache volume, so that a pull moves only what is new.",
     )
     ssh_key: Path | None = variable("PREFECT_UV_SSH_KEY", Path, None, "Path of a private key for git over SSH.")
     ssh_known_hosts: Path | None = variable(

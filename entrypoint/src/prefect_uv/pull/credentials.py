@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from prefect_uv.errors import PullStepError
 
-USER, PASSWORD = "PREFECT_UV_GIT_USER", "PREFECT_UV_GIT_PASSWORD"  # noqa: S105 (names of variables)
+USER, PASSWORD = "PREFECT_UV_GIT_USER", "PREFECT_UV_GIT_PASSWORD"
 HELPER = f'!f() {{ printf "username=%s\\npassword=%s\\n" "${USER}" "${PASSWORD}"; }}; f'
 TOKEN_IS_USER = ("github", "dev.azure.com", "visualstudio.com")
 PREFIXES = {"bitbucket": "x-token-auth", "gitlab": "oauth2"}

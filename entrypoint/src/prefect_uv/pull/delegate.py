@@ -61,7 +61,9 @@ def delegated(
         order = json.dumps({"function": function, "inputs": inputs, "report": str(report)})
         environ = _environ(workspace.environ, Path(private), python)
         with still_going(tools.log, f"running {function}"):
-            finished = follow([str(python), "-c", PERFORM], env=environ, cwd=workspace.base, line=_line(tools), feed=order)
+            finished = follow(
+                [str(python), "-c", PERFORM], env=environ, cwd=workspace.base, line=_line(tools), feed=order
+            )
         if finished.exit_code or not report.is_file():
             message = f"{function} failed."
             raise PullStepError(message, tool_report(function, finished.exit_code, finished.stderr or finished.stdout))

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefect_uv.errors import CloneError, GitTimeoutError, GitUnauthorizedError, GitUnreachableError, PullStepError
+from prefect_uv.errors import CloneError, GitTimeoutError, GitUnreachableError, PullStepError
 from prefect_uv.process import Finished, run
 from prefect_uv.pull.credentials import split
 from prefect_uv.pull.failures import explain
@@ -37,7 +37,9 @@ class Request:
     @property
     def revision(self) -> str:
         """The revision in words."""
-        return f"branch {self.branch!r}" if self.branch else f"commit {self.commit}" if self.commit else "default branch"
+        return (
+            f"branch {self.branch!r}" if self.branch else f"commit {self.commit}" if self.commit else "default branch"
+        )
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,9 @@ def bring(git: Git) -> str:
     _refuse_other_origin(git)
     try:
         update(git)
-    except (GitUnauthorizedError, GitUnreachableError, GitTimeoutError):
-        raise
     except CloneError as error:
+        if type(error) is not CloneError:  # its kinds have causes that a fresh clone would meet as well
+            raise
         git.log.warning(f"{error.headline} The directory {git.request.directory} is cloned anew.")
         shutil.rmtree(git.request.directory)
         clone(git)

@@ -23,7 +23,7 @@ def pip_install_requirements(
     *,
     directory: str | None = None,
     requirements_file: str = "requirements.txt",
-    stream_output: bool = True,  # noqa: ARG001 (uv is quiet)
+    stream_output: bool = True,
 ) -> tuple[Inputs, Workspace]:
     """Note a requirements file for the flow's environment.
 
@@ -33,7 +33,9 @@ def pip_install_requirements(
     path = (workspace.base / (directory or ".") / requirements_file).resolve()
     if not path.is_file():
         message = f"There is no requirements file {path}."
-        raise PullStepError(message, hint="Give the step the `directory` of the clone: {{ <id of the clone>.directory }}.")
+        raise PullStepError(
+            message, hint="Give the step the `directory` of the clone: {{ <id of the clone>.directory }}."
+        )
     told = f"{path} is installed beside the project's environment"
     tools.log.info(told)
     noted = replace(workspace, requirements=(*workspace.requirements, path))

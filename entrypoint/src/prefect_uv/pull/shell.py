@@ -1,4 +1,7 @@
-"""`run_shell_script`: the lines of a script, each a command, as in Prefect 3.8.8 (`prefect/deployments/steps/utility.py`)."""
+"""The step `run_shell_script`: the lines of a script, each a command.
+
+As in Prefect 3.8.8 (`prefect/deployments/steps/utility.py`).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from prefect_uv.pull.workspace import Inputs, Tools, Workspace
 from prefect_uv.runlog import RunLog
 
 
-def run_shell_script(  # noqa: PLR0913 (the parameters of Prefect's step)
+def run_shell_script(
     tools: Tools,
     workspace: Workspace,
     *,
@@ -35,7 +38,9 @@ def run_shell_script(  # noqa: PLR0913 (the parameters of Prefect's step)
     done: list[Finished] = []
     for command in _commands(script, merged if expand_env_vars else None, shell=shell):
         with still_going(tools.log, "running a line of the script"):
-            done.append(_perform(command, workspace.base / (directory or "."), merged, tools.log if stream_output else None))
+            done.append(
+                _perform(command, workspace.base / (directory or "."), merged, tools.log if stream_output else None)
+            )
     stdout, stderr = ("".join(parts).strip() for parts in ([one.stdout for one in done], [one.stderr for one in done]))
     return {"stdout": stdout, "stderr": stderr}, workspace
 

@@ -16,7 +16,7 @@ Line = Callable[[str], None]
 def follow(
     command: Sequence[str] | str, *, env: Mapping[str, str], cwd: Path, line: Line, feed: str | None = None
 ) -> Finished:
-    """Run a command (a text: through the shell) in a process group of its own, giving each line of its output to `line`.
+    """Run a command in a process group of its own, giving each line of its output to `line`.
 
     Args:
         command: the program and its arguments, or a text for `/bin/sh`.
@@ -28,7 +28,7 @@ def follow(
     Raises:
         OSError: when it cannot be started.
     """
-    with subprocess.Popen(  # noqa: S602 (the step's own `shell: true`)
+    with subprocess.Popen(
         command,
         shell=isinstance(command, str),
         env=env,

@@ -1,7 +1,6 @@
-"""Environments of the store that are made from requirements and not from a project: for delegated pull steps, and
-for requirements files beside the project's environment.
+"""Environments of the store that are made from requirements and not from a project.
 
-Named by what was asked for, built aside, verified and renamed like every other one, and never changed afterwards.
+For delegated pull steps, and for requirements files beside the project's environment. Named by what was asked for, built aside, verified and renamed like every other one, and never changed afterwards.
 """
 
 from __future__ import annotations
