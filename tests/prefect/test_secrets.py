@@ -24,8 +24,8 @@ from tests.stack.process import wait_until
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(180)]
 
 API_KEY = "pnu_3f1c9a7e5b2d4c68"
-GIT_TOKEN = "ghp-8d2b6e4f0a1c3597"
-INDEX_TOKEN = "pypi-71c5e9d3b8a2f604"
+GIT_TOKEN = "ghp-8d2b6e4f0a1c3597"  # noqa: S105 - planted to be looked for
+INDEX_TOKEN = "pypi-71c5e9d3b8a2f604"  # noqa: S105 - planted to be looked for
 SLOW = 0.2
 """Seconds that git server and index take to answer, so that their clients are seen in the process list."""
 
@@ -107,7 +107,7 @@ def private_index(stack: Stack) -> Iterator[PackageIndex]:
 
 
 @pytest.mark.parametrize("form", INDEX_CREDENTIALS)
-def test_no_secret_is_found(
+def test_no_secret_is_found(  # noqa: PLR0913 - each piece is a real one
     *,
     stack: Stack,
     cache: CacheVolume,
@@ -159,7 +159,7 @@ def _is_ready(cache: CacheVolume, container: Container) -> bool:
 def test_no_secret_is_found_when_the_clone_fails(stack: Stack, private_git: GitServer) -> None:
     """The error of a refused clone quotes git, and not the credentials."""
     repository = private_git.create("refusing", PROJECTS / "no-pyproject", lock=False)
-    token = "ghp-wrong-5a9c2e7d"
+    token = "ghp-wrong-5a9c2e7d"  # noqa: S105 - planted to be looked for
     deployment = stack.api.deploy(
         "refused", "flows.py:hello", [git_clone(repository.url.replace("://", f"://ada:{token}@"))]
     )

@@ -70,7 +70,7 @@ def fill(server: PrefectServer, blocks: Mapping[tuple[str, str], Any], variables
 
 def document_ids(server: PrefectServer) -> dict[str, str]:
     """The ids of the server's block documents by name."""
-    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.orchestration import SyncPrefectClient  # noqa: PLC0415 (costs seconds)
 
     with SyncPrefectClient(server.url, auth_string=server.auth_string) as client:
         found = client.request("POST", "/block_documents/filter", json={}).json()

@@ -18,7 +18,7 @@ from typing import Any
 
 def perform(steps: list[Any], directory: str, environ: dict[str, str]) -> dict[str, Any]:
     """Run the steps as the engine does: in this directory, with these further variables."""
-    from prefect.deployments.steps.core import run_steps
+    from prefect.deployments.steps.core import run_steps  # noqa: PLC0415 (after the environment is set)
 
     before = dict(os.environ)
     os.chdir(directory)
@@ -28,7 +28,7 @@ def perform(steps: list[Any], directory: str, environ: dict[str, str]) -> dict[s
         if outputs.get("directory"):
             os.chdir(outputs["directory"])
         return {"outputs": outputs, "directory": str(Path.cwd())}
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (errors are what is compared)
         return {"error": "".join(traceback.format_exception(error))}
     finally:
         os.environ.clear()
@@ -38,12 +38,12 @@ def perform(steps: list[Any], directory: str, environ: dict[str, str]) -> dict[s
 
 def _without_pauses() -> None:
     """Prefect tries a failing clone three times, with pauses of seconds that tell nothing."""
-    from prefect._internal import retries
+    from prefect._internal import retries  # noqa: PLC0415 (after the environment is set)
 
     async def no_pause(_seconds: float) -> None:
         """Go on at once."""
 
-    setattr(retries, "asyncio", SimpleNamespace(sleep=no_pause))
+    setattr(retries, "asyncio", SimpleNamespace(sleep=no_pause))  # noqa: B010 (a name that Prefect does not export)
 
 
 def main() -> None:

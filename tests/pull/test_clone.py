@@ -17,7 +17,7 @@ from tests.unit.conftest import Origin
 CLONE = "prefect.deployments.steps.git_clone"
 SET = "prefect.deployments.steps.set_working_directory"
 SHELL = "prefect.deployments.steps.run_shell_script"
-TOKEN = "t0ken-of-tests"
+TOKEN = "t0ken-of-tests"  # noqa: S105 (planted)
 
 
 @pytest.fixture(autouse=True)
@@ -135,7 +135,7 @@ def test_refused(inputs: dict[str, Any], origin: Origin, oracle: Oracle, ours: O
 
 
 @pytest.mark.parametrize(("inputs", "slug"), FAILING, ids=str)
-def test_failing(
+def test_failing(  # noqa: PLR0913, PLR0917 (both sides of a comparison)
     inputs: dict[str, Any], slug: str, origin: Origin, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]
 ) -> None:
     """What fails there fails here, with its own error, and leaves nothing."""
@@ -182,7 +182,7 @@ def test_list(number: int, origin: Origin, oracle: Oracle, ours: Ours, bases: tu
 
 @pytest.mark.parametrize("inputs", [{}, {"branch": "main"}, {"directories": ["etl"]}], ids=str)
 @pytest.mark.parametrize("change", ["commit", "force", "dirty", "none"])
-def test_existing_clone(
+def test_existing_clone(  # noqa: PLR0913, PLR0917 (both sides of a comparison)
     inputs: dict[str, Any], change: str, tmp_path: Path, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]
 ) -> None:
     """A clone that is there already is brought to what the server has now."""
@@ -218,7 +218,7 @@ LOGINS: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("host", "inputs", "pair"), LOGINS, ids=str)
-def test_login(
+def test_login(  # noqa: PLR0913 (both sides of a comparison)
     *,
     host: str,
     inputs: dict[str, Any],
@@ -256,7 +256,7 @@ MENDED: list[tuple[str, str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("fault", "userinfo", "inputs", "pair"), MENDED, ids=str)
-def test_login_mended(
+def test_login_mended(  # noqa: PLR0913 (both sides of a comparison)
     *,
     fault: str,
     userinfo: str,

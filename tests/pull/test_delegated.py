@@ -15,7 +15,7 @@ SHELL = "prefect.deployments.steps.run_shell_script"
 REMOTE = "prefect.deployments.steps.pull_from_remote_storage"
 BLOCK = "prefect.deployments.steps.pull_with_block"
 SET = "prefect.deployments.steps.set_working_directory"
-SECRET = "s3cr3t-of-a-block"
+SECRET = "s3cr3t-of-a-block"  # noqa: S105 (planted)
 OWN_STEPS = '''
 import os
 import cowsay

@@ -22,7 +22,7 @@ from tests.stack.process import wait_until
 from tests.unit.conftest import Origin
 
 CLONE = "prefect.deployments.steps.git_clone"
-TOKEN = "t0ken-of-tests"
+TOKEN = "t0ken-of-tests"  # noqa: S105 (planted)
 KILLS = 60 if os.environ.get("PREFECT_UV_TEST_FULL") else 12
 
 
@@ -112,7 +112,7 @@ FAILURES: list[tuple[dict[str, Any], dict[str, str], str]] = [
 
 
 @pytest.mark.parametrize(("inputs", "environ", "slug"), FAILURES, ids=str)
-def test_failure(
+def test_failure(  # noqa: PLR0913 (both sides of a comparison)
     *, inputs: dict[str, Any], environ: dict[str, str], slug: str, hosted: HttpsGit, alone: Ours, base: Path
 ) -> None:
     """Each failure has its name, is tried once, and shows no secret."""

@@ -96,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"" if self.command == "HEAD" else answer.data)
 
-    do_GET = do_HEAD = do_POST = do_PATCH = _do
+    do_GET = do_HEAD = do_POST = do_PATCH = _do  # noqa: N815 (the names that http.server calls)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ RUN = "0c7a4b5e-1111-4222-8333-444455556666"
 SET_STATE = f"/api/flow_runs/{RUN}/set_state"
 VERSION = "/api/admin/version"
 ACCEPTED = Answer(201, {"status": "ACCEPT"})
-CSRF_TOKEN = "/api/csrf-token"
+CSRF_TOKEN = "/api/csrf-token"  # noqa: S105 (an address)
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from prefect_uv.mask import MASK, Mask
 
-SECRET = "s3cr/t w&rd"
+SECRET = "s3cr/t w&rd"  # noqa: S105 (planted, to look for it)
 WITHOUT_STARS = st.characters(codec="utf-8", exclude_characters=MASK)
 
 

@@ -27,7 +27,7 @@ from prefect_uv.settings import Settings
 from tests.unit.conftest import Origin
 from tests.unit.git_server import git_server
 
-PASSWORD = "s3cr3t-t0ken"
+PASSWORD = "s3cr3t-t0ken"  # noqa: S105 (planted, to look for it)
 
 
 @pytest.fixture(autouse=True)
@@ -211,7 +211,7 @@ def hosted(origin: Origin) -> Iterator[str]:
         yield address
 
 
-def test_credentials_in_the_address(
+def test_credentials_in_the_address(  # noqa: PLR0913, PLR0917 (fixtures)
     base: Path, log: RunLog, hosted: str, recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """They open the repository, and are in no argument, no file of the clone and no line of output."""

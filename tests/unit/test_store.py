@@ -39,7 +39,7 @@ from tests.unit.http_server import Answer, Server, running_server
 from tests.unit.wheels import build_wheel
 
 WHEEL = "prefect-3.8.8-py3-none-any.whl"
-TOKEN = "s3cr3t-t0ken"
+TOKEN = "s3cr3t-t0ken"  # noqa: S105 (planted, to look for it)
 HTML = {"Content-Type": "text/html"}
 ENGINE = {"prefect/__init__.py": "", "prefect/flow_engine.py": "print('engine')\n"}
 

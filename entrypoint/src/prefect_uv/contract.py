@@ -48,7 +48,7 @@ def choose(argv: Sequence[str], environ: Mapping[str, str], verbs: Sequence[str]
 def become(command: list[str]) -> NoReturn:
     """Replace this process by a command, with the exit codes of a shell when that fails."""
     try:
-        os.execvp(_elsewhere(command[0]), command)
+        os.execvp(_elsewhere(command[0]), command)  # noqa: S606
     except FileNotFoundError:
         sys.stderr.write(f"prefect-uv: {command[0]}: command not found\n")
         sys.exit(127)
@@ -62,7 +62,7 @@ def _elsewhere(program: str) -> str:
     if program != "prefect":
         return program
     own = os.path.realpath(sys.argv[0])
-    places = [os.path.join(folder, program) for folder in os.get_exec_path()]
+    places = [os.path.join(folder, program) for folder in os.get_exec_path()]  # noqa: PTH118 (PATH entries are text)
     others = [place for place in places if os.access(place, os.X_OK) and os.path.realpath(place) != own]
     if not others:
         raise FileNotFoundError

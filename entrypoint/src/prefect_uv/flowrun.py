@@ -10,7 +10,7 @@ from prefect_uv.errors import DeploymentNotFoundError, FlowRunNotFoundError
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
-class Settled(Exception):
+class Settled(Exception):  # noqa: N818 (not an error: there is nothing left to do)
     """The run is in a final state and must not be executed."""
 
 

@@ -81,12 +81,12 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments:
         return 0
     except Terminated as order:
         message = f"{order} arrived before the flow started."
-        log.error(message)
+        log.error(message)  # noqa: TRY400 (a run's log, not a logger)
         _tell(session, message)
         return SIGNALLED + order.signum
     except PrefectUvError as error:
         return _stop(session, log, error)
-    except Exception:
+    except Exception:  # noqa: BLE001 (the boundary: our own fault ends here)
         return _stop(session, log, InternalError("prefect-uv itself failed.", traceback.format_exc(), REPORT))
     finally:
         log.close()

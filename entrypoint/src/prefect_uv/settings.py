@@ -96,7 +96,7 @@ def status_codes(text: str) -> tuple[int, ...]:
         raise ValueError(message) from None
 
 
-def variable(
+def variable(  # noqa: PLR0913 (one declaration says everything about a setting)
     name: str, parse: Callable[[str], Any], default: Any, text: str, *, also: str = "", secret: bool = False
 ) -> Any:
     """Declare one setting: its variable, parser, default and sentence; `also` is read when `name` is not set."""

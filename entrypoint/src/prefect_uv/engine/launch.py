@@ -57,9 +57,9 @@ class Launch:
 
     def replace(self) -> NoReturn:
         """Become it: nothing of ours is left to supervise it."""
-        os.set_inheritable(self.lease, True)
+        os.set_inheritable(self.lease, True)  # noqa: FBT003 (the standard library's signature)
         os.chdir(self.directory)
-        os.execvpe(self.command[0], self.command, self.environ)
+        os.execvpe(self.command[0], self.command, self.environ)  # noqa: S606
 
 
 def launch_flow(session: Session, ready: Ready) -> Launch:

@@ -23,7 +23,7 @@ async def _storage_block(document_id: str, from_path: str | None, local_path: st
     """Bring the code of a deployment without pull steps, as `prefect.flows.load_flow_from_flow_run` does."""
     async with get_client() as client:
         document = await client.read_block_document(UUID(document_id))
-    block: Any = Block._from_block_document(document)
+    block: Any = Block._from_block_document(document)  # noqa: SLF001 (what Prefect's own loader calls)
     await block.get_directory(from_path=from_path, local_path=local_path)
     return {"directory": local_path}
 

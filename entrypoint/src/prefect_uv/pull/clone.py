@@ -19,7 +19,7 @@ from prefect_uv.pull.workspace import Inputs, Tools, Workspace
 COMMIT = re.compile(r"[0-9a-fA-F]{4,64}")
 
 
-def git_clone(
+def git_clone(  # noqa: PLR0913 (the parameters of Prefect's step)
     tools: Tools,
     workspace: Workspace,
     *,

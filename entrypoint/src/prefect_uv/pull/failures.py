@@ -70,7 +70,7 @@ _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
     (
         (
             r"Remote branch .* not found|couldn't find remote ref|not our ref|unadvertised object|no such remote ref"
-            r"|unable to read tree|did not match any file|reference is not a tree|unknown revision|bad object|bad revision"
+            r"|unable to read tree|did not match any file|reference is not a tree|unknown revision|bad object"
         ),
         RevisionNotFoundError,
         "There is no {revision} in {url}.",

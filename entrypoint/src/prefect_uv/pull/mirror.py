@@ -79,7 +79,7 @@ class Mirror:
 def _flushed(directory: Path) -> None:
     """On disk before it gets its name, also when the node loses power."""
     for folder, _, files in os.walk(directory):
-        for path in [folder, *(os.path.join(folder, file) for file in files)]:
+        for path in [Path(folder), *(Path(folder) / file for file in files)]:
             descriptor = os.open(path, os.O_RDONLY)
             os.fsync(descriptor)
             os.close(descriptor)

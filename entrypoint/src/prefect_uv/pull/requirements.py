@@ -23,7 +23,7 @@ def pip_install_requirements(
     *,
     directory: str | None = None,
     requirements_file: str = "requirements.txt",
-    stream_output: bool = True,
+    stream_output: bool = True,  # noqa: ARG001 (uv is quiet)
 ) -> tuple[Inputs, Workspace]:
     """Note a requirements file for the flow's environment.
 

@@ -18,7 +18,7 @@ from prefect_uv.pull.workspace import Inputs, Tools, Workspace
 from prefect_uv.runlog import RunLog
 
 
-def run_shell_script(
+def run_shell_script(  # noqa: PLR0913 (the parameters of Prefect's step)
     tools: Tools,
     workspace: Workspace,
     *,

@@ -1,6 +1,7 @@
 """Environments of the store that are made from requirements and not from a project.
 
-For delegated pull steps, and for requirements files beside the project's environment. Named by what was asked for, built aside, verified and renamed like every other one, and never changed afterwards.
+They serve delegated pull steps, and requirements files beside the project's environment. Named by what was asked for,
+built aside, verified and renamed like every other one, and never changed afterwards.
 """
 
 from __future__ import annotations
