@@ -111,19 +111,20 @@ def https_git(root: Path, folder: Path) -> Iterator[HttpsGit]:
 
 @dataclass(frozen=True)
 class SshGit:
-    """An SSH server on the loopback interface, the key it lets in, and its host key."""
+    """An SSH server, the key it lets in, and its host key."""
 
+    host: str
     port: int
     key: Path
     known_hosts: Path
 
     def url(self, path: Path) -> str:
         """The address of a repository."""
-        return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}{path}"
+        return f"ssh://{getpass.getuser()}@{self.host}:{self.port}{path}"
 
 
 @contextmanager
-def ssh_git(folder: Path) -> Iterator[SshGit]:
+def ssh_git(folder: Path, host: str = "127.0.0.1") -> Iterator[SshGit]:
     """Start OpenSSH's server on a free port; it lets one key in."""
     program = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
@@ -134,11 +135,11 @@ def ssh_git(folder: Path) -> Iterator[SshGit]:
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True, timeout=SECONDS
         )
     (folder / "authorized").write_text((folder / "client.pub").read_text())
-    port, log = free_port("127.0.0.1"), folder / "log"
+    port, log = free_port(host), folder / "log"
     Path("/run/sshd").mkdir(exist_ok=True)
     options = {
         "Port": port,
-        "ListenAddress": "127.0.0.1",
+        "ListenAddress": host,
         "HostKey": folder / "host",
         "AuthorizedKeysFile": folder / "authorized",
         "PidFile": "none",
@@ -148,7 +149,7 @@ def ssh_git(folder: Path) -> Iterator[SshGit]:
     }
     arguments = [argument for name, value in options.items() for argument in ("-o", f"{name}={value}")]
     known = folder / "known_hosts"
-    known.write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
+    known.write_text(f"[{host}]:{port} {(folder / 'host.pub').read_text()}")
     with background([program, "-D", "-e", "-f", "/dev/null", *arguments], log, os.environ) as process:
 
         def listening() -> bool:
@@ -156,4 +157,4 @@ def ssh_git(folder: Path) -> Iterator[SshGit]:
             return "Server listening" in log.read_text()
 
         wait_until(listening, "sshd", SECONDS)
-        yield SshGit(port, folder / "client", known)
+        yield SshGit(host, port, folder / "client", known)

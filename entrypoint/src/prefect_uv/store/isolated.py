@@ -67,7 +67,7 @@ def isolated(store: Store, wanted: Wanted) -> Path:
         if error.errno in FULL:
             raise VolumeFullError(f"No space is left on {store.root}.", str(error)) from None
         raise
-    fcntl.flock(os.open(path / IN_USE, os.O_RDWR), fcntl.LOCK_SH)
+    fcntl.flock(os.open(path / IN_USE, os.O_RDONLY), fcntl.LOCK_SH)
     return path
 
 
