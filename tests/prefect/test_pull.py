@@ -118,7 +118,8 @@ def ssh(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshG
 
 
 @pytest.mark.parametrize("user", ["1000:0", "12345:0"])
-def test_ssh(stack: Stack, repository: Repository, cache: CacheVolume, ssh: SshGit, user: str) -> None:
+@pytest.mark.usefixtures("repository")
+def test_ssh(stack: Stack, cache: CacheVolume, ssh: SshGit, user: str) -> None:
     """A mounted key opens the repository, also for a uid that has no passwd entry."""
     for name, path in (("key", ssh.key), ("known_hosts", ssh.known_hosts)):
         script = 'mkdir -p /cache/ssh && printf "%s" "$1" > /cache/ssh/$0 && chmod 440 /cache/ssh/$0'

@@ -21,9 +21,9 @@ def ready(session: Session) -> Ready:
     deployment = session.phase("ask", session.ask)
     workspace = session.phase("pull", pull, deployment, session.settings, session.log, session.api)
     project = session.phase("look", look, workspace.directory, deployment.get("entrypoint"))
-    store = Store(session.settings, session.log)
-    environment = session.phase("sync", store.environment, project)
-    settings = replace(session.settings, environ=with_requirements(store, workspace, environment))
+    environment = session.phase("sync", Store(session.settings, session.log).environment, project)
+    environ = with_requirements(session.settings, session.log, workspace, environment)
+    settings = replace(session.settings, environ=environ)
     return Ready(settings, workspace.directory, project, environment, deployment.get("entrypoint"))
 
 

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from prefect_uv.errors import PullStepError, tool_report
+from prefect_uv.image import Image
 from prefect_uv.pull.progress import still_going
 from prefect_uv.pull.stream import Line, follow
 from prefect_uv.pull.workspace import Tools, Workspace
-from prefect_uv.store import Store
-from prefect_uv.store.isolated import Wanted, isolated
-from prefect_uv.store.verify import packages
+from prefect_uv.store.isolated import Wanted, installed, isolated
 
 PERFORM = (files("prefect_uv.pull") / "_perform.py").read_text()
 STORAGE_BLOCK = "storage_block"
@@ -95,11 +94,10 @@ def _interpreter(requirements: Sequence[str], tools: Tools) -> Path:
     baked = BAKED / "bin" / "python"
     if not requirements and baked.exists():
         return baked
-    store = Store(tools.settings, tools.log)
-    version = store.image.prefect
-    path = isolated(store, Wanted([*requirements, f"prefect-client=={version}"]))
-    if "prefect" in packages(path):
-        path = isolated(store, Wanted([*requirements, f"prefect=={version}"]))
+    version = Image.read().prefect
+    path = isolated(tools.settings, tools.log, Wanted([*requirements, f"prefect-client=={version}"]))
+    if "prefect" in installed(path):
+        path = isolated(tools.settings, tools.log, Wanted([*requirements, f"prefect=={version}"]))
     return path / "bin" / "python"
 
 

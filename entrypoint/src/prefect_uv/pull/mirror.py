@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +21,7 @@ from uuid import uuid4
 from prefect_uv.errors import PrefectUvError, RevisionNotFoundError
 from prefect_uv.pull.git import Git, Request, bring, clone, populate, update
 from prefect_uv.settings import Settings
+from prefect_uv.store.isolated import NOT_EMPTY, shared_umask
 
 LAYOUT = "v1"
 KEPT = 3
@@ -46,7 +48,10 @@ class Mirror:
 
     def snapshots(self) -> list[Path]:
         """All of them, the newest first."""
-        found = [(path.stat().st_mtime_ns, path) for path in self.place.glob("[0-9a-f]*")]
+        found = []
+        for path in self.place.glob("[0-9a-f]*"):
+            with suppress(FileNotFoundError):
+                found.append((path.stat().st_mtime_ns, path))
         return [path for _, path in sorted(found, reverse=True)]
 
     def keep(self, git: Git) -> None:
@@ -62,18 +67,24 @@ class Mirror:
             _flushed(aside)
             aside.touch()
             aside.rename(self.place / commit)
+        except OSError as error:
+            if error.errno not in NOT_EMPTY:
+                raise
         finally:
             shutil.rmtree(aside, ignore_errors=True)
         self._forget_old()
 
     def _forget_old(self) -> None:
+        """Others may do the same at the same time."""
         for snapshot in self.snapshots()[KEPT:]:
             garbage = self.tmp / f"git-{uuid4().hex}"
-            snapshot.rename(garbage)
+            with suppress(FileNotFoundError):
+                snapshot.rename(garbage)
             shutil.rmtree(garbage, ignore_errors=True)
         for garbage in self.tmp.glob("git-*"):
-            if time.time() - garbage.stat().st_mtime > LEFTOVER_SECONDS:
-                shutil.rmtree(garbage, ignore_errors=True)
+            with suppress(FileNotFoundError):
+                if time.time() - garbage.stat().st_mtime > LEFTOVER_SECONDS:
+                    shutil.rmtree(garbage, ignore_errors=True)
 
 
 def _flushed(directory: Path) -> None:
@@ -144,6 +155,7 @@ def _advertised(git: Git) -> str:
 
 def _kept(git: Git, mirror: Mirror) -> None:
     try:
-        mirror.keep(git)
+        with shared_umask():
+            mirror.keep(git)
     except (OSError, shutil.Error, PrefectUvError) as error:
         git.log.warning(f"the clone could not be kept in the mirror {mirror.place}: {error}")
