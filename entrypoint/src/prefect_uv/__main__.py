@@ -5,13 +5,14 @@ from __future__ import annotations
 import faulthandler
 import os
 import sys
+from dataclasses import replace
 
 from prefect_uv.contract import FLOW_RUN_ID, HELP, become, choose
 from prefect_uv.doctor import doctor
 from prefect_uv.engine.launch import Ready, launch_command, launch_flow
 from prefect_uv.engine.supervise import attend, supervise
 from prefect_uv.project import look
-from prefect_uv.pull import pull
+from prefect_uv.pull import pull, with_requirements
 from prefect_uv.session import Session, start
 from prefect_uv.store import Store
 from prefect_uv.store.cache import cache
@@ -20,12 +21,14 @@ from prefect_uv.store.cache import cache
 def ready(session: Session) -> Ready:
     """Code and environment, in the order of the phases."""
     deployment = session.phase("ask", session.ask)
-    workspace = session.phase("pull", pull, deployment, session.settings.environ, session.log)
+    workspace = session.phase("pull", pull, deployment, session.settings, session.log, session.api)
     project = session.phase("look", look, workspace.directory, deployment.get("entrypoint"))
     store = Store(session.settings, session.log)
     environment = session.phase("sync", store.environment, project)
+    environ = with_requirements(session.settings, session.log, workspace, environment)
+    settings = replace(session.settings, environ=environ)
     keeper = store.keeping(environment)
-    return Ready(session.settings, workspace.directory, project, environment, deployment.get("entrypoint"), keeper)
+    return Ready(settings, workspace.directory, project, environment, deployment.get("entrypoint"), keeper)
 
 
 def run(session: Session) -> int:

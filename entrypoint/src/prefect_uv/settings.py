@@ -187,6 +187,19 @@ class Settings:
         (),
         "User ids whose environments are used, beside our own, root's and those of the cache directory's owner.",
     )
+    git_timeout: float = variable(
+        "PREFECT_UV_GIT_TIMEOUT", seconds, 900.0, "Seconds that one git command of a pull step may take."
+    )
+    git_mirror: bool = variable(
+        "PREFECT_UV_GIT_MIRROR",
+        boolean,
+        True,
+        "Keep clones on the cache volume, so that a pull moves only what is new.",
+    )
+    ssh_key: Path | None = variable("PREFECT_UV_SSH_KEY", Path, None, "Path of a private key for git over SSH.")
+    ssh_known_hosts: Path | None = variable(
+        "PREFECT_UV_SSH_KNOWN_HOSTS", Path, None, "Path of a known_hosts file for git over SSH."
+    )
     lock: str = variable(
         "PREFECT_UV_LOCK",
         choice("locked", "frozen", "relock"),
