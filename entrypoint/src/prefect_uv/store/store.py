@@ -53,7 +53,7 @@ class Store:
             try:
                 return self._found_or_built(project, inputs)
             except VolumeFullError as error:
-                if isinstance(error, VolumeUnusableError):
+                if isinstance(error, VolumeUnusableError) or self._home not in {None, self.shelf}:
                     raise
                 root = self.shelf.area.root
                 self.log.warning(f"no space is left on {root}: removing what no run uses, then one more try")
