@@ -31,7 +31,7 @@ def test_limit_holds_under_load(containers: Containers, image: str, projects: li
     environment = {"PREFECT_UV_CACHE_LIMIT": str(LIMIT), "UV_LINK_MODE": "copy"}
     live = Starts(containers, image, projects[0], volume)
     container = live.start(*LIVE, environment=environment)
-    wait_until(lambda: "-\n" in container.logs(stderr=False).decode(), "a run", 120)
+    wait_until(lambda: "  -" in container.logs(stderr=False).decode(), "a run", 120)
     (name,) = live.environments()
     files = f"find /cache/envs/v1/{name} -type f ! -path '*/.uv/*' ! -name '*.pyc' | sort | md5sum"
     before = volume.run("sh", "-c", files)

@@ -25,7 +25,7 @@ def ready(session: Session) -> Ready:
     project = session.phase("look", look, workspace.directory, deployment.get("entrypoint"))
     store = Store(session.settings, session.log)
     environment = session.phase("sync", store.environment, project)
-    environ = with_requirements(session.settings, session.log, workspace, environment)
+    environ = with_requirements(store, workspace, environment)
     settings = replace(session.settings, environ=environ)
     keeper = store.keeping(environment)
     return Ready(settings, workspace.directory, project, environment, deployment.get("entrypoint"), keeper)

@@ -166,10 +166,10 @@ class Settings:
     )
     api_timeout: float = variable("PREFECT_API_REQUEST_TIMEOUT", seconds, 60.0, "Seconds to wait for an API answer.")
     cache_dir: Path = variable("PREFECT_UV_CACHE_DIR", Path, Path("/cache"), "Where the cache volume is mounted.")
-    cache_limit: int = variable(
+    cache_limit: int | None = variable(
         "PREFECT_UV_CACHE_LIMIT",
         size,
-        0,
+        None,
         "Most bytes that the cache directory may hold, as `20G`; unset: four fifths of what the volume has for it.",
     )
     cache_days: int = variable(

@@ -32,6 +32,7 @@ NEUTRAL = {
     "UV_LOCK_TIMEOUT",
     "UV_NATIVE_TLS",
     "UV_NETRC",
+    "UV_NO_CACHE",
     "UV_NO_PROGRESS",
     "UV_NO_SYNC",
     "UV_NO_WRAP",

@@ -151,7 +151,7 @@ class Uv:
             "UV_PYTHON_DOWNLOADS": "never",
             **({"UV_PROJECT_ENVIRONMENT": str(place)} if place else {}),
         }
-        ignored = {"VIRTUAL_ENV", "UV_LINK_MODE", "UV_NO_SYNC"}
+        ignored = {"VIRTUAL_ENV", "UV_LINK_MODE", "UV_NO_CACHE", "UV_NO_SYNC"}
         environ = {name: value for name, value in self.environ.items() if name not in ignored}
         return run(["uv", *QUIET, *arguments], env={**environ, **own}, cwd=self.project.directory)
 
