@@ -8,7 +8,11 @@ from images import engine, family
 from images.process import run, say
 
 LABELS = ("prefect-uv.demo", "prefect-uv.tests")
-KINDS = {"container": ["ls", "--all", "--quiet"], "network": ["ls", "--quiet"], "volume": ["ls", "--quiet"]}
+LABELLED = {
+    "container": (["ls", "--all", "--quiet"], ["rm", "--force"]),
+    "network": (["ls", "--quiet"], ["rm"]),
+    "volume": (["ls", "--quiet"], ["rm", "--force"]),
+}
 
 
 def clean() -> None:
@@ -16,15 +20,19 @@ def clean() -> None:
     docker = engine.client()
     if not docker or not (engine.answers(docker) or shutil.which("dockerd")):
         return
+    members = family.read()
     with engine.running():
-        for kind, listing in KINDS.items():
+        for kind, (listing, removal) in LABELLED.items():
             for label in LABELS:
-                _remove(docker, kind, [*listing, "--filter", f"label={label}"])
-        _remove(docker, "image", ["ls", "--quiet", family.read().repository])
+                _remove([docker, kind], [*listing, "--filter", f"label={label}"], removal)
+        _remove([docker, "image"], ["ls", "--format", "{{.Repository}}:{{.Tag}}", members.repository], ["rm"])
+        for name in members.images:
+            title = f"label=org.opencontainers.image.title=prefect-uv {name}"
+            run([docker, "image", "prune", "--force", "--filter", title], timeout=300)
 
 
-def _remove(docker: str, kind: str, listing: list[str]) -> None:
-    found = sorted(set(run([docker, kind, *listing], timeout=60).split()))
+def _remove(kind: list[str], listing: list[str], removal: list[str]) -> None:
+    found = sorted(set(run([*kind, *listing], timeout=60).split()))
     if found:
-        say(f"removing {len(found)} of kind {kind}")
-        run([docker, kind, "rm", "--force", *found], timeout=300)
+        say(f"removing of kind {kind[-1]}: {len(found)}")
+        run([*kind, *removal, *found], timeout=300)

@@ -38,15 +38,18 @@ def start(command: list[str], log: Path, ready: Callable[[], bool]) -> Process:
     return process
 
 
-def stop(process: Process) -> None:
+def stop(process: Process, patience: float = STOPPED_WITHIN) -> None:
     """Stop the daemon and its descendants: ask it first, kill what stays."""
     family = descendants(process.pid)
+
+    def gone() -> bool:
+        return process.poll() is not None and not alive(family)
+
     process.terminate()
-    if wait_until(lambda: process.poll() is not None and not alive(family), STOPPED_WITHIN):
-        return
-    for pid in alive(family):
-        _kill(pid)
-    process.wait(STOPPED_WITHIN)
+    if not wait_until(gone, patience):
+        for pid in alive(family):
+            _kill(pid)
+        wait_until(gone, patience)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import docker
 
 LABELS = {"prefect-uv.tests": "images"}
-SECONDS = 30
+SECONDS = 60
 
 
 @dataclass(frozen=True)

@@ -16,24 +16,32 @@ from tests.images.layers import containing
 CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\n(.+?)\n-----END CERTIFICATE-----", re.DOTALL)
 
 
-def test_no_certificate_of_the_machine(image: Image, run: Runner) -> None:
-    """A certificate that the machine trusts and Debian does not is in no layer."""
+def test_no_certificate_mirror_or_index_of_the_machine(image: Image, run: Runner, family: Family) -> None:
+    """What the builder was told of its machine is in no layer, but for what is Debian's own."""
+    certificates = run.succeed(["bash", "-c", "cat /usr/share/ca-certificates/mozilla/*.crt"])
+    sources = run.succeed(["bash", "-c", "cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null; true"])
+    told = foreign_certificates(certificates) | {address for address in addresses(family) if address not in sources}
+    assert containing(image, [value.encode() for value in told]) == []
+
+
+def test_trusted_certificates_are_debians(run: Runner) -> None:
+    """The bundle holds exactly the certificates of Debian's package."""
+    bundle = run.succeed(["cat", "/etc/ssl/certs/ca-certificates.crt"])
     debian = run.succeed(["bash", "-c", "cat /usr/share/ca-certificates/mozilla/*.crt"])
+    assert set(CERTIFICATE.findall(bundle)) == set(CERTIFICATE.findall(debian))
+
+
+def foreign_certificates(debian: str) -> set[str]:
+    """The certificates that this machine trusts and Debian does not."""
     bundle = os.environ.get("SSL_CERT_FILE")
     machine = Path(bundle).read_text(encoding="utf-8") if bundle else ""
-    foreign = set(CERTIFICATE.findall(machine)) - set(CERTIFICATE.findall(debian))
-    current = run.succeed(["cat", "/etc/ssl/certs/ca-certificates.crt"])
-    assert set(CERTIFICATE.findall(current)) == set(CERTIFICATE.findall(debian))
-    assert containing(image, [body.encode() for body in foreign]) == []
+    return set(CERTIFICATE.findall(machine)) - set(CERTIFICATE.findall(debian))
 
 
-def test_no_mirror_or_index_of_the_machine(image: Image, run: Runner, family: Family) -> None:
-    """The addresses that the builder passed are in no layer, but for those that are Debian's own."""
-    debian = run.succeed(["bash", "-c", "cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null; true"])
+def addresses(family: Family) -> list[str]:
+    """The Debian mirrors and package indexes that the builder passes on."""
     mirrors = re.findall(r"^URIs: (\S+?)/?$", apt.sources(family.debian), re.MULTILINE)
-    indexes = [value for name in secrets.INDEXES if "://" in (value := os.environ.get(name, ""))]
-    foreign = [address.encode() for address in [*mirrors, *indexes] if address not in debian]
-    assert containing(image, foreign) == []
+    return [*mirrors, *(value for name in secrets.INDEXES if "://" in (value := os.environ.get(name, "")))]
 
 
 def test_nothing_is_left_of_the_build(run: Runner) -> None:
