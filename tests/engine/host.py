@@ -167,6 +167,16 @@ class Run:
             raise RuntimeError(f"{self.flow_run} has no state")
         return state
 
+    @property
+    def pss(self) -> float:
+        """Megabytes that the container's first process holds of its own."""
+        text = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
+        return int(re.findall(r"^Pss:\s+(\d+)", text, re.MULTILINE)[0]) / 1024
+
+    def children(self, program: str) -> list[bytes]:
+        """The environments of this run's processes that run a program."""
+        return [_environ(pid) for pid in self._processes() if _program(pid) == program]
+
     def wait_for_flow(self) -> Run:
         """Until the flow's own code runs."""
         self.wait_for("the flow runs", lambda: any(line.startswith("engine") for line in self.notes))
@@ -235,6 +245,13 @@ def _environ(pid: int) -> bytes:
         return Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
         return b""
+
+
+def _program(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def parent(pid: int) -> int:

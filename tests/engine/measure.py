@@ -9,19 +9,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
-import socket
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.engine.host import ROOT, Host, Run
+from tests.engine.proxy import Proxy
 from tests.stack.api import Api
 from tests.stack.process import wait_until
 from tests.stack.server import PrefectServer
@@ -30,53 +27,19 @@ PREFECT = "3.8.8"
 FIGURES = ROOT / "docs" / "reference" / "supervision-costs.json"
 SETTLE_SECONDS = 15
 WATCH_SECONDS = 60
-REQUEST = re.compile(rb"(?:GET|POST|PATCH|DELETE) \S+ HTTP/1\.1\r\n")
-
-
-@dataclass
-class Counter:
-    """A TCP proxy before the server that counts HTTP requests."""
-
-    port: int
-    requests: int = 0
-
-    @classmethod
-    @contextmanager
-    def before(cls, port: int) -> Iterator[Counter]:
-        """Count what goes to this port of the host."""
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            counter = cls(listener.getsockname()[1])
-            threading.Thread(target=counter._accept, args=(listener, port), daemon=True).start()
-            yield counter
-
-    def _accept(self, listener: socket.socket, port: int) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = listener.accept()
-                server = socket.create_connection(("127.0.0.1", port))
-                threading.Thread(target=self._pass, args=(client, server), daemon=True).start()
-                threading.Thread(target=self._pass, args=(server, client), daemon=True).start()
-
-    def _pass(self, source: socket.socket, target: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                self.requests += len(REQUEST.findall(data))
-                target.sendall(data)
-        for end in (source, target):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
-def counted_host() -> Iterator[tuple[Host, Counter]]:
-    """A host whose runs reach the server through the counter."""
+def counted_host() -> Iterator[tuple[Host, Proxy]]:
+    """A host whose runs reach the server through a proxy that counts."""
     with tempfile.TemporaryDirectory(prefix="prefect-uv-measure-") as directory:
         home = Path(directory)
-        with PrefectServer.start("127.0.0.1", "admin:measured", home) as server, Api.connect(server) as api:
-            port = int(re.findall(r":(\d+)/", server.url)[0])
-            with Counter.before(port) as counter:
-                through = replace(server, url=f"http://127.0.0.1:{counter.port}/api")
-                yield Host.make(home, through, api), counter
+        with (
+            PrefectServer.start("127.0.0.1", "admin:measured", home) as server,
+            Api.connect(server) as api,
+            Proxy.before(server) as proxy,
+        ):
+            yield Host.make(home, proxy.server, api), proxy
 
 
 def theirs(host: Host) -> list[str]:
@@ -85,7 +48,7 @@ def theirs(host: Host) -> list[str]:
     return [str(environment), "flow-run", "execute"]
 
 
-def measure(host: Host, counter: Counter, command: list[str] | None) -> dict[str, float]:
+def measure(host: Host, counter: Proxy, command: list[str] | None) -> dict[str, float]:
     """One run: memory, CPU time and requests while it sleeps, then the time from Cancel to Cancelled."""
     run = host.start(PREFECT, "flows.py:sleeping", {"seconds": 1000}, command=command)
     run.wait_for_flow()
@@ -95,7 +58,7 @@ def measure(host: Host, counter: Counter, command: list[str] | None) -> dict[str
     figures = {
         "requests_per_minute": (counter.requests - requests) * 60 / WATCH_SECONDS,
         "cpu_ms_per_minute": (_cpu(run.process.pid) - cpu) * 60 / WATCH_SECONDS,
-        "pss_mb": _pss(run.process.pid),
+        "pss_mb": run.pss,
     }
     return {**figures, **_cancel(run)}
 
@@ -113,11 +76,6 @@ def _cancel(run: Run) -> dict[str, float]:
     wait_until(lambda: run.state.name == "Cancelled", "Cancelled", 120)
     cancelled = time.monotonic() - run.acted
     return {"cancelled_seconds": cancelled, "ended_seconds": run.end(120)[1]}
-
-
-def _pss(pid: int) -> float:
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return int(re.findall(r"^Pss:\s+(\d+)", text, re.MULTILINE)[0]) / 1024
 
 
 def _cpu(pid: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import signal
 import socket
@@ -78,7 +79,7 @@ def test_cancel_ends_it_as_cancelled(start: Start, phase: str, tmp_path: Path, r
     assert phase == "wait" or not _builds(tmp_path)
 
 
-@pytest.mark.parametrize("behavior", list(MEANS))
+@pytest.mark.parametrize("behavior", list(MEANS) if os.environ.get("PREFECT_UV_TEST_FULL") else ["reschedule"])
 def test_docker_stop_means_what_it_should(
     start: Start, phase: str, tmp_path: Path, record: Record, behavior: str
 ) -> None:

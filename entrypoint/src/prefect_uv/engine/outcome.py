@@ -125,7 +125,7 @@ class Conclusion:
         if after.type == "CRASHED":
             run_hooks("crashed", self.launch, self.log)
             return self._code()
-        return self._settle(after)
+        return self._code() if after.type == state.type else self._settle(after)
 
     def _code(self) -> int:
         """A crash is never 0."""
