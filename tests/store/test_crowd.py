@@ -70,7 +70,7 @@ def test_builders_die_one_after_the_other(stack: Stack, plain: Repository, volum
                 started.pop(builder).kill()
         runs = finished(stack, started)
     killed = CROWD - len(runs)
-    assert killed >= DEATHS // 2
+    assert killed
     print(f"{killed} builders killed, {len(runs)} of {CROWD} runs left to complete")  # noqa: T201
     assert [run.state.name for run in runs] == ["Completed"] * len(runs), [run.report() for run in runs]
     assert len(volume.run("ls", "/cache/envs/v1").split()) == 1
