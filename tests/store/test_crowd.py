@@ -15,7 +15,7 @@ from tests.stack import CacheVolume, Repository, Run, Stack, git_clone
 from tests.stack.process import wait_until
 from tests.store.conftest import FULL
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(2400 if FULL else 280)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(2400 if FULL else 600)]
 
 CROWD = 50 if FULL else 6
 DEATHS = 10 if FULL else 2
@@ -69,7 +69,9 @@ def test_builders_die_one_after_the_other(stack: Stack, plain: Repository, volum
             for builder in _builders(started):
                 started.pop(builder).kill()
         runs = finished(stack, started)
-    assert len(runs) < CROWD
+    killed = CROWD - len(runs)
+    assert killed
+    print(f"{killed} builders killed, {len(runs)} of {CROWD} runs left to complete")  # noqa: T201
     assert [run.state.name for run in runs] == ["Completed"] * len(runs), [run.report() for run in runs]
     assert len(volume.run("ls", "/cache/envs/v1").split()) == 1
     assert "DAMAGED" not in volume.run("prefect-uv", "cache", "verify")

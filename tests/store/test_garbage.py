@@ -11,7 +11,7 @@ from tests.stack.containers import Containers
 from tests.stack.process import wait_until
 from tests.store.conftest import FULL, Starts, locked_project
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(2400 if FULL else 280)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(2400 if FULL else 600)]
 
 ROUNDS = 40 if FULL else 6
 LIMIT = 450 << 20
@@ -31,7 +31,7 @@ def test_limit_holds_under_load(containers: Containers, image: str, projects: li
     environment = {"PREFECT_UV_CACHE_LIMIT": str(LIMIT), "UV_LINK_MODE": "copy"}
     live = Starts(containers, image, projects[0], volume)
     container = live.start(*LIVE, environment=environment)
-    wait_until(lambda: "  -" in container.logs(stderr=False).decode(), "a run", 120)
+    wait_until(lambda: "  -" in container.logs(stderr=False).decode(), "a run", 240)
     (name,) = live.environments()
     files = f"find /cache/envs/v1/{name} -type f ! -path '*/.uv/*' ! -name '*.pyc' | sort | md5sum"
     before = volume.run("sh", "-c", files)
@@ -55,7 +55,7 @@ def test_killed_users_hold_nothing(containers: Containers, image: str, project: 
     """A run that was killed holds no environment: the kernel has dropped its lease."""
     starts = Starts(containers, image, project, volume)
     container = starts.start("exec", "--", "sleep", "600")
-    wait_until(lambda: " yes " in starts.run("cache").stdout, "an environment in use", 120)
+    wait_until(lambda: " yes " in starts.run("cache").stdout, "an environment in use", 240)
     container.kill()
     container.wait()
     outcome = starts.run("cache", "prune", "--all")

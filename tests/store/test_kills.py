@@ -13,7 +13,7 @@ from tests.stack.containers import Containers
 from tests.stack.process import wait_until
 from tests.store.conftest import FULL, Starts
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(3600 if FULL else 280)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(3600 if FULL else 600)]
 
 KILLS = 200 if FULL else 6
 FILLINGS = 30 if FULL else 3

@@ -12,7 +12,7 @@ from tests.stack import CacheVolume
 from tests.stack.containers import Containers
 from tests.store.conftest import FULL, Starts, locked_project
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(900 if FULL else 280)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900 if FULL else 600)]
 
 READONLY = {"PREFECT_UV_CACHE_READONLY": "true"}
 

@@ -6,10 +6,12 @@ import hashlib
 import os
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from prefect_uv.image import Image
 from prefect_uv.store import Store
 from tests.unit.etl import ENGINE, Etl, sync
 from tests.unit.wheels import build_wheel
@@ -124,6 +126,23 @@ def test_miss_names_another_flag(
     sync(make_store(), with_helper)
     sync(make_store(UV_NO_BUILD="1"), with_helper)
     assert ": + UV_NO_BUILD=1\n" in capsys.readouterr().err
+
+
+def test_miss_names_another_python(
+    with_helper: Etl,
+    make_store: Callable[..., Store],
+    this_image: Image,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Two Pythons have two environments of one project, side by side."""
+    first = sync(make_store(), with_helper)
+    other = replace(this_image, python_version="3.99.1")
+    monkeypatch.setattr(Image, "read", classmethod(lambda _: other))
+    second = sync(make_store(), with_helper)
+    assert f"{first.key[:12]}: Python {this_image.python_version} -> 3.99.1\n" in capsys.readouterr().err
+    assert first.path.exists()
+    assert second.path.exists()
 
 
 def test_files_that_two_packages_share_are_not_lost(

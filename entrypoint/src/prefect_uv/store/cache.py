@@ -30,6 +30,9 @@ def cache(session: Session) -> int:
         1 when `verify` found damage, else 0.
     """
     area = Area(session.settings.cache_dir, session.settings.cache_dir / f"uv-{Image.read().uv_minor}")
+    if not area.environments.is_dir():
+        sys.stdout.write(f"nothing is in {area.root} yet\n")
+        return 0
     match list(session.arguments):
         case [] | ["list"]:
             return _list(area)

@@ -79,19 +79,13 @@ class Contents:
 
     def differences(self, old: Contents) -> list[str]:
         """What is different from an older environment, in words."""
-        ground = [
-            f"{name} {before} -> {after}"
-            for name, before, after in (
-                ("uv", old.uv, self.uv),
-                ("Python", old.python_version, self.python_version),
-                ("interpreter", old.python, self.python),
-                ("platform", old.platform, self.platform),
-            )
-            if before != after
-        ]
+        ground = [("uv", old.uv, self.uv), ("Python", old.python_version, self.python_version)]
+        if old.python_version == self.python_version:
+            ground += [("interpreter", old.python, self.python), ("platform", old.platform, self.platform)]
+        grounds = [f"{name} {before} -> {after}" for name, before, after in ground if before != after]
         flags = [f"- {flag}" for flag in old.settings if flag not in self.settings]
         flags += [f"+ {flag}" for flag in self.settings if flag not in old.settings]
-        return [*ground, *flags, *(self._difference(name, old) for name in sorted(self.changed(old)))]
+        return [*grounds, *flags, *(self._difference(name, old) for name in sorted(self.changed(old)))]
 
     def _ground(self) -> tuple[object, ...]:
         return self.uv, self.python, self.python_version, self.platform, self.settings

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 BEAT_SECONDS = 1.0
@@ -68,7 +68,8 @@ class Claim:
     def _beat_on(self, say: Say | None) -> None:
         start = said = time.monotonic()
         while not self._stop.wait(BEAT_SECONDS):
-            os.utime(self.descriptor)
+            with suppress(OSError):
+                os.utime(self.descriptor)
             if say and time.monotonic() > said + SAY_EVERY_SECONDS:
                 said = time.monotonic()
                 say(f"at work for {said - start:.0f} s")
