@@ -12,6 +12,7 @@ import pytest
 from tests.prefect.conftest import PROJECTS
 from tests.pull.servers import SshGit, ssh_git
 from tests.stack import CacheVolume, Repository, Stack, git_clone
+from tests.stack.environment import job_volumes
 from tests.stack.stack import Run
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
@@ -135,6 +136,6 @@ def test_ssh(stack: Stack, cache: CacheVolume, ssh: SshGit, user: str) -> None:
         "PREFECT_UV_SSH_KEY": "/cache/ssh/key",
         "PREFECT_UV_SSH_KNOWN_HOSTS": "/cache/ssh/known_hosts",
     }
-    container = stack.containers.start(stack.image, environment, cache.name, user=user)
+    container = stack.containers.start(stack.image, [], environment, job_volumes(cache.name), user=user)
     run = stack.finish(flow_run, container)
     assert run.state.name == "Completed", run.report()
