@@ -12,6 +12,7 @@ import pytest
 from tests.prefect.conftest import PROJECTS
 from tests.pull.servers import SshGit, ssh_git
 from tests.stack import CacheVolume, Repository, Stack, git_clone
+from tests.stack.environment import job_volumes
 from tests.stack.stack import Run
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
@@ -130,6 +131,6 @@ def test_ssh_without_a_passwd_entry(stack: Stack, cache: CacheVolume, ssh: SshGi
         "PREFECT_UV_SSH_KEY": "/cache/ssh/key",
         "PREFECT_UV_SSH_KNOWN_HOSTS": "/cache/ssh/known_hosts",
     }
-    container = stack.containers.start(stack.image, environment, cache.name, user="12345:0")
+    container = stack.containers.start(stack.image, [], environment, job_volumes(cache.name), user="12345:0")
     run = stack.finish(flow_run, container)
     assert run.state.name == "Completed", run.report()

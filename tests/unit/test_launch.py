@@ -13,12 +13,15 @@ import pytest
 
 from prefect_uv.api import Api
 from prefect_uv.engine.launch import Launch, Ready, launch_command, launch_flow
+from prefect_uv.engine.version import Engine
 from prefect_uv.errors import LaunchError, SettingsInvalidError, UsageError
 from prefect_uv.flowrun import FlowRun, Settled
+from prefect_uv.mask import Mask
 from prefect_uv.project import Project
 from prefect_uv.runlog import RunLog
 from prefect_uv.session import Session
-from prefect_uv.store import Environment
+from prefect_uv.store import Environment, Keeper
+from prefect_uv.store.layout import Area
 from tests.unit.conftest import MakeSettings
 from tests.unit.http_server import Answer, Server
 
@@ -29,9 +32,18 @@ ENVIRONMENT = Path("/cache/envs/v1/abc")
 
 def ready(make_settings: MakeSettings, prefect: str = "3.8.8", **variables: str) -> Ready:
     """Code and environment that exist in name only."""
-    environment = Environment(ENVIRONMENT, "abc", hit=True, prefect=prefect, uv_cache=Path("/cache/uv-0.13"), lease=0)
+    environment = Environment(
+        ENVIRONMENT,
+        "abc",
+        hit=True,
+        prefect=prefect,
+        uv_cache=Path("/cache/uv-0.13"),
+        run_cache=ENVIRONMENT / ".uv",
+        lease=0,
+    )
+    keeper = Keeper(Area(Path("/cache"), Path("/cache/uv-0.13")), make_settings(variables), RunLog(Mask()), environment)
     project = Project(CODE, Path("/code"), (), (CODE / "src", Path("/code/lib")), "")
-    return Ready(make_settings(variables), CODE / "flows", project, environment, "flow.py:main")
+    return Ready(make_settings(variables), CODE / "flows", project, environment, "flow.py:main", keeper)
 
 
 @pytest.fixture
@@ -47,7 +59,7 @@ def session(server: Server, make_settings: MakeSettings, log: RunLog) -> Session
 def test_flow_engine(session: Session, make_settings: MakeSettings, prefect: str) -> None:
     """From Prefect 3.7 on, the flow engine takes the entrypoint."""
     launch = launch_flow(session, ready(make_settings, prefect))
-    uv = ("uv", "run", "--no-sync", "--project", str(CODE), "python")
+    uv = ("uv", "--cache-dir", str(ENVIRONMENT / ".uv"), "run", "--no-sync", "--project", str(CODE), "python")
     assert launch.command == (*uv, "-m", "prefect.flow_engine", "flow.py:main")
 
 
@@ -107,7 +119,8 @@ def test_no_command(make_settings: MakeSettings, arguments: list[str]) -> None:
 def launch(tmp_path: Path, *command: str, **environ: str) -> Launch:
     """A launch of a real command with a lease."""
     lease = os.open(tmp_path / "lease", os.O_RDWR | os.O_CREAT)
-    return Launch(command, {"PATH": os.environ["PATH"], **environ}, tmp_path, lease)
+    variables = {"PATH": os.environ["PATH"], **environ}
+    return Launch(command, variables, tmp_path, lease, sys.executable, Engine.of("3.8.8"))
 
 
 def test_process_has_its_own_session_and_the_lease(tmp_path: Path) -> None:
@@ -115,14 +128,14 @@ def test_process_has_its_own_session_and_the_lease(tmp_path: Path) -> None:
     script = "import os, sys; sys.exit(os.getsid(0) == os.getpid() and os.fstat(int(sys.argv[1])).st_size == 0)"
     begin = launch(tmp_path, sys.executable, "-c", script)
     ours = replace(begin, command=(*begin.command, str(begin.lease)))
-    assert ours.start().wait(20) == 1
+    assert ours.start({}).wait(20) == 1
 
 
 @pytest.mark.parametrize("change", [{"command": ("no-such-program",)}, {"directory": Path("/no/such/directory")}])
 def test_program_that_cannot_be_started(tmp_path: Path, change: dict[str, Any]) -> None:
     """An error of its own."""
     with pytest.raises(LaunchError) as caught:
-        replace(launch(tmp_path, "true"), **change).start()
+        replace(launch(tmp_path, "true"), **change).start({})
     assert caught.value.exit_code == 78
 
 
@@ -130,12 +143,23 @@ def test_replace_becomes_the_command(tmp_path: Path) -> None:
     """The pure form: the same process, in the directory, with the environment, and with the lease open."""
     program = (
         "import os; from pathlib import Path; from prefect_uv.engine.launch import Launch;"
+        "from prefect_uv.engine.version import Engine;"
         f"lease = os.open({str(tmp_path / 'lease')!r}, os.O_RDWR | os.O_CREAT);"
         "script = f'echo $$ $PWD $WORD; test -e /proc/$$/fd/{lease}';"
-        f"Launch(('sh', '-c', script), {{'PATH': os.environ['PATH'], 'WORD': 'w'}}, Path({str(tmp_path)!r}), lease)"
-        ".replace()"
+        "environ = {'PATH': os.environ['PATH'], 'WORD': 'w'};"
+        f"Launch(('sh', '-c', script), environ, Path({str(tmp_path)!r}), lease, '', Engine(())).replace()"
     )
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(sys.path)}
     with subprocess.Popen([sys.executable, "-c", program], env=environ, stdout=subprocess.PIPE, text=True) as process:
         output, _ = process.communicate(timeout=20)
     assert (process.returncode, output) == (0, f"{process.pid} {tmp_path} w\n")
+
+
+def test_read_only_store_is_run_by_its_own_python(session: Session, make_settings: MakeSettings) -> None:
+    """`uv run` wants a cache that it may write; the flow's Python writes no bytecode either."""
+    flow = ready(make_settings)
+    flow = replace(flow, environment=replace(flow.environment, run_cache=None, uv_cache=None))
+    launch = launch_flow(session, flow)
+    assert launch.command[0] == str(ENVIRONMENT / "bin" / "python")
+    assert launch.environ["PYTHONDONTWRITEBYTECODE"] == "1"
+    assert "UV_CACHE_DIR" not in launch.environ

@@ -241,6 +241,12 @@ class VolumeFullError(PrefectUvError):
     exit_code, slug = 77, "volume-full"
 
 
+class VolumeUnusableError(VolumeFullError):
+    """Neither the cache volume nor any other place in the container can hold an environment."""
+
+    slug = "volume-unusable"
+
+
 class LaunchError(PrefectUvError):
     """The engine's process could not be started."""
 

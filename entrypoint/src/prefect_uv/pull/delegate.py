@@ -21,7 +21,9 @@ from prefect_uv.image import Image
 from prefect_uv.pull.progress import still_going
 from prefect_uv.pull.stream import Line, follow
 from prefect_uv.pull.workspace import Tools, Workspace
-from prefect_uv.store.isolated import Wanted, installed, isolated
+from prefect_uv.store import Store
+from prefect_uv.store.isolated import Wanted, isolated
+from prefect_uv.store.verify import installed
 
 PERFORM = (files("prefect_uv.pull") / "_perform.py").read_text()
 STORAGE_BLOCK = "storage_block"
@@ -95,9 +97,10 @@ def _interpreter(requirements: Sequence[str], tools: Tools) -> Path:
     if not requirements and baked.exists():
         return baked
     version = Image.read().prefect
-    path = isolated(tools.settings, tools.log, Wanted([*requirements, f"prefect-client=={version}"]))
+    store = Store(tools.settings, tools.log)
+    path = isolated(store, Wanted([*requirements, f"prefect-client=={version}"]))
     if "prefect" in installed(path):
-        path = isolated(tools.settings, tools.log, Wanted([*requirements, f"prefect=={version}"]))
+        path = isolated(store, Wanted([*requirements, f"prefect=={version}"]))
     return path / "bin" / "python"
 
 

@@ -21,7 +21,7 @@ from uuid import uuid4
 from prefect_uv.errors import PrefectUvError, RevisionNotFoundError
 from prefect_uv.pull.git import Git, Request, bring, clone, populate, update
 from prefect_uv.settings import Settings
-from prefect_uv.store.isolated import NOT_EMPTY, shared_umask
+from prefect_uv.store.layout import publish, shared_umask
 
 LAYOUT = "v1"
 KEPT = 3
@@ -40,7 +40,7 @@ class Mirror:
     def of(cls, settings: Settings, request: Request) -> Mirror | None:
         """The mirror for a request; nothing when it is off or the volume cannot be written to."""
         root = settings.cache_dir
-        if not settings.git_mirror or not os.access(root, os.W_OK | os.X_OK):
+        if not settings.git_mirror or settings.cache_readonly or not os.access(root, os.W_OK | os.X_OK):
             return None
         parts = (request.url, request.branch or "", request.commit or "", request.submodules, request.directories)
         name = sha256(repr(parts).encode()).hexdigest()[:32]
@@ -66,10 +66,7 @@ class Mirror:
             shutil.copytree(git.request.directory / ".git", aside, symlinks=True)
             _flushed(aside)
             aside.touch()
-            aside.rename(self.place / commit)
-        except OSError as error:
-            if error.errno not in NOT_EMPTY:
-                raise
+            publish(aside, self.place / commit)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
         self._forget_old()

@@ -12,11 +12,9 @@ from pathlib import Path
 
 from prefect_uv.errors import PullStepError
 from prefect_uv.pull.workspace import Inputs, Tools, Workspace
-from prefect_uv.runlog import RunLog
-from prefect_uv.settings import Settings
-from prefect_uv.store import Environment
-from prefect_uv.store.isolated import Wanted, installed, isolated
-from prefect_uv.store.verify import site_packages
+from prefect_uv.store import Environment, Store
+from prefect_uv.store.isolated import Wanted, isolated
+from prefect_uv.store.verify import installed, site_packages
 
 
 def pip_install_requirements(
@@ -44,9 +42,7 @@ def pip_install_requirements(
     return {"stdout": told, "stderr": ""}, noted
 
 
-def with_requirements(
-    settings: Settings, log: RunLog, workspace: Workspace, environment: Environment
-) -> Mapping[str, str]:
+def with_requirements(store: Store, workspace: Workspace, environment: Environment) -> Mapping[str, str]:
     """The flow's environment variables, with the packages of the noted files importable beside the locked ones."""
     environ = workspace.environ
     if not workspace.requirements:
@@ -55,7 +51,7 @@ def with_requirements(
     python = environment.path / "bin" / "python"
     texts = [resolved(path) for path in workspace.requirements]
     wanted = Wanted(files=workspace.requirements, texts=texts, constraints=locked, python=str(python))
-    beside = isolated(settings, log, wanted)
+    beside = isolated(store, wanted)
     return {
         **environ,
         "PATH": _joined(str(beside / "bin"), environ.get("PATH")),

@@ -1,43 +1,31 @@
 """Environments that are made from requirements and not from a project.
 
 They serve delegated pull steps, and requirements files beside the project's environment. Named by what was asked for,
-built aside, verified and renamed like every other one, and never changed afterwards.
-
-<cache>/envs/isolated-v1/<key>/    whole environments
-<cache>/tmp/isolated-*             builds under way
+built aside, verified, leased and collected like every other one, and never changed afterwards.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
-import os
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
-from prefect_uv.errors import EnvironmentDamagedError, VolumeFullError
+from prefect_uv.errors import EnvironmentDamagedError
 from prefect_uv.image import Image
 from prefect_uv.process import run
-from prefect_uv.runlog import RunLog
-from prefect_uv.settings import Settings
+from prefect_uv.store.build import ENVIRONMENT, aside
 from prefect_uv.store.identity import digest
+from prefect_uv.store.layout import publish, shared_umask
+from prefect_uv.store.lease import lease
+from prefect_uv.store.lock import claimed
+from prefect_uv.store.manifest import IN_USE, MANIFEST
+from prefect_uv.store.shelf import Shelf
+from prefect_uv.store.store import Store, full_disk_is_an_error
 from prefect_uv.store.uv import QUIET, explain
-from prefect_uv.store.verify import damages, site_packages
+from prefect_uv.store.verify import damages, installed, listed
 
-LAYOUT = "isolated-v1"
-MANIFEST = "prefect-uv.json"
-IN_USE = ".inuse"
-NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST}
-FULL = {errno.ENOSPC, errno.EDQUOT}
-LEFTOVER_SECONDS = 24 * 3600
-SHARED_UMASK = 0o002
 HINT = "Check the step's `requires` or requirements file, and the package index that this container uses."
 
 
@@ -61,124 +49,79 @@ class Wanted:
 
     def key(self, image: Image) -> str:
         """The environment's name."""
-        fields = [LAYOUT, image.uv_minor, self.python or image.python, image.python_version, image.platform]
+        fields = [image.uv_minor, self.python or image.python, image.python_version, image.platform]
         for values in (self.requirements, self.texts, self.constraints):
             fields += [str(len(values)), *values]
         return digest(fields)
 
 
-def isolated(settings: Settings, log: RunLog, wanted: Wanted) -> Path:
+def isolated(store: Store, wanted: Wanted) -> Path:
     """The directory of the environment, from the volume or built into it, in use as long as this process lives.
 
     Raises:
         SyncError: uv could not build it.
         VolumeFullError: no space is left for it.
     """
-    image = Image.read()
-    root = settings.cache_dir
-    path = root / "envs" / LAYOUT / wanted.key(image)
-    try:
-        if not path.is_dir():
-            root = _usable(root, log)
-            path = root / path.relative_to(settings.cache_dir)
-            with shared_umask():
-                _Build(root, image, settings, log).perform(wanted, path)
-    except OSError as error:
-        if error.errno in FULL:
-            raise VolumeFullError(f"No space is left on {root}.", str(error)) from None
-        raise
-    fcntl.flock(os.open(path / IN_USE, os.O_RDONLY), fcntl.LOCK_SH)
+    key = wanted.key(store.image)
+    if path := _opened(store.shelf, key):
+        return path
+    with full_disk_is_an_error(store.shelf.area.root), shared_umask():
+        home = store.writable()
+        place = home.area.isolated / key
+        with claimed(home.area.locks / key, place.exists, store.say(key)):
+            path = _opened(home, key)
+            if path is None:
+                _Build(store, home, wanted).perform(place)
+                path = _opened(home, key)
+    if path is None:
+        message = f"Environment {key[:12]} vanished after it was built."
+        raise EnvironmentDamagedError(message, hint="Something else deletes below the cache directory: stop it.")
     return path
 
 
-def installed(environment: Path) -> dict[str, str]:
-    """Names and versions of the installed distributions, as their directories say."""
-    names = (path.name.removesuffix(".dist-info") for path in site_packages(environment).glob("*.dist-info"))
-    return {name.replace("_", "-").lower(): version for name, _, version in (name.rpartition("-") for name in names)}
-
-
-@contextmanager
-def shared_umask() -> Iterator[None]:
-    """What is written meanwhile, by us and our children, can be used by our group: arbitrary uids share group 0."""
-    before = os.umask(SHARED_UMASK)
-    try:
-        yield
-    finally:
-        os.umask(before)
-
-
-def _usable(root: Path, log: RunLog) -> Path:
-    """The cache directory, or a private one in the container where nothing can be written to it."""
-    try:
-        with shared_umask():
-            (root / "envs" / LAYOUT).mkdir(parents=True, exist_ok=True)
-            (root / "tmp").mkdir(exist_ok=True)
-        if os.access(root / "envs" / LAYOUT, os.W_OK) and os.access(root / "tmp", os.W_OK):
-            return root
-        reason = "it belongs to another user"
-    except OSError as error:
-        if error.errno in FULL:
-            raise
-        reason = str(error.strerror)
-    log.warning(f"{root} is not writable ({reason}): the environment for a pull step is built for this run only")
-    private = Path(tempfile.mkdtemp(prefix="prefect-uv-isolated-"))
-    return _usable(private, log)
+def _opened(shelf: Shelf, key: str) -> Path | None:
+    """The environment, held in use, when it is there and somebody whom we trust has written it."""
+    path = shelf.area.isolated / key
+    if not path.is_dir() or not shelf.trusts(path):
+        return None
+    return path if lease(path, touch=not shelf.area.read_only) is not None else None
 
 
 @dataclass(frozen=True)
 class _Build:
-    root: Path
-    image: Image
-    settings: Settings
-    log: RunLog
+    store: Store
+    home: Shelf
+    wanted: Wanted
 
-    def perform(self, wanted: Wanted, path: Path) -> None:
-        names = [*wanted.requirements, *(str(file) for file in wanted.files)]
-        self.log.info(f"building environment {path.name[:12]} for {', '.join(names)}")
-        self._sweep()
-        place = self.root / "tmp" / f"isolated-{uuid4().hex}"
-        place.mkdir()
-        try:
-            self._install(wanted, place)
-            if bad := damages(place / "env"):
+    def perform(self, target: Path) -> None:
+        names = [*self.wanted.requirements, *(str(file) for file in self.wanted.files)]
+        self.store.log.info(f"building environment {target.name[:12]} for {', '.join(names)}")
+        with aside(self.home.area, target.name) as place:
+            environment = place / ENVIRONMENT
+            self._install(place, environment)
+            if bad := damages(environment):
                 headline = "uv reported success, but the environment for a pull step is not whole."
-                raise EnvironmentDamagedError(headline, "\n".join(list(bad)[:20]))
-            (place / "env" / IN_USE).touch(0o664)
-            manifest = {"key": path.name, "created": time.time(), "for": names, "packages": installed(place / "env")}
-            (place / "env" / MANIFEST).write_text(json.dumps(manifest, indent=1))
-            run(["sync", "-f", place], env=self.settings.environ)
-            _publish(place / "env", path)
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
+                raise EnvironmentDamagedError(headline, listed(bad))
+            (environment / IN_USE).touch(0o664)
+            manifest = {"key": target.name, "created": time.time(), "for": names, "packages": installed(environment)}
+            (environment / MANIFEST).write_text(json.dumps(manifest, indent=1))
+            run(["sync", "-f", environment], env=self.store.settings.environ)
+            publish(environment, target)
 
-    def _install(self, wanted: Wanted, place: Path) -> None:
-        listed, constraints = place / "requirements.in", place / "constraints.in"
-        listed.write_text("\n".join(wanted.requirements))
-        constraints.write_text("\n".join(wanted.constraints))
-        options = [option for file in (listed, *wanted.files) for option in ("-r", str(file))]
-        options += ["-c", str(constraints)] if wanted.constraints else []
-        python = wanted.python or self.image.python
-        self._uv("venv", "--no-project", "--relocatable", "--python", python, str(place / "env"))
-        self._uv("pip", "install", "--python", str(place / "env" / "bin" / "python"), *options)
+    def _install(self, place: Path, environment: Path) -> None:
+        listed_, constraints = place / "requirements.in", place / "constraints.in"
+        listed_.write_text("\n".join(self.wanted.requirements))
+        constraints.write_text("\n".join(self.wanted.constraints))
+        options = [option for file in (listed_, *self.wanted.files) for option in ("-r", str(file))]
+        options += ["-c", str(constraints)] if self.wanted.constraints else []
+        python = self.wanted.python or self.store.image.python
+        self._uv("venv", "--no-project", "--relocatable", "--python", python, str(environment))
+        self._uv("pip", "install", "--python", str(environment / "bin" / "python"), *options)
 
     def _uv(self, *arguments: str) -> None:
-        environ = {name: value for name, value in self.settings.environ.items() if name != "VIRTUAL_ENV"}
-        own = {"UV_CACHE_DIR": str(self.root / f"uv-{self.image.uv_minor}"), "UV_PYTHON_DOWNLOADS": "never"}
+        environ = {name: value for name, value in self.store.settings.environ.items() if name != "VIRTUAL_ENV"}
+        own = {"UV_CACHE_DIR": str(self.home.area.uv_cache), "UV_PYTHON_DOWNLOADS": "never"}
         finished = run(["uv", *QUIET, *arguments], env={**environ, **own})
         if finished.exit_code:
             error = explain(finished)
             raise type(error)("uv could not build the environment for a pull step.", error.found, HINT)
-
-    def _sweep(self) -> None:
-        """What builders left that were killed a day ago or earlier."""
-        for left in (self.root / "tmp").glob("isolated-*"):
-            if time.time() - left.stat().st_mtime > LEFTOVER_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
-
-
-def _publish(environment: Path, path: Path) -> None:
-    try:
-        environment.rename(path)
-    except OSError as error:
-        if error.errno not in NOT_EMPTY:
-            raise
