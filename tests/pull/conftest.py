@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -206,6 +207,30 @@ def alone(image: Image, monkeypatch: pytest.MonkeyPatch) -> Ours:
     """Our own steps without a server and without a cache volume."""
     monkeypatch.setattr(Image, "read", classmethod(lambda _: image))
     return Ours(None, None, monkeypatch)
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """A `git` that writes down its arguments and the process list before it starts.
+
+    Attributes:
+        path: where it writes.
+        environ: what puts it before the real one.
+    """
+
+    path: Path
+    environ: Mapping[str, str]
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Recorder:
+    """See Recorder."""
+    tools, calls = tmp_path / "tools", tmp_path / "calls"
+    tools.mkdir()
+    record = f'echo "$@" >> {calls}; ps -eo args >> {calls}'
+    (tools / "git").write_text(f'#!/bin/sh\n{record}\nexec {shutil.which("git")} "$@"\n')
+    (tools / "git").chmod(0o755)
+    return Recorder(calls, {"PATH": f"{tools}:{os.environ['PATH']}"})
 
 
 @pytest.fixture

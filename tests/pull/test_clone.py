@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from prefect_uv.pull import git as git_module
-from tests.pull.conftest import Oracle, Ours, Outcome
+from tests.pull.conftest import Oracle, Ours, Outcome, Recorder
 from tests.pull.repositories import ALLOW_FILE, rich, with_submodule
 from tests.pull.servers import HttpsGit, https_git
 from tests.unit.conftest import Origin
@@ -226,16 +227,19 @@ def test_login(  # noqa: PLR0913 (both sides of a comparison)
     hosted: HttpsGit,
     oracle: Oracle,
     ours: Ours,
+    recorder: Recorder,
     bases: tuple[Path, Path],
 ) -> None:
-    """The form of credentials that each provider wants, at a server that wants just that; no secret is left."""
+    """The form of credentials that each provider wants, at a server that wants just that; no secret is seen or left."""
     hosted.accepted = {pair}
     step = {CLONE: {"repository": hosted.url(host), **inputs}}
-    same(*both(oracle, ours, bases, [step], hosted.environ))
-    secret = pair.rstrip(":").rpartition(":")[2]
-    left = [path for path in bases[1].rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
-    assert left == []
-    assert secret not in "\n".join(ours.said)
+    theirs = oracle([step], bases[0], hosted.environ)
+    same(theirs, ours([step], bases[1], {**hosted.environ, **recorder.environ}))
+    needles = [pair.rstrip(":").rpartition(":")[2], base64.b64encode(pair.encode()).decode()]
+    said = "\n".join([*ours.said, recorder.path.read_text()])
+    assert not [needle for needle in needles if needle in said]
+    files = [path.read_bytes() for path in bases[1].rglob("*") if path.is_file()]
+    assert not [needle for needle in needles for content in files if needle.encode() in content]
 
 
 MENDED: list[tuple[str, str, dict[str, Any], str]] = [

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from prefect_uv.pull import git as git_module
-from tests.pull.conftest import ROOT, Ours, tree
+from tests.pull.conftest import ROOT, Ours, Recorder, tree
 from tests.pull.repositories import rich
 from tests.pull.servers import HttpsGit, SshGit, https_git, ssh_git
 from tests.stack.process import wait_until
@@ -148,26 +148,18 @@ def test_network_fault_is_tried_again(alone: Ours, base: Path) -> None:
     assert sum("Trying again" in line for line in alone.said) == 2
 
 
-def test_secret_is_nowhere(hosted: HttpsGit, alone: Ours, base: Path, tmp_path: Path) -> None:
+def test_secret_is_nowhere(hosted: HttpsGit, mirrored: Ours, base: Path, recorder: Recorder) -> None:
     """No command line, file or line of the log has the token, also with the mirror."""
-    recorded = tmp_path / "calls"
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    real = subprocess.run(["which", "git"], check=True, capture_output=True, text=True, timeout=9).stdout.strip()
-    (tools / "git").write_text(f'#!/bin/sh\necho "$@" >> {recorded}\nps -eo args >> {recorded}\nexec {real} "$@"\n')
-    (tools / "git").chmod(0o755)
-    alone.cache = tmp_path / "cache"
-    alone.cache.mkdir()
-    environ = {**hosted.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
     for name in ("one", "two"):
         inputs = {"repository": hosted.url("gitlab.test"), "access_token": TOKEN, "clone_directory_name": name}
-        assert alone([{CLONE: inputs}], base, environ).error == ""
+        assert mirrored([{CLONE: inputs}], base, {**hosted.environ, **recorder.environ}).error == ""
     needles = [TOKEN, "b2F1dGgyOnQwa2VuLW9mLXRlc3Rz"]
-    assert "clone" in recorded.read_text()
-    for path in [recorded, *alone.cache.rglob("*"), *base.rglob("*")]:
+    assert "clone" in recorder.path.read_text()
+    assert mirrored.cache
+    for path in [recorder.path, *mirrored.cache.rglob("*"), *base.rglob("*")]:
         if path.is_file():
             assert not [needle for needle in needles if needle.encode() in path.read_bytes()], path
-    assert not [needle for needle in needles if needle in "\n".join(alone.said)]
+    assert not [needle for needle in needles if needle in "\n".join(mirrored.said)]
 
 
 @pytest.fixture
