@@ -42,7 +42,7 @@ VARIABLES: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No variable of this machine counts but those that lead to its package index; git sees an empty home."""
     with pytest.MonkeyPatch.context() as patch:
@@ -53,7 +53,7 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
     """A real Prefect server that holds the blocks and variables of the tables."""
     with PrefectServer.start("127.0.0.1", AUTH, tmp_path_factory.mktemp("server")) as running:
@@ -130,7 +130,7 @@ class Oracle:
         return Outcome(placeless(told["outputs"], base), placeless(told["directory"], base), tree(base))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def oracle(server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
     """Prefect's own steps, in one process for the session."""
     log = tmp_path_factory.mktemp("oracle") / "log"
@@ -148,7 +148,7 @@ def oracle(server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> I
         process.wait(30)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def image() -> Image:
     """The facts of this machine, as an image would have them."""
     minor = f"{sys.version_info.major}.{sys.version_info.minor}"

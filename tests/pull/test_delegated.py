@@ -38,6 +38,14 @@ def fails(token):
 
 def nothing():
     return None
+
+def whole():
+    """What only all of Prefect has, and a package that needs it."""
+    import prefect.server.api.server
+    from importlib.metadata import distributions
+    from prefect_docker.host import DockerHost
+
+    return {"names": sorted(found.name for found in distributions() if found.name.startswith("prefect"))}
 '''
 
 
@@ -119,6 +127,14 @@ def test_requirement_that_does_not_exist(stored: Ours, base: Path) -> None:
     """uv's own words, before the step is tried."""
     outcome = stored([{"own_steps.nothing": {"requires": "no-such-package-of-prefect-uv==1.0"}}], base)
     assert outcome.slug == "package-not-found"
+
+
+def test_package_that_needs_all_of_prefect(stored: Ours, base: Path) -> None:
+    """It gets `prefect` in place of `prefect-client`, in the one environment that is built for it."""
+    outcome = stored([{"own_steps.whole": {"requires": "prefect-docker==0.7.4"}}], base)
+    assert outcome.error == ""
+    assert outcome.outputs == {"names": ["prefect", "prefect-docker"]}
+    assert len([line for line in stored.said if line.startswith("building")]) == 1
 
 
 def test_remote_storage_s3(stored: Ours, base: Path) -> None:

@@ -40,7 +40,7 @@ class MakeSettings(Protocol):
         """Read them."""
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No variable of this machine counts; git and uv see an empty home, and the tools of the tests."""
     with pytest.MonkeyPatch.context() as patch:
@@ -85,7 +85,7 @@ def log() -> RunLog:
     return RunLog(Mask())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def image() -> Image:
     """The facts of this machine, as an image would have them."""
     minor = f"{sys.version_info.major}.{sys.version_info.minor}"

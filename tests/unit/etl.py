@@ -74,7 +74,7 @@ find-links = ["../wheels"]
         self.lock()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Etl:
     """The project as it is copied for each test, with uv's cache for locking."""
     home = tmp_path_factory.mktemp("template")

@@ -41,9 +41,11 @@ def ready(make_settings: MakeSettings, prefect: str = "3.8.8", **variables: str)
         run_cache=ENVIRONMENT / ".uv",
         lease=0,
     )
-    keeper = Keeper(Area(Path("/cache"), Path("/cache/uv-0.13")), make_settings(variables), RunLog(Mask()), environment)
+    keeper = Keeper(
+        Area(Path("/cache"), Path("/cache/uv-0.13")), make_settings(variables), RunLog(Mask()), environment, (0,)
+    )
     project = Project(CODE, Path("/code"), (), (CODE / "src", Path("/code/lib")), "")
-    return Ready(make_settings(variables), CODE / "flows", project, environment, "flow.py:main", keeper)
+    return Ready(make_settings(variables), CODE / "flows", project, environment, "flow.py:main", keeper, (0,))
 
 
 @pytest.fixture
@@ -120,14 +122,14 @@ def launch(tmp_path: Path, *command: str, **environ: str) -> Launch:
     """A launch of a real command with a lease."""
     lease = os.open(tmp_path / "lease", os.O_RDWR | os.O_CREAT)
     variables = {"PATH": os.environ["PATH"], **environ}
-    return Launch(command, variables, tmp_path, lease, sys.executable, Engine.of("3.8.8"))
+    return Launch(command, variables, tmp_path, (lease,), sys.executable, Engine.of("3.8.8"))
 
 
 def test_process_has_its_own_session_and_the_lease(tmp_path: Path) -> None:
     """Signals to our group do not reach it; it keeps the environment in use."""
     script = "import os, sys; sys.exit(os.getsid(0) == os.getpid() and os.fstat(int(sys.argv[1])).st_size == 0)"
     begin = launch(tmp_path, sys.executable, "-c", script)
-    ours = replace(begin, command=(*begin.command, str(begin.lease)))
+    ours = replace(begin, command=(*begin.command, str(begin.leases[0])))
     assert ours.start({}).wait(20) == 1
 
 
@@ -147,7 +149,7 @@ def test_replace_becomes_the_command(tmp_path: Path) -> None:
         f"lease = os.open({str(tmp_path / 'lease')!r}, os.O_RDWR | os.O_CREAT);"
         "script = f'echo $$ $PWD $WORD; test -e /proc/$$/fd/{lease}';"
         "environ = {'PATH': os.environ['PATH'], 'WORD': 'w'};"
-        f"Launch(('sh', '-c', script), environ, Path({str(tmp_path)!r}), lease, '', Engine(())).replace()"
+        f"Launch(('sh', '-c', script), environ, Path({str(tmp_path)!r}), (lease,), '', Engine(())).replace()"
     )
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(sys.path)}
     with subprocess.Popen([sys.executable, "-c", program], env=environ, stdout=subprocess.PIPE, text=True) as process:

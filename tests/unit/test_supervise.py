@@ -27,7 +27,7 @@ from prefect_uv.runlog import RunLog
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 lease = os.open("lease", os.O_RDWR | os.O_CREAT)
-launch = Launch(sys.argv[1:], os.environ, Path.cwd(), lease, sys.executable, Engine.of("3.8.8"))
+launch = Launch(sys.argv[1:], os.environ, Path.cwd(), (lease,), sys.executable, Engine.of("3.8.8"))
 sys.exit(attend(launch, Session(Settings(), RunLog(Mask()))))
 """
 COUNT = """

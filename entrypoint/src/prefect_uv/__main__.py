@@ -11,10 +11,10 @@ from prefect_uv.contract import FLOW_RUN_ID, HELP, become, choose
 from prefect_uv.doctor import doctor
 from prefect_uv.engine.launch import Ready, launch_command, launch_flow
 from prefect_uv.engine.supervise import attend, supervise
-from prefect_uv.project import look
-from prefect_uv.pull import pull, with_requirements
+from prefect_uv.project import Project, look
+from prefect_uv.pull import Beside, Workspace, beside, pull
 from prefect_uv.session import Session, start
-from prefect_uv.store import Store
+from prefect_uv.store import Environment, Store
 from prefect_uv.store.cache import cache
 
 
@@ -24,11 +24,16 @@ def ready(session: Session) -> Ready:
     workspace = session.phase("pull", pull, deployment, session.settings, session.log, session.api)
     project = session.phase("look", look, workspace.directory, deployment.get("entrypoint"))
     store = Store(session.settings, session.log)
-    environment = session.phase("sync", store.environment, project)
-    environ = with_requirements(store, workspace, environment)
-    settings = replace(session.settings, environ=environ)
-    keeper = store.keeping(environment)
-    return Ready(settings, workspace.directory, project, environment, deployment.get("entrypoint"), keeper)
+    environment, more = session.phase("sync", install, store, project, workspace)
+    settings, leases = replace(session.settings, environ=more.environ), (environment.lease, *more.leases)
+    keeper = store.keeping(environment, leases)
+    return Ready(settings, workspace.directory, project, environment, deployment.get("entrypoint"), keeper, leases)
+
+
+def install(store: Store, project: Project, workspace: Workspace) -> tuple[Environment, Beside]:
+    """The project's environment, and what the pull steps want beside it."""
+    environment = store.environment(project)
+    return environment, beside(store, workspace, environment)
 
 
 def run(session: Session) -> int:

@@ -23,7 +23,7 @@ def run_hooks(kind: Literal["cancellation", "crashed"], launch: Launch, log: Run
     command = [launch.python, "-c", SCRIPT.read_text(), kind, *flow]
     try:
         process = subprocess.Popen(
-            command, env=launch.environ, cwd=launch.directory, pass_fds=(launch.lease,), start_new_session=True
+            command, env=launch.environ, cwd=launch.directory, pass_fds=launch.leases, start_new_session=True
         )
         code = process.wait(HOOKS_SECONDS)
     except subprocess.TimeoutExpired:

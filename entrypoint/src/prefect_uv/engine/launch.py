@@ -32,11 +32,12 @@ class Ready:
     environment: Environment
     entrypoint: str | None
     keeper: Keeper
+    leases: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Launch:
-    """Everything that starts a process: command, environment, working directory, and the lease to inherit.
+    """Everything that starts a process: command, environment, working directory, and the leases to inherit.
 
     `python` is the environment's interpreter, `engine` what its Prefect can do.
     """
@@ -44,7 +45,7 @@ class Launch:
     command: tuple[str, ...]
     environ: Mapping[str, str]
     directory: Path
-    lease: int
+    leases: tuple[int, ...]
     python: str
     engine: Engine
 
@@ -59,7 +60,7 @@ class Launch:
                 self.command,
                 env={**self.environ, **environ},
                 cwd=self.directory,
-                pass_fds=(self.lease,),
+                pass_fds=self.leases,
                 start_new_session=True,
                 stderr=stderr,
             )
@@ -68,7 +69,8 @@ class Launch:
 
     def replace(self) -> NoReturn:
         """Become it: nothing of ours is left to supervise it."""
-        os.set_inheritable(self.lease, True)  # noqa: FBT003 (the standard library's signature)
+        for lease in self.leases:
+            os.set_inheritable(lease, True)  # noqa: FBT003 (the standard library's signature)
         for signum in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(signum, signal.SIG_DFL)
         os.chdir(self.directory)
@@ -105,7 +107,7 @@ def launch_command(ready: Ready, arguments: Sequence[str]) -> Launch:
 def _launch(ready: Ready, command: Sequence[str], environ: Mapping[str, str]) -> Launch:
     engine = Engine.of(ready.environment.prefect)
     variables = {**_environ(ready), **environ}
-    return Launch(tuple(command), variables, ready.directory, ready.environment.lease, _python(ready), engine)
+    return Launch(tuple(command), variables, ready.directory, ready.leases, _python(ready), engine)
 
 
 def _launcher(ready: Ready) -> list[str]:

@@ -1,7 +1,7 @@
 """The deployment's pull steps, performed in order."""
 
-from prefect_uv.pull.requirements import with_requirements
+from prefect_uv.pull.requirements import Beside, beside
 from prefect_uv.pull.steps import pull
 from prefect_uv.pull.workspace import Workspace
 
-__all__ = ["Workspace", "pull", "with_requirements"]
+__all__ = ["Beside", "Workspace", "beside", "pull"]

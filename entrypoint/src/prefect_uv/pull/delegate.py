@@ -17,13 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from prefect_uv.errors import PullStepError, tool_report
-from prefect_uv.image import Image
 from prefect_uv.pull.progress import still_going
 from prefect_uv.pull.stream import Line, follow
 from prefect_uv.pull.workspace import Tools, Workspace
 from prefect_uv.store import Store
 from prefect_uv.store.isolated import Wanted, isolated
-from prefect_uv.store.verify import installed
 
 PERFORM = (files("prefect_uv.pull") / "_perform.py").read_text()
 STORAGE_BLOCK = "storage_block"
@@ -96,12 +94,8 @@ def _interpreter(requirements: Sequence[str], tools: Tools) -> Path:
     baked = BAKED / "bin" / "python"
     if not requirements and baked.exists():
         return baked
-    version = Image.read().prefect
     store = Store(tools.settings, tools.log)
-    path = isolated(store, Wanted([*requirements, f"prefect-client=={version}"]))
-    if "prefect" in installed(path):
-        path = isolated(store, Wanted([*requirements, f"prefect=={version}"]))
-    return path / "bin" / "python"
+    return isolated(store, Wanted(requirements, store.image.prefect)).path / "bin" / "python"
 
 
 def _environ(environ: Mapping[str, str], private: Path, python: Path) -> dict[str, str]:

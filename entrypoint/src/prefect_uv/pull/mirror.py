@@ -4,7 +4,8 @@
 
 A branch costs one round trip (what is its commit?); a commit that is there is restored from the volume, and an older
 one is restored, updated by an ordinary fetch and kept under its new name. Everything is made aside and renamed, so
-that kills and other containers leave nothing half; what cannot be read is cloned as if there were no mirror.
+that kills and other containers leave nothing half; what cannot be read is cloned as if there were no mirror. A pull
+holds a lease on its mirror; the store's garbage collection (`store/gc.py`) removes those that nobody has used.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from uuid import uuid4
 from prefect_uv.errors import PrefectUvError, RevisionNotFoundError
 from prefect_uv.pull.git import Git, Request, bring, clone, populate, update
 from prefect_uv.settings import Settings
-from prefect_uv.store.layout import publish, shared_umask
+from prefect_uv.store.layout import MIRRORS, publish, shared_umask
+from prefect_uv.store.lease import lease
+from prefect_uv.store.manifest import IN_USE
 
-LAYOUT = "v1"
 KEPT = 3
 PACKS = 20
 LEFTOVER_SECONDS = 24 * 3600
@@ -44,7 +46,14 @@ class Mirror:
             return None
         parts = (request.url, request.branch or "", request.commit or "", request.submodules, request.directories)
         name = sha256(repr(parts).encode()).hexdigest()[:32]
-        return cls(root / "git" / LAYOUT / name, root / "tmp")
+        return cls(root / MIRRORS / name, root / "tmp")
+
+    def hold(self) -> int | None:
+        """Take it into use, so that nobody removes it: a lease to be closed; nothing when it goes just now."""
+        with shared_umask():
+            self.place.mkdir(parents=True, exist_ok=True)
+            (self.place / IN_USE).touch(0o664)
+        return lease(self.place)
 
     def snapshots(self) -> list[Path]:
         """All of them, the newest first."""
@@ -59,7 +68,6 @@ class Mirror:
         commit = git.ask("rev-parse", "--verify", "--quiet", "HEAD")
         if not commit or (self.place / commit).exists():
             return
-        self.place.mkdir(parents=True, exist_ok=True)
         self.tmp.mkdir(parents=True, exist_ok=True)
         aside = self.tmp / f"git-{uuid4().hex}"
         try:
@@ -102,6 +110,20 @@ def bring_mirrored(git: Git, mirror: Mirror) -> str:
     directory = git.request.directory
     if directory.exists() and any(directory.iterdir()):
         return bring(git)
+    try:
+        held = mirror.hold()
+    except OSError as error:
+        git.log.warning(f"the mirror {mirror.place} cannot be used: {error}")
+        held = None
+    if held is None:
+        return bring(git)
+    try:
+        return _bring_held(git, mirror)
+    finally:
+        os.close(held)
+
+
+def _bring_held(git: Git, mirror: Mirror) -> str:
     how = _restored(git, mirror)
     if how is None:
         clone(git)

@@ -7,7 +7,7 @@ packages go to an environment beside it, with the locked ones as constraints.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prefect_uv.errors import PullStepError
@@ -42,21 +42,29 @@ def pip_install_requirements(
     return {"stdout": told, "stderr": ""}, noted
 
 
-def with_requirements(store: Store, workspace: Workspace, environment: Environment) -> Mapping[str, str]:
-    """The flow's environment variables, with the packages of the noted files importable beside the locked ones."""
+@dataclass(frozen=True)
+class Beside:
+    """The flow's variables with what is importable beside the project's environment, and the leases that hold it."""
+
+    environ: Mapping[str, str]
+    leases: tuple[int, ...] = ()
+
+
+def beside(store: Store, workspace: Workspace, environment: Environment) -> Beside:
+    """The packages of the noted files, in an environment of their own that has the locked ones as constraints."""
     environ = workspace.environ
     if not workspace.requirements:
-        return environ
+        return Beside(environ)
     locked = [f"{name}=={version}" for name, version in sorted(installed(environment.path).items())]
     python = environment.path / "bin" / "python"
     texts = [resolved(path) for path in workspace.requirements]
     wanted = Wanted(files=workspace.requirements, texts=texts, constraints=locked, python=str(python))
-    beside = isolated(store, wanted)
-    return {
-        **environ,
-        "PATH": _joined(str(beside / "bin"), environ.get("PATH")),
-        "PYTHONPATH": _joined(str(site_packages(beside)), environ.get("PYTHONPATH")),
+    found = isolated(store, wanted)
+    paths = {
+        "PATH": _joined(str(found.path / "bin"), environ.get("PATH")),
+        "PYTHONPATH": _joined(str(site_packages(found.path)), environ.get("PYTHONPATH")),
     }
+    return Beside({**environ, **paths}, (found.lease,))
 
 
 def _joined(first: str, rest: str | None) -> str:

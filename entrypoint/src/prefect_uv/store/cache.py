@@ -12,10 +12,10 @@ from prefect_uv.errors import UsageError
 from prefect_uv.image import Image
 from prefect_uv.session import Session
 from prefect_uv.store import index
-from prefect_uv.store.gc import collect, environments, gigabytes, measure, prune_uv
+from prefect_uv.store.gc import collect, environments, gigabytes, measure, mirrors, prune_uv
 from prefect_uv.store.layout import Area
 from prefect_uv.store.lease import idle, last_use
-from prefect_uv.store.manifest import Manifest, manifests
+from prefect_uv.store.manifest import Made, Manifest
 from prefect_uv.store.verify import damages
 
 LEAST_HOURS = 2
@@ -48,14 +48,12 @@ def cache(session: Session) -> int:
 def _list(area: Area) -> int:
     usage = measure(area)
     known = _projects(area)
-    _row("KEY", "SIZE", "LAST USE", "IN USE", "PYTHON", "PROJECTS")
+    _row("KEY", "SIZE", "LAST USE", "IN USE", "PYTHON", "FOR")
     for path in sorted(environments(area), key=last_use, reverse=True):
-        manifest = Manifest.read(path)
-        projects = known[path.name] | ({manifest.project} if manifest else set())
-        python = manifest.contents.python_version if manifest else "?"
-        _row(
-            path.name[:12], gigabytes(usage.size(path)), _ago(last_use(path)), _in_use(path), python, *sorted(projects)
-        )
+        python, purpose = _described(path, known[path.name])
+        _row(path.name[:12], gigabytes(usage.size(path)), _ago(last_use(path)), _in_use(path), python, *purpose)
+    if kept := mirrors(area):
+        sys.stdout.write(f"{gigabytes(sum(map(usage.size, kept)))} in {len(kept)} mirror(s) of repositories\n")
     sys.stdout.write(f"{gigabytes(usage.total)} in {area.root}, what hard links share counted once\n")
     return 0
 
@@ -70,14 +68,24 @@ def _prune(area: Area, session: Session, *, everything: bool) -> int:
 def _verify(area: Area) -> int:
     """Damaged environments leave their names, so that the next run builds them anew."""
     broken = 0
-    for path, manifest in manifests(area):
+    for path in sorted(environments(area)):
+        if not (Manifest.read(path) or Made.read(path)):
+            continue
         found = damages(path, hashes=True)
         verdict = f"DAMAGED: {', '.join(found)}" if found else "whole"
-        sys.stdout.write(f"{manifest.key[:12]}  {verdict}\n")
+        sys.stdout.write(f"{path.name[:12]}  {verdict}\n")
         if found:
             broken += 1
             area.discard(path)
     return 1 if broken else 0
+
+
+def _described(path: Path, projects: set[str]) -> tuple[str, list[str]]:
+    """The version of Python, and the projects or the requirements that an environment is for."""
+    if manifest := Manifest.read(path):
+        return manifest.contents.python_version, sorted(projects | {manifest.project})
+    made = Made.read(path)
+    return (made.python_version, list(made.wanted)) if made else ("?", sorted(projects))
 
 
 def _projects(area: Area) -> dict[str, set[str]]:

@@ -1,4 +1,4 @@
-"""Garbage: what nobody needs goes, least recently used first, and never an environment that somebody uses.
+"""Garbage: what nobody needs goes, least recently used first, and never what somebody uses.
 
 It runs after launch, or when a build found the disk full; never before a launch.
 """
@@ -6,6 +6,7 @@ It runs after launch, or when a build found the disk full; never before a launch
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ def sweep(area: Area) -> None:
 def measure(area: Area) -> Usage:
     """What everything in the cache directory holds."""
     usage = Usage()
-    for place in [*environments(area), *_uv_caches(area), *_others(area)]:
+    for place in [*environments(area), *mirrors(area), *_uv_caches(area), *_others(area)]:
         usage.add(place)
     return usage
 
@@ -96,6 +97,12 @@ def environments(area: Area) -> list[Path]:
     """The environments of all layouts: those of earlier ones go by the same rules."""
     hidden = {area.builds, area.trash}
     return [path for layout in area.builds.parent.iterdir() if layout not in hidden for path in _directories(layout)]
+
+
+def mirrors(area: Area) -> list[Path]:
+    """The mirrors of repositories, of all layouts; they have leases as environments have."""
+    layouts = _directories(area.mirrors.parent) if area.mirrors.parent.is_dir() else []
+    return [path for layout in layouts for path in _directories(layout)]
 
 
 def prune_uv(area: Area, environ: Mapping[str, str]) -> None:
@@ -127,22 +134,23 @@ def _limits(area: Area, settings: Settings, total: int, *, make_room: bool, ever
 
 
 def _trim(area: Area, usage: Usage, limits: Limits, *, nobody_builds: bool) -> list[str]:
-    """Environments that are too old; then downloads that no environment uses; then the least recently used ones."""
-    removed = 0
+    """What is too old; then downloads that no environment uses; then environments and mirrors, least recently used."""
+    removed: Counter[str] = Counter()
     caches = [cache for cache in _uv_caches(area) if nobody_builds and _is_quiet(cache)]
     now, needed = area.now(), usage.total - usage.own(caches)
-    for path in sorted(environments(area), key=last_use):
+    kinds = dict.fromkeys(mirrors(area), "mirror(s)") | dict.fromkeys(environments(area), "environment(s)")
+    for path in sorted(kinds, key=last_use):
         unused = now - last_use(path)
         if unused < limits.margin or (needed <= limits.size and unused <= limits.age):
             continue
         if _discard_idle(area, path):
             usage.remove(path)
-            removed += 1
+            removed[kinds[path]] += 1
             needed = usage.total - usage.own(caches)
     dropped = [cache for cache in caches if usage.total > limits.size and _discard_cache(area, cache)]
     for cache in dropped:
         usage.remove(cache)
-    return [f"{removed} environment(s)"] * bool(removed) + [f"uv's cache {cache.name}" for cache in dropped]
+    return [f"{count} {kind}" for kind, count in removed.items()] + [f"uv's cache {cache.name}" for cache in dropped]
 
 
 def _discard_idle(area: Area, path: Path) -> bool:
@@ -173,7 +181,7 @@ def _uv_caches(area: Area) -> list[Path]:
 
 def _others(area: Area) -> Iterator[Path]:
     yield from (area.builds, area.trash, area.index, area.locks, area.failures)
-    known = {"envs", "index", "locks", "failed"}
+    known = {"envs", "index", "locks", "failed", area.mirrors.parent.name}
     yield from (path for path in _directories(area.root) if path.name not in known and not path.name.startswith("uv-"))
 
 

@@ -6,7 +6,7 @@ built aside, verified, leased and collected like every other one, and never chan
 
 from __future__ import annotations
 
-import json
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from prefect_uv.errors import EnvironmentDamagedError
 from prefect_uv.image import Image
 from prefect_uv.process import run
 from prefect_uv.store.build import ENVIRONMENT, aside
-from prefect_uv.store.identity import digest
+from prefect_uv.store.identity import digest, without_credentials
 from prefect_uv.store.layout import publish, shared_umask
 from prefect_uv.store.lease import lease
 from prefect_uv.store.lock import claimed
-from prefect_uv.store.manifest import IN_USE, MANIFEST
+from prefect_uv.store.manifest import IN_USE, Made
 from prefect_uv.store.shelf import Shelf
 from prefect_uv.store.store import Store, full_disk_is_an_error
 from prefect_uv.store.uv import QUIET, explain
@@ -35,6 +35,7 @@ class Wanted:
 
     Attributes:
         requirements: lines of a requirements file.
+        prefect: the version of Prefect that is wanted too; nothing for none.
         files: requirements files.
         texts: their contents, with what they include: the environment's name depends on it.
         constraints: versions that must not change.
@@ -42,6 +43,7 @@ class Wanted:
     """
 
     requirements: Sequence[str] = ()
+    prefect: str = ""
     files: Sequence[Path] = ()
     texts: Sequence[str] = ()
     constraints: Sequence[str] = ()
@@ -49,42 +51,51 @@ class Wanted:
 
     def key(self, image: Image) -> str:
         """The environment's name."""
-        fields = [image.uv_minor, self.python or image.python, image.python_version, image.platform]
+        fields = [image.uv_minor, self.python or image.python, image.python_version, image.platform, self.prefect]
         for values in (self.requirements, self.texts, self.constraints):
             fields += [str(len(values)), *values]
         return digest(fields)
 
 
-def isolated(store: Store, wanted: Wanted) -> Path:
-    """The directory of the environment, from the volume or built into it, in use as long as this process lives.
+@dataclass(frozen=True)
+class Isolated:
+    """An environment that is made from requirements, held in use as long as anybody has `lease` open."""
+
+    path: Path
+    lease: int
+
+
+def isolated(store: Store, wanted: Wanted) -> Isolated:
+    """The environment, from the volume or built into it.
 
     Raises:
         SyncError: uv could not build it.
         VolumeFullError: no space is left for it.
     """
     key = wanted.key(store.image)
-    if path := _opened(store.shelf, key):
-        return path
+    if found := _opened(store.shelf, key):
+        return found
     with full_disk_is_an_error(store.shelf.area.root), shared_umask():
         home = store.writable()
         place = home.area.isolated / key
         with claimed(home.area.locks / key, place.exists, store.say(key)):
-            path = _opened(home, key)
-            if path is None:
+            found = _opened(home, key)
+            if found is None:
                 _Build(store, home, wanted).perform(place)
-                path = _opened(home, key)
-    if path is None:
+                found = _opened(home, key)
+    if found is None:
         message = f"Environment {key[:12]} vanished after it was built."
         raise EnvironmentDamagedError(message, hint="Something else deletes below the cache directory: stop it.")
-    return path
+    return found
 
 
-def _opened(shelf: Shelf, key: str) -> Path | None:
+def _opened(shelf: Shelf, key: str) -> Isolated | None:
     """The environment, held in use, when it is there and somebody whom we trust has written it."""
     path = shelf.area.isolated / key
     if not path.is_dir() or not shelf.trusts(path):
         return None
-    return path if lease(path, touch=not shelf.area.read_only) is not None else None
+    descriptor = lease(path, touch=not shelf.area.read_only)
+    return None if descriptor is None else Isolated(path, descriptor)
 
 
 @dataclass(frozen=True)
@@ -103,25 +114,36 @@ class _Build:
                 headline = "uv reported success, but the environment for a pull step is not whole."
                 raise EnvironmentDamagedError(headline, listed(bad))
             (environment / IN_USE).touch(0o664)
-            manifest = {"key": target.name, "created": time.time(), "for": names, "packages": installed(environment)}
-            (environment / MANIFEST).write_text(json.dumps(manifest, indent=1))
+            purpose = [without_credentials(name) for name in names]
+            python, packages = self.store.image.python_version, installed(environment)
+            Made(target.name, time.time(), python, purpose, packages).write(environment)
             run(["sync", "-f", environment], env=self.store.settings.environ)
             publish(environment, target)
 
     def _install(self, place: Path, environment: Path) -> None:
         listed_, constraints = place / "requirements.in", place / "constraints.in"
-        listed_.write_text("\n".join(self.wanted.requirements))
         constraints.write_text("\n".join(self.wanted.constraints))
         options = [option for file in (listed_, *self.wanted.files) for option in ("-r", str(file))]
         options += ["-c", str(constraints)] if self.wanted.constraints else []
         python = self.wanted.python or self.store.image.python
         self._uv("venv", "--no-project", "--relocatable", "--python", python, str(environment))
-        self._uv("pip", "install", "--python", str(environment / "bin" / "python"), *options)
+        inside = ("--python", str(environment / "bin" / "python"))
+        listed_.write_text("\n".join(self.wanted.requirements))
+        if self.wanted.prefect:
+            planned = self._uv("pip", "compile", "--no-header", "--no-annotate", *inside, str(listed_))
+            listed_.write_text("\n".join([*self.wanted.requirements, self._prefect(planned)]))
+        self._uv("pip", "install", *inside, *options)
 
-    def _uv(self, *arguments: str) -> None:
+    def _prefect(self, planned: str) -> str:
+        """`prefect-client`, or all of Prefect where the requirements need that: the two have the same files."""
+        needs_all = re.search(r"^prefect(\[.*\])?==", planned, re.MULTILINE)
+        return f"{'prefect' if needs_all else 'prefect-client'}=={self.wanted.prefect}"
+
+    def _uv(self, *arguments: str) -> str:
         environ = {name: value for name, value in self.store.settings.environ.items() if name != "VIRTUAL_ENV"}
         own = {"UV_CACHE_DIR": str(self.home.area.uv_cache), "UV_PYTHON_DOWNLOADS": "never"}
         finished = run(["uv", *QUIET, *arguments], env={**environ, **own})
         if finished.exit_code:
             error = explain(finished)
             raise type(error)("uv could not build the environment for a pull step.", error.found, HINT)
+        return finished.stdout

@@ -1,9 +1,10 @@
-"""What is done for the store while a flow runs: the lease is kept fresh and garbage is collected."""
+"""What is done for the store while a flow runs: the leases are kept fresh and garbage is collected."""
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from types import TracebackType
 
 from prefect_uv.runlog import RunLog
@@ -26,11 +27,14 @@ class Keeper:
     A run that ends sooner collects at its end, when it has built something or nobody has for an hour.
     """
 
-    def __init__(self, area: Area, settings: Settings, log: RunLog, environment: Environment) -> None:
+    def __init__(
+        self, area: Area, settings: Settings, log: RunLog, environment: Environment, leases: Sequence[int]
+    ) -> None:
         self._area = area
         self._settings = settings
         self._log = log
         self._environment = environment
+        self._leases = leases
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, daemon=True, name="keeper")
 
@@ -49,7 +53,8 @@ class Keeper:
         if self._environment.uv_cache == self._area.uv_cache and self._is_due():
             self._collect()
         while not self._ended.wait(REFRESH_SECONDS):
-            refresh(self._environment.lease)
+            for lease in self._leases:
+                refresh(lease)
 
     def _is_due(self) -> bool:
         stamp = self._area.locks / "collected"

@@ -16,6 +16,7 @@ from pathlib import Path
 from uuid import uuid4
 
 LAYOUT = "v1"
+MIRRORS = Path("git", "v1")
 NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST}
 SHARED_UMASK = 0o002
 MOUNTS = Path("/proc/self/mountinfo")
@@ -55,6 +56,11 @@ class Area:
     def trash(self) -> Path:
         """What is being deleted."""
         return self.root / "envs" / "trash"
+
+    @property
+    def mirrors(self) -> Path:
+        """Snapshots of repositories, by what pull steps ask for (`pull/mirror.py`)."""
+        return self.root / MIRRORS
 
     @property
     def index(self) -> Path:

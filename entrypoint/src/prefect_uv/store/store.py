@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -61,9 +61,9 @@ class Store:
                     collect(self.shelf.area, self.settings, self.log, make_room=True)
                 return self._found_or_built(project, inputs)
 
-    def keeping(self, environment: Environment) -> Keeper:
-        """While this lasts: the lease is kept fresh, and garbage is collected when it is time."""
-        return Keeper(self.shelf.area, self.settings, self.log, environment)
+    def keeping(self, environment: Environment, leases: Sequence[int] = ()) -> Keeper:
+        """While this lasts: the leases are kept fresh, and garbage is collected when it is time."""
+        return Keeper(self.shelf.area, self.settings, self.log, environment, leases or (environment.lease,))
 
     def _found_or_built(self, project: Project, inputs: str) -> Environment:
         with full_disk_is_an_error(self.shelf.area.root):
