@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from tests.stack.server import PrefectServer
 
 REQUEST = re.compile(rb"(?:GET|POST|PATCH|DELETE) \S+ HTTP/1\.1\r\n")
-PORT = re.compile(r"(?<=:)\d+(?=/)")
+ADDRESS = re.compile(r"(?<=//)(.+):(\d+)(?=/)")
 
 
 @dataclass
@@ -31,13 +31,13 @@ class Proxy:
 
     @classmethod
     @contextmanager
-    def before(cls, server: PrefectServer) -> Iterator[Proxy]:
-        """Stand before this server of the host."""
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            seen = replace(server, url=PORT.sub(str(listener.getsockname()[1]), server.url))
+    def before(cls, server: PrefectServer, address: str = "127.0.0.1") -> Iterator[Proxy]:
+        """Stand before this server, at an address of the host."""
+        with socket.create_server((address, 0)) as listener:
+            seen = replace(server, url=ADDRESS.sub(f"{address}:{listener.getsockname()[1]}", server.url))
             proxy = cls(seen)
-            port = int(PORT.findall(server.url)[0])
-            threading.Thread(target=proxy._accept, args=(listener, port), daemon=True).start()
+            host, port = ADDRESS.findall(server.url)[0]
+            threading.Thread(target=proxy._accept, args=(listener, (host, int(port))), daemon=True).start()
             yield proxy
             listener.shutdown(socket.SHUT_RDWR)
             proxy.cut()
@@ -53,14 +53,14 @@ class Proxy:
         """Let everything pass again."""
         self._cut.clear()
 
-    def _accept(self, listener: socket.socket, port: int) -> None:
+    def _accept(self, listener: socket.socket, address: tuple[str, int]) -> None:
         with suppress(OSError):
             while True:
                 client, _ = listener.accept()
                 if self._cut.is_set():
                     client.close()
                     continue
-                server = socket.create_connection(("127.0.0.1", port))
+                server = socket.create_connection(address)
                 threading.Thread(target=self._join, args=(client, server), daemon=True).start()
 
     def _join(self, client: socket.socket, server: socket.socket) -> None:

@@ -39,3 +39,11 @@ def index(stack: Stack) -> Iterator[PackageIndex]:
     with PackageIndex.start(stack.containers.gateway) as running:
         running.publish("trinket", "1.0", f"SAYS = 'clink {uuid4()}'\n")
         yield running
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Path:
+    """A folder that the test and the flow share."""
+    folder = tmp_path / "exchange"
+    folder.mkdir()
+    return folder

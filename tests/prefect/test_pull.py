@@ -11,7 +11,7 @@ import pytest
 
 from tests.prefect.conftest import PROJECTS
 from tests.pull.servers import SshGit, ssh_git
-from tests.stack import CacheVolume, Repository, Stack, git_clone
+from tests.stack import EXCHANGE, CacheVolume, PackageIndex, Repository, Stack, git_clone
 from tests.stack.environment import job_volumes
 from tests.stack.stack import Run
 
@@ -33,6 +33,7 @@ def mark(text):
 '''
 FLOW = '''
 import os
+import time
 from pathlib import Path
 from prefect import flow, get_run_logger
 
@@ -44,11 +45,14 @@ def marked():
 
 
 @flow
-def says():
-    """Import what only the requirements file brings."""
+def says(folder):
+    """Import what only the requirements file brings, and wait to be told to go on."""
     import trinket
 
     get_run_logger().info("trinket says %s", trinket.SAYS)
+    Path(folder, "ready").touch()
+    while not Path(folder, "go").exists():
+        time.sleep(0.05)
 '''
 
 
@@ -84,8 +88,11 @@ def test_own_step_between_ours(stack: Stack, repository: Repository) -> None:
     assert "prefect-client" not in run.outcome.stderr
 
 
-def test_requirements_file(stack: Stack, repository: Repository, index: Any) -> None:
-    """Its packages are importable beside the locked ones."""
+@pytest.mark.parametrize("supervise", ["true", "false"])
+def test_requirements_file(
+    stack: Stack, repository: Repository, index: PackageIndex, exchange: Path, supervise: str
+) -> None:
+    """Its packages are importable beside the locked ones, and in use as long as the flow runs."""
     steps = [
         {CLONE: {"repository": repository.url, "branch": "main", "id": "clone"}},
         {
@@ -95,9 +102,23 @@ def test_requirements_file(stack: Stack, repository: Repository, index: Any) -> 
             }
         },
     ]
-    run = performed(stack, "marking.py:says", steps, {"UV_INDEX": index.url})
+    flow_run = stack.api.create_run(stack.api.deploy("pulling", "marking.py:says", steps), {"folder": EXCHANGE})
+    stack.api.submit(flow_run)
+    environment = {"UV_INDEX": index.url, "PREFECT_UV_SUPERVISE": supervise}
+    container = stack.start_directly(flow_run, environment, exchange=exchange)
+    stack.wait_for_file(exchange / "ready", container)
+    assert "  yes  " in _row_of_requirements(stack)
+    (exchange / "go").touch()
+    run = stack.finish(flow_run, container)
     assert run.state.name == "Completed", run.report()
     assert "trinket says clink" in run.messages
+    assert "  -  " in _row_of_requirements(stack)
+
+
+def _row_of_requirements(stack: Stack) -> str:
+    """What `prefect-uv cache` says of the environment that was used last for a requirements file."""
+    rows = stack.cache.run("prefect-uv", "cache").splitlines()
+    return next(row for row in rows if row.endswith("requirements-more.txt"))
 
 
 def test_mirror_of_the_volume(stack: Stack, repository: Repository) -> None:

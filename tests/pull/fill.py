@@ -28,8 +28,35 @@ class Json(Block):
     value: Any
 
 
+class TokenCredentials(Block):
+    """A block as those of GitHub and GitLab."""
+
+    token: SecretStr
+
+
+class GitHubCredentials(TokenCredentials):
+    """By the name of the real one."""
+
+    _block_type_slug = "github-credentials"
+
+
+class GitLabCredentials(TokenCredentials):
+    """By the name of the real one."""
+
+    _block_type_slug = "gitlab-credentials"
+
+
+class BitBucketCredentials(BasicAuthCredentials):
+    """By the name of the real one."""
+
+    _block_type_slug = "bitbucket-credentials"
+
+
 KINDS: dict[str, type[Block]] = {
     "basic-auth-credentials": BasicAuthCredentials,
+    "bitbucket-credentials": BitBucketCredentials,
+    "github-credentials": GitHubCredentials,
+    "gitlab-credentials": GitLabCredentials,
     "json": Json,
     "local-file-system": LocalFileSystem,
     "secret": Secret,

@@ -8,7 +8,8 @@ import os
 import shutil
 import ssl
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,7 @@ class HttpsGit:
         accepted: `user:password` pairs that are let in; without any, everybody is.
         offered: the pairs that clients have sent.
         requests: all requests, as method and path.
+        delay: seconds that an answer takes.
     """
 
     port: int
@@ -46,6 +48,7 @@ class HttpsGit:
     accepted: set[str] = field(default_factory=set)
     offered: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    delay: float = 0
 
     @property
     def environ(self) -> dict[str, str]:
@@ -62,10 +65,10 @@ class HttpsGit:
 
 
 @contextmanager
-def https_git(root: Path, folder: Path) -> Iterator[HttpsGit]:
-    """Serve the repositories below `root`; certificate and key go to `folder`."""
+def https_git(root: Path, folder: Path, address: str = "127.0.0.1", hosts: Sequence[str] = HOSTS) -> Iterator[HttpsGit]:
+    """Serve the repositories below `root` under the names of `hosts`; certificate and key go to `folder`."""
     certificate, key = folder / "ca.pem", folder / "key.pem"
-    names = ",".join(f"DNS:{host}" for host in HOSTS)
+    names = ",".join(f"DNS:{host}" for host in hosts)
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=tests"),
@@ -83,6 +86,7 @@ def https_git(root: Path, folder: Path) -> Iterator[HttpsGit]:
         """Notes what is offered, and lets in what is accepted."""
 
         def do_GET(self) -> None:
+            time.sleep(running.delay)
             running.requests.append(f"{self.command} {self.path}")
             offered = self.headers.get("Authorization", "").removeprefix("Basic ")
             pair = base64.b64decode(offered).decode()
@@ -104,7 +108,7 @@ def https_git(root: Path, folder: Path) -> Iterator[HttpsGit]:
             self.wfile.write(body)
 
     Handler.root = root
-    with serve(Handler, context) as port:
+    with serve(Handler, context, address) as port:
         running.port = port
         yield running
 

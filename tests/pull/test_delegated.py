@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,9 @@ def fails(token):
 
 def nothing():
     return None
-
-def whole():
-    """What only all of Prefect has, and a package that needs it."""
-    import prefect.server.api.server
+'''
+WHOLE = '''def whole():
+    """A package that needs all of Prefect, and what is installed for it."""
     from importlib.metadata import distributions
     from prefect_docker.host import DockerHost
 
@@ -131,7 +131,8 @@ def test_requirement_that_does_not_exist(stored: Ours, base: Path) -> None:
 
 def test_package_that_needs_all_of_prefect(stored: Ours, base: Path) -> None:
     """It gets `prefect` in place of `prefect-client`, in the one environment that is built for it."""
-    outcome = stored([{"own_steps.whole": {"requires": "prefect-docker==0.7.4"}}], base)
+    (base / "whole_steps.py").write_text(WHOLE)
+    outcome = stored([{"whole_steps.whole": {"requires": f"prefect-docker=={version('prefect-docker')}"}}], base)
     assert outcome.error == ""
     assert outcome.outputs == {"names": ["prefect", "prefect-docker"]}
     assert len([line for line in stored.said if line.startswith("building")]) == 1

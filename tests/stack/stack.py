@@ -153,14 +153,15 @@ class Stack:
         *,
         cache: str | None = None,
         exchange: Path | None = None,
+        **options: Any,
     ) -> Container:
         """Start our image for a flow run as a worker would, without one; `exchange` is a folder to share with it."""
         variables = {**self.server.environment, "PREFECT__FLOW_RUN_ID": str(flow_run), **(environment or {})}
-        volumes = job_volumes(cache or self.cache.name)
+        volumes = [*job_volumes(cache or self.cache.name), *options.pop("volumes", [])]
         if exchange is not None:
             exchange.chmod(0o777)
             volumes.append(f"{exchange}:{EXCHANGE}")
-        return self.containers.start(self.image, ["prefect", "flow-run", "execute"], variables, volumes)
+        return self.containers.start(self.image, ["prefect", "flow-run", "execute"], variables, volumes, **options)
 
     def finish(self, flow_run: UUID, container: Container, timeout: float = RUN_SECONDS) -> Run:
         """Wait for the container's end and read what the API has of the flow run."""

@@ -100,9 +100,11 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serve(handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None = None) -> Iterator[int]:
-    """Run a handler in a thread, on a free port of the loopback interface."""
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+def serve(
+    handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None = None, address: str = "127.0.0.1"
+) -> Iterator[int]:
+    """Run a handler in a thread, on a free port of an address, the loopback interface's if none is given."""
+    httpd = ThreadingHTTPServer((address, 0), handler)
     if tls:
         httpd.socket = tls.wrap_socket(httpd.socket, server_side=True)
     thread = threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True)
