@@ -160,6 +160,25 @@ def test_remote_storage_s3(stored: Ours, base: Path) -> None:
     assert any("Pulled code from 's3://bucket/flows'" in line for line in stored.said)
 
 
+def test_step_of_prefect_aws(stored: Ours, base: Path) -> None:
+    """A step of an integration; its package comes by itself, and all of Prefect with it."""
+    objects = {"flows/flow.py": b"from s3", "flows/etl/deep.py": b"deep", "other/x": b"not this"}
+    with s3_store("bucket", SECRET, objects) as endpoint:
+        keys = {"aws_access_key_id": "{{ prefect.blocks.secret.token }}", "aws_secret_access_key": "x" * 20}
+        inputs = {
+            "bucket": "bucket",
+            "folder": "flows",
+            "credentials": {**keys, "region_name": "us-east-1"},
+            "client_parameters": {"endpoint_url": endpoint},
+        }
+        outcome = stored([{"prefect_aws.deployments.steps.pull_from_s3": inputs}], base)
+    assert outcome.error == ""
+    assert (base / "flow.py").read_text() == "from s3"
+    assert (base / "etl" / "deep.py").read_text() == "deep"
+    assert SECRET not in "\n".join(stored.said)
+    assert any(line.startswith("building environment") and "prefect-aws" in line for line in stored.said)
+
+
 def test_block(stored: Ours, base: Path, storage: str) -> None:
     """A storage block by name."""
     outcome = stored([{BLOCK: {"block_document_name": "code", "block_type_slug": "local-file-system"}}], base)

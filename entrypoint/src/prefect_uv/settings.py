@@ -173,7 +173,10 @@ class Settings:
         "Most bytes that the cache directory may hold, as `20G`; unset: four fifths of what the volume has for it.",
     )
     cache_days: int = variable(
-        "PREFECT_UV_CACHE_DAYS", whole_number, 30, "Days after which an environment that nobody used is deleted."
+        "PREFECT_UV_CACHE_DAYS",
+        whole_number,
+        30,
+        "Days after which an environment or a mirror that nobody used is deleted.",
     )
     cache_readonly: bool = variable(
         "PREFECT_UV_CACHE_READONLY",
