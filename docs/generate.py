@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import inspect
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import Field, fields
@@ -52,10 +53,46 @@ def errors() -> str:
     return table(("Exit code", "Slug", "When", "Mended by"), rows)
 
 
+def supervision() -> str:
+    """What the tests of the engines have seen, a row for each case and a column for each version of Prefect."""
+    results = json.loads((ROOT / "docs" / "reference" / "supervision.json").read_text())
+    versions = sorted({version for case in results.values() for version in case}, key=_numbers)
+    rows = ((case, *(_result(runs.get(version)) for version in versions)) for case, runs in results.items())
+    return table(("Case", *versions), rows)
+
+
+def supervision_costs() -> str:
+    """The supervisor beside Prefect's own path."""
+    figures = json.loads((ROOT / "docs" / "reference" / "supervision-costs.json").read_text())
+    rows = ((text, *(f"{path[name]:g}" for path in figures.values())) for name, text in COSTS.items())
+    return table(("", *(f"`{path}`" for path in figures)), rows)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")] if version[0].isdecimal() else []
+
+
+def _result(run: dict[str, Any] | None) -> str:
+    if run is None:
+        return ""
+    return "{state} {on_cancellation}/{on_crashed}, {code}, {seconds} s".format(**run)
+
+
+COSTS = {
+    "cancelled_seconds": "from Cancel to Cancelled, median, s",
+    "ended_seconds": "from Cancel to the container's end, median, s",
+    "rounds": "runs",
+    "requests_per_minute": "HTTP requests a minute while the flow sleeps, engine included",
+    "pss_mb": "memory of the process above the engine (PSS), MB",
+    "cpu_ms_per_minute": "its CPU time a minute, ms",
+}
+
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "own-settings"): own_settings,
     ("docs/reference/settings.md", "settings"): settings,
     ("docs/reference/errors.md", "errors"): errors,
+    ("docs/reference/supervision.md", "supervision"): supervision,
+    ("docs/reference/supervision.md", "supervision-costs"): supervision_costs,
 }
 
 

@@ -30,7 +30,7 @@ class PrefectServer:
     @classmethod
     @contextmanager
     def start(cls, host: str, auth_string: str, home: Path) -> Iterator[PrefectServer]:
-        """Start `prefect server start` at this address with its database in `home`."""
+        """Start `prefect server start` at this address with its database in `home`; no string, no authentication."""
         port = free_port(host)
         server = cls(f"http://{host}:{port}/api", auth_string)
         log = home / "server.log"
@@ -49,7 +49,7 @@ class PrefectServer:
 def _environment(home: Path, auth_string: str) -> dict[str, str]:
     return {
         **plain_environment(home),
-        "PREFECT_SERVER_API_AUTH_STRING": auth_string,
+        **({"PREFECT_SERVER_API_AUTH_STRING": auth_string} if auth_string else {}),
         "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
     }
 

@@ -15,6 +15,7 @@ from docker.types import Mount
 
 from tests.stack import CacheVolume, Outcome, Repository, Stack, image_name
 from tests.stack.containers import Containers
+from tests.stack.environment import job_volumes
 from tests.stack.process import tool
 
 FULL = bool(os.environ.get("PREFECT_UV_TEST_FULL"))
@@ -43,7 +44,7 @@ class Starts:
         mounts = [Mount("/project", str(self.project), type="bind", read_only=True), *options.pop("mounts", [])]
         words = ["prefect-uv", *(command or ("sync",))]
         everything = {"mounts": mounts, "working_dir": "/project", **self.options, **options}
-        return self.containers.start(self.image, environment or {}, self.volume.name, words, **everything)
+        return self.containers.start(self.image, words, environment or {}, job_volumes(self.volume.name), **everything)
 
     def finish(self, container: Container) -> Outcome:
         """Wait for its end, and remove it."""

@@ -17,7 +17,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 from prefect_uv.image import Image, probe
 from prefect_uv.mask import Mask
-from prefect_uv.process import STOP_SIGNALS
+from prefect_uv.process import LOOK_SIGNAL, STOP_SIGNALS
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from tests.unit.etl import cache, etl, make_store, template
@@ -55,7 +55,7 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 @pytest.fixture(autouse=True)
 def restored_signals() -> Iterator[None]:
     """Signal handlers that a test installs go with it."""
-    before = {signum: signal.getsignal(signum) for signum in STOP_SIGNALS}
+    before = {signum: signal.getsignal(signum) for signum in (*STOP_SIGNALS, LOOK_SIGNAL, signal.SIGUSR1)}
     yield
     for signum, handler in before.items():
         signal.signal(signum, handler)

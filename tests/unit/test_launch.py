@@ -13,6 +13,7 @@ import pytest
 
 from prefect_uv.api import Api
 from prefect_uv.engine.launch import Launch, Ready, launch_command, launch_flow
+from prefect_uv.engine.version import Engine
 from prefect_uv.errors import LaunchError, SettingsInvalidError, UsageError
 from prefect_uv.flowrun import FlowRun, Settled
 from prefect_uv.mask import Mask
@@ -118,7 +119,8 @@ def test_no_command(make_settings: MakeSettings, arguments: list[str]) -> None:
 def launch(tmp_path: Path, *command: str, **environ: str) -> Launch:
     """A launch of a real command with a lease."""
     lease = os.open(tmp_path / "lease", os.O_RDWR | os.O_CREAT)
-    return Launch(command, {"PATH": os.environ["PATH"], **environ}, tmp_path, lease)
+    variables = {"PATH": os.environ["PATH"], **environ}
+    return Launch(command, variables, tmp_path, lease, sys.executable, Engine.of("3.8.8"))
 
 
 def test_process_has_its_own_session_and_the_lease(tmp_path: Path) -> None:
@@ -126,14 +128,14 @@ def test_process_has_its_own_session_and_the_lease(tmp_path: Path) -> None:
     script = "import os, sys; sys.exit(os.getsid(0) == os.getpid() and os.fstat(int(sys.argv[1])).st_size == 0)"
     begin = launch(tmp_path, sys.executable, "-c", script)
     ours = replace(begin, command=(*begin.command, str(begin.lease)))
-    assert ours.start().wait(20) == 1
+    assert ours.start({}).wait(20) == 1
 
 
 @pytest.mark.parametrize("change", [{"command": ("no-such-program",)}, {"directory": Path("/no/such/directory")}])
 def test_program_that_cannot_be_started(tmp_path: Path, change: dict[str, Any]) -> None:
     """An error of its own."""
     with pytest.raises(LaunchError) as caught:
-        replace(launch(tmp_path, "true"), **change).start()
+        replace(launch(tmp_path, "true"), **change).start({})
     assert caught.value.exit_code == 78
 
 
@@ -141,10 +143,11 @@ def test_replace_becomes_the_command(tmp_path: Path) -> None:
     """The pure form: the same process, in the directory, with the environment, and with the lease open."""
     program = (
         "import os; from pathlib import Path; from prefect_uv.engine.launch import Launch;"
+        "from prefect_uv.engine.version import Engine;"
         f"lease = os.open({str(tmp_path / 'lease')!r}, os.O_RDWR | os.O_CREAT);"
         "script = f'echo $$ $PWD $WORD; test -e /proc/$$/fd/{lease}';"
-        f"Launch(('sh', '-c', script), {{'PATH': os.environ['PATH'], 'WORD': 'w'}}, Path({str(tmp_path)!r}), lease)"
-        ".replace()"
+        "environ = {'PATH': os.environ['PATH'], 'WORD': 'w'};"
+        f"Launch(('sh', '-c', script), environ, Path({str(tmp_path)!r}), lease, '', Engine(())).replace()"
     )
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(sys.path)}
     with subprocess.Popen([sys.executable, "-c", program], env=environ, stdout=subprocess.PIPE, text=True) as process:

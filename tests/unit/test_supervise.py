@@ -1,25 +1,35 @@
-"""Staying as the engine's parent."""
+"""Staying as a process's parent, in a process of its own: it adopts and kills everything below itself."""
 
 from __future__ import annotations
 
-import os
 import signal
+import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from prefect_uv.engine.launch import Launch
-from prefect_uv.engine.supervise import OneSignal, supervise
 from prefect_uv.process import STOP_SIGNALS
-from prefect_uv.runlog import RunLog
-from prefect_uv.session import Session
-from tests.unit.conftest import MakeSettings
 from tests.unit.test_process import wait_until
 
+SOURCES = Path(__file__).parent.parent.parent / "entrypoint" / "src"
+ATTEND = f"""
+import os, sys
+from pathlib import Path
+sys.path.insert(0, {str(SOURCES)!r})
+from prefect_uv.engine.launch import Launch
+from prefect_uv.engine.supervise import attend
+from prefect_uv.engine.version import Engine
+from prefect_uv.mask import Mask
+from prefect_uv.runlog import RunLog
+from prefect_uv.session import Session
+from prefect_uv.settings import Settings
+lease = os.open("lease", os.O_RDWR | os.O_CREAT)
+launch = Launch(sys.argv[1:], os.environ, Path.cwd(), lease, sys.executable, Engine.of("3.8.8"))
+sys.exit(attend(launch, Session(Settings(), RunLog(Mask()))))
+"""
 COUNT = """
 import pathlib, signal, sys, time
 seen = []
@@ -32,74 +42,81 @@ pathlib.Path("seen").write_text(" ".join(seen))
 sys.exit(9)
 """
 
-
-@pytest.fixture
-def launch(tmp_path: Path) -> Callable[..., Launch]:
-    """A maker of launches."""
-
-    def make(*command: str) -> Launch:
-        lease = os.open(tmp_path / "lease", os.O_RDWR | os.O_CREAT)
-        return Launch(command, {"PATH": os.environ["PATH"]}, tmp_path, lease)
-
-    return make
+Attend = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def session(make_settings: MakeSettings, log: RunLog) -> Session:
-    """A session of a command."""
-    return Session(make_settings(), log)
+def attend(tmp_path: Path) -> Iterator[Attend]:
+    """Start a parent that attends a command."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*command: str) -> subprocess.Popen[str]:
+        arguments = [sys.executable, "-c", ATTEND, *command]
+        started.append(
+            subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 64, 125, 247, 255])
-def test_exit_code_passes_through(launch: Callable[..., Launch], session: Session, code: int) -> None:
+def test_exit_code_passes_through(attend: Attend, code: int) -> None:
     """Whatever it is."""
-    assert supervise(launch("sh", "-c", f"exit {code}"), session) == code
+    assert attend("sh", "-c", f"exit {code}").wait(20) == code
 
 
 @pytest.mark.parametrize("name", ["TERM", "KILL", "SEGV", "ABRT"])
-def test_killed_engine_gives_128_and_the_signal(launch: Callable[..., Launch], session: Session, name: str) -> None:
+def test_killed_process_gives_128_and_the_signal(attend: Attend, name: str) -> None:
     """As a shell tells it."""
     expected = 128 + getattr(signal, f"SIG{name}")
-    assert supervise(launch("sh", "-c", f"ulimit -c 0; kill -{name} $$"), session) == expected
+    assert attend("sh", "-c", f"ulimit -c 0; kill -{name} $$").wait(20) == expected
 
 
 @pytest.mark.parametrize("first", STOP_SIGNALS)
-def test_exactly_one_sigterm_reaches_the_engine(
-    launch: Callable[..., Launch], session: Session, tmp_path: Path, first: signal.Signals
-) -> None:
+def test_exactly_one_sigterm_reaches_it(attend: Attend, tmp_path: Path, first: signal.Signals) -> None:
     """However many signals of whatever kind arrive."""
-
-    def storm() -> None:
-        wait_until((tmp_path / "ready").exists)
-        for signum in (first, *STOP_SIGNALS, *STOP_SIGNALS):
-            os.kill(os.getpid(), signum)
-            time.sleep(0.02)
-        (tmp_path / "end").touch()
-
-    thread = threading.Thread(target=storm, daemon=True)
-    thread.start()
-    assert supervise(launch(sys.executable, "-c", COUNT), session) == 9
-    thread.join(5)
+    parent = attend(sys.executable, "-c", COUNT)
+    wait_until((tmp_path / "ready").exists)
+    for signum in (first, *STOP_SIGNALS, *STOP_SIGNALS):
+        parent.send_signal(signum)
+        time.sleep(0.02)
+    (tmp_path / "end").touch()
+    assert parent.wait(20) == 9
     assert (tmp_path / "seen").read_text() == "SIGTERM"
 
 
-def test_no_signal_is_made_up(launch: Callable[..., Launch], session: Session, tmp_path: Path) -> None:
-    """An engine that ends by itself never sees one."""
+def test_no_signal_is_made_up(attend: Attend, tmp_path: Path) -> None:
+    """A process that ends by itself never sees one."""
     (tmp_path / "end").touch()
-    assert supervise(launch(sys.executable, "-c", COUNT), session) == 9
+    assert attend(sys.executable, "-c", COUNT).wait(20) == 9
     assert (tmp_path / "seen").read_text() == ""
 
 
-def test_signal_before_the_start_is_handed_on(launch: Callable[..., Launch]) -> None:
-    """One that arrives while the process is being made reaches it as soon as it exists."""
-    one_signal = OneSignal()
-    os.kill(os.getpid(), signal.SIGINT)
-    process = launch("sleep", "60").start()
-    one_signal.attach(process)
-    assert process.wait(5) == -signal.SIGTERM
+def test_output_passes_through(attend: Attend) -> None:
+    """Both streams, whole, also the last words without an end of line."""
+    parent = attend("sh", "-c", "seq 1 20000 >&2; echo out; printf last >&2")
+    stdout, stderr = parent.communicate(timeout=20)
+    assert (stdout, stderr) == ("out\n", "".join(f"{number}\n" for number in range(1, 20001)) + "last")
 
 
-def test_signal_after_the_end_is_nobodys(launch: Callable[..., Launch], session: Session) -> None:
-    """A signal that comes when the engine is gone does no harm."""
-    assert supervise(launch("true"), session) == 0
-    os.kill(os.getpid(), signal.SIGTERM)
+def test_nothing_is_left_of_it(attend: Attend, tmp_path: Path) -> None:
+    """Not even what has made itself a session of its own and lost its parent."""
+    script = "setsid sh -c 'echo $$ > orphan; exec sleep 1000' & until [ -s orphan ]; do sleep 0.01; done"
+    assert attend("sh", "-c", script).wait(20) == 0
+    orphan = int((tmp_path / "orphan").read_text())
+    assert not Path(f"/proc/{orphan}").exists()
+
+
+def test_long_run_leaves_no_zombies(attend: Attend, tmp_path: Path) -> None:
+    """Orphans that end while the process still runs are reaped."""
+    script = "(sleep 0.1 & echo $! > orphan); touch begun; until [ -e end ]; do sleep 0.01; done"
+    parent = attend("sh", "-c", script)
+    wait_until((tmp_path / "begun").exists)
+    orphan = Path(f"/proc/{(tmp_path / 'orphan').read_text().strip()}")
+    wait_until(lambda: not orphan.exists())
+    (tmp_path / "end").touch()
+    assert parent.wait(20) == 0

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
+from dataclasses import replace
 
 from prefect_uv.contract import FLOW_RUN_ID, HELP, become, choose
 from prefect_uv.doctor import doctor
 from prefect_uv.engine.launch import Ready, launch_command, launch_flow
-from prefect_uv.engine.supervise import supervise
+from prefect_uv.engine.supervise import attend, supervise
 from prefect_uv.project import look
-from prefect_uv.pull import pull
+from prefect_uv.pull import pull, with_requirements
 from prefect_uv.session import Session, start
 from prefect_uv.store import Store
 from prefect_uv.store.cache import cache
@@ -19,12 +21,14 @@ from prefect_uv.store.cache import cache
 def ready(session: Session) -> Ready:
     """Code and environment, in the order of the phases."""
     deployment = session.phase("ask", session.ask)
-    workspace = session.phase("pull", pull, deployment, session.settings.environ, session.log)
+    workspace = session.phase("pull", pull, deployment, session.settings, session.log, session.api)
     project = session.phase("look", look, workspace.directory, deployment.get("entrypoint"))
     store = Store(session.settings, session.log)
     environment = session.phase("sync", store.environment, project)
+    environ = with_requirements(store, workspace, environment)
+    settings = replace(session.settings, environ=environ)
     keeper = store.keeping(environment)
-    return Ready(session.settings, workspace.directory, project, environment, deployment.get("entrypoint"), keeper)
+    return Ready(settings, workspace.directory, project, environment, deployment.get("entrypoint"), keeper)
 
 
 def run(session: Session) -> int:
@@ -49,7 +53,7 @@ def execute(session: Session) -> int:
     """Run a command in the flow's environment."""
     flow = ready(session)
     with flow.keeper:
-        return supervise(launch_command(flow, session.arguments), session)
+        return attend(launch_command(flow, session.arguments), session)
 
 
 VERBS = {"run": run, "sync": sync, "exec": execute, "doctor": doctor, "cache": cache}
@@ -57,6 +61,7 @@ VERBS = {"run": run, "sync": sync, "exec": execute, "doctor": doctor, "cache": c
 
 def main() -> None:
     """Do what the command line and the environment ask for, and exit."""
+    faulthandler.enable()
     verb, arguments = choose(sys.argv, os.environ, list(VERBS))
     if verb == "help":
         sys.stdout.write(HELP)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import ssl
 import threading
-from typing import Any
-from urllib.parse import unquote
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
 from uuid import uuid4
 
 import urllib3
@@ -31,6 +31,13 @@ NOT_FOUND = 404
 CSRF_OFF = {404, 422}
 
 Json = dict[str, Any]
+
+
+class Patience(NamedTuple):
+    """How often a request is sent again, and how long each answer may take."""
+
+    retries: int
+    seconds: float
 
 
 class NotFoundError(Exception):
@@ -74,15 +81,30 @@ class Api:
         """The server's version of Prefect."""
         return str(self._request("GET", "/admin/version"))
 
-    def flow_run(self, flow_run_id: str) -> Json:
+    def flow_run(self, flow_run_id: str, patience: Patience | None = None) -> Json:
         """The flow run as the API gives it."""
-        answer: Json = self._request("GET", f"/flow_runs/{flow_run_id}")
+        answer: Json = self._request("GET", f"/flow_runs/{flow_run_id}", patience=patience)
         return answer
 
     def deployment(self, deployment_id: str) -> Json:
         """The deployment as the API gives it."""
         answer: Json = self._request("GET", f"/deployments/{deployment_id}")
         return answer
+
+    def block(self, type_slug: str, name: str) -> Json:
+        """A block document, secrets included."""
+        path = f"/block_types/slug/{quote(type_slug)}/block_documents/name/{quote(name)}?include_secrets=true"
+        answer: Json = self._request("GET", path)
+        return answer
+
+    def block_by_id(self, document_id: str) -> Json:
+        """A block document, secrets included."""
+        answer: Json = self._request("GET", f"/block_documents/{quote(document_id)}?include_secrets=true")
+        return answer
+
+    def variable(self, name: str) -> Any:
+        """A variable's value."""
+        return self._request("GET", f"/variables/name/{quote(name)}")["value"]
 
     def set_state(
         self, flow_run_id: str, type_: str, *, name: str | None = None, message: str = "", force: bool = False
@@ -100,13 +122,13 @@ class Api:
 
     def send_logs(self, entries: list[Json]) -> None:
         """Add lines to a flow run's log; tried twice only."""
-        self._request("POST", "/logs/", entries, retries=1)
+        self._request("POST", "/logs/", entries, Patience(1, self._settings.api_timeout))
 
-    def _request(self, method: str, path: str, body: Any = None, retries: int | None = None) -> Any:
-        response = self._send(method, path, body, retries)
+    def _request(self, method: str, path: str, body: Any = None, patience: Patience | None = None) -> Any:
+        response = self._send(method, path, body, patience)
         if response.status in UNAUTHORIZED and self._csrf_token and b"CSRF" in response.data:
             self._csrf_token = None
-            response = self._send(method, path, body, retries)
+            response = self._send(method, path, body, patience)
         if response.status == NOT_FOUND:
             raise NotFoundError
         if response.status in UNAUTHORIZED:
@@ -132,18 +154,19 @@ class Api:
                 "PREFECT_API_URL ends in /api on a server of one's own.",
             ) from None
 
-    def _send(self, method: str, path: str, body: Any, retries: int | None) -> BaseHTTPResponse:
+    def _send(self, method: str, path: str, body: Any, patience: Patience | None) -> BaseHTTPResponse:
         headers = dict(self._headers)
         if method != "GET":
             headers |= self._csrf_headers()
-        return self._exchange(method, path, None if body is None else json.dumps(body).encode(), headers, retries)
+        return self._exchange(method, path, None if body is None else json.dumps(body).encode(), headers, patience)
 
     def _exchange(
-        self, method: str, path: str, body: bytes | None, headers: dict[str, str], retries: int | None
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str], patience: Patience | None
     ) -> BaseHTTPResponse:
         settings = self._settings
+        patience = patience or Patience(settings.api_retries, settings.api_timeout)
         policy = Retry(
-            total=settings.api_retries if retries is None else retries,
+            total=patience.retries,
             status_forcelist=RETRIED_CODES | set(settings.api_retry_codes),
             allowed_methods=None,
             backoff_factor=1,
@@ -151,7 +174,14 @@ class Api:
             backoff_max=LONGEST_BACKOFF_SECONDS,
         )
         try:
-            return self._http.request(method, settings.api_url + path, body=body, headers=headers, retries=policy)
+            return self._http.request(
+                method,
+                settings.api_url + path,
+                body=body,
+                headers=headers,
+                retries=policy,
+                timeout=urllib3.Timeout(total=patience.seconds),
+            )
         except (HTTPError, LocationValueError) as error:
             reason = error.reason if isinstance(error, MaxRetryError) and error.reason else error
             kind = "refused every attempt" if isinstance(reason, ResponseError) else "did not answer"
@@ -193,9 +223,9 @@ def _headers(settings: Settings) -> dict[str, str]:
 
 
 def _pool(settings: Settings) -> urllib3.PoolManager:
-    options: dict[str, Any] = {"timeout": urllib3.Timeout(total=settings.api_timeout), "maxsize": 2}
+    options: dict[str, Any] = {"maxsize": 2}
     if settings.api_url.startswith("https://"):
-        options["ssl_context"] = _tls(settings)
+        options["ssl_context"] = tls_context(settings)
     proxy = _proxy(settings)
     if not proxy:
         return urllib3.PoolManager(**options)
@@ -204,7 +234,12 @@ def _pool(settings: Settings) -> urllib3.PoolManager:
     return urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
 
 
-def _tls(settings: Settings) -> ssl.SSLContext:
+def tls_context(settings: Settings) -> ssl.SSLContext:
+    """How the API's certificate is verified: the system's CAs or the given bundle, or not at all where that is set.
+
+    Raises:
+        SettingsInvalidError: the CA bundle cannot be read.
+    """
     try:
         context = ssl.create_default_context(cafile=settings.api_ca_file or None)
     except OSError as error:

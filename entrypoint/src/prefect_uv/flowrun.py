@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from prefect_uv.api import Api, Json, NotFoundError
+from prefect_uv.api import Api, Json, NotFoundError, Patience
 from prefect_uv.errors import DeploymentNotFoundError, FlowRunNotFoundError
 
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+
+
+@dataclass(frozen=True)
+class State:
+    """A state of a flow run: its id, type and name."""
+
+    id: str
+    type: str
+    name: str
+
+    @classmethod
+    def of(cls, answer: Json | None) -> State:
+        """The state in an answer of the API; a run without one is Pending to us."""
+        told = answer or {}
+        kind = str(told.get("type") or "PENDING")
+        return cls(str(told.get("id")), kind, str(told.get("name") or kind.title()))
+
+    @property
+    def final(self) -> bool:
+        """Nothing follows it."""
+        return self.type in FINAL
+
+    @property
+    def cancelling(self) -> bool:
+        """Somebody wants the run to end as Cancelled."""
+        return self.type == "CANCELLING"
 
 
 class Settled(Exception):  # noqa: N818 (not an error: there is nothing left to do)
@@ -61,26 +88,47 @@ class FlowRun:
         Raises:
             Settled: the run is final, or was Cancelling and is Cancelled now.
         """
-        if again:
-            self._read = self._ask()
-        state: dict[str, Any] = self._read.get("state") or {}
-        if state.get("type") == "CANCELLING":
-            self._api.set_state(self.id, "CANCELLED", message="Cancelled before the flow started.", force=True)
+        state = self.state() if again else State.of(self._read.get("state"))
+        if state.cancelling:
+            self.cancel("Cancelled before the flow started.")
             message = f"flow run {self.name} was cancelled before it started"
             raise Settled(message)
-        if state.get("type") in FINAL:
-            message = f"flow run {self.name} is {state.get('name')} already: nothing to do"
+        if state.final:
+            message = f"flow run {self.name} is {state.name} already: nothing to do"
             raise Settled(message)
 
-    def crash(self, message: str) -> None:
-        """Propose Crashed; a state that is final already stays."""
-        self._api.set_state(self.id, "CRASHED", message=message)
+    def state(self, patience: Patience | None = None) -> State:
+        """The state that the run is in now."""
+        return State.of(self._ask(patience).get("state"))
 
-    def _ask(self) -> Json:
+    def crash(self, message: str) -> State:
+        """Propose Crashed and say what the state is now; a state that is final already stays."""
+        return self._propose("CRASHED", message=message)
+
+    def cancel(self, message: str) -> State:
+        """Set Cancelled; the server accepts it over Cancelling only by force."""
+        return self._propose("CANCELLED", message=message, force=True)
+
+    def reschedule(self) -> State:
+        """Propose AwaitingRetry, from which a worker starts the run again."""
+        return self._propose("SCHEDULED", name="AwaitingRetry")
+
+    def _propose(self, type_: str, **fields: Any) -> State:
         try:
-            return self._api.flow_run(self.id)
+            answer = self._api.set_state(self.id, type_, **fields)
         except NotFoundError:
-            raise FlowRunNotFoundError(
-                f"The API does not know the flow run {self.id}.",
-                hint="It was deleted, or PREFECT_API_URL leads to another server or workspace.",
-            ) from None
+            raise _unknown(self.id) from None
+        return State.of(answer["state"]) if answer.get("state") else self.state()
+
+    def _ask(self, patience: Patience | None = None) -> Json:
+        try:
+            return self._api.flow_run(self.id, patience)
+        except NotFoundError:
+            raise _unknown(self.id) from None
+
+
+def _unknown(flow_run_id: str) -> FlowRunNotFoundError:
+    return FlowRunNotFoundError(
+        f"The API does not know the flow run {flow_run_id}.",
+        hint="It was deleted, or PREFECT_API_URL leads to another server or workspace.",
+    )

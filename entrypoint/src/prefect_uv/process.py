@@ -6,7 +6,9 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -22,19 +24,57 @@ class Terminated(BaseException):
         self.signum = signum
 
 
+class Interrupted(BaseException):
+    """The watch asks the main thread to leave what it is doing and look at the run's state."""
+
+
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+LOOK_SIGNAL = signal.SIGUSR2
 
 
 def raise_on_signals() -> None:
-    """From now on, the first signal to stop raises Terminated in the main thread; later ones change nothing."""
+    """From now on, the first signal raises in the main thread, and later ones change nothing.
+
+    A signal to stop raises Terminated, the watch's raises Interrupted.
+    """
 
     def stop(signum: int, _frame: FrameType | None) -> None:
-        for other in STOP_SIGNALS:
-            signal.signal(other, signal.SIG_IGN)
-        raise Terminated(signum)
+        ignore_signals()
+        _raise_when_allowed(Interrupted() if signum == LOOK_SIGNAL else Terminated(signum))
 
-    for signum in STOP_SIGNALS:
+    for signum in (*STOP_SIGNALS, LOOK_SIGNAL):
         signal.signal(signum, stop)
+
+
+_held: list[list[BaseException]] = []
+
+
+def _raise_when_allowed(reason: BaseException) -> None:
+    if not _held:
+        raise reason
+    _held[-1].append(reason)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """What a signal raises within is raised at the end: a child that is being made must become known first."""
+    _held.append([])
+    try:
+        yield
+    finally:
+        for reason in _held.pop():
+            raise reason
+
+
+def ignore_signals() -> None:
+    """From now on, signals to stop change nothing: we are stopping."""
+    for signum in (*STOP_SIGNALS, LOOK_SIGNAL):
+        signal.signal(signum, signal.SIG_IGN)
+
+
+def interrupt_main() -> None:
+    """Send the watch's signal to the main thread, also out of a blocking call."""
+    signal.pthread_kill(threading.main_thread().ident or 0, LOOK_SIGNAL)
 
 
 @dataclass(frozen=True)
@@ -62,7 +102,21 @@ def run(
         FileNotFoundError: when the program does not exist.
     """
     arguments = [str(part) for part in command]
-    with subprocess.Popen(
+    process = None
+    try:
+        with held():
+            process = _start(arguments, env, cwd)
+        stdout, stderr = process.communicate(timeout=timeout)
+    except BaseException:
+        if process is not None:
+            kill_group(process.pid)
+            process.communicate()
+        raise
+    return Finished(shlex.join(arguments), process.returncode, stdout, stderr)
+
+
+def _start(arguments: list[str], env: Mapping[str, str], cwd: Path | None) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         arguments,
         env=env,
         cwd=cwd,
@@ -72,13 +126,7 @@ def run(
         text=True,
         errors="replace",
         process_group=0,
-    ) as process:
-        try:
-            stdout, stderr = process.communicate(timeout=timeout)
-        except BaseException:
-            kill_group(process.pid)
-            raise
-    return Finished(shlex.join(arguments), process.returncode, stdout, stderr)
+    )
 
 
 def kill_group(group: int) -> None:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import traceback
+import faulthandler
+import os
+import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import ParamSpec, TypeVar
 
-from prefect_uv.api import Api, Json, NotFoundError
-from prefect_uv.errors import ApiRefusedError, ApiUnreachableError, InternalError, PrefectUvError, SettingsInvalidError
-from prefect_uv.flowrun import FlowRun, Settled
+from prefect_uv.api import Api, Json
+from prefect_uv.ends import end
+from prefect_uv.engine.watch import Watch
+from prefect_uv.errors import SettingsInvalidError
+from prefect_uv.flowrun import FlowRun
 from prefect_uv.mask import Mask
-from prefect_uv.process import Terminated, raise_on_signals
+from prefect_uv.process import Interrupted, Terminated, ignore_signals, interrupt_main, raise_on_signals
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 
-SIGNALLED = 128
-REPORT = "This is a fault of prefect-uv: please report it with the lines above."
 HERE = {"path": "."}
 
 P = ParamSpec("P")
@@ -31,9 +35,13 @@ class Session:
     log: RunLog
     arguments: Sequence[str] = ()
     flow_run: FlowRun | None = None
+    watch: Watch | None = None
+    standing: Callable[[], str] = lambda: "nothing has begun"
+    api: Api | None = None
 
     def phase(self, name: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Perform a phase and time it."""
+        self.standing = lambda: f"in phase {name}"
         with self.log.phase(name):
             return function(*args, **kwargs)
 
@@ -51,13 +59,19 @@ class Session:
         """The deployment of the flow run, whose log gets our lines from here on; without a run, the code is here."""
         if not self.settings.flow_run_id:
             return HERE
-        api = Api(self.settings)
-        self.flow_run = FlowRun(api, self.settings.flow_run_id)
-        self.log.connect(api.send_logs, self.flow_run.id)
+        self.api = Api(self.settings)
+        self.flow_run = FlowRun(self.api, self.settings.flow_run_id)
+        self.log.connect(self.api.send_logs, self.flow_run.id)
         self.flow_run.refuse_when_settled()
+        self.watch = Watch(self.settings, self.flow_run, interrupt_main)
         deployment = self.flow_run.deployment()
         self.log.info(f"flow run {self.flow_run.name}, entrypoint {deployment['entrypoint']}")
         return deployment
+
+    def stop_watching(self) -> None:
+        """From now on, nobody asks whether the run should stop."""
+        if self.watch is not None:
+            self.watch.close()
 
 
 def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments: Sequence[str]) -> int:
@@ -74,34 +88,22 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments:
             settings = Settings.from_environ(environ)
             log.mask.add(*settings.secrets())
         session = Session(settings, log, arguments)
+        _stand_by(session)
         return verb(session)
-    except Settled as reason:
-        log.info(str(reason))
-        return 0
-    except Terminated as order:
-        message = f"{order} arrived before the flow started."
-        log.error(message)  # noqa: TRY400 (a run's log, not a logger)
-        _tell(session, message)
-        return SIGNALLED + order.signum
-    except PrefectUvError as error:
-        return _stop(session, log, error)
-    except Exception:  # noqa: BLE001 (the boundary: our own fault ends here)
-        return _stop(session, log, InternalError("prefect-uv itself failed.", traceback.format_exc(), REPORT))
+    except (Exception, Terminated, Interrupted) as reason:  # noqa: BLE001 (the boundary: a start ends here)
+        ignore_signals()
+        flow_run, behavior = (session.flow_run, session.settings.sigterm) if session else (None, "")
+        return end(reason, flow_run, log, behavior)
     finally:
         log.close()
 
 
-def _stop(session: Session | None, log: RunLog, error: PrefectUvError) -> int:
-    log.error(error.render())
-    _tell(session, log.mask(error.summary()))
-    return error.exit_code
+def _stand_by(session: Session) -> None:
+    """SIGUSR1 prints where we stand."""
 
+    def tell(_signum: int, _frame: FrameType | None) -> None:
+        seen = session.watch.source if session.watch else "off"
+        os.write(sys.stderr.fileno(), f"prefect-uv: {session.standing()}, watch: {seen}\n".encode())
+        faulthandler.dump_traceback()
 
-def _tell(session: Session | None, message: str) -> None:
-    """Propose Crashed for a run that could not start; where that fails, the exit code tells the worker."""
-    if session is None or session.flow_run is None:
-        return
-    try:
-        session.flow_run.crash(message)
-    except (ApiUnreachableError, ApiRefusedError, NotFoundError) as error:
-        session.log.warning(f"the flow run's state could not be set: {error}")
+    signal.signal(signal.SIGUSR1, tell)

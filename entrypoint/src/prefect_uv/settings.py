@@ -38,6 +38,11 @@ def choice(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
+def sigterm_behavior(text: str) -> str:
+    """`reschedule` or `relinquish` in any case; anything else is the default, as Prefect reads it."""
+    return text.lower() if text.lower() in {"reschedule", "relinquish"} else ""
+
+
 def uuid(text: str) -> str:
     """A UUID in its canonical form."""
     try:
@@ -182,6 +187,19 @@ class Settings:
         (),
         "User ids whose environments are used, beside our own, root's and those of the cache directory's owner.",
     )
+    git_timeout: float = variable(
+        "PREFECT_UV_GIT_TIMEOUT", seconds, 900.0, "Seconds that one git command of a pull step may take."
+    )
+    git_mirror: bool = variable(
+        "PREFECT_UV_GIT_MIRROR",
+        boolean,
+        True,
+        "Keep clones on the cache volume, so that a pull moves only what is new.",
+    )
+    ssh_key: Path | None = variable("PREFECT_UV_SSH_KEY", Path, None, "Path of a private key for git over SSH.")
+    ssh_known_hosts: Path | None = variable(
+        "PREFECT_UV_SSH_KNOWN_HOSTS", Path, None, "Path of a known_hosts file for git over SSH."
+    )
     lock: str = variable(
         "PREFECT_UV_LOCK",
         choice("locked", "frozen", "relock"),
@@ -200,6 +218,19 @@ class Settings:
         boolean,
         True,
         "Stay as the engine's parent; `false` replaces the process by the engine.",
+    )
+    cancel_grace: float = variable(
+        "PREFECT_UV_CANCEL_GRACE_SECONDS",
+        seconds,
+        30.0,
+        "How long a cancelled or stopped flow may clean up before everything it started is killed.",
+    )
+    sigterm: str = variable(
+        "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR",
+        sigterm_behavior,
+        "",
+        "What a SIGTERM to the container means: `reschedule` the run, `relinquish` it to the infrastructure's own"
+        " retry; otherwise it is a crash. The Kubernetes worker sets it.",
     )
 
     @classmethod

@@ -7,19 +7,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from prefect_uv.engine.version import Engine
 from prefect_uv.errors import DeploymentNotFoundError, LaunchError, UsageError
 from prefect_uv.project import Project
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 from prefect_uv.store import Environment, Keeper
-
-FLOW_ENGINE_SINCE = (3, 7)
 
 
 @dataclass(frozen=True)
@@ -36,22 +36,32 @@ class Ready:
 
 @dataclass(frozen=True)
 class Launch:
-    """Everything that starts a process: command, environment, working directory, and the lease to inherit."""
+    """Everything that starts a process: command, environment, working directory, and the lease to inherit.
+
+    `python` is the environment's interpreter, `engine` what its Prefect can do.
+    """
 
     command: tuple[str, ...]
     environ: Mapping[str, str]
     directory: Path
     lease: int
+    python: str
+    engine: Engine
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start it in a session of its own, so that signals to our group do not reach it.
+    def start(self, environ: Mapping[str, str], stderr: int | None = None) -> subprocess.Popen[bytes]:
+        """Start it in a session of its own, with more variables.
 
         Raises:
             LaunchError: when the program cannot be started.
         """
         try:
             return subprocess.Popen(
-                self.command, env=self.environ, cwd=self.directory, pass_fds=(self.lease,), start_new_session=True
+                self.command,
+                env={**self.environ, **environ},
+                cwd=self.directory,
+                pass_fds=(self.lease,),
+                start_new_session=True,
+                stderr=stderr,
             )
         except OSError as error:
             raise LaunchError(f"{self.command[0]} could not be started.", str(error)) from None
@@ -59,6 +69,8 @@ class Launch:
     def replace(self) -> NoReturn:
         """Become it: nothing of ours is left to supervise it."""
         os.set_inheritable(self.lease, True)  # noqa: FBT003 (the standard library's signature)
+        for signum in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(signum, signal.SIG_DFL)
         os.chdir(self.directory)
         os.execvpe(self.command[0], self.command, self.environ)  # noqa: S606
 
@@ -73,24 +85,9 @@ def launch_flow(session: Session, ready: Ready) -> Launch:
         message = "The deployment has no entrypoint."
         raise DeploymentNotFoundError(message, hint="Deploy the flow again: Prefect writes its entrypoint down.")
     session.flow_run.refuse_when_settled(again=True)
-    run_cache = ready.environment.run_cache
-    python = [
-        "uv",
-        "--cache-dir",
-        str(run_cache),
-        "run",
-        "--no-sync",
-        "--project",
-        str(ready.project.directory),
-        "python",
-    ]
-    if ready.settings.launcher == "python" or run_cache is None:
-        python = [str(ready.environment.path / "bin" / "python")]
-    engine = (
-        ["prefect.flow_engine", ready.entrypoint] if _has_flow_engine(ready.environment.prefect) else ["prefect.engine"]
-    )
-    environ = {**_environ(ready), "PREFECT__FLOW_ENTRYPOINT": ready.entrypoint}
-    return Launch((*python, "-m", *engine), environ, ready.directory, ready.environment.lease)
+    has_flow_engine = Engine.of(ready.environment.prefect).has_flow_engine
+    module = ["prefect.flow_engine", ready.entrypoint] if has_flow_engine else ["prefect.engine"]
+    return _launch(ready, [*_launcher(ready), "-m", *module], {"PREFECT__FLOW_ENTRYPOINT": ready.entrypoint})
 
 
 def launch_command(ready: Ready, arguments: Sequence[str]) -> Launch:
@@ -102,7 +99,25 @@ def launch_command(ready: Ready, arguments: Sequence[str]) -> Launch:
     command = list(arguments[1:] if arguments[:1] == ["--"] else arguments)
     if not command:
         raise UsageError("`prefect-uv exec` has no command.", hint="prefect-uv exec -- COMMAND [ARGUMENT …]")
-    return Launch(tuple(command), _environ(ready), ready.directory, ready.environment.lease)
+    return _launch(ready, command, {})
+
+
+def _launch(ready: Ready, command: Sequence[str], environ: Mapping[str, str]) -> Launch:
+    engine = Engine.of(ready.environment.prefect)
+    variables = {**_environ(ready), **environ}
+    return Launch(tuple(command), variables, ready.directory, ready.environment.lease, _python(ready), engine)
+
+
+def _launcher(ready: Ready) -> list[str]:
+    """`uv run` with a cache of its own, so that its lock does not keep the shared one from being pruned."""
+    cache = ready.environment.run_cache
+    if ready.settings.launcher == "python" or cache is None:
+        return [_python(ready)]
+    return ["uv", "--cache-dir", str(cache), "run", "--no-sync", "--project", str(ready.project.directory), "python"]
+
+
+def _python(ready: Ready) -> str:
+    return str(ready.environment.path / "bin" / "python")
 
 
 def _environ(ready: Ready) -> dict[str, str]:
@@ -122,8 +137,3 @@ def _environ(ready: Ready) -> dict[str, str]:
         "UV_PROJECT_ENVIRONMENT": str(environment),
         "VIRTUAL_ENV": str(environment),
     }
-
-
-def _has_flow_engine(version: str) -> bool:
-    major, minor = (int(part) for part in version.split(".")[:2])
-    return (major, minor) >= FLOW_ENGINE_SINCE

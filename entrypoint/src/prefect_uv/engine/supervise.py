@@ -1,60 +1,170 @@
-"""Staying as the engine's parent: exactly one signal goes on to it, its exit code comes back."""
+"""Staying as the engine's parent: what happens to the run and to us while it runs becomes one orderly end."""
 
 from __future__ import annotations
 
 import signal
-import subprocess
-from types import FrameType
+import time
 
+from prefect_uv.api import Patience
+from prefect_uv.engine.child import Changed, Child, Concluded, Ordered
+from prefect_uv.engine.control import Control
 from prefect_uv.engine.launch import Launch
-from prefect_uv.process import STOP_SIGNALS
+from prefect_uv.engine.outcome import Conclusion, Ending
+from prefect_uv.errors import PrefectUvError
+from prefect_uv.flowrun import FlowRun, State
 from prefect_uv.session import Session
 
-KILLED = 128
-
-
-class OneSignal:
-    """Hands the first signal to stop on to the engine, as SIGTERM, and keeps all others from it.
-
-    Two would break every Prefect engine. One that arrives before the engine exists is handed on when it does.
-    """
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._arrived = self._sent = False
-        for signum in STOP_SIGNALS:
-            signal.signal(signum, self)
-
-    def __call__(self, _signum: int, _frame: FrameType | None) -> None:
-        """The signal handler."""
-        self._arrived = True
-        self._send()
-
-    def attach(self, process: subprocess.Popen[bytes]) -> None:
-        """From now on there is somebody to signal."""
-        self._process = process
-        self._send()
-
-    def _send(self) -> None:
-        if self._arrived and self._process is not None and not self._sent:
-            self._sent = True
-            self._process.send_signal(signal.SIGTERM)
+SIGNALLED = 128
+OWN_END_SECONDS = 5.0
+OVERTIME = 10
+LOOK = Patience(1, 3.0)
+NOTHING_HANDLED = "PREFECT_UV_SUPERVISE=false: cancellation, crashes and evictions of this run are not handled"
 
 
 def supervise(launch: Launch, session: Session) -> int:
-    """Start the engine and wait for its end; with PREFECT_UV_SUPERVISE=false, become the engine.
+    """Start the engine and see the run to its end; with PREFECT_UV_SUPERVISE=false, become the engine.
+
+    Returns:
+        the container's exit code.
+    """
+    if not session.settings.supervise:
+        session.log.warning(NOTHING_HANDLED)
+        session.log.close()
+        launch.replace()
+    if session.flow_run is None:
+        return attend(launch, session)
+    return Supervisor(launch, session, session.flow_run).run()
+
+
+def attend(launch: Launch, session: Session) -> int:
+    """Start any command, hand the first signal to stop on to it, leave nothing of it behind.
 
     Returns:
         its exit code; 128 + n when signal n killed it.
     """
-    if not session.settings.supervise:
-        session.log.warning(
-            "PREFECT_UV_SUPERVISE=false: cancellation, crashes and evictions of this run are not handled"
+    session.stop_watching()
+    child = Child(launch, {})
+    while child.code is None:
+        if isinstance(child.next(), Ordered):
+            child.terminate()
+    return child.clear()
+
+
+class Supervisor:
+    """One run: its engine, the channel to it, and the reason why it is being stopped."""
+
+    def __init__(self, launch: Launch, session: Session, flow_run: FlowRun) -> None:
+        self._launch = launch
+        self._session = session
+        self._flow_run = flow_run
+        self._log = session.log
+        self._control = Control(lambda: self._child.post(Concluded()))
+        self._child = Child(launch, self._control.environ)
+        session.standing = self._standing
+        self._grace = session.settings.cancel_grace
+        self._order = ""
+        self._seen: State | None = None
+        self._acknowledged = False
+        self._signum = 0
+
+    def run(self) -> int:
+        """From the engine's start to the container's exit code."""
+        while self._child.code is None and not self._order:
+            event = self._child.next()
+            if isinstance(event, Ordered):
+                self._ordered(event.signum)
+            elif isinstance(event, Changed):
+                self._changed()
+            elif isinstance(event, Concluded):
+                self._order, self._grace = "end", OVERTIME * self._grace
+        if not self._child.finish(self._grace):
+            self._log.warning(f"the engine and what it started were killed: no end within {self._grace:g} s")
+        self._session.stop_watching()
+        self._control.close()
+        code = Conclusion(self._ending(), self._flow_run, self._launch, self._log).reach()
+        return self._exit_code(code)
+
+    def _ending(self) -> Ending:
+        return Ending(
+            self._child.code or 0,
+            self._child.tail.decode(errors="replace"),
+            self._order,
+            self._seen,
+            self._acknowledged,
+            self._control.aborted,
         )
-        session.log.close()
-        launch.replace()
-    one_signal = OneSignal()
-    process = launch.start()
-    one_signal.attach(process)
-    code = process.wait()
-    return code if code >= 0 else KILLED - code
+
+    def _exit_code(self, code: int) -> int:
+        """Where a signal to us has made the run crash, that signal's, whatever the engine made of it."""
+        return SIGNALLED + self._signum if self._signum and code else code
+
+    def _changed(self) -> None:
+        """The watch has seen the run Cancelling, or over while the engine still runs."""
+        state = self._session.watch.state if self._session.watch else None
+        if state is None or not (state.cancelling or state.type == "CANCELLED"):
+            return
+        if state.cancelling or not self._ends_by_itself():
+            self._stop("cancel", state)
+
+    def _ends_by_itself(self) -> bool:
+        """A flow may return Cancelled itself: then its engine is about to end."""
+        deadline = time.monotonic() + OWN_END_SECONDS
+        while self._child.code is None:
+            if not isinstance(self._child.next(deadline), Changed | Concluded):
+                break
+        return self._child.code is not None
+
+    def _ordered(self, signum: int) -> None:
+        """The container is to stop: cancelled meanwhile, evicted, or stopped by hand?"""
+        name = signal.Signals(signum).name
+        state = self._look()
+        if state is not None and (state.cancelling or state.type == "CANCELLED"):
+            self._log.info(f"{name} arrived, and the flow run is {state.name}")
+            self._stop("cancel", state)
+        elif state is not None and state.final and state.type != "CRASHED":
+            self._log.info(f"{name} arrived, and the flow run is {state.name} already")
+            self._order = "end"
+        elif self._session.settings.sigterm:
+            self._log.info(f"{name} arrived: {self._session.settings.sigterm}")
+            self._stop(self._session.settings.sigterm, state)
+        else:
+            self._log.info(f"{name} arrived: the engine is asked to end")
+            self._order, self._signum = name, signum
+            self._child.terminate()
+
+    def _stop(self, order: str, state: State | None) -> None:
+        """Intent, acknowledgement, one SIGTERM; SIGKILL at once where a SIGTERM would be reported as a crash."""
+        self._order, self._seen = order, state
+        self._log.info(f"stopping the engine ({order})")
+        answer = self._control.send(order) if self._launch.engine.understands(order) else "unheard"
+        if answer == "concluded":
+            return
+        self._acknowledged = answer == "acknowledged"
+        if order == "reschedule":
+            self._reschedule()
+        if self._acknowledged or self._launch.engine.is_silent_on_sigterm:
+            self._child.terminate()
+        else:
+            self._child.kill()
+
+    def _reschedule(self) -> None:
+        """Before the engine is stopped: the container may not have long to live."""
+        try:
+            state = self._flow_run.reschedule()
+        except PrefectUvError as error:
+            self._log.warning(f"the flow run could not be rescheduled: {error}")
+            return
+        self._log.info(f"flow run {self._flow_run.name} is {state.name}")
+
+    def _look(self) -> State | None:
+        """The run's state, unless the API does not give it at once."""
+        try:
+            return self._flow_run.state(LOOK)
+        except PrefectUvError:
+            return None
+
+    def _standing(self) -> str:
+        """Where we stand, for SIGUSR1."""
+        channel = "connected" if self._control.connected else "not connected"
+        order = f", stopping it ({self._order})" if self._order else ""
+        return f"engine {self._child.pid} runs{order}, control channel {channel}"

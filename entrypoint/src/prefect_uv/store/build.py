@@ -29,6 +29,21 @@ FULL = {errno.ENOSPC, errno.EDQUOT}
 LINK_MODES = {"clone", "copy", "hardlink"}
 
 
+@contextmanager
+def aside(area: Area, key: str) -> Iterator[Path]:
+    """A directory to build in, under a claim that says that its builder lives; it goes with all that is left."""
+    place = area.builds / f"{key[:12]}-{uuid4().hex}"
+    place.mkdir()
+    claim = Claim(place / CLAIM)
+    try:
+        claim.take()
+        claim.start()
+        yield place
+    finally:
+        claim.close()
+        shutil.rmtree(place, ignore_errors=True)
+
+
 @dataclass(frozen=True)
 class Build:
     """One build of one environment, in one area."""
@@ -46,18 +61,10 @@ class Build:
         Raises:
             SyncError: uv could not build it, or what it built is not whole.
         """
-        place = self.area.builds / f"{self.contents.key[:12]}-{uuid4().hex}"
-        place.mkdir()
-        claim = Claim(place / CLAIM)
-        try:
-            claim.take()
-            claim.start()
+        with aside(self.area, self.contents.key) as place:
             self._fill(place / ENVIRONMENT, base)
             self._finish(place / ENVIRONMENT)
             yield place / ENVIRONMENT
-        finally:
-            claim.close()
-            shutil.rmtree(place, ignore_errors=True)
 
     def _fill(self, environment: Path, base: Known | None) -> None:
         """From the base if that succeeds, else from nothing; damaged packages in uv's cache are fetched anew, once."""

@@ -7,6 +7,7 @@ not know.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from pathlib import Path
 from uuid import uuid4
 
 LAYOUT = "v1"
+NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST}
 SHARED_UMASK = 0o002
 MOUNTS = Path("/proc/self/mountinfo")
 NETWORK = ("nfs", "cifs", "smb", "ceph", "glusterfs", "lustre", "fuse.", "9p", "afs", "beegfs", "gpfs", "orangefs")
@@ -38,6 +40,11 @@ class Area:
     def environments(self) -> Path:
         """Whole environments by key; a name exists only when the environment is complete."""
         return self.root / "envs" / LAYOUT
+
+    @property
+    def isolated(self) -> Path:
+        """Environments made from requirements and not from a project, by key."""
+        return self.root / "envs" / f"isolated-{LAYOUT}"
 
     @property
     def builds(self) -> Path:
@@ -66,7 +73,7 @@ class Area:
 
     def prepare(self) -> None:
         """Make the places; those of an earlier layout stay beside them until they are garbage."""
-        for place in (self.environments, self.builds, self.trash, self.index, self.failures, self.locks):
+        for place in (self.environments, self.isolated, self.builds, self.trash, self.index, self.failures, self.locks):
             place.mkdir(parents=True, exist_ok=True)
         self.uv_cache.mkdir(parents=True, exist_ok=True)
 
@@ -89,6 +96,15 @@ class Area:
         clock = self.locks / "clock"
         clock.touch()
         return clock.stat().st_mtime
+
+
+def publish(aside: Path, name: Path) -> None:
+    """Give a finished directory its name, unless somebody was first."""
+    try:
+        aside.rename(name)
+    except OSError as error:
+        if error.errno not in NOT_EMPTY:
+            raise
 
 
 @contextmanager

@@ -57,7 +57,7 @@ class Store:
                     raise
                 root = self.shelf.area.root
                 self.log.warning(f"no space is left on {root}: removing what no run uses, then one more try")
-                with _full_disk_is_an_error(root):
+                with full_disk_is_an_error(root):
                     collect(self.shelf.area, self.settings, self.log, make_room=True)
                 return self._found_or_built(project, inputs)
 
@@ -66,8 +66,8 @@ class Store:
         return Keeper(self.shelf.area, self.settings, self.log, environment)
 
     def _found_or_built(self, project: Project, inputs: str) -> Environment:
-        with _full_disk_is_an_error(self.shelf.area.root):
-            self._home = self._home or self._writable()
+        with full_disk_is_an_error(self.shelf.area.root):
+            self._home = self._home or self.writable()
             area = self._home.area
             uv = Uv(project, self.image, self.settings.environ, area.uv_cache)
             with shared(area.locks / "uv-cache"):
@@ -80,7 +80,7 @@ class Store:
 
     def _build_once(self, home: Shelf, uv: Uv, contents: Contents) -> Environment:
         key, area = contents.key, home.area
-        with claimed(area.locks / key, lambda: _is_decided(home, key), self._say(key)):
+        with claimed(area.locks / key, lambda: _is_decided(home, key), self.say(key)):
             if environment := self._open(key, hit=True):
                 return environment
             if error := failures.recent(area, key):
@@ -113,7 +113,7 @@ class Store:
         shelves = dict.fromkeys(filter(None, (self.shelf, self._home)))
         return next(filter(None, (shelf.open(key, hit=hit) for shelf in shelves)), None)
 
-    def _writable(self) -> Shelf:
+    def writable(self) -> Shelf:
         """The cache directory, or a private one in the container where that one cannot be used."""
         root = self.shelf.area.root
         reason = _obstacle(self.shelf.area)
@@ -140,7 +140,8 @@ class Store:
         owner = {root.stat().st_uid} if root.exists() else set()
         return Shelf(area, frozenset({0, os.geteuid(), *owner, *self.settings.cache_trust}))
 
-    def _say(self, key: str) -> Say:
+    def say(self, key: str) -> Say:
+        """Lines about an environment."""
         return lambda message: self.log.info(f"environment {key[:12]}: {message}")
 
 
@@ -168,7 +169,8 @@ def _is_decided(shelf: Shelf, key: str) -> bool:
 
 
 @contextmanager
-def _full_disk_is_an_error(root: Path) -> Iterator[None]:
+def full_disk_is_an_error(root: Path) -> Iterator[None]:
+    """What the system says of a full disk becomes our error."""
     try:
         yield
     except OSError as error:

@@ -27,6 +27,12 @@ def distributions(environment: Path) -> dict[str, Path]:
     return {normalized(path.name.partition("-")[0]): path for path in found}
 
 
+def installed(environment: Path) -> dict[str, str]:
+    """Names and versions of the installed distributions."""
+    found = distributions(environment)
+    return {name: path.name.removesuffix(".dist-info").rpartition("-")[2] for name, path in found.items()}
+
+
 def normalized(name: str) -> str:
     """A package's name as uv writes it."""
     return re.sub(r"[-_.]+", "-", name).lower()
@@ -53,12 +59,9 @@ def damages(environment: Path, *, hashes: bool = False) -> dict[str, list[str]]:
 
 def surprises(environment: Path, contents: Contents, environ: Mapping[str, str]) -> dict[str, list[str]]:
     """By package, why the environment is not what was planned: sets, files, and Prefect where it is expected."""
-    installed = {
-        name: path.name.removesuffix(".dist-info").rpartition("-")[2]
-        for name, path in distributions(environment).items()
-    }
-    found = {name: ["is installed and not planned"] for name in installed.keys() - contents.packages.keys()}
-    found |= {name: ["is planned and not installed"] for name in contents.packages.keys() - installed.keys()}
+    there = installed(environment)
+    found = {name: ["is installed and not planned"] for name in there.keys() - contents.packages.keys()}
+    found |= {name: ["is planned and not installed"] for name in contents.packages.keys() - there.keys()}
     found |= damages(environment)
     finished = run([environment / "bin" / "python", "-I", "-c", FIND_PREFECT], env=environ)
     origin = Path(finished.stdout.strip())

@@ -1,0 +1,171 @@
+"""What is done to a run, and how it must end, on every version of Prefect."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from prefect.states import Cancelled
+
+from tests.engine.host import Run, parent
+
+SIGTERM_BEHAVIOR = "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"
+IN_PROCESS = (3, 6, 27)
+REPORTS_ALL = (3, 8, 4)
+AUTH_STRING = (3, 1, 8)
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """3.8.10 comes after 3.8.9."""
+    return tuple(map(int, text.split(".")))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table.
+
+    Attributes:
+        title: what the table calls it.
+        flow: the entrypoint.
+        act: what is done once the flow's own code runs (`early`: once the container has been started).
+        state: the name of the state in which the run must end.
+        cancellation, crashed: how often these hooks must run.
+        code: the container's exit code.
+        short: part of the short form.
+        levels: flows within flows; engines until 3.8.3 send themselves the signal again for each level above.
+    """
+
+    title: str
+    flow: str
+    state: str
+    code: int
+    cancellation: int = 0
+    crashed: int = 0
+    act: Callable[[Run], None] = lambda _: None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    early: bool = False
+    short: bool = False
+    levels: int = 1
+    since: tuple[int, ...] = (3, 0)
+
+
+def cancel(run: Run) -> None:
+    """Press Cancel."""
+    run.cancel()
+
+
+def stop(run: Run) -> None:
+    """`docker stop`."""
+    run.signal(signal.SIGTERM)
+
+
+def stop_twice(run: Run) -> None:
+    """Two signals at once, as `tini -g` makes of one."""
+    run.signal(signal.SIGTERM)
+    time.sleep(0.005)
+    run.signal(signal.SIGTERM)
+
+
+def kill_engine(run: Run) -> None:
+    """SIGKILL to the engine."""
+    run.kill(run.engine)
+
+
+def kill_uv(run: Run) -> None:
+    """SIGKILL to the `uv run` above the engine."""
+    run.kill(parent(run.engine))
+
+
+def set_cancelled(run: Run) -> None:
+    """Somebody sets the run to Cancelled while it runs."""
+    run.acted = time.monotonic()
+    run.host.api.client.set_flow_run_state(run.flow_run, Cancelled(), force=True)
+
+
+def set_cancelled_and_stop(run: Run) -> None:
+    """What a server does 300 seconds after Cancelling, and then its worker."""
+    set_cancelled(run)
+    stop(run)
+
+
+def cancel_while_importing(run: Run) -> None:
+    """Press Cancel before the engine listens."""
+    run.wait_for("the module is being imported", lambda: list(run.host.home.glob("project-*/imported")))
+    time.sleep(1)
+    run.cancel()
+
+
+RESCHEDULE = {SIGTERM_BEHAVIOR: "reschedule"}
+RELINQUISH = {SIGTERM_BEHAVIOR: "relinquish"}
+SHORT_GRACE = {"PREFECT_UV_CANCEL_GRACE_SECONDS": "3"}
+
+CASES = [
+    Case("completes", "flows.py:sleeping", "Completed", 0, parameters={"seconds": 0}),
+    Case("fails", "flows.py:failing", "Failed", 0),
+    Case("cancel, sync flow", "flows.py:sleeping", "Cancelled", 0, cancellation=1, act=cancel, short=True),
+    Case("cancel, async flow", "flows.py:sleeping_async", "Cancelled", 0, cancellation=1, act=cancel, short=True),
+    Case("cancel, in a subflow", "flows.py:outer", "Cancelled", 0, cancellation=1, act=cancel, levels=2),
+    Case(
+        "cancel, flow swallows the signal", "flows.py:swallowing", "Cancelled", 0, 1, 0, cancel, environment=SHORT_GRACE
+    ),
+    Case(
+        "cancel while the module is imported",
+        "importing.py:slow",
+        "Cancelled",
+        0,
+        1,
+        0,
+        cancel_while_importing,
+        early=True,
+    ),
+    Case("set to Cancelled from outside", "flows.py:sleeping", "Cancelled", 0, 1, 0, set_cancelled),
+    Case("docker stop", "flows.py:sleeping", "Crashed", 143, crashed=1, act=stop, short=True),
+    Case("docker stop, async flow", "flows.py:sleeping_async", "Crashed", 143, crashed=1, act=stop),
+    Case("docker stop, two signals", "flows.py:sleeping", "Crashed", 143, crashed=1, act=stop_twice, short=True),
+    Case(
+        "docker stop, reschedule", "flows.py:sleeping", "AwaitingRetry", 0, act=stop, environment=RESCHEDULE, short=True
+    ),
+    Case(
+        "docker stop, reschedule, async flow", "flows.py:sleeping_async", "AwaitingRetry", 0, 0, 0, stop, {}, RESCHEDULE
+    ),
+    Case("docker stop, relinquish", "flows.py:sleeping", "Running", 1, act=stop, environment=RELINQUISH, short=True),
+    Case("docker stop, relinquish, async flow", "flows.py:sleeping_async", "Running", 1, 0, 0, stop, {}, RELINQUISH),
+    Case(
+        "docker stop of a Cancelled run, reschedule",
+        "flows.py:sleeping",
+        "Cancelled",
+        0,
+        1,
+        0,
+        set_cancelled_and_stop,
+        {},
+        RESCHEDULE,
+    ),
+    Case("kill -9 of the engine", "flows.py:sleeping", "Crashed", 137, crashed=1, act=kill_engine, short=True),
+    Case("kill -9 of uv", "flows.py:sleeping", "Crashed", 137, crashed=1, act=kill_uv, short=True),
+    Case("segmentation fault", "flows.py:segfaulting", "Crashed", 139, crashed=1),
+    *(
+        Case(f"os._exit({code})", "flows.py:exiting", "Crashed", code or 1, 0, 1, parameters={"code": code})
+        for code in range(4)
+    ),
+    Case("sys.exit(3)", "flows.py:leaving", "Crashed", 3, crashed=1, parameters={"code": 3}),
+    Case("module fails to import", "broken.py:none", "Crashed", 1, early=True, short=True),
+    Case("suspends itself", "flows.py:suspending", "Suspended", 0),
+    Case("retries", "flows.py:retrying", "Completed", 0),
+    Case("leaves child processes behind", "flows.py:daemonizing", "Completed", 0, short=True),
+    Case(
+        "cancel, with child processes",
+        "flows.py:daemonizing",
+        "Cancelled",
+        0,
+        1,
+        0,
+        cancel,
+        parameters={"seconds": 120},
+    ),
+    Case("generator", "flows.py:generating", "Completed", 0, since=IN_PROCESS),
+]

@@ -1,0 +1,64 @@
+"""One server and one host for the session."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fcntl import LOCK_EX, flock
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from tests.engine.host import ROOT, Host
+from tests.stack.api import Api
+from tests.stack.server import PrefectServer
+
+RESULTS = ROOT / "docs" / "reference" / "supervision.json"
+
+
+class Record(Protocol):
+    """Keeps a result for the table in the docs."""
+
+    def __call__(self, case: str, version: str, **result: Any) -> None:
+        """Keep it."""
+
+
+@contextmanager
+def _running(home: Path, auth_string: str) -> Iterator[Host]:
+    with PrefectServer.start("127.0.0.1", auth_string, home) as server, Api.connect(server) as api:
+        yield Host.make(home, server, api)
+
+
+@pytest.fixture(scope="session")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """This machine, with the entrypoint and a Prefect server with authentication and CSRF protection."""
+    with _running(tmp_path_factory.mktemp("host"), "admin:supervised") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def open_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """The same without authentication, for engines older than PREFECT_API_AUTH_STRING."""
+    with _running(tmp_path_factory.mktemp("open"), "") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def record() -> Record:
+    """In the full form, results go to docs/reference/supervision.json, from which the table is generated."""
+
+    def keep(case: str, version: str, **result: Any) -> None:
+        if not os.environ.get("PREFECT_UV_TEST_FULL"):
+            return
+        with Path(RESULTS).open("a+") as file:
+            flock(file, LOCK_EX)
+            file.seek(0)
+            known = json.loads(file.read() or "{}")
+            known.setdefault(case, {})[version] = result
+            file.truncate(0)
+            file.write(json.dumps(known, indent=1, sort_keys=True) + "\n")
+
+    return keep

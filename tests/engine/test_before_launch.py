@@ -1,0 +1,103 @@
+"""Cancelled or stopped while we pull, build, or wait for another builder: the work stops, and the state is told."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.engine.cases import SIGTERM_BEHAVIOR
+from tests.engine.conftest import Record
+from tests.engine.host import Host, Run
+from tests.stack.api import git_clone
+
+pytestmark = pytest.mark.timeout(300)
+
+PREFECT = "3.8.8"
+FLOW = "flows.py:sleeping"
+ANY = "any"
+MEANS = {"": ("Crashed", 143), "reschedule": ("AwaitingRetry", 0), "relinquish": ("Pending", 1)}
+
+Start = Callable[[Mapping[str, str]], Run]
+
+
+@pytest.fixture(params=["pull", "sync", "wait"])
+def phase(request: pytest.FixtureRequest) -> str:
+    """Where the run is met."""
+    return str(request.param)
+
+
+@pytest.fixture
+def start(phase: str, host: Host, tmp_path: Path) -> Iterator[Start]:
+    """Start a run that comes to this phase and does not leave it soon."""
+
+    def pull(environment: Mapping[str, str]) -> Run:
+        run = host.start(PREFECT, FLOW, {}, environment, [git_clone(f"http://127.0.0.1:{port}/r.git")])
+        run.wait_for("git asks", lambda: _asked(silent))
+        return run
+
+    def sync(environment: Mapping[str, str]) -> Run:
+        run = host.start(PREFECT, FLOW, {}, {**environment, "PREFECT_UV_CACHE_DIR": str(tmp_path)})
+        run.wait_for("it builds", lambda: "building environment" in run.output)
+        return run
+
+    def wait(environment: Mapping[str, str]) -> Run:
+        run = host.start(PREFECT, FLOW, {}, {**environment, "PREFECT_UV_CACHE_DIR": str(tmp_path)})
+        run.wait_for("it waits for the other", lambda: "another run builds" in run.output)
+        return run
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        other = sync({}) if phase == "wait" else None
+        if other:
+            other.signal(signal.SIGSTOP)
+        yield {"pull": pull, "sync": sync, "wait": wait}[phase]
+        if other:
+            other.signal(signal.SIGCONT)
+            other.signal(signal.SIGTERM)
+            other.end()
+
+
+def _asked(server: socket.socket) -> bool:
+    """Somebody has connected, and will never get an answer: the connection stays in the backlog."""
+    return bool(select.select([server], [], [], 0)[0])
+
+
+def test_cancel_ends_it_as_cancelled(start: Start, phase: str, tmp_path: Path, record: Record) -> None:
+    """The run becomes Cancelled, nobody's hooks run, no partial environment and no process stay, exit code 0."""
+    run = start({})
+    run.cancel()
+    code, seconds = run.end()
+    _record(record, f"cancel during {phase}", run, code, seconds)
+    assert (run.state.name, code, run.notes) == ("Cancelled", 0, []), run.output
+    assert run.left_behind() == [], run.output
+    assert phase == "wait" or not _builds(tmp_path)
+
+
+@pytest.mark.parametrize("behavior", list(MEANS) if os.environ.get("PREFECT_UV_TEST_FULL") else ["reschedule"])
+def test_docker_stop_means_what_it_should(
+    start: Start, phase: str, tmp_path: Path, record: Record, behavior: str
+) -> None:
+    """The same as while the flow runs; relinquish leaves the state as it is."""
+    run = start({SIGTERM_BEHAVIOR: behavior})
+    run.signal(signal.SIGTERM)
+    code, seconds = run.end()
+    _record(record, f"docker stop during {phase}" + (f", {behavior}" if behavior else ""), run, code, seconds)
+    assert (run.state.name, code, run.notes) == (*MEANS[behavior], []), run.output
+    assert run.left_behind() == [], run.output
+    assert phase == "wait" or not _builds(tmp_path)
+
+
+def _builds(cache: Path) -> list[Path]:
+    """Environments that were begun."""
+    return [path for path in cache.glob("tmp/*") if path.is_dir()]
+
+
+def _record(record: Record, case: str, run: Run, code: int, seconds: float) -> None:
+    nothing = {"on_cancellation": 0, "on_crashed": 0, "sigterms": 0}
+    record(case, ANY, state=run.state.name, code=code, seconds=round(seconds, 1), **nothing)

@@ -1,0 +1,56 @@
+"""Every case on every engine: final state, hooks, exit code, one SIGTERM, and nothing left."""
+
+from __future__ import annotations
+
+import os
+from itertools import product
+
+import pytest
+
+from tests.engine.cases import AUTH_STRING, CASES, REPORTS_ALL, Case, version_of
+from tests.engine.conftest import Record
+from tests.engine.host import Host
+
+VERSIONS = ["3.0.11", "3.2.15", "3.4.25", "3.6.26", "3.6.29", "3.8.3", "3.8.8"]
+ONE_OF_EACH_FAMILY = {"3.4.25", "3.6.29", "3.8.8"}
+FULL = bool(os.environ.get("PREFECT_UV_TEST_FULL"))
+CHOSEN = [
+    pytest.param(case, version, id=f"{version}-{case.title}")
+    for version, case in product(VERSIONS, CASES)
+    if (FULL or (case.short and version in ONE_OF_EACH_FAMILY)) and version_of(version) >= case.since
+]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("case", "version"), CHOSEN)
+def test_run_ends_as_it_must(request: pytest.FixtureRequest, record: Record, case: Case, version: str) -> None:
+    """State, hooks and exit code are those of the table; the engine saw one SIGTERM at most; nothing is left."""
+    host: Host = request.getfixturevalue("host" if version_of(version) >= AUTH_STRING else "open_host")
+    for flag in host.project(version).glob("imported"):
+        flag.unlink()
+    run = host.start(version, case.flow, case.parameters, case.environment)
+    if not case.early:
+        run.wait_for_flow()
+    case.act(run)
+    code, seconds = run.end()
+    state = run.state
+    hooks = (run.notes.count("on_cancellation"), run.notes.count("on_crashed"))
+    record(
+        case.title,
+        version,
+        state=state.name,
+        on_cancellation=hooks[0],
+        on_crashed=hooks[1],
+        code=code,
+        seconds=round(seconds, 1),
+        sigterms=run.sigterms,
+    )
+    assert (state.name, *hooks, code) == (case.state, case.cancellation, case.crashed, _code(case, version)), run.output
+    assert run.sigterms <= case.levels, run.output
+    assert run.left_behind() == [], run.output
+
+
+def _code(case: Case, version: str) -> int:
+    """Engines from 3.8.4 on end with 0 once they have reported a crash themselves; a crash is never 0 for us."""
+    reported = case.title.startswith("sys.exit") and version_of(version) >= REPORTS_ALL
+    return 1 if reported else case.code

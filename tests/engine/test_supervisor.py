@@ -1,0 +1,107 @@
+"""What is not a matter of Prefect's version: an API that is away, an end that does not come, no supervisor."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.host import Host, Run
+from tests.engine.proxy import Proxy
+
+pytestmark = pytest.mark.timeout(300)
+
+PREFECT = "3.8.8"
+
+
+@pytest.fixture
+def proxy(host: Host) -> Iterator[Proxy]:
+    """A proxy between the run and the server."""
+    with Proxy.before(host.server) as running:
+        yield running
+
+
+def _start(host: Host, proxy: Proxy, flow: str, **parameters: float) -> Run:
+    host.project(PREFECT)
+    return host.start(PREFECT, f"flows.py:{flow}", parameters, {"PREFECT_API_URL": proxy.server.url}).wait_for_flow()
+
+
+def test_run_is_not_disturbed_when_the_api_is_away(host: Host, proxy: Proxy) -> None:
+    """The API goes and comes back while the flow runs: it completes, and Cancel would have been seen again."""
+    run = _start(host, proxy, "sleeping", seconds=25)
+    run.wait_for("the watch has the stream", lambda: _asked(run).endswith("watch: stream"))
+    proxy.cut()
+    run.wait_for("the watch has noticed", lambda: _asked(run).endswith("watch: polling"))
+    proxy.mend()
+    code, _ = run.end()
+    assert (run.state.name, code) == ("Completed", 0), run.output
+
+
+def test_cancel_is_seen_without_the_stream(host: Host, proxy: Proxy) -> None:
+    """After the API was away, polling finds what happened meanwhile."""
+    run = _start(host, proxy, "sleeping")
+    run.wait_for("the watch has the stream", lambda: _asked(run).endswith("watch: stream"))
+    proxy.cut()
+    run.cancel()
+    run.wait_for("the watch has noticed", lambda: _asked(run).endswith("watch: polling"))
+    proxy.mend()
+    code, _ = run.end()
+    assert (run.state.name, code, run.notes.count("on_cancellation")) == ("Cancelled", 0, 1), run.output
+
+
+def test_crash_is_reported_when_the_api_is_back(host: Host, proxy: Proxy) -> None:
+    """An engine that dies while nobody can be told is reported as soon as somebody can."""
+    run = _start(host, proxy, "sleeping")
+    proxy.cut()
+    run.kill(run.engine)
+    run.wait_for("the engine is gone", lambda: not Path(f"/proc/{run.engine}").exists())
+    proxy.mend()
+    code, _ = run.end(120)
+    assert (run.state.name, code, run.notes.count("on_crashed")) == ("Crashed", 137, 1), run.output
+    assert "killed by SIGKILL" in str(run.state.message)
+
+
+def test_thread_that_outlives_the_flow_is_ended(host: Host) -> None:
+    """Ten grace periods after the engine has reported the end, it is killed; the run stays Completed."""
+    environment = {"PREFECT_UV_CANCEL_GRACE_SECONDS": "0.5"}
+    run = host.start(PREFECT, "flows.py:threading_on", environment=environment).wait_for_flow()
+    code, _ = run.end()
+    assert (run.state.name, code) == ("Completed", 0), run.output
+    assert "killed: no end within 5 s" in run.output
+    assert run.left_behind() == []
+
+
+def test_flow_sees_nothing_of_the_channel(host: Host) -> None:
+    """A process that the flow starts has neither port nor token in its environment."""
+    run = host.start(PREFECT, "flows.py:daemonizing", {"seconds": 120}).wait_for_flow()
+    run.wait_for("the child is there", lambda: run.children("sleep"))
+    assert not any(b"PREFECT__CONTROL" in environment for environment in run.children("sleep"))
+    run.cancel()
+    assert run.end()[0] == 0
+
+
+def test_memory_stays_small(host: Host) -> None:
+    """The supervisor, stream and all, holds less than 25 MB (PSS) of its own."""
+    run = host.start(PREFECT, "flows.py:sleeping").wait_for_flow()
+    run.wait_for("the watch has the stream", lambda: _asked(run).endswith("watch: stream"))
+    pss = run.pss
+    run.signal(signal.SIGTERM)
+    run.end()
+    assert pss < 25
+
+
+def test_without_supervision_nothing_of_ours_is_left(host: Host) -> None:
+    """PREFECT_UV_SUPERVISE=false: the process is uv, one line says what is lost, the exit code is the engine's."""
+    run = host.start(PREFECT, "flows.py:exiting", {"code": 3}, {"PREFECT_UV_SUPERVISE": "false"})
+    code, _ = run.end()
+    assert (run.state.name, code) == ("Running", 3), run.output
+    assert "warning: PREFECT_UV_SUPERVISE=false: cancellation, crashes and evictions" in run.output
+
+
+def _asked(run: Run) -> str:
+    """The answer to SIGUSR1."""
+    run.process.send_signal(signal.SIGUSR1)
+    answers = [line for line in run.output.splitlines() if line.startswith("prefect-uv: engine ")]
+    return answers[-1] if answers else ""
