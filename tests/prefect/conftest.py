@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -34,7 +35,7 @@ def cache(stack: Stack) -> Iterator[CacheVolume]:
 
 @pytest.fixture
 def index(stack: Stack) -> Iterator[PackageIndex]:
-    """A package index with one package, trinket 1.0."""
+    """A package index with one package, trinket 1.0, which no other environment has: equal wheels share one."""
     with PackageIndex.start(stack.containers.gateway) as running:
-        running.publish("trinket", "1.0", "SAYS = 'clink'\n")
+        running.publish("trinket", "1.0", f"SAYS = 'clink {uuid4()}'\n")
         yield running

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import tarfile
 import tempfile
 import threading
@@ -11,36 +12,36 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
-from uuid import UUID
+from uuid import uuid4
 
 import pytest
 from docker.errors import APIError
 from docker.models.containers import Container
 
 from tests.prefect.conftest import PROJECTS
-from tests.stack import CacheVolume, GitServer, PackageIndex, Stack, git_clone
-from tests.stack.process import wait_until
+from tests.stack import EXCHANGE, CacheVolume, GitServer, PackageIndex, Stack, git_clone
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(180)]
 
 API_KEY = "pnu_3f1c9a7e5b2d4c68"
 GIT_TOKEN = "ghp-8d2b6e4f0a1c3597"  # noqa: S105 - planted to be looked for
 INDEX_TOKEN = "pypi-71c5e9d3b8a2f604"  # noqa: S105 - planted to be looked for
-SLOW = 0.2
+SAMPLE = 0.05
+SLOW = 0.5
 """Seconds that git server and index take to answer, so that their clients are seen in the process list."""
 
 
 @dataclass(frozen=True)
 class Planted:
-    """The secrets of one run, in every form in which they might be found."""
+    """The secrets of one run (`user:secret` where they have a user), in every form in which they might be found."""
 
     values: tuple[str, ...]
 
     @property
     def needles(self) -> list[bytes]:
-        """The values themselves and what HTTP's Basic authentication makes of them."""
-        basic = [base64.b64encode(value.encode()).decode().rstrip("=") for value in self.values]
-        return [needle.encode() for needle in (*self.values, *basic)]
+        """The secrets themselves and what HTTP's Basic authentication makes of them."""
+        secrets = [value.rpartition(":")[2].encode() for value in self.values]
+        return [*secrets, *(base64.b64encode(value.encode()).rstrip(b"=") for value in self.values)]
 
     def found_in(self, content: bytes) -> list[str]:
         """The secrets that are in this content."""
@@ -67,12 +68,12 @@ def _in_volume(cache: CacheVolume, planted: Planted) -> list[str]:
 
 @contextmanager
 def _process_lists(container: Container) -> Iterator[set[str]]:
-    """Every command line seen in the container, sampled as fast as the engine answers."""
+    """Every command line seen in the container, sampled twenty times a second."""
     seen: set[str] = set()
     over = threading.Event()
 
     def sample() -> None:
-        while not over.is_set():
+        while not over.wait(SAMPLE):
             with suppress(APIError):
                 seen.update(row[-1] for row in container.top(ps_args="-eo pid,args")["Processes"] or ())
 
@@ -92,6 +93,14 @@ INDEX_CREDENTIALS: dict[str, Callable[[PackageIndex], dict[str, str]]] = {
 
 
 @pytest.fixture
+def exchange(tmp_path: Path) -> Path:
+    """A folder that the test and the flow share."""
+    folder = tmp_path / "exchange"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
 def private_git(stack: Stack, tmp_path: Path) -> Iterator[GitServer]:
     """A slow git server that wants a token."""
     with GitServer.start(stack.containers.gateway, tmp_path, GIT_TOKEN, SLOW) as running:
@@ -102,58 +111,41 @@ def private_git(stack: Stack, tmp_path: Path) -> Iterator[GitServer]:
 def private_index(stack: Stack) -> Iterator[PackageIndex]:
     """A slow index that wants a token."""
     with PackageIndex.start(stack.containers.gateway, INDEX_TOKEN, SLOW) as running:
-        running.publish("trinket", "1.0", "SAYS = 'clink'\n")
+        running.publish("trinket", "1.0", f"SAYS = 'clink {uuid4()}'\n")
         yield running
 
 
 @pytest.mark.parametrize("form", INDEX_CREDENTIALS)
-def test_no_secret_is_found(  # noqa: PLR0913 - each piece is a real one
-    *,
+def test_no_secret_is_found(
     stack: Stack,
-    cache: CacheVolume,
     private_git: GitServer,
     private_index: PackageIndex,
     form: str,
-    monkeypatch: pytest.MonkeyPatch,
+    exchange: Path,
 ) -> None:
     """Plant an auth string, an API key, a token in the git URL and one for the index; look everywhere."""
     credentials = INDEX_CREDENTIALS[form](private_index)
-    for name, value in credentials.items():
-        monkeypatch.setenv(name, value)
-    repository = private_git.create(
-        "private", PROJECTS / "private-index", replace={"http://index.invalid/simple": private_index.url}
-    )
+    addresses = {"http://index.invalid/simple": private_index.url}
+    repository = private_git.create("private", PROJECTS / "private-index", replace=addresses, environment=credentials)
     url = repository.url.replace("://", f"://ada:{GIT_TOKEN}@")
-    planted = Planted(
-        (stack.server.auth_string, API_KEY, GIT_TOKEN, f"ada:{GIT_TOKEN}", INDEX_TOKEN, f"ci:{INDEX_TOKEN}")
-    )
-    flow_run = _start_waiting(stack, cache, url)
-    container = stack.start_directly(flow_run, {**credentials, "PREFECT_API_KEY": API_KEY}, cache.name)
+    planted = Planted((stack.server.auth_string, API_KEY, f"ada:{GIT_TOKEN}", f"ci:{INDEX_TOKEN}"))
+    deployment = stack.api.deploy("secrets", "flows.py:waiting", [git_clone(url)])
+    flow_run = stack.api.create_run(deployment, {"folder": EXCHANGE})
+    container = stack.start_directly(flow_run, {**credentials, "PREFECT_API_KEY": API_KEY}, exchange=exchange)
     with _process_lists(container) as command_lines:
-        wait_until(lambda: _is_ready(cache, container), "the flow is waiting", 90)
+        stack.wait_for_file(exchange / "ready", container)
         assert _in_files(container, planted) == {}
-        cache.run("touch", "/cache/go")
+        (exchange / "go").touch()
         run = stack.finish(flow_run, container)
     assert run.state.name == "Completed", run.report()
-    assert any("git" in line for line in command_lines)
-    assert any("uv" in line for line in command_lines)
+    assert any(re.search(r"\bgit clone|git-remote-http", line) for line in command_lines), "\n".join(command_lines)
+    assert any(re.search(r"\buv .*\bsync", line) for line in command_lines), "\n".join(command_lines)
     assert [line for line in command_lines if planted.found_in(line.encode())] == []
     assert planted.found_in(run.report().encode()) == []
     assert _in_files(container, planted) == {}
-    assert _in_volume(cache, planted) == []
-
-
-def _start_waiting(stack: Stack, cache: CacheVolume, url: str) -> UUID:
-    cache.run("chmod", "777", "/cache")
-    deployment = stack.api.deploy("secrets", "flows.py:waiting", [git_clone(url)])
-    return stack.api.create_run(deployment, {"folder": "/cache"})
-
-
-def _is_ready(cache: CacheVolume, container: Container) -> bool:
-    container.reload()
-    if container.status != "running":
-        raise RuntimeError(container.logs().decode(errors="replace"))
-    return cache.exists("/cache/ready")
+    assert _in_volume(stack.cache, planted) == []
+    assert _in_files(container, Planted(("import trinket",))), "the search finds what is there"
+    assert _in_volume(stack.cache, Planted(("clink",))), "the search finds what is there"
 
 
 def test_no_secret_is_found_when_the_clone_fails(stack: Stack, private_git: GitServer) -> None:
@@ -167,7 +159,7 @@ def test_no_secret_is_found_when_the_clone_fails(stack: Stack, private_git: GitS
     stack.api.submit(flow_run)
     container = stack.start_directly(flow_run)
     run = stack.finish(flow_run, container)
-    planted = Planted((token, f"ada:{token}", stack.server.auth_string))
+    planted = Planted((f"ada:{token}", stack.server.auth_string))
     assert "error[git-unauthorized]" in run.outcome.stderr, run.report()
     assert run.outcome.exit_code == 71, run.report()
     assert planted.found_in(run.report().encode()) == []

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+import signal
+from pathlib import Path
 
 import pytest
 from prefect.states import Cancelling
 
-from tests.stack import Repository, Stack, git_clone
-from tests.stack.process import wait_until
+from tests.stack import EXCHANGE, Repository, Stack, git_clone
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(120)]
 
 
-def test_docker_stop_is_one_sigterm(stack: Stack, plain: Repository) -> None:
+def test_docker_stop_is_one_sigterm(stack: Stack, plain: Repository, tmp_path: Path) -> None:
     """The engine receives exactly one SIGTERM, reports the crash itself, and ends by the signal."""
-    folder = f"/cache/signals-{uuid4().hex}"
-    stack.cache.run("mkdir", "--mode", "777", folder)
     deployment = stack.api.deploy("signals", "flows.py:recording_signals", [git_clone(plain.url)])
-    flow_run = stack.api.create_run(deployment, {"folder": folder})
-    container = stack.start_directly(flow_run)
-    wait_until(lambda: stack.cache.exists(f"{folder}/ready"), "the flow is running", 60)
+    flow_run = stack.api.create_run(deployment, {"folder": EXCHANGE})
+    container = stack.start_directly(flow_run, exchange=tmp_path)
+    stack.wait_for_file(tmp_path / "ready", container)
     container.stop(timeout=30)
     run = stack.finish(flow_run, container)
-    assert stack.cache.run("od", "-An", "-tu1", f"{folder}/signals").split() == ["15"], run.report()
+    assert list((tmp_path / "signals").read_bytes()) == [signal.SIGTERM], run.report()
     assert run.state.name == "Crashed", run.report()
     assert run.outcome.exit_code == 143, run.report()
 

@@ -66,9 +66,9 @@ def unknown_flow_run(_: Scene) -> Attempt:
 def api_down(scene: Scene) -> Attempt:
     """Nobody listens where PREFECT_API_URL points to."""
     gateway = scene.stack.containers.gateway
-    return Attempt(
-        scene.attempt(scene.plain.url).flow_run, {"PREFECT_API_URL": f"http://{gateway}:{free_port(gateway)}/api"}
-    )
+    address = f"http://{gateway}:{free_port(gateway)}/api"
+    environment = {"PREFECT_API_URL": address, "PREFECT_CLIENT_MAX_RETRIES": "2"}
+    return Attempt(scene.attempt(scene.plain.url).flow_run, environment)
 
 
 def wrong_password(scene: Scene) -> Attempt:
@@ -152,8 +152,9 @@ def package_changed(scene: Scene) -> Attempt:
 def index_stopped(scene: Scene) -> Attempt:
     """Nobody listens where the index was, and its package is in no cache."""
     with PackageIndex.start(scene.stack.containers.gateway) as index:
-        index.publish("trinket", "1.0", "SAYS = 'clink'\n")
-        return Scene(scene.stack, index, scene.plain).indexed()
+        index.publish("trinket", "1.0", f"SAYS = 'clink {uuid4()}'\n")
+        attempt = Scene(scene.stack, index, scene.plain).indexed()
+    return Attempt(attempt.flow_run, {"UV_HTTP_RETRIES": "1"})
 
 
 def full_volume(scene: Scene) -> Attempt:
@@ -209,7 +210,7 @@ def test_wrong_input_is_explained(stack: Stack, index: PackageIndex, plain: Repo
     """The error's slug, text, hint and exit code; the run is Crashed with them; nothing is left behind."""
     attempt = case.arrange(Scene(stack, index, plain))
     with _cache_of(case, stack) as cache:
-        container = stack.start_directly(attempt.flow_run, attempt.environment, cache.name)
+        container = stack.start_directly(attempt.flow_run, attempt.environment, cache=cache.name)
         outcome = stack.containers.wait(container, 90)
         assert outcome.exit_code == case.exit_code, outcome.output
         headline = re.search(rf"error\[{case.slug}\]: (.+)", outcome.stderr)

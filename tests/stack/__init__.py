@@ -8,10 +8,11 @@ from tests.stack.api import git_clone
 from tests.stack.containers import Outcome, image_name
 from tests.stack.git import GitServer, Repository
 from tests.stack.index import PackageIndex
-from tests.stack.stack import POOL, Run, Stack, remove_left
+from tests.stack.stack import EXCHANGE, POOL, Run, Stack, remove_left
 from tests.stack.volume import CacheVolume
 
 __all__ = [
+    "EXCHANGE",
     "POOL",
     "CacheVolume",
     "GitServer",

@@ -14,7 +14,7 @@ import docker
 from docker.models.containers import Container
 from docker.models.volumes import Volume
 
-from tests.stack.environment import job_environment, job_volumes
+from tests.stack.environment import job_environment
 
 RUN_LABEL = "io.prefect.flow-run-id"
 
@@ -71,16 +71,21 @@ class Containers:
         volume.remove()
 
     def start(
-        self, image: str, environment: Mapping[str, str], cache: str, command: Sequence[str] = (), **options: Any
+        self,
+        image: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        volumes: Sequence[str],
+        **options: Any,
     ) -> Container:
-        """Start a container of our image the way a worker does, with this machine's index and certificates."""
+        """Start a container with this machine's index and proxies, to be removed by its label."""
         return self.client.containers.run(
             image,
-            list(command) or None,
+            list(command),
             detach=True,
             environment={**job_environment(self.gateway), **environment},
             labels=self.labels,
-            volumes=job_volumes(cache),
+            volumes=list(volumes),
             **options,
         )
 

@@ -54,7 +54,7 @@ class Repository:
                 text = text.replace(old, new)
             path.write_text(text)
 
-    def lock(self) -> None:
+    def lock(self, environment: Mapping[str, str]) -> None:
         """Run `uv lock` in the working copy."""
         command = [tool("uv"), "lock", "--project", str(self.work)]
         done = subprocess.run(
@@ -63,7 +63,7 @@ class Repository:
             capture_output=True,
             text=True,
             timeout=LOCK_SECONDS,
-            env={**os.environ, **index_environment()},
+            env={**os.environ, **index_environment(), **environment},
         )
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(command)} exited with code {done.returncode}:\n{done.stderr}")
@@ -92,7 +92,13 @@ class GitServer:
             yield cls(address, root)
 
     def create(
-        self, name: str, folder: Path, *, lock: bool = True, replace: Mapping[str, str] | None = None
+        self,
+        name: str,
+        folder: Path,
+        *,
+        lock: bool = True,
+        replace: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> Repository:
         """Make a repository from a project folder, locked with the real uv, and push it as `main`."""
         bare, work = self.root / f"{name}.git", self.root / "work" / name
@@ -106,7 +112,7 @@ class GitServer:
         git(work, "init", "--quiet", "--initial-branch=main")
         git(work, "remote", "add", "origin", str(bare))
         if lock:
-            repository.lock()
+            repository.lock(environment or {})
         repository.commit(f"Add {name}")
         return repository
 

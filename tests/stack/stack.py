@@ -29,7 +29,11 @@ from tests.stack.worker import base_job_template, start_worker
 
 POOL = "docker"
 RUN_SECONDS = 180
+START_SECONDS = 120
 END_SECONDS = 30
+EXCHANGE = "/exchange"
+BUSY = "Still processing items"
+"""What Prefect's engine warns of when a slow server holds up its end."""
 TROUBLE = re.compile(r"\b(warning|error|critical|traceback)\b", re.IGNORECASE)
 
 
@@ -58,7 +62,7 @@ class Run:
         """Warnings and errors in the log and on stderr that no given expression matches."""
         lines = [log.message for log in self.logs if log.level >= logging.WARNING]
         lines += [line for line in self.outcome.output.splitlines() if TROUBLE.search(line)]
-        return [line for line in lines if not any(re.search(known, line) for known in expected)]
+        return [line for line in lines if not any(re.search(known, line) for known in (BUSY, *expected))]
 
     def report(self) -> str:
         """Everything that is known about the run, for a failing test."""
@@ -131,13 +135,32 @@ class Stack:
             raise AssertionError("\n".join(["unexpected:", *unexpected, run.report()]))
         return run
 
+    def wait_for_file(self, path: Path, container: Container) -> None:
+        """Wait until a container has written this file of a folder of the host."""
+
+        def exists() -> bool:
+            container.reload()
+            if container.status == "exited":
+                raise RuntimeError(container.logs().decode(errors="replace"))
+            return path.exists()
+
+        wait_until(exists, str(path), START_SECONDS)
+
     def start_directly(
-        self, flow_run: UUID | str, environment: Mapping[str, str] | None = None, cache: str | None = None
+        self,
+        flow_run: UUID | str,
+        environment: Mapping[str, str] | None = None,
+        *,
+        cache: str | None = None,
+        exchange: Path | None = None,
     ) -> Container:
-        """Start our image for a flow run as a worker would, without one."""
+        """Start our image for a flow run as a worker would, without one; `exchange` is a folder to share with it."""
         variables = {**self.server.environment, "PREFECT__FLOW_RUN_ID": str(flow_run), **(environment or {})}
-        command = ["prefect", "flow-run", "execute"]
-        return self.containers.start(self.image, variables, cache or self.cache.name, command)
+        volumes = job_volumes(cache or self.cache.name)
+        if exchange is not None:
+            exchange.chmod(0o777)
+            volumes.append(f"{exchange}:{EXCHANGE}")
+        return self.containers.start(self.image, ["prefect", "flow-run", "execute"], variables, volumes)
 
     def finish(self, flow_run: UUID, container: Container, timeout: float = RUN_SECONDS) -> Run:
         """Wait for the container's end and read what the API has of the flow run."""

@@ -25,7 +25,7 @@ class CacheVolume:
     ) -> Iterator[CacheVolume]:
         """Make a volume (`options` are those of Docker's local driver) and remove it at the end."""
         volume = containers.client.volumes.create(driver_opts=dict(options or {}), labels=containers.labels)
-        keeper = containers.start(image, {}, volume.name, ["infinity"], entrypoint="sleep", init=True)
+        keeper = containers.start(image, ["infinity"], {}, [f"{volume.name}:/cache"], entrypoint="sleep", init=True)
         try:
             yield cls(volume.name, keeper)
         finally:
@@ -37,10 +37,6 @@ class CacheVolume:
         if code != 0:
             raise RuntimeError(f"{command!r} exited with code {code}: {output!r}")
         return b"".join([output] if isinstance(output, bytes) else output).decode(errors="replace")
-
-    def exists(self, path: str) -> bool:
-        """Whether this path (beginning with /cache) exists."""
-        return bool(self.keeper.exec_run(["test", "-e", path], user="0").exit_code == 0)
 
     def leftovers(self) -> list[str]:
         """Builds under way and garbage; the files that builders lock are meant to stay."""
