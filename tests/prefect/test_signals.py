@@ -26,15 +26,13 @@ def test_docker_stop_is_one_sigterm(stack: Stack, plain: Repository, tmp_path: P
     assert run.outcome.exit_code == 143, run.report()
 
 
-def test_cancel_ends_the_container(stack: Stack, plain: Repository) -> None:
+def test_cancel_ends_the_container(stack: Stack, plain: Repository, tmp_path: Path) -> None:
     """Cancel of a running flow run: one SIGTERM, the run is Cancelled, the container ends with 0."""
-    folder = f"/cache/signals-{uuid4().hex}"
-    stack.cache.run("mkdir", "--mode", "777", folder)
     deployment = stack.api.deploy("signals", "flows.py:recording_signals", [git_clone(plain.url)])
-    flow_run = stack.api.create_run(deployment, {"folder": folder})
-    container = stack.start_directly(flow_run)
-    wait_until(lambda: stack.cache.exists(f"{folder}/ready"), "the flow is running", 60)
+    flow_run = stack.api.create_run(deployment, {"folder": EXCHANGE})
+    container = stack.start_directly(flow_run, exchange=tmp_path)
+    stack.wait_for_file(tmp_path / "ready", container)
     stack.api.client.set_flow_run_state(flow_run, Cancelling())
     run = stack.finish(flow_run, container)
-    assert stack.cache.run("od", "-An", "-tu1", f"{folder}/signals").split() == ["15"], run.report()
+    assert list((tmp_path / "signals").read_bytes()) == [signal.SIGTERM], run.report()
     assert (run.state.name, run.outcome.exit_code) == ("Cancelled", 0), run.report()
