@@ -10,6 +10,7 @@ from images.process import run, say
 OLDEST_PYTHON = "3.11"
 OUTPUTS = {
     "requirements/dev.txt": "requirements/dev.in",
+    "requirements/prefect-client.txt": "requirements/prefect-client.in",
     "requirements/uv.txt": "requirements/uv.in",
     "entrypoint/requirements.txt": "entrypoint/pyproject.toml",
 }

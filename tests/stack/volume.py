@@ -39,7 +39,6 @@ class CacheVolume:
         return b"".join([output] if isinstance(output, bytes) else output).decode(errors="replace")
 
     def leftovers(self) -> list[str]:
-        """Builds under way and garbage; the files that builders lock are meant to stay."""
-        where = ["/cache", "-mindepth", "2", "-maxdepth", "2"]
-        which = ["(", "-path", "/cache/tmp/*", "-o", "-path", "/cache/trash/*", ")", "!", "-name", "*.lock"]
-        return self.run("find", *where, *which).splitlines()
+        """Builds under way and garbage."""
+        script = "for d in tmp trash; do if [ -d /cache/envs/$d ]; then find /cache/envs/$d -mindepth 1; fi; done"
+        return self.run("sh", "-c", script).splitlines()

@@ -57,7 +57,7 @@ class GitHandler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
         return subprocess.run(
-            ["git", "http-backend"], input=body, env=environ, check=True, capture_output=True, timeout=20
+            ["git", "http-backend"], input=body, env=environ, check=False, capture_output=True, timeout=20
         ).stdout
 
 

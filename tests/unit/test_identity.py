@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from prefect_uv.image import Image
 from prefect_uv.project import Project
-from prefect_uv.store.identity import NEUTRAL, digest, fingerprint, key
+from prefect_uv.store.contents import Contents, packages
+from prefect_uv.store.identity import NEUTRAL, digest, fingerprint, variables
 
 IMAGE = Image("py313", "0.1.0", "0.13.8", "3.8.8", "/usr/bin/python3.13", "3.13.5", "CPython-cpython-313-linux")
 PROJECT = Project(Path("/a"), Path("/a"), (("/uv.lock", b"lock"), ("/pyproject.toml", b"project")), (Path("/a"),), "")
@@ -32,7 +33,11 @@ def fp(
 
 def key_of(requirements: str = REQUIREMENTS, image: Image = IMAGE, environ: Mapping[str, str] = NOTHING) -> str:
     """A key."""
-    return key(requirements, image.python, image, environ)
+    settings = tuple(variables(environ, indexes=False))
+    planned = {"prefect": "3.8.8"}
+    return Contents(
+        image.uv_minor, image.python, image.python_version, image.platform, settings, packages(requirements, planned)
+    ).key
 
 
 @given(st.lists(st.binary()), st.lists(st.binary()))

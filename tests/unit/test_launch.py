@@ -16,10 +16,12 @@ from prefect_uv.engine.launch import Launch, Ready, launch_command, launch_flow
 from prefect_uv.engine.version import Engine
 from prefect_uv.errors import LaunchError, SettingsInvalidError, UsageError
 from prefect_uv.flowrun import FlowRun, Settled
+from prefect_uv.mask import Mask
 from prefect_uv.project import Project
 from prefect_uv.runlog import RunLog
 from prefect_uv.session import Session
-from prefect_uv.store import Environment
+from prefect_uv.store import Environment, Keeper
+from prefect_uv.store.layout import Area
 from tests.unit.conftest import MakeSettings
 from tests.unit.http_server import Answer, Server
 
@@ -30,9 +32,18 @@ ENVIRONMENT = Path("/cache/envs/v1/abc")
 
 def ready(make_settings: MakeSettings, prefect: str = "3.8.8", **variables: str) -> Ready:
     """Code and environment that exist in name only."""
-    environment = Environment(ENVIRONMENT, "abc", hit=True, prefect=prefect, uv_cache=Path("/cache/uv-0.13"), lease=0)
+    environment = Environment(
+        ENVIRONMENT,
+        "abc",
+        hit=True,
+        prefect=prefect,
+        uv_cache=Path("/cache/uv-0.13"),
+        run_cache=ENVIRONMENT / ".uv",
+        lease=0,
+    )
+    keeper = Keeper(Area(Path("/cache"), Path("/cache/uv-0.13")), make_settings(variables), RunLog(Mask()), environment)
     project = Project(CODE, Path("/code"), (), (CODE / "src", Path("/code/lib")), "")
-    return Ready(make_settings(variables), CODE / "flows", project, environment, "flow.py:main")
+    return Ready(make_settings(variables), CODE / "flows", project, environment, "flow.py:main", keeper)
 
 
 @pytest.fixture
@@ -48,7 +59,7 @@ def session(server: Server, make_settings: MakeSettings, log: RunLog) -> Session
 def test_flow_engine(session: Session, make_settings: MakeSettings, prefect: str) -> None:
     """From Prefect 3.7 on, the flow engine takes the entrypoint."""
     launch = launch_flow(session, ready(make_settings, prefect))
-    uv = ("uv", "run", "--no-sync", "--project", str(CODE), "python")
+    uv = ("uv", "--cache-dir", str(ENVIRONMENT / ".uv"), "run", "--no-sync", "--project", str(CODE), "python")
     assert launch.command == (*uv, "-m", "prefect.flow_engine", "flow.py:main")
 
 
@@ -142,3 +153,13 @@ def test_replace_becomes_the_command(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", program], env=environ, stdout=subprocess.PIPE, text=True) as process:
         output, _ = process.communicate(timeout=20)
     assert (process.returncode, output) == (0, f"{process.pid} {tmp_path} w\n")
+
+
+def test_read_only_store_is_run_by_its_own_python(session: Session, make_settings: MakeSettings) -> None:
+    """`uv run` wants a cache that it may write; the flow's Python writes no bytecode either."""
+    flow = ready(make_settings)
+    flow = replace(flow, environment=replace(flow.environment, run_cache=None, uv_cache=None))
+    launch = launch_flow(session, flow)
+    assert launch.command[0] == str(ENVIRONMENT / "bin" / "python")
+    assert launch.environ["PYTHONDONTWRITEBYTECODE"] == "1"
+    assert "UV_CACHE_DIR" not in launch.environ

@@ -145,7 +145,8 @@ def test_only_settings_read_the_environment() -> None:
     """No module but the settings, the contract and the recipe reads the process's environment."""
     package = Path(prefect_uv.__file__).parent
     readers = {str(path.relative_to(package)) for path in package.rglob("*.py") if _reads_environment(path)}
-    assert readers <= {"settings.py", "contract.py", "__main__.py"}
+    elsewhere = {"pull/_perform.py"}  # runs in an interpreter of its own
+    assert readers <= {"settings.py", "contract.py", "__main__.py"} | elsewhere
 
 
 def _reads_environment(path: Path) -> bool:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
-import re
 import shutil
 import subprocess
-import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -28,125 +24,15 @@ from prefect_uv.errors import (
     PythonMissingError,
     VolumeFullError,
 )
-from prefect_uv.image import Image
-from prefect_uv.project import look
-from prefect_uv.runlog import RunLog
 from prefect_uv.store import Environment, Store
-from prefect_uv.store import store as store_module
 from prefect_uv.store.uv import Uv
-from tests.unit.conftest import MakeSettings
+from tests.unit.etl import WHEEL, Etl, environments, leftovers, sync
 from tests.unit.http_server import Answer, Server, running_server
-from tests.unit.wheels import build_wheel
 
-WHEEL = "prefect-3.8.8-py3-none-any.whl"
 TOKEN = "s3cr3t-t0ken"  # noqa: S105 (planted, to look for it)
-HTML = {"Content-Type": "text/html"}
-ENGINE = {"prefect/__init__.py": "", "prefect/flow_engine.py": "print('engine')\n"}
 
 
-class Etl:
-    """A project that depends on a made-up `prefect` from a directory of wheels."""
-
-    def __init__(self, directory: Path, uv_cache: Path) -> None:
-        self.directory = directory
-        self.wheels = directory.parent / "wheels"
-        self._uv_cache = uv_cache
-
-    def write(self, *dependencies: str, requires_python: str = ">=3.11", comment: str = "") -> None:
-        """Write pyproject.toml."""
-        (self.directory / "pyproject.toml").write_text(
-            f"""{comment}
-[project]
-name = "etl"
-version = "0.1.0"
-requires-python = "{requires_python}"
-dependencies = {list(dependencies)}
-
-[tool.uv]
-no-index = true
-find-links = ["../wheels"]
-"""
-        )
-
-    def lock(self) -> None:
-        """Lock as a user does."""
-        command = ["uv", "lock", "--quiet", "--python", sys.executable, "--cache-dir", str(self._uv_cache)]
-        environ = {**os.environ, "UV_HTTP_RETRIES": "0"}
-        subprocess.run(command, cwd=self.directory, env=environ, check=True, timeout=20)
-
-    def edit_lock(self, pattern: str, text: str) -> None:
-        """Change uv.lock by hand."""
-        path = self.directory / "uv.lock"
-        content, changes = re.subn(pattern, text, path.read_text())
-        assert changes
-        path.write_text(content)
-
-    def move_to(self, index: Server) -> None:
-        """Depend on what an index over HTTP has from now on, and lock."""
-        wheel = (self.wheels / WHEEL).read_bytes()
-        link = f"<a href='{WHEEL}#sha256={hashlib.sha256(wheel).hexdigest()}'>{WHEEL}</a>"
-        index.on("GET /api/prefect/", Answer(body=link.encode(), headers=HTML))
-        index.on(f"GET /api/prefect/{WHEEL}", Answer(body=wheel))
-        path = self.directory / "pyproject.toml"
-        path.write_text(path.read_text().partition("[tool.uv]")[0] + f'[[tool.uv.index]]\nurl = "{index.url}"\n')
-        self.lock()
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Etl:
-    """The project as it is copied for each test, with uv's cache for locking."""
-    home = tmp_path_factory.mktemp("template")
-    (home / "etl" / ".git").mkdir(parents=True)
-    etl = Etl(home / "etl", home / "uv-cache")
-    build_wheel(etl.wheels, "prefect", "3.8.8", ENGINE)
-    build_wheel(etl.wheels, "helper", "1.0", {"helper.py": "x = 1\n"})
-    etl.write("prefect")
-    etl.lock()
-    return etl
-
-
-@pytest.fixture
-def etl(template: Etl, tmp_path: Path) -> Etl:
-    """A locked project."""
-    home = template.directory.parent
-    for name in ("etl", "wheels"):
-        shutil.copytree(home / name, tmp_path / name)
-    return Etl(tmp_path / "etl", home / "uv-cache")
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    """The cache volume."""
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def make_store(make_settings: MakeSettings, log: RunLog, cache: Path, this_image: Image) -> Callable[..., Store]:
-    """A maker of stores on the volume, as each start makes one."""
-    assert this_image
-
-    def make(**variables: str) -> Store:
-        return Store(make_settings({"PREFECT_UV_CACHE_DIR": str(cache), **variables}), log)
-
-    return make
-
-
-def environments(cache: Path) -> list[Path]:
-    """What is in the store."""
-    return sorted((cache / "envs" / "v1").glob("*"))
-
-
-def leftovers(cache: Path) -> list[Path]:
-    """What builds have left behind; their empty lock files may stay."""
-    return [path for path in (cache / "tmp").glob("*") if path.suffix != ".lock"]
-
-
-def sync(store: Store, etl: Etl) -> Environment:
-    """The environment of the project, as a start gets it."""
-    return store.environment(look(etl.directory, None))
-
-
-def no_uv(*_: object) -> None:
+def no_uv(*_: object, **__: object) -> None:
     """Stands for uv where it must not be asked."""
     message = "uv was asked"
     raise AssertionError(message)
@@ -244,13 +130,13 @@ def test_two_builders_at_once(
 ) -> None:
     """One builds, the other waits and takes what was built."""
     builds: list[str] = []
-    install = Uv.install
+    install = Uv.venv
 
     def counted(self: Uv, python: str, place: Path) -> None:
         builds.append(place.name)
         install(self, python, place)
 
-    monkeypatch.setattr(Uv, "install", counted)
+    monkeypatch.setattr(Uv, "venv", counted)
     found: list[Environment] = []
     threads = [threading.Thread(target=lambda: found.append(sync(make_store(), etl))) for _ in range(3)]
     for thread in threads:
@@ -262,18 +148,6 @@ def test_two_builders_at_once(
     assert len(environments(cache)) == 1
 
 
-def test_builder_that_hangs_is_passed_over(
-    etl: Etl, cache: Path, make_store: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The lock saves work only: after a bounded wait one builds all the same."""
-    first = sync(make_store(), etl)
-    shutil.rmtree(first.path)
-    monkeypatch.setattr(store_module, "WAIT_SECONDS", 0.1)
-    with (cache / "tmp" / f"{first.key}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        assert sync(make_store(), etl).path == first.path
-
-
 def _nothing_built(cache: Path) -> bool:
     return environments(cache) == [] and leftovers(cache) == [] and not list((cache / "index").rglob("*/*"))
 
@@ -282,16 +156,17 @@ def test_damaged_build_is_thrown_away(
     etl: Etl, cache: Path, make_store: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """uv reports success and a file is missing: an error that names it, and nothing in the store."""
-    install = Uv.install
+    install = Uv.sync
 
-    def broken(self: Uv, python: str, place: Path) -> None:
-        install(self, python, place)
+    def broken(self: Uv, python: str, place: Path, link_mode: str) -> None:
+        install(self, python, place, link_mode)
         next(place.glob("lib/*/site-packages/prefect/flow_engine.py")).unlink()
 
-    monkeypatch.setattr(Uv, "install", broken)
+    monkeypatch.setattr(Uv, "sync", broken)
     with pytest.raises(EnvironmentDamagedError) as caught:
         sync(make_store(), etl)
-    assert caught.value.found == "prefect-3.8.8.dist-info: prefect/flow_engine.py"
+    assert caught.value.found.startswith("prefect: ")
+    assert caught.value.found.endswith("prefect/flow_engine.py")
     assert _nothing_built(cache)
 
 
@@ -332,7 +207,7 @@ def test_full_disk(etl: Etl, cache: Path, make_store: Callable[..., Store], monk
         place.mkdir()
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Uv, "install", full)
+    monkeypatch.setattr(Uv, "venv", full)
     with pytest.raises(VolumeFullError, match=f"No space is left on {cache}"):
         sync(make_store(), etl)
     assert _nothing_built(cache)
@@ -407,11 +282,9 @@ def test_unwritable_volume(
     make_store: Callable[..., Store],
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One warning, and a private store in the container."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    store = make_store(PREFECT_UV_CACHE_DIR="/proc/cache")
+    store = make_store(PREFECT_UV_CACHE_DIR="/proc/cache", TMPDIR=str(tmp_path))
     environment = sync(store, etl)
     assert (environment.path / "bin" / "python").exists()
     assert environment.path.is_relative_to(tmp_path)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_uv.store.verify import damages, packages
+from prefect_uv.store.verify import damages, distributions
 
 
 @pytest.fixture
@@ -28,31 +28,31 @@ def site(tmp_path: Path) -> Path:
 def test_whole_environment(site: Path, tmp_path: Path) -> None:
     """Nothing to tell."""
     assert site.is_dir()
-    assert damages(tmp_path) == []
-    assert packages(tmp_path) == {"my-pkg": "1.0"}
+    assert damages(tmp_path) == {}
+    assert list(distributions(tmp_path)) == ["my-pkg"]
 
 
 @pytest.mark.parametrize("name", ["my_pkg.py", "a,b.txt", "../../../bin/tool"])
 def test_missing_file(site: Path, tmp_path: Path, name: str) -> None:
     """A file that is not there is named with its distribution."""
     (site / name).unlink()
-    assert damages(tmp_path) == [f"my_pkg-1.0.dist-info: {name}"]
+    assert damages(tmp_path) == {"my-pkg": [str(site / name)]}
 
 
 def test_file_that_was_cut_short(site: Path, tmp_path: Path) -> None:
     """As a full disk leaves it."""
     (site / "my_pkg.py").write_text("x")
-    assert damages(tmp_path) == ["my_pkg-1.0.dist-info: my_pkg.py"]
+    assert damages(tmp_path) == {"my-pkg": [str(site / "my_pkg.py")]}
 
 
 def test_missing_record(site: Path, tmp_path: Path) -> None:
     """A distribution without RECORD cannot be vouched for."""
     (site / "my_pkg-1.0.dist-info" / "RECORD").unlink()
-    assert damages(tmp_path) == ["my_pkg-1.0.dist-info: no RECORD"]
+    assert damages(tmp_path) == {"my-pkg": ["has no RECORD"]}
 
 
 def test_bytecode_of_first_imports_is_no_damage(site: Path, tmp_path: Path) -> None:
     """Files that were added later do not count."""
     (site / "__pycache__").mkdir()
     (site / "__pycache__" / "my_pkg.cpython-313.pyc").write_bytes(b"x")
-    assert damages(tmp_path) == []
+    assert damages(tmp_path) == {}

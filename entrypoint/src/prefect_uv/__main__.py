@@ -5,24 +5,30 @@ from __future__ import annotations
 import faulthandler
 import os
 import sys
+from dataclasses import replace
 
 from prefect_uv.contract import FLOW_RUN_ID, HELP, become, choose
 from prefect_uv.doctor import doctor
 from prefect_uv.engine.launch import Ready, launch_command, launch_flow
 from prefect_uv.engine.supervise import attend, supervise
 from prefect_uv.project import look
-from prefect_uv.pull import pull
+from prefect_uv.pull import pull, with_requirements
 from prefect_uv.session import Session, start
 from prefect_uv.store import Store
+from prefect_uv.store.cache import cache
 
 
 def ready(session: Session) -> Ready:
     """Code and environment, in the order of the phases."""
     deployment = session.phase("ask", session.ask)
-    workspace = session.phase("pull", pull, deployment, session.settings.environ, session.log)
+    workspace = session.phase("pull", pull, deployment, session.settings, session.log, session.api)
     project = session.phase("look", look, workspace.directory, deployment.get("entrypoint"))
-    environment = session.phase("sync", Store(session.settings, session.log).environment, project)
-    return Ready(session.settings, workspace.directory, project, environment, deployment.get("entrypoint"))
+    store = Store(session.settings, session.log)
+    environment = session.phase("sync", store.environment, project)
+    environ = with_requirements(store, workspace, environment)
+    settings = replace(session.settings, environ=environ)
+    keeper = store.keeping(environment)
+    return Ready(settings, workspace.directory, project, environment, deployment.get("entrypoint"), keeper)
 
 
 def run(session: Session) -> int:
@@ -31,21 +37,26 @@ def run(session: Session) -> int:
     flow = ready(session)
     launch = session.phase("launch", launch_flow, session, flow)
     session.log.summary({"sync": flow.environment.note})
-    return supervise(launch, session)
+    with flow.keeper:
+        return supervise(launch, session)
 
 
 def sync(session: Session) -> int:
     """Everything but the flow: for an init container, or to fill the cache volume beforehand."""
-    session.log.summary({"sync": ready(session).environment.note})
-    return 0
+    flow = ready(session)
+    session.log.summary({"sync": flow.environment.note})
+    with flow.keeper:
+        return 0
 
 
 def execute(session: Session) -> int:
     """Run a command in the flow's environment."""
-    return attend(launch_command(ready(session), session.arguments), session)
+    flow = ready(session)
+    with flow.keeper:
+        return attend(launch_command(flow, session.arguments), session)
 
 
-VERBS = {"run": run, "sync": sync, "exec": execute, "doctor": doctor}
+VERBS = {"run": run, "sync": sync, "exec": execute, "doctor": doctor, "cache": cache}
 
 
 def main() -> None:

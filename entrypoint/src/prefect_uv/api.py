@@ -10,7 +10,7 @@ import json
 import ssl
 import threading
 from typing import Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 from uuid import uuid4
 
 import urllib3
@@ -90,6 +90,21 @@ class Api:
         """The deployment as the API gives it."""
         answer: Json = self._request("GET", f"/deployments/{deployment_id}")
         return answer
+
+    def block(self, type_slug: str, name: str) -> Json:
+        """A block document, secrets included."""
+        path = f"/block_types/slug/{quote(type_slug)}/block_documents/name/{quote(name)}?include_secrets=true"
+        answer: Json = self._request("GET", path)
+        return answer
+
+    def block_by_id(self, document_id: str) -> Json:
+        """A block document, secrets included."""
+        answer: Json = self._request("GET", f"/block_documents/{quote(document_id)}?include_secrets=true")
+        return answer
+
+    def variable(self, name: str) -> Any:
+        """A variable's value."""
+        return self._request("GET", f"/variables/name/{quote(name)}")["value"]
 
     def set_state(
         self, flow_run_id: str, type_: str, *, name: str | None = None, message: str = "", force: bool = False

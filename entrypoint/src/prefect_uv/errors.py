@@ -93,12 +93,6 @@ class PullStepError(PrefectUvError):
     exit_code, slug = 69, "pull-step-invalid"
 
 
-class PullStepUnsupportedError(PullStepError):
-    """A pull step, or something in it, is not supported by this version."""
-
-    slug = "pull-step-unsupported"
-
-
 class InternalError(PrefectUvError):
     """A fault of prefect-uv itself, with its traceback."""
 
@@ -132,6 +126,38 @@ class GitUnauthorizedError(CloneError):
 
     slug = "git-unauthorized"
     kind: ClassVar[Kind] = "user"
+
+
+class GitUnreachableError(CloneError):
+    """The git server did not answer or broke off, after retries."""
+
+    slug = "git-unreachable"
+
+
+class GitTimeoutError(CloneError):
+    """Git did not finish within PREFECT_UV_GIT_TIMEOUT."""
+
+    slug = "git-timeout"
+
+
+class GitCertificateError(CloneError):
+    """The git server's certificate is not trusted."""
+
+    slug = "git-certificate-untrusted"
+    kind: ClassVar[Kind] = "user"
+
+
+class HostKeyUnknownError(CloneError):
+    """The git server's SSH host key is not known, or is another one."""
+
+    slug = "host-key-unknown"
+    kind: ClassVar[Kind] = "user"
+
+
+class CheckoutFullError(CloneError):
+    """No space is left where the code is cloned to."""
+
+    slug = "checkout-full"
 
 
 class ProjectMissingError(PrefectUvError):
@@ -213,6 +239,12 @@ class VolumeFullError(PrefectUvError):
     """No space is left where the environment is built."""
 
     exit_code, slug = 77, "volume-full"
+
+
+class VolumeUnusableError(VolumeFullError):
+    """Neither the cache volume nor any other place in the container can hold an environment."""
+
+    slug = "volume-unusable"
 
 
 class LaunchError(PrefectUvError):

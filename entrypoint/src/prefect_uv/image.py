@@ -53,20 +53,27 @@ class Image:
         return ".".join(self.uv.split(".")[:2])
 
 
-def probe(name: str, python: str, prefect: str) -> Image:
-    """Ask the interpreter and uv what they are."""
+def facts(python: str) -> tuple[str, str]:
+    """An interpreter's version and platform, from itself."""
     answer = subprocess.run([python, "-I", "-c", PROBE], check=True, capture_output=True, text=True)
     implementation, version, soabi, system = json.loads(answer.stdout)
-    uv = subprocess.run(["uv", "--version"], check=True, capture_output=True, text=True)
     libc = "-".join(platform.libc_ver())
+    return version, f"{implementation}-{soabi}-{system}-{platform.machine()}-{libc}"
+
+
+def probe(name: str, python: str, prefect: str) -> Image:
+    """Ask the interpreter and uv what they are."""
+    version, where = facts(python)
+    answer = subprocess.run(["uv", "--version"], check=True, capture_output=True, text=True)
+    uv = answer.stdout.split()[1]
     return Image(
         name=name,
         version=__version__,
-        uv=uv.stdout.split()[1],
+        uv=uv,
         prefect=prefect,
         python=python,
         python_version=version,
-        platform=f"{implementation}-{soabi}-{system}-{platform.machine()}-{libc}",
+        platform=where,
     )
 
 

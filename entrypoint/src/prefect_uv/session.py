@@ -37,6 +37,7 @@ class Session:
     flow_run: FlowRun | None = None
     watch: Watch | None = None
     standing: Callable[[], str] = lambda: "nothing has begun"
+    api: Api | None = None
 
     def phase(self, name: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Perform a phase and time it."""
@@ -58,9 +59,9 @@ class Session:
         """The deployment of the flow run, whose log gets our lines from here on; without a run, the code is here."""
         if not self.settings.flow_run_id:
             return HERE
-        api = Api(self.settings)
-        self.flow_run = FlowRun(api, self.settings.flow_run_id)
-        self.log.connect(api.send_logs, self.flow_run.id)
+        self.api = Api(self.settings)
+        self.flow_run = FlowRun(self.api, self.settings.flow_run_id)
+        self.log.connect(self.api.send_logs, self.flow_run.id)
         self.flow_run.refuse_when_settled()
         self.watch = Watch(self.settings, self.flow_run, interrupt_main)
         deployment = self.flow_run.deployment()

@@ -92,6 +92,24 @@ def headers(text: str) -> dict[str, str]:
     return value
 
 
+def size(text: str) -> int:
+    """A number of bytes, also as 500M, 20G or 1.5T (powers of 1024)."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", text, re.IGNORECASE)
+    if match is None:
+        message = "is not a size such as 20G"
+        raise ValueError(message)
+    return int(float(match[1]) * 1024 ** " KMGT".find(match[2].upper() or " "))
+
+
+def uids(text: str) -> tuple[int, ...]:
+    """User ids, separated by commas."""
+    try:
+        return tuple(int(uid) for uid in text.split(",") if uid.strip())
+    except ValueError:
+        message = "is not a list of user ids"
+        raise ValueError(message) from None
+
+
 def status_codes(text: str) -> tuple[int, ...]:
     """HTTP status codes, separated by commas."""
     try:
@@ -148,6 +166,40 @@ class Settings:
     )
     api_timeout: float = variable("PREFECT_API_REQUEST_TIMEOUT", seconds, 60.0, "Seconds to wait for an API answer.")
     cache_dir: Path = variable("PREFECT_UV_CACHE_DIR", Path, Path("/cache"), "Where the cache volume is mounted.")
+    cache_limit: int | None = variable(
+        "PREFECT_UV_CACHE_LIMIT",
+        size,
+        None,
+        "Most bytes that the cache directory may hold, as `20G`; unset: four fifths of what the volume has for it.",
+    )
+    cache_days: int = variable(
+        "PREFECT_UV_CACHE_DAYS", whole_number, 30, "Days after which an environment that nobody used is deleted."
+    )
+    cache_readonly: bool = variable(
+        "PREFECT_UV_CACHE_READONLY",
+        boolean,
+        False,
+        "Use what the cache volume holds and write nothing to it; what it does not hold is built for the run only.",
+    )
+    cache_trust: tuple[int, ...] = variable(
+        "PREFECT_UV_CACHE_TRUST",
+        uids,
+        (),
+        "User ids whose environments are used, beside our own, root's and those of the cache directory's owner.",
+    )
+    git_timeout: float = variable(
+        "PREFECT_UV_GIT_TIMEOUT", seconds, 900.0, "Seconds that one git command of a pull step may take."
+    )
+    git_mirror: bool = variable(
+        "PREFECT_UV_GIT_MIRROR",
+        boolean,
+        True,
+        "Keep clones on the cache volume, so that a pull moves only what is new.",
+    )
+    ssh_key: Path | None = variable("PREFECT_UV_SSH_KEY", Path, None, "Path of a private key for git over SSH.")
+    ssh_known_hosts: Path | None = variable(
+        "PREFECT_UV_SSH_KNOWN_HOSTS", Path, None, "Path of a known_hosts file for git over SSH."
+    )
     lock: str = variable(
         "PREFECT_UV_LOCK",
         choice("locked", "frozen", "relock"),

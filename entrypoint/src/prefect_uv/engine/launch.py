@@ -19,7 +19,7 @@ from prefect_uv.errors import DeploymentNotFoundError, LaunchError, UsageError
 from prefect_uv.project import Project
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
-from prefect_uv.store import Environment
+from prefect_uv.store import Environment, Keeper
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Ready:
     project: Project
     environment: Environment
     entrypoint: str | None
+    keeper: Keeper
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,9 @@ def launch_flow(session: Session, ready: Ready) -> Launch:
         message = "The deployment has no entrypoint."
         raise DeploymentNotFoundError(message, hint="Deploy the flow again: Prefect writes its entrypoint down.")
     session.flow_run.refuse_when_settled(again=True)
-    launcher = ["uv", "run", "--no-sync", "--project", str(ready.project.directory), "python"]
-    if ready.settings.launcher == "python":
-        launcher = [_python(ready)]
     has_flow_engine = Engine.of(ready.environment.prefect).has_flow_engine
     module = ["prefect.flow_engine", ready.entrypoint] if has_flow_engine else ["prefect.engine"]
-    return _launch(ready, [*launcher, "-m", *module], {"PREFECT__FLOW_ENTRYPOINT": ready.entrypoint})
+    return _launch(ready, [*_launcher(ready), "-m", *module], {"PREFECT__FLOW_ENTRYPOINT": ready.entrypoint})
 
 
 def launch_command(ready: Ready, arguments: Sequence[str]) -> Launch:
@@ -110,6 +108,14 @@ def _launch(ready: Ready, command: Sequence[str], environ: Mapping[str, str]) ->
     return Launch(tuple(command), variables, ready.directory, ready.environment.lease, _python(ready), engine)
 
 
+def _launcher(ready: Ready) -> list[str]:
+    """`uv run` with a cache of its own, so that its lock does not keep the shared one from being pruned."""
+    cache = ready.environment.run_cache
+    if ready.settings.launcher == "python" or cache is None:
+        return [_python(ready)]
+    return ["uv", "--cache-dir", str(cache), "run", "--no-sync", "--project", str(ready.project.directory), "python"]
+
+
 def _python(ready: Ready) -> str:
     return str(ready.environment.path / "bin" / "python")
 
@@ -119,10 +125,14 @@ def _environ(ready: Ready) -> dict[str, str]:
     environ = dict(ready.settings.environ)
     environment = ready.environment.path
     python_path = [*map(str, ready.project.source_roots), environ.get("PYTHONPATH", "")]
+    uv_cache = ready.environment.uv_cache
+    if uv_cache is None:
+        environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    else:
+        environ["UV_CACHE_DIR"] = str(uv_cache)
     return environ | {
         "PATH": f"{environment / 'bin'}:{environ.get('PATH', os.defpath)}",
         "PYTHONPATH": ":".join(path for path in python_path if path),
-        "UV_CACHE_DIR": str(ready.environment.uv_cache),
         "UV_NO_SYNC": "1",
         "UV_PROJECT_ENVIRONMENT": str(environment),
         "VIRTUAL_ENV": str(environment),

@@ -1,5 +1,7 @@
 """The deployment's pull steps, performed in order."""
 
-from prefect_uv.pull.steps import Workspace, pull
+from prefect_uv.pull.requirements import with_requirements
+from prefect_uv.pull.steps import pull
+from prefect_uv.pull.workspace import Workspace
 
-__all__ = ["Workspace", "pull"]
+__all__ = ["Workspace", "pull", "with_requirements"]

@@ -5,111 +5,151 @@ The working directory is a value: it is the last `directory` that a step gave, a
 
 from __future__ import annotations
 
-import tempfile
+import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from prefect_uv.errors import PullStepError, PullStepUnsupportedError
-from prefect_uv.pull.git import git_clone
+from prefect_uv.api import Api
+from prefect_uv.errors import PrefectUvError, PullStepError
+from prefect_uv.pull.clone import git_clone
+from prefect_uv.pull.delegate import STORAGE_BLOCK, delegated, needs
+from prefect_uv.pull.requirements import pip_install_requirements
+from prefect_uv.pull.shell import run_shell_script
+from prefect_uv.pull.templating import Blocks, resolve
+from prefect_uv.pull.workspace import Inputs, Tools, Workspace
 from prefect_uv.runlog import RunLog
+from prefect_uv.settings import Settings
 
-Inputs = dict[str, Any]
-Step = Callable[[Inputs, "Workspace"], "Workspace"]
-
-
-@dataclass(frozen=True)
-class Workspace:
-    """Where the steps have come to.
-
-    Attributes:
-        base: the directory that relative paths of the next step start from.
-        directory: the working directory of the flow.
-        environ: the environment for child processes.
-        log: told what was done; its mask takes the credentials that steps carry.
-    """
-
-    base: Path
-    directory: Path
-    environ: Mapping[str, str]
-    log: RunLog
+RESERVED = ("id", "requires")
+MODULES = ("prefect.deployments.steps", "prefect.deployments.steps.pull", "prefect.deployments.steps.utility")
+KINDS: dict[str, type[Any]] = {"str": str, "list": list, "Mapping": Mapping}
+SECRET_NAMES = ("secret", "password", "token", "credential")
 
 
-def pull(deployment: Mapping[str, Any], environ: Mapping[str, str], log: RunLog) -> Workspace:
-    """Perform the deployment's pull steps; without any, the code is where `path` says.
+def pull(deployment: Mapping[str, Any], settings: Settings, log: RunLog, api: Api | None) -> Workspace:
+    """Bring the deployment's code: by its pull steps, from its storage block, or it is where `path` says.
 
     Raises:
-        PullStepError, PullStepUnsupportedError, CloneError: naming the step.
+        PullStepError: a step cannot be performed as it is written.
+        CloneError: git failed.
     """
-    workspace = Workspace(Path.cwd(), Path.cwd(), environ, log)
-    steps = deployment.get("pull_steps") or []
-    if not steps:
-        return _in_place(deployment, workspace)
+    tools = Tools(settings, log, Blocks(api, log.mask))
+    here = Path.cwd()
+    workspace = Workspace(here, here, settings.environ)
+    if steps := deployment.get("pull_steps"):
+        return perform(steps, tools, workspace if _only_moves(steps[0]) else workspace.writable())
+    if deployment.get("storage_document_id"):
+        return _from_storage(tools, workspace.writable(), deployment)
+    return set_working_directory(tools, workspace, directory=_path(deployment, settings) or ".")[1]
+
+
+def perform(steps: list[Any], tools: Tools, workspace: Workspace) -> Workspace:
+    """Perform steps in order, with the lines that Prefect's runner logs."""
+    tools.log.info(f"Running {len(steps)} deployment pull step(s)")
     for number, step in enumerate(steps, start=1):
-        workspace = _perform(number, step, workspace)
+        if not step:
+            continue
+        if not isinstance(step, dict) or len(step) != 1:
+            message = f"Pull step {number} is not a mapping of one step function to its inputs."
+            raise PullStepError(message)
+        ((function, inputs),) = step.items()
+        workspace = _numbered(number, function, dict(inputs or {}), tools, workspace)
+    tools.log.info("All deployment steps completed successfully")
     return workspace
 
 
-def _writable(directory: Path) -> Path:
-    """The directory itself, or a fresh temporary one where nothing can be written to it."""
+def _numbered(number: int, function: str, inputs: Inputs, tools: Tools, workspace: Workspace) -> Workspace:
+    name = function.rpartition(".")[2]
+    tools.log.info(f"Executing deployment step: {name}")
     try:
-        with tempfile.TemporaryFile(dir=directory):
-            return directory
-    except OSError:
-        return Path(tempfile.mkdtemp(prefix="prefect-uv-"))
+        workspace = _resolved(function, inputs, tools, workspace)
+    except PrefectUvError as error:
+        error.found = f"In pull step {number}, {function}.\n\n{error.found}".strip()
+        raise
+    tools.log.info(f"Deployment step '{name}' completed successfully")
+    return workspace
 
 
-def _in_place(deployment: Mapping[str, Any], workspace: Workspace) -> Workspace:
-    if deployment.get("storage_document_id"):
-        message = "The deployment keeps its code in a storage block, which is not supported yet."
-        raise PullStepUnsupportedError(message, hint="Give the deployment a git_clone pull step.")
-    return set_working_directory({"directory": deployment.get("path") or "."}, workspace)
+def _resolved(function: str, inputs: Inputs, tools: Tools, workspace: Workspace) -> Workspace:
+    reserved = {key: inputs.pop(key, None) for key in RESERVED}
+    inputs = resolve(inputs, workspace.outputs, workspace.environ, tools.blocks)
+    tools.log.mask.add(*_secrets(inputs))
+    module, _, name = function.rpartition(".")
+    if module in MODULES and name in NATIVE:
+        output, workspace = _native(NATIVE[name], inputs, tools, workspace)
+    else:
+        output, workspace = delegated(tools, workspace, function, inputs, _list(reserved["requires"]))
+    return workspace.with_output(reserved["id"], output)
 
 
-def _perform(number: int, step: Any, workspace: Workspace) -> Workspace:
-    if not isinstance(step, dict) or len(step) != 1:
-        message = f"Pull step {number} is not a mapping of one step function to its inputs."
-        raise PullStepError(message, repr(step))
-    ((function, inputs),) = step.items()
-    perform = STEPS.get(function)
-    if perform is None:
-        raise PullStepUnsupportedError(
-            f"Pull step {number} is {function}, which is not supported yet.",
-            f"Supported are {', '.join(STEPS)}.",
-            "Use git_clone and set_working_directory, or bake the code into an image FROM ours.",
-        )
-    return perform(_checked(number, function, inputs or {}), workspace)
+def _native(step: Callable[..., Any], inputs: Inputs, tools: Tools, workspace: Workspace) -> tuple[Inputs, Workspace]:
+    """Call a step of ours, having checked that it takes these inputs."""
+    signature = inspect.signature(step)
+    try:
+        signature.bind(tools, workspace, **inputs)
+    except TypeError as error:
+        message = f"The inputs of {step.__name__} are not right: {error}."
+        raise PullStepError(message, hint="A placeholder without a value removes its input.") from None
+    for name, value in inputs.items():
+        kind, _, optional = str(signature.parameters[name].annotation).partition(" | ")
+        wanted = KINDS.get(kind.partition("[")[0], object)
+        if not isinstance(value, wanted) and not (value is None and optional):
+            raise PullStepError(f"The {name} of {step.__name__} is {type(value).__name__}, not {kind}.")
+    result: tuple[Inputs, Workspace] = step(tools, workspace, **inputs)
+    return result
 
 
-def _checked(number: int, function: str, inputs: Mapping[str, Any]) -> Inputs:
-    templated = [name for name, value in inputs.items() if "{{" in str(value)]
-    if templated:
-        raise PullStepUnsupportedError(
-            f"Pull step {number} ({function}) has a placeholder in {', '.join(templated)}, which is not supported yet."
-        )
-    return {name: value for name, value in inputs.items() if name not in {"id", "requires"} and value is not None}
-
-
-def set_working_directory(inputs: Inputs, workspace: Workspace) -> Workspace:
-    """`prefect.deployments.steps.set_working_directory`: the directory must exist."""
-    directory = workspace.base / str(inputs.get("directory", ""))
-    if not directory.is_dir():
+def set_working_directory(_tools: Tools, workspace: Workspace, *, directory: str) -> tuple[Inputs, Workspace]:
+    """The directory must exist; paths of the steps after it start from there."""
+    place = (workspace.base / directory).resolve()
+    if not place.is_dir():
         raise PullStepError(
-            f"The working directory {directory} does not exist.",
+            f"The working directory {place} does not exist.",
             hint="Bake the code into the image at this path, or add a git_clone step that brings it.",
         )
-    return Workspace(directory, directory, workspace.environ, workspace.log)
+    return {"directory": str(place)}, replace(workspace, base=place, directory=place)
 
 
-def clone(inputs: Inputs, workspace: Workspace) -> Workspace:
-    """`prefect.deployments.steps.git_clone`: the clone becomes the working directory, the base stays."""
-    base = _writable(workspace.base)
-    directory = git_clone(inputs, base, workspace.environ, workspace.log)
-    return Workspace(base, directory, workspace.environ, workspace.log)
+def _from_storage(tools: Tools, workspace: Workspace, deployment: Mapping[str, Any]) -> Workspace:
+    """A deployment of old, whose code is in a storage block: Prefect's own block brings it to the working directory."""
+    document_id = str(deployment["storage_document_id"])
+    path = _path(deployment, tools.settings)
+    tools.log.info(f"Downloading flow code from storage at {path!r}")
+    slug = str((tools.blocks.document(document_id).get("block_type") or {}).get("slug"))
+    inputs = {"document_id": document_id, "from_path": path, "local_path": str(workspace.base)}
+    requires = needs(STORAGE_BLOCK, {"block_type_slug": slug}, [])
+    output, workspace = delegated(tools, workspace, STORAGE_BLOCK, inputs, requires)
+    return workspace.with_output(None, output)
 
 
-STEPS: dict[str, Step] = {
-    "prefect.deployments.steps.git_clone": clone,
-    "prefect.deployments.steps.set_working_directory": set_working_directory,
+def _path(deployment: Mapping[str, Any], settings: Settings) -> str | None:
+    path, base = deployment.get("path"), settings.environ.get("PREFECT__STORAGE_BASE_PATH")
+    return path.replace("$STORAGE_BASE_PATH", base) if path and base else path
+
+
+def _only_moves(step: Any) -> bool:
+    return isinstance(step, dict) and all(str(name).endswith(".set_working_directory") for name in step)
+
+
+def _list(requires: Any) -> list[str]:
+    return [requires] if isinstance(requires, str) else list(requires or [])
+
+
+def _secrets(inputs: Inputs) -> list[str]:
+    """Texts whose input's name calls them secret, wherever they came from."""
+    return [
+        value
+        for name, value in inputs.items()
+        if isinstance(value, str) and any(word in name.lower() for word in SECRET_NAMES)
+    ]
+
+
+NATIVE: dict[str, Callable[..., tuple[Inputs, Workspace]]] = {
+    "agit_clone": git_clone,
+    "git_clone": git_clone,
+    "pip_install_requirements": pip_install_requirements,
+    "run_shell_script": run_shell_script,
+    "set_working_directory": set_working_directory,
 }

@@ -1,23 +1,29 @@
-"""Fingerprint (of the raw inputs) and key (of what is installed): two hashes that name an environment.
+"""The fingerprint: one name for all raw inputs, from reading them; neither uv nor the network is asked.
 
-An unknown fingerprint costs a question to uv, an unknown key a build.
+A known fingerprint leads to an environment at once; an unknown one costs a question to uv (see `contents`).
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+import tomllib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 from prefect_uv.image import Image
 from prefect_uv.project import Project
+from prefect_uv.store.layout import LAYOUT
 
-LAYOUT = "v1"
 NEUTRAL = {
     "UV_CACHE_DIR",
+    "UV_COMPILE_BYTECODE",
     "UV_CONCURRENT_BUILDS",
     "UV_CONCURRENT_DOWNLOADS",
     "UV_CONCURRENT_INSTALLS",
+    "UV_HTTP_CONNECT_TIMEOUT",
     "UV_HTTP_RETRIES",
     "UV_HTTP_TIMEOUT",
     "UV_INSECURE_HOST",
@@ -26,12 +32,30 @@ NEUTRAL = {
     "UV_LOCK_TIMEOUT",
     "UV_NATIVE_TLS",
     "UV_NETRC",
+    "UV_NO_CACHE",
     "UV_NO_PROGRESS",
+    "UV_NO_SYNC",
+    "UV_NO_WRAP",
     "UV_OFFLINE",
+    "UV_PROJECT_ENVIRONMENT",
+    "UV_PYTHON_DOWNLOADS",
     "UV_SYSTEM_CERTS",
 }
+NEUTRAL_NAME = re.compile(r"UV_(?:.+_)?(?:USERNAME|PASSWORD|TOKEN|URL_MIRROR)|UV_(?:PUBLISH|TOOL|RUN|LOG|ENV)_.+")
 INDEXES = {"UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX_STRATEGY"}
-_CREDENTIALS = re.compile(r"UV_INDEX_.+_(USERNAME|PASSWORD)")
+TOOL_SETTINGS = (
+    "build-constraint-dependencies",
+    "config-settings",
+    "config-settings-package",
+    "extra-build-dependencies",
+    "extra-build-variables",
+    "no-binary",
+    "no-binary-package",
+    "no-build",
+    "no-build-isolation",
+    "no-build-isolation-package",
+    "no-build-package",
+)
 _USERINFO = re.compile(r"(?<=://)[^\s/@]+@")
 
 
@@ -51,22 +75,48 @@ def fingerprint(
     """The name of the raw inputs: files as they are, selection, uv's variables, interpreter and platform."""
     fields: list[bytes | str] = [LAYOUT, policy, image.uv_minor, image.python, image.python_version, image.platform]
     fields += [project.python_request, str(project.directory.relative_to(project.root)), *selection]
-    for name, content in project.inputs:
+    for name, content in [*project.inputs, *configuration(environ)]:
         fields += [name, content]
-    return digest([*fields, *_settings(environ, indexes=True)])
+    return digest([*fields, *variables(environ)])
 
 
-def key(requirements: str, python: str, image: Image, environ: Mapping[str, str]) -> str:
-    """The name of what is installed: the exported requirements with their hashes, on this interpreter and platform."""
-    fields = [LAYOUT, image.uv_minor, python, image.python_version, image.platform, requirements]
-    return digest([*fields, *_settings(environ, indexes=False)])
-
-
-def _settings(environ: Mapping[str, str], *, indexes: bool) -> list[str]:
-    """uv's variables that can change a result; where an index is only decides what is locked, not what is installed."""
+def variables(environ: Mapping[str, str], *, indexes: bool = True) -> list[str]:
+    """uv's variables that can change a result; where an index is decides what is locked, not what is installed."""
     left_out = NEUTRAL if indexes else NEUTRAL | INDEXES
     return [
-        f"{name}={_USERINFO.sub('', value)}"
+        f"{name}={without_credentials(value)}"
         for name, value in sorted(environ.items())
-        if name.startswith("UV_") and name not in left_out and not _CREDENTIALS.fullmatch(name)
+        if name.startswith("UV_") and name not in left_out and not NEUTRAL_NAME.fullmatch(name)
     ]
+
+
+def configuration(environ: Mapping[str, str]) -> list[tuple[str, bytes]]:
+    """The files outside the project that uv reads its settings from (uv 0.13, `uv-settings`)."""
+    home = environ.get("XDG_CONFIG_HOME") or f"{environ.get('HOME', '/nonexistent')}/.config"
+    own = environ.get("UV_CONFIG_FILE")
+    places = [own] if own else [f"{home}/uv/uv.toml", "/etc/uv/uv.toml"]
+    return [(place, Path(place).read_bytes()) for place in places if Path(place).is_file()]
+
+
+def tool_settings(project: Project, environ: Mapping[str, str]) -> list[str]:
+    """The settings in the project's and uv's files that make another environment of the same lock."""
+    found = []
+    for name, content in [*project.inputs, *configuration(environ)]:
+        if name in {"/pyproject.toml", "/uv.toml"} or (name, content) not in project.inputs:
+            table = _table(name, content)
+            found += [f"{setting}={_canonical(table[setting])}" for setting in TOOL_SETTINGS if table.get(setting)]
+    return sorted(found)
+
+
+def without_credentials(text: str) -> str:
+    """A text without what stands before the `@` of its addresses."""
+    return _USERINFO.sub("", text)
+
+
+def _table(name: str, content: bytes) -> Mapping[str, Any]:
+    document = tomllib.loads(content.decode())
+    return document.get("tool", {}).get("uv", {}) if name.endswith("pyproject.toml") else document
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from prefect_uv.errors import (
     PythonMissingError,
     SyncError,
     VolumeFullError,
+    VolumeUnusableError,
 )
 from prefect_uv.image import Image
 from prefect_uv.process import Finished, run
@@ -43,6 +45,12 @@ _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         VolumeFullError,
         "No space is left on the cache volume.",
         "Make the volume larger, or delete what it holds; every environment is rebuilt when it is needed.",
+    ),
+    (
+        r"Failed to initialize cache|Permission denied \(os error 13\)",
+        VolumeUnusableError,
+        "uv's cache on the volume belongs to another user.",
+        "Run all containers that share the volume with one uid or in group 0, or delete uv's cache on it.",
     ),
     (
         r"Hash mismatch",
@@ -108,12 +116,28 @@ class Uv:
         options = [policy, *SELECTION, "--python", python, "--no-emit-local", "--no-header", "--no-annotate"]
         return self._checked("export", "--project", self.project.directory, *options).stdout
 
-    def install(self, python: str, place: Path) -> None:
-        """Build the environment at `place` from the lock, without the project's own code, and let uv compare it."""
+    def plan(self, python: str) -> dict[str, str]:
+        """Names and versions of what a sync installs here, as uv itself resolves markers and settings."""
+        nowhere = self.cache / "plan" / "nothing-here"
+        finished = self._checked(*self._sync(python), "--dry-run", "--output-format", "json", place=nowhere)
+        return {change["name"]: change["version"] for change in json.loads(finished.stdout)["sync"]["changes"]}
+
+    def venv(self, python: str, place: Path) -> None:
+        """An empty environment that can be moved."""
         self._checked("venv", "--no-project", "--relocatable", "--python", python, place)
-        sync = ("sync", "--frozen", "--project", self.project.directory, "--no-install-local", *SELECTION)
-        self._checked(*sync, "--python", python, place=place)
-        self._checked(*sync, "--python", python, "--check", place=place)
+
+    def sync(self, python: str, place: Path, link_mode: str) -> None:
+        """Bring the environment at `place` to the lock, without the project's own code, and let uv compare it."""
+        self._checked(*self._sync(python), "--link-mode", link_mode, place=place)
+        self._checked(*self._sync(python), "--check", place=place)
+
+    def clean(self, names: Iterable[str]) -> None:
+        """Throw packages out of uv's cache: a file cut short there is installed as it is (uv 0.13.8)."""
+        self._checked("cache", "clean", "--force", *names)
+
+    def _sync(self, python: str) -> tuple[str | Path, ...]:
+        project = self.project.directory
+        return ("sync", "--frozen", "--project", project, "--no-install-local", *SELECTION, "--python", python)
 
     def _checked(self, *arguments: str | Path, place: Path | None = None) -> Finished:
         finished = self._uv(*arguments, place=place)
@@ -124,11 +148,11 @@ class Uv:
     def _uv(self, *arguments: str | Path, place: Path | None = None) -> Finished:
         own = {
             "UV_CACHE_DIR": str(self.cache),
-            "UV_LINK_MODE": self.environ.get("UV_LINK_MODE") or "hardlink",
             "UV_PYTHON_DOWNLOADS": "never",
             **({"UV_PROJECT_ENVIRONMENT": str(place)} if place else {}),
         }
-        environ = {name: value for name, value in self.environ.items() if name != "VIRTUAL_ENV"}
+        ignored = {"VIRTUAL_ENV", "UV_LINK_MODE", "UV_NO_CACHE", "UV_NO_SYNC"}
+        environ = {name: value for name, value in self.environ.items() if name not in ignored}
         return run(["uv", *QUIET, *arguments], env={**environ, **own}, cwd=self.project.directory)
 
 

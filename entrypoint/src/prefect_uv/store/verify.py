@@ -1,9 +1,19 @@
-"""Is an installed environment whole? uv itself only looks at directory names, so every RECORD is checked."""
+"""Is an environment what it should be? uv only looks at the names of directories, so every file is looked at here."""
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from prefect_uv.process import run
+from prefect_uv.store.contents import Contents
+
+SHOWN = 20
+FIND_PREFECT = "import importlib.util as u; s = u.find_spec('prefect'); print(s.origin if s else None)"
 
 
 def site_packages(environment: Path) -> Path:
@@ -11,29 +21,70 @@ def site_packages(environment: Path) -> Path:
     return next((environment / "lib").glob("python*/site-packages"))
 
 
-def packages(environment: Path) -> dict[str, str]:
-    """Names and versions of the installed distributions, as their directories say."""
-    names = (path.name.removesuffix(".dist-info") for path in site_packages(environment).glob("*.dist-info"))
-    return {name.replace("_", "-").lower(): version for name, _, version in (name.rpartition("-") for name in names)}
+def distributions(environment: Path) -> dict[str, Path]:
+    """The .dist-info directories by normalized name."""
+    found = site_packages(environment).glob("*.dist-info")
+    return {normalized(path.name.partition("-")[0]): path for path in found}
 
 
-def damages(environment: Path) -> list[str]:
-    """What is missing or has another size than its distribution's RECORD says; nothing when all is whole."""
-    site = site_packages(environment)
-    found = []
-    for distribution in sorted(site.glob("*.dist-info")):
-        record = distribution / "RECORD"
-        if not record.is_file():
-            found.append(f"{distribution.name}: no RECORD")
-            continue
-        with record.open(newline="") as file:
-            found += [f"{distribution.name}: {row[0]}" for row in csv.reader(file) if not _whole(site, row)]
+def installed(environment: Path) -> dict[str, str]:
+    """Names and versions of the installed distributions."""
+    found = distributions(environment)
+    return {name: path.name.removesuffix(".dist-info").rpartition("-")[2] for name, path in found.items()}
+
+
+def normalized(name: str) -> str:
+    """A package's name as uv writes it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def record(distribution: Path) -> Iterator[tuple[Path, str, str]]:
+    """Path, hash and size of each file of a distribution, as its RECORD says."""
+    with (distribution / "RECORD").open(newline="") as file:
+        for row in csv.reader(file):
+            path, digest, size = [*row, "", ""][:3]
+            yield distribution.parent / path, digest, size
+
+
+def damages(environment: Path, *, hashes: bool = False) -> dict[str, list[str]]:
+    """By distribution, what is missing or not as its RECORD says; nothing when the environment is whole."""
+    found: dict[str, list[str]] = {}
+    for name, distribution in sorted(distributions(environment).items()):
+        if not (distribution / "RECORD").is_file():
+            found[name] = ["has no RECORD"]
+        elif bad := [str(row[0]) for row in record(distribution) if not _whole(*row, hashes=hashes)]:
+            found[name] = bad
     return found
 
 
-def _whole(site: Path, row: list[str]) -> bool:
-    path, _, size = row
+def surprises(environment: Path, contents: Contents, environ: Mapping[str, str]) -> dict[str, list[str]]:
+    """By package, why the environment is not what was planned: sets, files, and Prefect where it is expected."""
+    there = installed(environment)
+    found = {name: ["is installed and not planned"] for name in there.keys() - contents.packages.keys()}
+    found |= {name: ["is planned and not installed"] for name in contents.packages.keys() - there.keys()}
+    found |= damages(environment)
+    finished = run([environment / "bin" / "python", "-I", "-c", FIND_PREFECT], env=environ)
+    origin = Path(finished.stdout.strip())
+    if finished.exit_code or not origin.resolve().is_relative_to(environment.resolve()):
+        found["prefect"] = [f"is found at {finished.stdout.strip() or finished.report}"]
+    return found
+
+
+def listed(found: Mapping[str, list[str]]) -> str:
+    """The first of the findings, a line each."""
+    return "\n".join([f"{name}: {line}" for name, lines in found.items() for line in lines][:SHOWN])
+
+
+def _whole(path: Path, digest: str, size: str, *, hashes: bool) -> bool:
     try:
-        return not size or (site / path).stat().st_size == int(size)
+        if size and path.stat().st_size != int(size):
+            return False
+        return not hashes or not digest or _digest(path, digest.partition("=")[0]) == digest
     except FileNotFoundError:
         return False
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    """As in RECORD: the algorithm and the unpadded URL-safe base64 digest."""
+    value = hashlib.new(algorithm, path.read_bytes()).digest()
+    return f"{algorithm}={base64.urlsafe_b64encode(value).decode().rstrip('=')}"

@@ -19,8 +19,11 @@ from prefect_uv.errors import (
     RevisionNotFoundError,
 )
 from prefect_uv.pull import git as git_module
-from prefect_uv.pull.git import git_clone
+from prefect_uv.pull.clone import git_clone
+from prefect_uv.pull.templating import Blocks
+from prefect_uv.pull.workspace import Tools, Workspace
 from prefect_uv.runlog import RunLog
+from prefect_uv.settings import Settings
 from tests.unit.conftest import Origin
 from tests.unit.git_server import git_server
 
@@ -54,7 +57,9 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def clone(base: Path, log: RunLog, **inputs: Any) -> Path:
     """Clone with the inputs of a step."""
-    return git_clone(inputs, base, os.environ, log)
+    settings = Settings.from_environ(os.environ)
+    workspace = Workspace(base, base, os.environ)
+    return base / str(git_clone(Tools(settings, log, Blocks(None, log.mask)), workspace, **inputs)[0]["directory"])
 
 
 def content(directory: Path) -> str:
@@ -193,8 +198,8 @@ def test_server_that_does_not_answer(base: Path, log: RunLog, recorded: Path) ->
     url = "http://127.0.0.1:9/flows"
     with pytest.raises(CloneError) as caught:
         clone(base, log, repository=url)
-    assert caught.value.slug == "clone-failed"
-    assert caught.value.headline == f"Git could not clone {url}, 3 times."
+    assert caught.value.slug == "git-unreachable"
+    assert caught.value.headline == f"The git server of {url} cannot be reached."
     assert recorded.read_text().count("clone") == 3
     assert list(base.iterdir()) == []
 

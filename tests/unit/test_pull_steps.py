@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from prefect_uv.errors import PullStepError, PullStepUnsupportedError
+from prefect_uv.errors import PullStepError
 from prefect_uv.pull import Workspace, pull
 from prefect_uv.runlog import RunLog
+from prefect_uv.settings import Settings
 from tests.unit.conftest import Origin
 
 CLONE = "prefect.deployments.steps.git_clone"
@@ -31,7 +32,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def perform(log: RunLog, *steps: Any, **deployment: Any) -> Workspace:
     """The workspace after these steps."""
-    return pull({"pull_steps": list(steps), **deployment}, os.environ, log)
+    return pull({"pull_steps": list(steps), **deployment}, Settings.from_environ(os.environ), log, None)
 
 
 def test_set_working_directory_absolute(log: RunLog, tmp_path: Path) -> None:
@@ -75,26 +76,11 @@ def test_clone_then_set_working_directory(log: RunLog, here: Path, origin: Origi
 
 def test_without_steps_the_code_is_at_path(log: RunLog, here: Path, tmp_path: Path) -> None:
     """No pull steps: the deployment's path, or here."""
-    assert pull({"path": str(tmp_path)}, os.environ, log).directory == tmp_path
-    assert pull({"path": None, "pull_steps": None}, os.environ, log).directory == here
+    assert pull({"path": str(tmp_path)}, Settings.from_environ(os.environ), log, None).directory == tmp_path
+    assert pull({"path": None, "pull_steps": None}, Settings.from_environ(os.environ), log, None).directory == here
 
 
-def test_storage_block_is_refused(log: RunLog) -> None:
-    """Code in a storage block is not supported yet, and says so."""
-    with pytest.raises(PullStepUnsupportedError, match="storage block, which is not supported yet"):
-        pull({"storage_document_id": "x"}, os.environ, log)
-
-
-def test_unsupported_step_is_named(log: RunLog) -> None:
-    """A step that is not supported stops with an error that names it and its number."""
-    with pytest.raises(PullStepUnsupportedError) as caught:
-        perform(log, {SET: {"directory": "."}}, {"prefect_aws.deployments.steps.pull_from_s3": {}})
-    expected = "Pull step 2 is prefect_aws.deployments.steps.pull_from_s3, which is not supported yet."
-    assert caught.value.headline == expected
-    assert CLONE in caught.value.found
-
-
-@pytest.mark.parametrize("step", ["git_clone", {}, {CLONE: {}, SET: {}}, None])
+@pytest.mark.parametrize("step", ["git_clone", {CLONE: {}, SET: {}}, 5])
 def test_malformed_step(log: RunLog, step: Any) -> None:
     """A step is a mapping of one function to its inputs."""
     with pytest.raises(PullStepError, match="Pull step 1 is not a mapping"):
@@ -104,21 +90,54 @@ def test_malformed_step(log: RunLog, step: Any) -> None:
 @pytest.mark.parametrize("inputs", [None, {}])
 def test_clone_without_repository(log: RunLog, inputs: Any) -> None:
     """A clone of nothing is refused."""
-    with pytest.raises(PullStepError, match="git_clone has no repository"):
+    with pytest.raises(PullStepError, match="The inputs of git_clone are not right: missing a required"):
         perform(log, {CLONE: inputs})
 
 
-def test_placeholder_is_refused(log: RunLog) -> None:
-    """A placeholder is not taken for a value: nothing is cloned, the input is named, not its value."""
-    with pytest.raises(PullStepUnsupportedError) as caught:
-        perform(log, {CLONE: {"repository": "https://x", "branch": "{{ prefect.variables.branch }}"}})
-    assert caught.value.headline == f"Pull step 1 ({CLONE}) has a placeholder in branch, which is not supported yet."
+def test_placeholder_of_the_environment(log: RunLog, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`{{ $NAME }}` is a variable of the container."""
+    (here / "etl").mkdir()
+    monkeypatch.setenv("FOLDER_OF_TESTS", "etl")
+    assert perform(log, {SET: {"directory": "{{ $FOLDER_OF_TESTS }}"}}).directory == here / "etl"
 
 
-def test_unsupported_input_is_named(log: RunLog, origin: Origin) -> None:
-    """An input that cannot be followed yet is refused instead of ignored."""
-    with pytest.raises(PullStepUnsupportedError, match="include_submodules, which is not supported yet"):
-        perform(log, {CLONE: {"repository": origin.url, "include_submodules": True}})
+def test_block_without_an_api(log: RunLog) -> None:
+    """Without a flow run there are no blocks; the error names the step."""
+    with pytest.raises(PullStepError) as caught:
+        perform(log, {SET: {"directory": "{{ prefect.blocks.secret.x }}"}})
+    assert caught.value.headline == "There is no block secret/x."
+    assert caught.value.found == f"In pull step 1, {SET}."
+
+
+def test_unknown_input_is_named(log: RunLog, origin: Origin) -> None:
+    """An input that Prefect's step does not have is refused instead of ignored."""
+    with pytest.raises(PullStepError, match="got an unexpected keyword argument 'depth'"):
+        perform(log, {CLONE: {"repository": origin.url, "depth": 1}})
+
+
+def test_requirements_file_is_noted(log: RunLog, here: Path) -> None:
+    """It is installed when the project's environment is there."""
+    (here / "requirements.txt").write_text("cowsay\n")
+    step: Any = {"prefect.deployments.steps.pip_install_requirements": {}}
+    assert perform(log, step).requirements == (here / "requirements.txt",)
+
+
+def test_requirements_file_missing(log: RunLog, here: Path) -> None:
+    """It is named."""
+    with pytest.raises(PullStepError) as caught:
+        perform(log, {"prefect.deployments.steps.pip_install_requirements": {"requirements_file": "x.txt"}})
+    assert caught.value.headline == f"There is no requirements file {here / 'x.txt'}."
+
+
+def test_prefects_lines_are_logged(log: RunLog, capsys: pytest.CaptureFixture[str]) -> None:
+    """The lines that people know from Prefect's own log."""
+    perform(log, {SET: {"directory": "."}})
+    assert capsys.readouterr().err.splitlines() == [
+        "prefect-uv: Running 1 deployment pull step(s)",
+        "prefect-uv: Executing deployment step: set_working_directory",
+        "prefect-uv: Deployment step 'set_working_directory' completed successfully",
+        "prefect-uv: All deployment steps completed successfully",
+    ]
 
 
 def test_inputs_without_meaning_are_left_out(log: RunLog, here: Path, origin: Origin) -> None:
@@ -142,4 +161,4 @@ def test_code_in_a_read_only_directory(
 ) -> None:
     """Code that is baked into an image with a read-only root is found where it is: here."""
     monkeypatch.chdir(READ_ONLY)
-    assert pull(deployment, os.environ, log).directory == READ_ONLY
+    assert pull(deployment, Settings.from_environ(os.environ), log, None).directory == READ_ONLY

@@ -1,0 +1,196 @@
+"""Garbage: what nobody needs goes, least recently used first, and never an environment that somebody uses.
+
+It runs after launch, or when a build found the disk full; never before a launch.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect_uv.process import run
+from prefect_uv.runlog import RunLog
+from prefect_uv.settings import Settings
+from prefect_uv.store import index
+from prefect_uv.store.build import CLAIM
+from prefect_uv.store.layout import Area, crosses_nodes
+from prefect_uv.store.lease import idle, last_use
+from prefect_uv.store.lock import alone, is_abandoned
+from prefect_uv.store.usage import Usage
+
+DAY = 86400.0
+MARGIN_SECONDS = DAY
+SMALL_FILES_DAYS = 30
+SHARE_OF_VOLUME = 0.8
+UV_LOCK = ".lock"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much may stay, and how long.
+
+    Attributes:
+        size: bytes that the cache directory may hold.
+        age: seconds after which an unused environment goes.
+        margin: seconds after its last use in which an environment stays, whatever its lock says.
+    """
+
+    size: int
+    age: float
+    margin: float
+
+
+def collect(area: Area, settings: Settings, log: RunLog, *, make_room: bool = False, everything: bool = False) -> int:
+    """Remove garbage, then what is too old, then what is too much; `make_room` halves what is there.
+
+    Returns:
+        the number of bytes that were freed.
+    """
+    area.prepare()
+    with alone(area.locks / "gc") as free:
+        if not free:
+            return 0
+        sweep(area)
+        usage = measure(area)
+        before = usage.total
+        limits = _limits(area, settings, before, make_room=make_room, everything=everything)
+        with alone(area.locks / "uv-cache") as nobody_builds:
+            removed = _trim(area, usage, limits, nobody_builds=nobody_builds)
+        _empty(area.trash)
+        if removed:
+            log.info(
+                f"garbage: removed {', '.join(removed)}; {gigabytes(usage.total)} of {gigabytes(limits.size)} stay"
+            )
+        return before - usage.total
+
+
+def sweep(area: Area) -> None:
+    """Remove what is garbage whatever the limits are: leftovers of dead builders, entries that lead nowhere."""
+    now = area.now()
+    for build in area.builds.iterdir():
+        if build.is_dir() and is_abandoned(build / CLAIM, now):
+            with suppress(OSError):
+                area.discard(build)
+    keys = {path.name.partition(".")[0] for path in area.environments.iterdir()}
+    for entry in area.index.iterdir():
+        known = index.read(entry)
+        if known is None or known.key not in keys:
+            entry.unlink(missing_ok=True)
+    for place in (area.index, area.failures, area.locks, area.builds):
+        _remove_old_files(place, now - SMALL_FILES_DAYS * DAY)
+    _empty(area.trash)
+
+
+def measure(area: Area) -> Usage:
+    """What everything in the cache directory holds."""
+    usage = Usage()
+    for place in [*environments(area), *_uv_caches(area), *_others(area)]:
+        usage.add(place)
+    return usage
+
+
+def environments(area: Area) -> list[Path]:
+    """The environments of all layouts: those of earlier ones go by the same rules."""
+    hidden = {area.builds, area.trash}
+    return [path for layout in area.builds.parent.iterdir() if layout not in hidden for path in _directories(layout)]
+
+
+def prune_uv(area: Area, environ: Mapping[str, str]) -> None:
+    """Let uv throw out its own leftovers; not while any uv is at work on that cache: it would wait for it."""
+    lock = area.uv_cache / UV_LOCK
+    if not lock.exists():
+        return
+    with alone(lock) as free:
+        pass
+    if free:
+        run(
+            ["uv", "cache", "prune", "--quiet"],
+            env={**environ, "UV_CACHE_DIR": str(area.uv_cache), "UV_LOCK_TIMEOUT": "1"},
+        )
+
+
+def gigabytes(size: int) -> str:
+    """A size for people."""
+    return f"{size / 1e9:.2f} GB"
+
+
+def _limits(area: Area, settings: Settings, total: int, *, make_room: bool, everything: bool) -> Limits:
+    disk = shutil.disk_usage(area.root)
+    size = settings.cache_limit or int((disk.free + total) * SHARE_OF_VOLUME)
+    if make_room or everything:
+        size = 0 if everything else min(size, total // 2)
+    margin = MARGIN_SECONDS if crosses_nodes(area.root) else 0.0
+    return Limits(size, settings.cache_days * DAY, margin)
+
+
+def _trim(area: Area, usage: Usage, limits: Limits, *, nobody_builds: bool) -> list[str]:
+    """Environments that are too old; then downloads that no environment uses; then the least recently used ones."""
+    removed = 0
+    caches = [cache for cache in _uv_caches(area) if nobody_builds and _is_quiet(cache)]
+    now, needed = area.now(), usage.total - usage.own(caches)
+    for path in sorted(environments(area), key=last_use):
+        unused = now - last_use(path)
+        if unused < limits.margin or (needed <= limits.size and unused <= limits.age):
+            continue
+        if _discard_idle(area, path):
+            usage.remove(path)
+            removed += 1
+            needed = usage.total - usage.own(caches)
+    dropped = [cache for cache in caches if usage.total > limits.size and _discard_cache(area, cache)]
+    for cache in dropped:
+        usage.remove(cache)
+    return [f"{removed} environment(s)"] * bool(removed) + [f"uv's cache {cache.name}" for cache in dropped]
+
+
+def _discard_idle(area: Area, path: Path) -> bool:
+    with idle(path) as free:
+        if free:
+            with suppress(OSError):
+                area.discard(path)
+                return True
+        return False
+
+
+def _discard_cache(area: Area, cache: Path) -> bool:
+    """uv's cache as a whole, when no uv uses it: environments keep their files, uv fetches what it misses."""
+    with alone(cache / UV_LOCK) as free:
+        if free:
+            area.discard(cache)
+        return free
+
+
+def _is_quiet(cache: Path) -> bool:
+    with alone(cache / UV_LOCK) as free:
+        return free
+
+
+def _uv_caches(area: Area) -> list[Path]:
+    return [path for path in _directories(area.root) if path.name.startswith("uv-")]
+
+
+def _others(area: Area) -> Iterator[Path]:
+    yield from (area.builds, area.trash, area.index, area.locks, area.failures)
+    known = {"envs", "index", "locks", "failed"}
+    yield from (path for path in _directories(area.root) if path.name not in known and not path.name.startswith("uv-"))
+
+
+def _directories(place: Path) -> list[Path]:
+    return [path for path in place.iterdir() if path.is_dir() and not path.is_symlink()]
+
+
+def _remove_old_files(place: Path, before: float) -> None:
+    for path in place.iterdir():
+        with suppress(OSError):
+            if path.is_file() and path.stat().st_mtime < before:
+                path.unlink()
+
+
+def _empty(trash: Path) -> None:
+    for path in trash.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,69 @@
+"""What is done for the store while a flow runs: the lease is kept fresh and garbage is collected."""
+
+from __future__ import annotations
+
+import os
+import threading
+from types import TracebackType
+
+from prefect_uv.runlog import RunLog
+from prefect_uv.settings import Settings
+from prefect_uv.store.gc import collect, prune_uv
+from prefect_uv.store.layout import Area, shared_umask
+from prefect_uv.store.lease import refresh
+from prefect_uv.store.shelf import Environment
+
+AFTER_LAUNCH_SECONDS = 5.0
+REFRESH_SECONDS = 600.0
+EVERY_SECONDS = 3600.0
+LAST_SECONDS = 30.0
+NICENESS = 19
+
+
+class Keeper:
+    """A context in which an environment is used; its thread has the lowest priority and is late on purpose.
+
+    A run that ends sooner collects at its end, when it has built something or nobody has for an hour.
+    """
+
+    def __init__(self, area: Area, settings: Settings, log: RunLog, environment: Environment) -> None:
+        self._area = area
+        self._settings = settings
+        self._log = log
+        self._environment = environment
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep, daemon=True, name="keeper")
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join(LAST_SECONDS)
+
+    def _keep(self) -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        self._ended.wait(AFTER_LAUNCH_SECONDS)
+        if self._environment.uv_cache == self._area.uv_cache and self._is_due():
+            self._collect()
+        while not self._ended.wait(REFRESH_SECONDS):
+            refresh(self._environment.lease)
+
+    def _is_due(self) -> bool:
+        stamp = self._area.locks / "collected"
+        try:
+            idle = self._area.now() - stamp.stat().st_mtime
+        except FileNotFoundError:
+            idle = EVERY_SECONDS
+        return not self._environment.hit or idle >= EVERY_SECONDS
+
+    def _collect(self) -> None:
+        try:
+            with shared_umask():
+                (self._area.locks / "collected").touch()
+                collect(self._area, self._settings, self._log)
+                prune_uv(self._area, self._settings.environ)
+        except OSError as error:
+            self._log.warning(f"garbage on {self._area.root} could not be collected: {error}")

@@ -1,0 +1,82 @@
+"""What stands in an environment about itself: what it was built from, by whom and when."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect_uv.store.contents import Contents, shortened
+from prefect_uv.store.layout import Area
+
+MANIFEST = "prefect-uv.json"
+IN_USE = ".inuse"
+RUN_CACHE = ".uv"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """An environment's own description.
+
+    Attributes:
+        key: its name.
+        project: the project that it was built for; others may share it.
+        created: when, in seconds since the epoch.
+        contents: what it is made of.
+    """
+
+    key: str
+    project: str
+    created: float
+    contents: Contents
+
+    @classmethod
+    def read(cls, environment: Path) -> Manifest | None:
+        """The manifest, or nothing when there is none that we understand."""
+        try:
+            value = json.loads((environment / MANIFEST).read_text())
+            return cls(**{**value, "contents": Contents.from_json(value["contents"])})
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return None
+
+    def write(self, environment: Path) -> None:
+        """Into an environment that nobody uses yet."""
+        value = {**vars(self), "contents": self.contents.as_json()}
+        (environment / MANIFEST).write_text(json.dumps(value, indent=1))
+
+
+Known = tuple[Path, Manifest]
+
+
+def manifests(area: Area) -> Iterator[Known]:
+    """Every environment of this layout that describes itself."""
+    if area.environments.is_dir():
+        for path in sorted(area.environments.iterdir()):
+            if manifest := Manifest.read(path):
+                yield path, manifest
+
+
+def nearest(known: Iterable[Known], contents: Contents, project: str) -> Known | None:
+    """The environment with the fewest differences, of the same project where there is one."""
+    every = list(known)
+    own = [item for item in every if item[1].project == project] or every
+    return min(own, key=lambda item: len(contents.differences(item[1].contents)), default=None)
+
+
+def foundation(known: Iterable[Known], contents: Contents) -> Known | None:
+    """The environment to build upon: only packages differ, and less than half of them."""
+    fit = [item for item in known if contents.stands_on_the_same(item[1].contents)]
+    best = min(fit, key=lambda item: len(contents.changed(item[1].contents)), default=None)
+    return best if best and len(contents.changed(best[1].contents)) * 2 < len(contents.packages) else None
+
+
+def explanation(contents: Contents, project: str, near: Known | None) -> str:
+    """Why this environment is not there yet."""
+    short = contents.key[:12]
+    if near is None:
+        return f"environment {short} is the first one here"
+    _, manifest = near
+    of = "" if manifest.project == project else f" of {manifest.project}"
+    changes = shortened(contents.differences(manifest.contents))
+    return f"environment {short} is new against {manifest.key[:12]}{of}: {changes}"

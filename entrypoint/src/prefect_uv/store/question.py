@@ -1,0 +1,52 @@
+"""What uv would install for a project: asked when a fingerprint is unknown; what cannot work is refused here."""
+
+from __future__ import annotations
+
+import tomllib
+
+from prefect_uv.errors import PrefectMissingError
+from prefect_uv.image import Image, facts
+from prefect_uv.project import Project
+from prefect_uv.runlog import RunLog
+from prefect_uv.store.contents import Contents, packages
+from prefect_uv.store.identity import tool_settings, variables
+from prefect_uv.store.shelf import PREFECT
+from prefect_uv.store.uv import Uv
+
+
+def ask(uv: Uv, policy: str, log: RunLog) -> Contents:
+    """The contents of the project's environment, by the lock policy.
+
+    Raises:
+        LockfileStaleError, PrefectMissingError, PythonMissingError: nothing is worth building.
+    """
+    python = uv.python()
+    if policy == "relock":
+        log.info("locking again, as PREFECT_UV_LOCK=relock says")
+        uv.lock()
+    requirements = uv.export(python, locked=policy == "locked")
+    planned = uv.plan(python)
+    _refuse_without_prefect(planned, uv.project)
+    version, platform = _interpreter(python, uv.image)
+    settings = (*variables(uv.environ, indexes=False), *tool_settings(uv.project, uv.environ))
+    return Contents(uv.image.uv_minor, python, version, platform, settings, packages(requirements, planned))
+
+
+def project_name(project: Project) -> str:
+    """The project's name, for people."""
+    document = tomllib.loads((project.directory / "pyproject.toml").read_text())
+    return str(document.get("project", {}).get("name") or project.directory.name)
+
+
+def _interpreter(python: str, image: Image) -> tuple[str, str]:
+    """Version and platform: known for the image's own interpreter, asked of any other."""
+    return (image.python_version, image.platform) if python == image.python else facts(python)
+
+
+def _refuse_without_prefect(planned: dict[str, str], project: Project) -> None:
+    if not any(name in planned for name in PREFECT):
+        raise PrefectMissingError(
+            "Prefect is not among the project's locked dependencies.",
+            f"{project.root / 'uv.lock'} does not lock prefect for the selected groups on this platform.",
+            "Run `uv add prefect`, commit pyproject.toml and uv.lock, and push.",
+        )

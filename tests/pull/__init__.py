@@ -1,0 +1,1 @@
+"""Pull steps beside Prefect's own, and against real servers."""

@@ -1,0 +1,217 @@
+"""A Prefect server with blocks and variables, Prefect's own steps beside ours, and git servers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefect_uv.api import Api
+from prefect_uv.errors import PrefectUvError
+from prefect_uv.image import Image, probe
+from prefect_uv.mask import Mask
+from prefect_uv.pull import pull
+from prefect_uv.runlog import RunLog
+from prefect_uv.settings import Settings
+from tests.stack.server import PrefectServer
+
+ROOT = Path(__file__).parent.parent.parent
+AUTH = "ada:pull-s3cr3t-auth"
+BLOCKS: dict[tuple[str, str], dict[str, Any]] = {
+    ("secret", "token"): {"value": "s3cr3t-of-a-block"},
+    ("secret", "nested"): {"value": {"key": {"deep": ["x", {"y": 7}]}, "values": "v"}},
+    ("json", "json"): {"value": {"a": [1, {"b": "c"}], "value": "inner"}},
+    ("basic-auth-credentials", "login"): {"username": "ada", "password": "lovelace"},
+}
+VARIABLES: dict[str, Any] = {
+    "text": "a text",
+    "number": 5,
+    "list": ["x", "y"],
+    "mapping": {"k": "v"},
+    "braces": "{{ PULL_ENV }}",
+    "block_in_variable": "{{ prefect.blocks.secret.token }}",
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No variable of this machine counts but those that lead to its package index; git sees an empty home."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("PREFECT", "GIT_", "PYTHONDONTWRITE"))]:
+            patch.delenv(name)
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+        yield
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """A real Prefect server that holds the blocks and variables of the tables."""
+    with PrefectServer.start("127.0.0.1", AUTH, tmp_path_factory.mktemp("server")) as running:
+        fill(running, BLOCKS, VARIABLES)
+        yield running
+
+
+def fill(server: PrefectServer, blocks: Mapping[tuple[str, str], Any], variables: Mapping[str, Any]) -> None:
+    """Make blocks and variables by Prefect's own client."""
+    order = json.dumps([[(slug, name, data) for (slug, name), data in blocks.items()], variables])
+    environ = {**os.environ, **server.environment, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "tests.pull.fill"]
+    subprocess.run(command, input=order, text=True, env=environ, check=True, timeout=120)
+
+
+def document_ids(server: PrefectServer) -> dict[str, str]:
+    """The ids of the server's block documents by name."""
+    from prefect.client.orchestration import SyncPrefectClient  # noqa: PLC0415 (costs seconds)
+
+    with SyncPrefectClient(server.url, auth_string=server.auth_string) as client:
+        found = client.request("POST", "/block_documents/filter", json={}).json()
+    return {document["name"]: document["id"] for document in found}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What steps did: outputs and directory (with the base as `@`), the tree, or the error."""
+
+    outputs: Any = None
+    directory: str = ""
+    tree: Mapping[str, str] = field(default_factory=dict)
+    error: str = ""
+    slug: str = ""
+
+
+def tree(directory: Path) -> dict[str, str]:
+    """Every file below a directory but git's own, with its kind and content."""
+    found = {}
+    for path in sorted(directory.rglob("*")):
+        name = str(path.relative_to(directory))
+        if ".git" in Path(name).parts:
+            continue
+        if path.is_symlink():
+            found[name] = f"-> {path.readlink()}"
+        elif path.is_file():
+            mode = "x" if path.stat().st_mode & 0o100 else "-"
+            found[name] = mode + hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        else:
+            found[name] = "/"
+    return {name: kind for name, kind in found.items() if not name.endswith(".lock")}
+
+
+def placeless(value: Any, base: Path) -> Any:
+    """A value with the base directory as `@`."""
+    return json.loads(json.dumps(value, default=str).replace(str(base.resolve()), "@"))
+
+
+class Oracle:
+    """The process that runs Prefect's own steps."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def __call__(self, steps: list[Any], base: Path, environ: Mapping[str, str]) -> Outcome:
+        """Perform the steps in an empty directory."""
+        assert self._process.stdin
+        assert self._process.stdout
+        order = {"steps": steps, "directory": str(base), "environ": dict(environ)}
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        told = json.loads(self._process.stdout.readline())
+        if "error" in told:
+            return Outcome(error=told["error"], tree=tree(base))
+        return Outcome(placeless(told["outputs"], base), placeless(told["directory"], base), tree(base))
+
+
+@pytest.fixture(scope="session")
+def oracle(server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
+    """Prefect's own steps, in one process for the session."""
+    log = tmp_path_factory.mktemp("oracle") / "log"
+    command = [sys.executable, "-m", "tests.pull.oracle"]
+    environ = {**os.environ, **server.environment, "PYTHONPATH": str(ROOT), "PREFECT_LOGGING_LEVEL": "CRITICAL"}
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            command, env=environ, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+        ) as process,
+    ):
+        yield Oracle(process)
+        assert process.stdin
+        process.stdin.close()
+        process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def image() -> Image:
+    """The facts of this machine, as an image would have them."""
+    minor = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return probe("pull", str(Path(sys.base_prefix) / "bin" / f"python{minor}"), "3.8.8")
+
+
+@dataclass
+class Ours:
+    """Our own steps, with the server's blocks and variables."""
+
+    server: PrefectServer | None
+    cache: Path | None
+    monkeypatch: pytest.MonkeyPatch
+    said: list[str] = field(default_factory=list)
+
+    def __call__(
+        self, steps: list[Any], base: Path, environ: Mapping[str, str] | None = None, **deployment: Any
+    ) -> Outcome:
+        """Perform the steps in an empty directory."""
+        self.monkeypatch.chdir(base)
+        api = self.server.environment if self.server else {}
+        cache = {"PREFECT_UV_CACHE_DIR": str(self.cache or base / "no-cache"), "PREFECT_UV_GIT_TIMEOUT": "60"}
+        settings = Settings.from_environ({**os.environ, **api, **cache, **(environ or {})})
+        log = _Told(self.said, settings)
+        try:
+            workspace = pull({"pull_steps": steps, **deployment}, settings, log, Api(settings) if api else None)
+        except PrefectUvError as error:
+            return Outcome(error=log.mask(error.render()), tree=tree(base), slug=error.slug)
+        return Outcome(
+            placeless(workspace.outputs, base), placeless(str(workspace.directory.resolve()), base), tree(base)
+        )
+
+
+class _Told(RunLog):
+    """A log that keeps what it said."""
+
+    def __init__(self, said: list[str], settings: Settings) -> None:
+        super().__init__(Mask())
+        self.mask.add(*settings.secrets())
+        self._said = said
+
+    def _line(self, level: int, message: str) -> None:
+        self._said.append(self.mask(message))
+        super()._line(level, message)
+
+
+@pytest.fixture
+def ours(server: PrefectServer, image: Image, monkeypatch: pytest.MonkeyPatch) -> Ours:
+    """Our own steps without a cache volume."""
+    monkeypatch.setattr(Image, "read", classmethod(lambda _: image))
+    return Ours(server, None, monkeypatch)
+
+
+@pytest.fixture
+def alone(image: Image, monkeypatch: pytest.MonkeyPatch) -> Ours:
+    """Our own steps without a server and without a cache volume."""
+    monkeypatch.setattr(Image, "read", classmethod(lambda _: image))
+    return Ours(None, None, monkeypatch)
+
+
+@pytest.fixture
+def bases(tmp_path: Path) -> tuple[Path, Path]:
+    """Two empty directories: for Prefect's steps, and for ours."""
+    theirs, own = tmp_path / "theirs" / "base", tmp_path / "own" / "base"
+    theirs.mkdir(parents=True)
+    own.mkdir(parents=True)
+    return theirs, own

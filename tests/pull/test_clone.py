@@ -1,0 +1,317 @@
+"""git_clone beside the locked Prefect's own: the same tree, the same outputs, equivalent errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefect_uv.pull import git as git_module
+from tests.pull.conftest import Oracle, Ours, Outcome
+from tests.pull.repositories import ALLOW_FILE, rich, with_submodule
+from tests.pull.servers import HttpsGit, https_git
+from tests.unit.conftest import Origin
+
+CLONE = "prefect.deployments.steps.git_clone"
+SET = "prefect.deployments.steps.set_working_directory"
+SHELL = "prefect.deployments.steps.run_shell_script"
+TOKEN = "t0ken-of-tests"  # noqa: S105 (planted)
+
+
+@pytest.fixture(autouse=True)
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries follow at once."""
+    monkeypatch.setattr(git_module, "BACKOFF_SECONDS", 0)
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Origin:
+    """A repository with everything, and a submodule."""
+    origin = rich(tmp_path_factory.mktemp("origin"))
+    with_submodule(origin, "sub", f"file://{origin.path.parent}/sub")
+    return origin
+
+
+@pytest.fixture(scope="module")
+def hosted(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpsGit]:
+    """The same repository over HTTPS."""
+    with https_git(origin.path.parent, tmp_path_factory.mktemp("tls")) as running:
+        yield running
+
+
+def both(
+    oracle: Oracle, ours: Ours, bases: tuple[Path, Path], steps: list[Any], environ: dict[str, str] | None = None
+) -> tuple[Outcome, Outcome]:
+    """The steps performed by Prefect and by us."""
+    return oracle(steps, bases[0], environ or ALLOW_FILE), ours(steps, bases[1], environ or ALLOW_FILE)
+
+
+def same(theirs: Outcome, own: Outcome) -> None:
+    """Both have the same outputs, directory and tree."""
+    assert (own.error, theirs.error) == ("", "")
+    assert own.outputs == theirs.outputs
+    assert own.directory == theirs.directory
+    assert own.tree == theirs.tree
+
+
+INPUTS: list[dict[str, Any]] = [
+    {},
+    {"branch": "main"},
+    {"branch": "feature/ünï"},
+    {"branch": "v1"},
+    {"branch": "empty"},
+    {"branch": None, "commit_sha": None, "access_token": None, "credentials": {}},
+    {"commit_sha": "@first"},
+    {"commit_sha": "@head"},
+    {"directories": ["etl"]},
+    {"directories": ["etl/deep", "other"]},
+    {"directories": ["nowhere"]},
+    {"directories": []},
+    {"directories": ["etl"], "commit_sha": "@first"},
+    {"directories": ["etl"], "branch": "feature/ünï"},
+    {"include_submodules": True},
+    {"include_submodules": "yes", "branch": "main"},
+    {"include_submodules": True, "directories": ["etl"]},
+    {"clone_directory_name": "code"},
+    {"clone_directory_name": "a/b", "branch": "main"},
+    {"clone_directory_name": "with space ünï"},
+]
+
+
+def revisions(origin: Origin, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Inputs with commits for their names."""
+    commits = {"@first": origin.git("rev-parse", "v1^{commit}"), "@head": origin.git("rev-parse", "main")}
+    return {name: commits.get(value, value) if isinstance(value, str) else value for name, value in inputs.items()}
+
+
+@pytest.mark.parametrize("inputs", INPUTS, ids=str)
+def test_clone(inputs: dict[str, Any], origin: Origin, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
+    """A fresh clone with every parameter."""
+    step = {CLONE: {"repository": origin.url, "id": "clone", **revisions(origin, inputs)}}
+    same(*both(oracle, ours, bases, [step]))
+
+
+@pytest.mark.parametrize("inputs", INPUTS, ids=str)
+def test_mirrored(inputs: dict[str, Any], origin: Origin, ours: Ours, bases: tuple[Path, Path], tmp_path: Path) -> None:
+    """The same from the mirror: first kept, then restored."""
+    ours.cache = tmp_path / "cache"
+    ours.cache.mkdir()
+    step = {CLONE: {"repository": origin.url, **revisions(origin, inputs)}}
+    first, second = ours([step], bases[0], ALLOW_FILE), ours([step], bases[1], ALLOW_FILE)
+    same(first, second)
+    assert any(line.startswith("restored ") for line in ours.said)
+
+
+REFUSED: list[dict[str, Any]] = [
+    {"branch": "main", "commit_sha": "abcd"},
+    {"branch": "-x"},
+    {"commit_sha": "main"},
+    {"commit_sha": "123"},
+    {"access_token": "x", "credentials": {"token": "y"}},
+    {"credentials": {"username": "u"}},
+    {"credentials": {"nothing": "u"}},
+    {"credentials": "a text"},
+    {"unknown": "x"},
+    {"branch": 5},
+    {"repository": None},
+]
+FAILING: list[tuple[dict[str, Any], str]] = [
+    ({"branch": "nowhere"}, "revision-not-found"),
+    ({"commit_sha": "0" * 40}, "revision-not-found"),
+    ({"repository": "file:///nowhere/at/all"}, "repository-not-found"),
+    ({"repository": "http://127.0.0.1:9/x"}, "git-unreachable"),
+]
+
+
+@pytest.mark.parametrize("inputs", REFUSED, ids=str)
+def test_refused(inputs: dict[str, Any], origin: Origin, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
+    """What Prefect refuses before git starts."""
+    theirs, own = both(oracle, ours, bases, [{CLONE: {"repository": origin.url, **inputs}}])
+    assert theirs.error
+    assert own.slug == "pull-step-invalid", own
+    assert own.tree == theirs.tree == {}
+
+
+@pytest.mark.parametrize(("inputs", "slug"), FAILING, ids=str)
+def test_failing(  # noqa: PLR0913, PLR0917 (both sides of a comparison)
+    inputs: dict[str, Any], slug: str, origin: Origin, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]
+) -> None:
+    """What fails there fails here, with its own error, and leaves nothing."""
+    theirs, own = both(oracle, ours, bases, [{CLONE: {"repository": origin.url, **inputs}}])
+    assert theirs.error
+    assert own.slug == slug, own.error
+    assert own.tree == {}
+
+
+def lists(url: str) -> list[list[Any]]:
+    """Lists of steps, whose paths depend on one another."""
+    first = {CLONE: {"repository": url, "id": "one"}}
+    return [
+        [first, {SET: {"directory": "{{ one.directory }}/etl"}}],
+        [first, {SET: {"directory": "flows"}}, {SET: {"directory": "etl"}}],
+        [{SHELL: {"script": "mkdir here"}}, {SET: {"directory": "here"}}, first],
+        [first, {CLONE: {"repository": url, "id": "two", "clone_directory_name": "second"}}],
+        [first, {SHELL: {"id": "head", "script": "cat flow.py", "directory": "{{ one.directory }}"}}],
+        [first, {SHELL: {"script": "touch made"}}],
+        [first, first],
+        [{}, first, None],
+        [first, {CLONE: {"repository": url, "branch": "{{ head.stdout }}", "clone_directory_name": "x"}}],
+        [{SET: {"directory": "nowhere"}}],
+        [first, {SHELL: {"script": "false"}}],
+        [first, {SHELL: {"script": "nosuchprogram"}}],
+        [{SHELL: {"script": "echo 'unbalanced"}}],
+        [{SHELL: {"script": "echo a | tr a b", "shell": True}}, first],
+        [{SHELL: {"script": "echo $X ${Y} $Z\n\necho $$", "env": {"X": "x"}, "expand_env_vars": True}}],
+        [{SHELL: {"script": "echo a | tr a b\nsh -c 'echo err >&2'", "env": {"X": "x"}}}],
+        [{SHELL: {"script": "echo x", "env": {"X": 5}}}],
+        [{SHELL: {"script": "pwd", "directory": "nowhere"}}],
+    ]
+
+
+@pytest.mark.parametrize("number", range(len(lists(""))))
+def test_list(number: int, origin: Origin, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
+    """Steps in order, each with the outputs and the directory of those before."""
+    theirs, own = both(oracle, ours, bases, lists(origin.url)[number])
+    if theirs.error:
+        assert own.slug == "pull-step-invalid", theirs.error
+    else:
+        same(theirs, own)
+
+
+@pytest.mark.parametrize("inputs", [{}, {"branch": "main"}, {"directories": ["etl"]}], ids=str)
+@pytest.mark.parametrize("change", ["commit", "force", "dirty", "none"])
+def test_existing_clone(  # noqa: PLR0913, PLR0917 (both sides of a comparison)
+    inputs: dict[str, Any], change: str, tmp_path: Path, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]
+) -> None:
+    """A clone that is there already is brought to what the server has now."""
+    origin = rich(tmp_path / "origin")
+    step = {CLONE: {"repository": origin.url, "clone_directory_name": "code", **inputs}}
+    same(*both(oracle, ours, bases, [step]))
+    for base in bases:
+        if change == "dirty":
+            (base / "code" / "flow.py").write_text("changed here")
+    if change == "force":
+        origin.git("reset", "--quiet", "--hard", "HEAD~1")
+    if change != "none":
+        origin.commit("flow.py", "third")
+    same(*both(oracle, ours, bases, [step]))
+
+
+LOGINS: list[tuple[str, dict[str, Any], str]] = [
+    ("github.test", {"access_token": TOKEN}, f"{TOKEN}:"),
+    ("github.test", {"credentials": {"token": TOKEN}}, f"{TOKEN}:"),
+    ("gitlab.test", {"access_token": TOKEN}, f"oauth2:{TOKEN}"),
+    ("gitlab.test", {"credentials": {"token": TOKEN}}, f"oauth2:{TOKEN}"),
+    ("gitlab.test", {"credentials": {"token": f"oauth2:{TOKEN}"}}, f"oauth2:{TOKEN}"),
+    ("gitlab.test", {"credentials": {"token": f"deploy:{TOKEN}"}}, f"deploy:{TOKEN}"),
+    ("bitbucket.test", {"access_token": TOKEN}, f"x-token-auth:{TOKEN}"),
+    ("bitbucket.test", {"credentials": {"token": f"x-token-auth:{TOKEN}"}}, f"x-token-auth:{TOKEN}"),
+    ("bitbucket.test", {"credentials": {"username": "ada", "password": TOKEN}}, f"ada:{TOKEN}"),
+    ("bitbucketserver.test", {"credentials": {"username": "ada", "password": TOKEN}}, f"ada:{TOKEN}"),
+    ("bitbucketserver.test", {"credentials": {"token": f"ada:{TOKEN}"}}, f"ada:{TOKEN}"),
+    ("dev.azure.com", {"access_token": TOKEN}, f"{TOKEN}:"),
+    ("other.test", {"credentials": {"username": "ada", "access_token": "p@ss/w:rd %✓"}}, "ada:p@ss/w:rd %✓"),
+    ("other.test", {"access_token": TOKEN}, f"{TOKEN}:"),
+]
+
+
+@pytest.mark.parametrize(("host", "inputs", "pair"), LOGINS, ids=str)
+def test_login(  # noqa: PLR0913 (both sides of a comparison)
+    *,
+    host: str,
+    inputs: dict[str, Any],
+    pair: str,
+    hosted: HttpsGit,
+    oracle: Oracle,
+    ours: Ours,
+    bases: tuple[Path, Path],
+) -> None:
+    """The form of credentials that each provider wants, at a server that wants just that; no secret is left."""
+    hosted.accepted = {pair}
+    step = {CLONE: {"repository": hosted.url(host), **inputs}}
+    same(*both(oracle, ours, bases, [step], hosted.environ))
+    secret = pair.rstrip(":").rpartition(":")[2]
+    left = [path for path in bases[1].rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+    assert left == []
+    assert secret not in "\n".join(ours.said)
+
+
+MENDED: list[tuple[str, str, dict[str, Any], str]] = [
+    (
+        "an organisation in an Azure DevOps address",
+        "org@",
+        {"host": "dev.azure.com", "access_token": TOKEN},
+        f"{TOKEN}:",
+    ),
+    ("a self-hosted GitLab by another name", "", {"host": "git.corp.test", "access_token": TOKEN}, f"oauth2:{TOKEN}"),
+    (
+        "a user name with a token",
+        "",
+        {"host": "bitbucketserver.test", "credentials": {"username": "ada", "token": TOKEN}},
+        f"ada:{TOKEN}",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fault", "userinfo", "inputs", "pair"), MENDED, ids=str)
+def test_login_mended(  # noqa: PLR0913 (both sides of a comparison)
+    *,
+    fault: str,
+    userinfo: str,
+    inputs: dict[str, Any],
+    pair: str,
+    hosted: HttpsGit,
+    oracle: Oracle,
+    ours: Ours,
+    bases: tuple[Path, Path],
+) -> None:
+    """Where Prefect fails by a fault of its own, ours works."""
+    hosted.accepted = {pair}
+    host = inputs["host"]
+    rest = {name: value for name, value in inputs.items() if name != "host"}
+    step = {CLONE: {"repository": hosted.url(host, userinfo=userinfo), **rest}}
+    theirs, own = both(oracle, ours, bases, [step], hosted.environ)
+    assert theirs.error, f"{fault} works in Prefect now: mend the documentation"
+    assert own.error == ""
+    assert "flows/flow.py" in own.tree
+
+
+def test_git_within_a_name_is_mended(tmp_path: Path, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
+    """`my.github.io` is cloned into `my.github.io`, not into `myhub.io`."""
+    origin = Origin(tmp_path / "my.github.io")
+    origin.commit("flow.py", "first")
+    theirs, own = both(oracle, ours, bases, [{CLONE: {"repository": origin.url}}])
+    assert theirs.outputs == {"directory": "myhub.io"}
+    assert own.outputs == {"directory": "my.github.io"}
+
+
+def test_short_commit_is_mended(origin: Origin, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
+    """Prefect allows 4 digits of a commit, and then asks the server for it, which knows whole ones only."""
+    short = origin.git("rev-parse", "--short=8", "v1^{commit}")
+    theirs, own = both(oracle, ours, bases, [{CLONE: {"repository": origin.url, "commit_sha": short}}])
+    assert theirs.error
+    assert own.error == ""
+
+
+def test_submodules_of_a_commit_are_mended(
+    origin: Origin, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]
+) -> None:
+    """Prefect 3.8.8 leaves them empty (3.9.1 does not)."""
+    inputs = {"commit_sha": origin.git("rev-parse", "main"), "include_submodules": True}
+    theirs, own = both(oracle, ours, bases, [{CLONE: {"repository": origin.url, **inputs}}])
+    assert "flows/sub/inner.txt" not in theirs.tree
+    assert "flows/sub/inner.txt" in own.tree
+
+
+def test_private_submodule(tmp_path: Path, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
+    """The credentials open submodules on the same host."""
+    origin = rich(tmp_path / "origin")
+    with https_git(origin.path.parent, tmp_path) as hosted:
+        with_submodule(origin, "inner", hosted.url("gitlab.test", "inner"))
+        hosted.accepted = {f"oauth2:{TOKEN}"}
+        inputs = {"repository": hosted.url("gitlab.test"), "access_token": TOKEN, "include_submodules": True}
+        theirs, own = both(oracle, ours, bases, [{CLONE: inputs}], hosted.environ)
+    same(theirs, own)
+    assert "flows/inner/inner.txt" in own.tree

@@ -1,0 +1,168 @@
+"""Steps that Prefect itself runs: in an isolated environment of the store, in order with our own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pull.conftest import Ours, document_ids, fill
+from tests.pull.s3 import s3_store
+from tests.stack.server import PrefectServer
+
+SHELL = "prefect.deployments.steps.run_shell_script"
+REMOTE = "prefect.deployments.steps.pull_from_remote_storage"
+BLOCK = "prefect.deployments.steps.pull_with_block"
+SET = "prefect.deployments.steps.set_working_directory"
+SECRET = "s3cr3t-of-a-block"  # noqa: S105 (planted)
+OWN_STEPS = '''
+import os
+import cowsay
+from pathlib import Path
+
+def fetch(name, token):
+    """Make a folder with code, go there, and leave a variable."""
+    print(f"fetching {name} with {token}")
+    Path(name).mkdir()
+    Path(name, "flow.py").write_text(cowsay.get_output_string("cow", name))
+    os.chdir(name)
+    os.environ["FETCHED"] = name
+    return {"directory": ".", "name": name, "path": Path("x")}
+
+async def later(name):
+    return {"later": name + "!"}
+
+def fails(token):
+    raise RuntimeError(f"could not use {token}")
+
+def nothing():
+    return None
+'''
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache directory, so that each environment is built once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def stored(ours: Ours, cache: Path) -> Ours:
+    """Our own steps with a store."""
+    ours.cache = cache
+    return ours
+
+
+@pytest.fixture
+def base(bases: tuple[Path, Path]) -> Path:
+    """A directory with the user's own steps."""
+    (bases[1] / "own_steps.py").write_text(OWN_STEPS)
+    return bases[1]
+
+
+def test_own_step_with_requires(stored: Ours, base: Path) -> None:
+    """Imported from the working directory, with what it requires; outputs, directory and environment go on."""
+    steps: list[Any] = [
+        {SHELL: {"id": "shell", "script": "echo etl"}},
+        {
+            "own_steps.fetch": {
+                "requires": "cowsay==6.1",
+                "id": "own",
+                "name": "{{ shell.stdout }}",
+                "token": "{{ prefect.blocks.secret.token }}",
+            }
+        },
+        {SHELL: {"script": "sh -c 'echo $FETCHED {{ own.name }}; pwd'", "stream_output": False}},
+    ]
+    outcome = stored(steps, base)
+    assert outcome.error == ""
+    assert outcome.directory == "@/etl"
+    assert outcome.outputs["own"] == {"directory": ".", "name": "etl", "path": "x"}
+    assert outcome.outputs["stdout"] == "etl etl\n@/etl"
+    assert "etl/flow.py" in outcome.tree
+    assert "fetching etl with ****" in stored.said
+    assert SECRET not in "\n".join(stored.said)
+
+
+def test_environment_is_built_once(stored: Ours, base: Path) -> None:
+    """The second time it comes from the store."""
+    step = {"own_steps.later": {"requires": ["cowsay==6.1"], "name": "now"}}
+    assert stored([step], base).outputs == {"later": "now!"}
+    stored.said.clear()
+    assert stored([step], base).outputs == {"later": "now!"}
+    assert not [line for line in stored.said if line.startswith("building")]
+
+
+def test_step_that_raises(stored: Ours, base: Path) -> None:
+    """Its own error is told, without the secrets that it was given."""
+    step = {"own_steps.fails": {"requires": "cowsay==6.1", "token": "{{ prefect.blocks.secret.token }}"}}
+    outcome = stored([step], base)
+    assert outcome.slug == "pull-step-invalid"
+    assert "RuntimeError: could not use ****" in outcome.error
+
+
+def test_step_without_output(stored: Ours, base: Path) -> None:
+    """It changes nothing."""
+    outcome = stored([{"own_steps.nothing": {"requires": "cowsay==6.1"}}, {SET: {"directory": "."}}], base)
+    assert outcome.outputs == {"directory": "@"}
+
+
+def test_step_that_does_not_exist(stored: Ours, base: Path) -> None:
+    """Named."""
+    outcome = stored([{"no_such_module.step": {}}], base)
+    assert outcome.slug == "pull-step-invalid"
+    assert "no_such_module" in outcome.error
+
+
+def test_requirement_that_does_not_exist(stored: Ours, base: Path) -> None:
+    """uv's own words, before the step is tried."""
+    outcome = stored([{"own_steps.nothing": {"requires": "no-such-package-of-prefect-uv==1.0"}}], base)
+    assert outcome.slug == "package-not-found"
+
+
+def test_remote_storage_s3(stored: Ours, base: Path) -> None:
+    """An S3-compatible store, with credentials from a block; s3fs comes by itself."""
+    objects = {"flows/flow.py": b"from s3", "flows/etl/deep.py": b"deep", "other/x": b"not this"}
+    with s3_store("bucket", SECRET, objects) as endpoint:
+        step = {
+            REMOTE: {
+                "id": "pulled",
+                "url": "s3://bucket/flows",
+                "key": "{{ prefect.blocks.secret.token }}",
+                "secret": "x" * 20,
+                "client_kwargs": {"endpoint_url": endpoint, "region_name": "us-east-1"},
+            }
+        }
+        outcome = stored([step, {SET: {"directory": "{{ pulled.directory }}/etl"}}], base)
+    assert outcome.error == ""
+    assert outcome.directory == "@/bucket/flows/etl"
+    assert (base / "bucket" / "flows" / "flow.py").read_text() == "from s3"
+    assert (base / "bucket" / "flows" / "etl" / "deep.py").read_text() == "deep"
+    assert SECRET not in "\n".join(stored.said)
+    assert any("Pulled code from 's3://bucket/flows'" in line for line in stored.said)
+
+
+def test_block(stored: Ours, base: Path, storage: str) -> None:
+    """A storage block by name."""
+    outcome = stored([{BLOCK: {"block_document_name": "code", "block_type_slug": "local-file-system"}}], base)
+    assert outcome.error == ""
+    assert (base / outcome.directory.removeprefix("@/") / "flow.py").read_text() == "of the block"
+    assert storage
+
+
+def test_deployment_with_a_storage_block(stored: Ours, base: Path, storage: str) -> None:
+    """A deployment without pull steps whose code is in a block: brought to the working directory."""
+    outcome = stored([], base, storage_document_id=storage, path=None)
+    assert outcome.error == ""
+    assert outcome.directory == "@"
+    assert (base / "flow.py").read_text() == "of the block"
+
+
+@pytest.fixture(scope="module")
+def storage(server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The id of a storage block `code` with one file."""
+    folder = tmp_path_factory.mktemp("storage")
+    (folder / "flow.py").write_text("of the block")
+    fill(server, {("local-file-system", "code"): {"basepath": str(folder)}}, {})
+    return document_ids(server)["code"]

@@ -1,0 +1,311 @@
+"""Cloning from real servers: what each failure is called, SSH, and the mirror under kills and concurrency."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefect_uv.pull import git as git_module
+from tests.pull.conftest import ROOT, Ours, tree
+from tests.pull.repositories import rich
+from tests.pull.servers import HttpsGit, SshGit, https_git, ssh_git
+from tests.stack.process import wait_until
+from tests.unit.conftest import Origin
+
+CLONE = "prefect.deployments.steps.git_clone"
+TOKEN = "t0ken-of-tests"  # noqa: S105 (planted)
+KILLS = 60 if os.environ.get("PREFECT_UV_TEST_FULL") else 12
+
+
+@pytest.fixture(autouse=True)
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries follow at once."""
+    monkeypatch.setattr(git_module, "BACKOFF_SECONDS", 0)
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Origin:
+    """A repository with everything."""
+    return rich(tmp_path / "origin")
+
+
+@pytest.fixture
+def hosted(origin: Origin, tmp_path: Path) -> Iterator[HttpsGit]:
+    """The same repository over HTTPS, for the token only."""
+    with https_git(origin.path.parent, tmp_path) as running:
+        running.accepted = {f"oauth2:{TOKEN}"}
+        yield running
+
+
+@pytest.fixture(scope="module")
+def ssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshGit]:
+    """An SSH server."""
+    with ssh_git(tmp_path_factory.mktemp("ssh")) as running:
+        yield running
+
+
+@pytest.fixture
+def base(bases: tuple[Path, Path]) -> Path:
+    """An empty directory."""
+    return bases[1]
+
+
+def mounted(ssh: SshGit) -> dict[str, str]:
+    """The settings for a mounted key and known_hosts."""
+    return {"PREFECT_UV_SSH_KEY": str(ssh.key), "PREFECT_UV_SSH_KNOWN_HOSTS": str(ssh.known_hosts)}
+
+
+def test_ssh(ssh: SshGit, origin: Origin, alone: Ours, base: Path) -> None:
+    """A mounted key and a mounted known_hosts."""
+    outcome = alone([{CLONE: {"repository": ssh.url(origin.path), "branch": "main"}}], base, mounted(ssh))
+    assert outcome.error == ""
+    assert outcome.outputs == {"directory": "flows-main"}
+    assert (base / "flows-main" / "flow.py").read_text() == "second"
+
+
+def test_ssh_host_key_unknown(ssh: SshGit, origin: Origin, alone: Ours, base: Path) -> None:
+    """An unknown host is no question and no risk: an error that says what to mount."""
+    environ = {**mounted(ssh), "PREFECT_UV_SSH_KNOWN_HOSTS": "/dev/null"}
+    outcome = alone([{CLONE: {"repository": ssh.url(origin.path)}}], base, environ)
+    assert outcome.slug == "host-key-unknown"
+    assert "PREFECT_UV_SSH_KNOWN_HOSTS" in outcome.error
+
+
+def test_ssh_refused(ssh: SshGit, origin: Origin, alone: Ours, base: Path, tmp_path: Path) -> None:
+    """A key that the server does not let in."""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "k")], check=True, timeout=20)
+    environ = {**mounted(ssh), "PREFECT_UV_SSH_KEY": str(tmp_path / "k")}
+    assert alone([{CLONE: {"repository": ssh.url(origin.path)}}], base, environ).slug == "git-unauthorized"
+
+
+def test_ssh_no_repository(ssh: SshGit, alone: Ours, base: Path) -> None:
+    """A path where nothing is."""
+    step = {CLONE: {"repository": ssh.url(Path("/nowhere"))}}
+    assert alone([step], base, mounted(ssh)).slug == "repository-not-found"
+
+
+def test_ssh_down(ssh: SshGit, alone: Ours, base: Path) -> None:
+    """Nobody listens."""
+    step = {CLONE: {"repository": replace(ssh, port=9).url(Path("/x"))}}
+    assert alone([step], base, mounted(ssh)).slug == "git-unreachable"
+
+
+FAILURES: list[tuple[dict[str, Any], dict[str, str], str]] = [
+    ({"access_token": "wrong-one-of-tests"}, {}, "git-unauthorized"),
+    ({}, {}, "git-unauthorized"),
+    ({"access_token": TOKEN, "repository": "nowhere"}, {}, "repository-not-found"),
+    ({"access_token": TOKEN, "branch": "nowhere"}, {}, "revision-not-found"),
+    ({"access_token": TOKEN, "commit_sha": "0" * 40}, {}, "revision-not-found"),
+    ({"access_token": TOKEN}, {"GIT_SSL_CAINFO": "/etc/ssl/certs/ca-certificates.crt"}, "git-certificate-untrusted"),
+    ({"access_token": TOKEN}, {"PREFECT_UV_GIT_TIMEOUT": "0.001"}, "git-timeout"),
+    ({"access_token": TOKEN, "clone_directory_name": "taken"}, {}, "pull-step-invalid"),
+]
+
+
+@pytest.mark.parametrize(("inputs", "environ", "slug"), FAILURES, ids=str)
+def test_failure(  # noqa: PLR0913 (both sides of a comparison)
+    *, inputs: dict[str, Any], environ: dict[str, str], slug: str, hosted: HttpsGit, alone: Ours, base: Path
+) -> None:
+    """Each failure has its name, is tried once, and shows no secret."""
+    (base / "taken").mkdir()
+    (base / "taken" / "file").touch()
+    url = hosted.url("gitlab.test", inputs.get("repository", "flows"))
+    outcome = alone([{CLONE: {**inputs, "repository": url}}], base, {**hosted.environ, **environ})
+    assert outcome.slug == slug, outcome.error
+    assert set(outcome.tree) == {"taken", "taken/file"}
+    assert "wrong-one-of-tests" not in outcome.error
+    assert TOKEN not in outcome.error
+    assert "Trying again" not in "\n".join(alone.said)
+
+
+def test_disk_full(origin: Origin, alone: Ours, base: Path) -> None:
+    """No space where the clone goes."""
+    (origin.path / "large.bin").write_bytes(os.urandom(4_000_000))
+    origin.commit("large", "x")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(base)], check=True, timeout=20)
+    try:
+        outcome = alone([{CLONE: {"repository": origin.url}}], base)
+        assert outcome.slug == "checkout-full", outcome.error
+        assert outcome.tree == {}
+    finally:
+        os.chdir("/")
+        subprocess.run(["umount", str(base)], check=True, timeout=20)
+
+
+def test_network_fault_is_tried_again(alone: Ours, base: Path) -> None:
+    """Three attempts, each but the last with a warning."""
+    outcome = alone([{CLONE: {"repository": "https://127.0.0.1:9/flows"}}], base, {"NO_PROXY": "*", "no_proxy": "*"})
+    assert outcome.slug == "git-unreachable"
+    assert sum("Trying again" in line for line in alone.said) == 2
+
+
+def test_secret_is_nowhere(hosted: HttpsGit, alone: Ours, base: Path, tmp_path: Path) -> None:
+    """No command line, file or line of the log has the token, also with the mirror."""
+    recorded = tmp_path / "calls"
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    real = subprocess.run(["which", "git"], check=True, capture_output=True, text=True, timeout=9).stdout.strip()
+    (tools / "git").write_text(f'#!/bin/sh\necho "$@" >> {recorded}\nps -eo args >> {recorded}\nexec {real} "$@"\n')
+    (tools / "git").chmod(0o755)
+    alone.cache = tmp_path / "cache"
+    alone.cache.mkdir()
+    environ = {**hosted.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
+    for name in ("one", "two"):
+        inputs = {"repository": hosted.url("gitlab.test"), "access_token": TOKEN, "clone_directory_name": name}
+        assert alone([{CLONE: inputs}], base, environ).error == ""
+    needles = [TOKEN, "b2F1dGgyOnQwa2VuLW9mLXRlc3Rz"]
+    assert "clone" in recorded.read_text()
+    for path in [recorded, *alone.cache.rglob("*"), *base.rglob("*")]:
+        if path.is_file():
+            assert not [needle for needle in needles if needle.encode() in path.read_bytes()], path
+    assert not [needle for needle in needles if needle in "\n".join(alone.said)]
+
+
+@pytest.fixture
+def mirrored(alone: Ours, tmp_path: Path) -> Ours:
+    """Our own steps with a cache volume."""
+    alone.cache = tmp_path / "cache"
+    alone.cache.mkdir()
+    return alone
+
+
+def pulled(ours: Ours, base: Path, number: int, hosted: HttpsGit, **inputs: Any) -> dict[str, str]:
+    """The tree of a clone in a directory of its own, as a new container has it."""
+    place = base / str(number)
+    place.mkdir()
+    step = {CLONE: {"repository": hosted.url("gitlab.test"), "access_token": TOKEN, **inputs}}
+    outcome = ours([step], place, hosted.environ)
+    assert outcome.error == ""
+    return tree(place / str(outcome.outputs["directory"]))
+
+
+def test_warm_pull_asks_once(hosted: HttpsGit, mirrored: Ours, base: Path) -> None:
+    """An unchanged branch costs the question for its commit, and no pack."""
+    first = pulled(mirrored, base, 1, hosted)
+    hosted.requests.clear()
+    assert pulled(mirrored, base, 2, hosted) == first
+    packs = [request for request in hosted.requests if "POST" in request]
+    assert len(packs) == 1
+
+
+def test_changed_branch_moves_only_what_is_new(origin: Origin, hosted: HttpsGit, mirrored: Ours, base: Path) -> None:
+    """A large file that is unchanged does not travel again."""
+    (origin.path / "large.bin").write_bytes(os.urandom(2_000_000))
+    origin.commit("flow.py", "third")
+    pulled(mirrored, base, 1, hosted)
+    origin.commit("flow.py", "fourth")
+    pulled(mirrored, base, 2, hosted)
+    packs = sorted(
+        (base / "2" / "flows" / ".git" / "objects" / "pack").glob("*.pack"), key=lambda path: path.stat().st_size
+    )
+    assert (base / "2" / "flows" / "flow.py").read_text() == "fourth"
+    assert packs[-1].stat().st_size > 2_000_000
+    loose = list((base / "2" / "flows" / ".git" / "objects").glob("??/*"))
+    assert sum(path.stat().st_size for path in (*packs[:-1], *loose)) < 100_000
+
+
+@pytest.mark.parametrize("inputs", [{}, {"branch": "main"}, {"directories": ["etl"]}], ids=str)
+def test_force_pushed_branch(
+    inputs: dict[str, Any], origin: Origin, hosted: HttpsGit, mirrored: Ours, base: Path
+) -> None:
+    """What the server has now is what is checked out, whatever the mirror had."""
+    pulled(mirrored, base, 1, hosted, **inputs)
+    origin.git("reset", "--quiet", "--hard", "v1^{commit}")
+    origin.commit("new.txt", "after the force push")
+    after = pulled(mirrored, base, 2, hosted, **inputs)
+    mirrored.cache = None
+    assert pulled(mirrored, base, 3, hosted, **inputs) == after
+
+
+def test_moved_tag(origin: Origin, hosted: HttpsGit, mirrored: Ours, base: Path) -> None:
+    """A tag that points elsewhere now."""
+    pulled(mirrored, base, 1, hosted, branch="v1")
+    origin.git("tag", "--force", "--annotate", "--message", "moved", "v1", "main")
+    pulled(mirrored, base, 2, hosted, branch="v1")
+    assert (base / "2" / "flows-v1" / "flow.py").read_text() == "second"
+
+
+def test_old_snapshots_go(origin: Origin, hosted: HttpsGit, mirrored: Ours, base: Path) -> None:
+    """Only the newest few are kept."""
+    for number in range(5):
+        origin.commit("flow.py", f"number {number}")
+        pulled(mirrored, base, number, hosted)
+    assert mirrored.cache
+    assert len(list(mirrored.cache.glob("git/v1/*/*"))) == 3
+    assert list(mirrored.cache.glob("tmp/*")) == []
+
+
+def test_off_by_a_setting(hosted: HttpsGit, mirrored: Ours, base: Path) -> None:
+    """PREFECT_UV_GIT_MIRROR=false keeps nothing."""
+    step = {CLONE: {"repository": hosted.url("gitlab.test"), "access_token": TOKEN}}
+    assert mirrored([step], base, {**hosted.environ, "PREFECT_UV_GIT_MIRROR": "false"}).error == ""
+    assert mirrored.cache
+    assert list(mirrored.cache.iterdir()) == []
+
+
+def test_damaged_snapshot_is_cloned_over(hosted: HttpsGit, mirrored: Ours, base: Path) -> None:
+    """A snapshot that git cannot read costs a warning and a clone."""
+    first = pulled(mirrored, base, 1, hosted)
+    assert mirrored.cache
+    for pack in mirrored.cache.glob("git/v1/*/*/objects/pack/*.pack"):
+        pack.chmod(0o644)
+        pack.write_bytes(pack.read_bytes()[:50])
+    assert pulled(mirrored, base, 2, hosted) == first
+    assert any("could not be used" in line for line in mirrored.said)
+
+
+PULLER = """
+import json, os, sys
+from prefect_uv.mask import Mask
+from prefect_uv.pull import pull
+from prefect_uv.runlog import RunLog
+from prefect_uv.settings import Settings
+os.chdir(sys.argv[1])
+pull(json.loads(sys.argv[2]), Settings.from_environ(os.environ), RunLog(Mask()), None)
+"""
+
+
+def puller(base: Path, name: str, origin: Origin, cache: Path) -> subprocess.Popen[bytes]:
+    """A pull in a process of its own."""
+    place = base / name
+    place.mkdir()
+    order = f'{{"pull_steps": [{{"{CLONE}": {{"repository": "{origin.url}"}}}}]}}'
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "entrypoint" / "src"), "PREFECT_UV_CACHE_DIR": str(cache)}
+    return subprocess.Popen(
+        [sys.executable, "-c", PULLER, str(place), order.replace("'", '"')],
+        env=environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.timeout(240)
+def test_kills_and_concurrency(origin: Origin, base: Path, tmp_path: Path) -> None:
+    """Pulls of a moving branch beside one another, some killed at any moment: the others have the right tree."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for number in range(KILLS):
+        origin.commit("flow.py", f"number {number}")
+        processes = [puller(base, f"{number}-{which}", origin, cache) for which in range(3)]
+        time.sleep(0.02 * (number % 12))
+        os.killpg(processes[0].pid, signal.SIGKILL)
+        assert [process.wait(60) for process in processes[1:]] == [0, 0]
+        processes[0].wait(60)
+        for which in (1, 2):
+            checkout = base / f"{number}-{which}" / "flows"
+            assert (checkout / "flow.py").read_text() == f"number {number}"
+            clean = subprocess.run(
+                ["git", "status", "--porcelain"], cwd=checkout, check=True, capture_output=True, timeout=20
+            )
+            assert clean.stdout == b""
+    wait_until(lambda: list(cache.glob("git/v1/*/*")), "a snapshot", 5)

@@ -1,0 +1,158 @@
+"""Placeholders are resolved as the locked Prefect resolves them: the same inputs reach the step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pull.conftest import BLOCKS, Oracle, Ours, document_ids
+from tests.stack.server import PrefectServer
+
+SHELL = "prefect.deployments.steps.run_shell_script"
+ENVIRON = {"PULL_ENV": "of the environment", "PULL_EMPTY": "", "PULL_BRACES": "{{ prefect.variables.text }}"}
+FIRST = {SHELL: {"id": "first", "script": "echo one", "stream_output": False}}
+
+TEXTS = [
+    "plain",
+    "",
+    "{{ stdout }}",
+    "{{stdout}}",
+    "{{ first.stdout }}",
+    "<{{ first.stdout }}>",
+    "{{ first.stdout }}{{ first.stdout }}",
+    "{{ first.nothing }}",
+    "<{{ first.nothing }}>",
+    "<{{ first }}>",
+    "{{ nothing }}",
+    "a{{ nothing }}b",
+    "{{ first.stdout[0] }}",
+    "{{ $PULL_ENV }}",
+    "<{{ $PULL_ENV }}>",
+    "{{ $PULL_EMPTY }}",
+    "{{ $PULL_UNSET }}",
+    "<{{ $PULL_UNSET }}>",
+    "{{ PULL_ENV }}",
+    "<{{ PULL_ENV }}>",
+    "$PULL_ENV ${PULL_ENV}",
+    "{{ $PULL_BRACES }}",
+    "{{ a|b }}",
+    "{{ a b }}",
+    "{ { stdout } }",
+    "{{{ stdout }}}",
+    "{{ prefect.variables.text }}",
+    "<{{ prefect.variables.text }}>",
+    "{{ prefect.variables.number }}",
+    "<{{ prefect.variables.number }}>",
+    "<{{ prefect.variables.list }}>",
+    "<{{ prefect.variables.mapping }}>",
+    "{{ prefect.variables.missing }}",
+    "<{{ prefect.variables.missing }}>",
+    "{{ prefect.variables.mapping.k }}",
+    "{{ prefect.variables.braces }}",
+    "<{{ prefect.variables.braces }}>",
+    "{{ prefect.variables.block_in_variable }}",
+    "{{ prefect.blocks.secret.token }}",
+    "<{{ prefect.blocks.secret.token }}>",
+    "{{ prefect.blocks.secret.token.value }}",
+    "{{ prefect.blocks.secret.nested.key.deep[0] }}",
+    "{{ prefect.blocks.secret.nested.value.key.deep[1].y }}",
+    "<{{ prefect.blocks.secret.nested.key.deep[1].y }}>",
+    "{{ prefect.blocks.secret.nested.values }}",
+    "{{ prefect.blocks.json.json.value.a[1].b }}",
+    "{{ prefect.blocks.basic-auth-credentials.login.password }}",
+    "{{ prefect.blocks.basic-auth-credentials.login.username }}:{{ prefect.blocks.secret.token }}@{{ $PULL_ENV }}",
+    "ünïcödé {{ prefect.variables.text }} ✓",
+]
+ERRORS = [
+    "{{ prefect.blocks.secret.missing }}",
+    "{{ prefect.blocks.nowhere.missing }}",
+    "{{ prefect.blocks.secret }}",
+    "{{ prefect.blocks.secret.token.nothing }}",
+    "{{ prefect.blocks.secret.nested.key.deep[9] }}",
+    "<{{ prefect.blocks.secret.nested }}>",
+    "<{{ prefect.blocks.basic-auth-credentials.login }}>",
+]
+
+
+def pairs(oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> tuple[tuple[Oracle | Ours, Path], ...]:
+    """Prefect and its directory, we and ours."""
+    return (oracle, bases[0]), (ours, bases[1])
+
+
+def echo(base: Path, value: Any) -> list[Any]:
+    """Steps that put a templated value into the environment of a program that prints it."""
+    program = base / "print.py"
+    program.write_text("import json, os; print(json.dumps(os.environ.get('VALUE')))")
+    return [FIRST, {SHELL: {"script": f"python {program}", "env": {"VALUE": value}, "stream_output": False}}]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_text(text: str, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
+    """One text, alone or among others."""
+    theirs, own = (perform(echo(base, text), base, ENVIRON) for perform, base in pairs(oracle, ours, bases))
+    assert bool(theirs.error) == bool(own.error), (theirs.error, own.error)
+    assert own.outputs == theirs.outputs
+
+
+@pytest.mark.parametrize("text", ERRORS)
+def test_error(text: str, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
+    """What Prefect refuses is refused, and named."""
+    assert oracle(echo(bases[0], text), bases[0], ENVIRON).error
+    own = ours(echo(bases[1], text), bases[1], ENVIRON)
+    assert own.slug == "pull-step-invalid"
+    assert "In pull step 2, prefect.deployments.steps.run_shell_script." in own.error
+
+
+WHOLE = [
+    {"env": "{{ prefect.variables.mapping }}"},
+    {"env": "{{ prefect.blocks.basic-auth-credentials.login }}"},
+    {"env": {"k": ["{{ nothing }}"], "{{ stdout }}": "key"}},
+    {"stream_output": "{{ first.nothing }}"},
+    {"directory": "{{ nothing }}"},
+    {"script": "{{ first.stdout }}"},
+    {"unknown": "{{ nothing }}"},
+    {"unknown": "x"},
+    {"script": None},
+]
+
+
+@pytest.mark.parametrize("inputs", WHOLE, ids=json.dumps)
+def test_inputs(inputs: dict[str, Any], oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
+    """Whole inputs: kept types, removed keys, refused names."""
+    step = {SHELL: {"script": "env", "env": {}, "stream_output": False, **inputs}}
+    theirs, own = (
+        perform([FIRST, step], base, {"PATH": "/usr/bin:/bin"}) for perform, base in pairs(oracle, ours, bases)
+    )
+    assert bool(own.error) == bool(theirs.error), (own.error, theirs.error)
+    if not own.error and inputs.get("env"):
+        names = ("k=", "username=", "password=")
+        kept = [
+            [line for line in str(one.outputs["stdout"]).splitlines() if line.startswith(names)]
+            for one in (theirs, own)
+        ]
+        assert kept[0] == kept[1]
+
+
+def test_block_reference(oracle: Oracle, ours: Ours, bases: tuple[Path, Path], server: PrefectServer) -> None:
+    """`$ref` to a block document gives its data."""
+    step = {SHELL: {"script": "env", "env": {"$ref": {"block_document_id": document_ids(server)["login"]}}}}
+    for perform, base in pairs(oracle, ours, bases):
+        outcome = perform([step], base, {})
+        assert "password=lovelace" in outcome.outputs["stdout"], outcome.error
+
+
+def test_values_of_secret_blocks_are_masked(ours: Ours, bases: tuple[Path, Path]) -> None:
+    """What a step prints of a secret is not in the log; what is no secret is."""
+    steps = [
+        {SHELL: {"script": "echo {{ prefect.blocks.secret.token }}"}},
+        {SHELL: {"script": "echo {{ prefect.blocks.basic-auth-credentials.login.username }}"}},
+        {SHELL: {"script": "echo {{ prefect.blocks.basic-auth-credentials.login.password }}"}},
+    ]
+    assert not ours(steps, bases[1]).error
+    said = "\n".join(ours.said)
+    assert str(BLOCKS["secret", "token"]["value"]) not in said
+    assert "lovelace" not in said
+    assert "ada" in said

@@ -1,0 +1,1 @@
+"""The environment store under stress: real containers, killed, filled up, crowded."""

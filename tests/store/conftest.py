@@ -1,0 +1,125 @@
+"""A volume, projects, and starts of the container that stop before the flow."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker.models.containers import Container
+from docker.types import Mount
+
+from tests.stack import CacheVolume, Outcome, Repository, Stack, image_name
+from tests.stack.containers import Containers
+from tests.stack.environment import job_volumes
+from tests.stack.process import tool
+
+FULL = bool(os.environ.get("PREFECT_UV_TEST_FULL"))
+LABEL = "prefect-uv.store"
+SECONDS = 240
+PROJECTS = Path(__file__).parent.parent / "projects"
+FILES = (
+    "find . -type f ! -name '*.pyc' ! -path './.uv/*' ! -name .inuse ! -name .lock ! -name prefect-uv.json -print0"
+    " | sort -z | xargs -0 sha256sum; find . -type l -printf '%p -> %l\\n' | sort; find . -type f -printf '%m %p\\n'"
+    " | grep -v -e pyc$ -e '/.uv/' | sort"
+)
+
+
+@dataclass(frozen=True)
+class Starts:
+    """Starts of `prefect-uv` for a project on a volume."""
+
+    containers: Containers
+    image: str
+    project: Path
+    volume: CacheVolume
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def start(self, *command: str, environment: Mapping[str, str] | None = None, **options: Any) -> Container:
+        """Start one; `sync` unless told otherwise."""
+        mounts = [Mount("/project", str(self.project), type="bind", read_only=True), *options.pop("mounts", [])]
+        words = ["prefect-uv", *(command or ("sync",))]
+        everything = {"mounts": mounts, "working_dir": "/project", **self.options, **options}
+        return self.containers.start(self.image, words, environment or {}, job_volumes(self.volume.name), **everything)
+
+    def finish(self, container: Container) -> Outcome:
+        """Wait for its end, and remove it."""
+        outcome = self.containers.wait(container, SECONDS)
+        container.remove()
+        return outcome
+
+    def run(self, *command: str, environment: Mapping[str, str] | None = None, **options: Any) -> Outcome:
+        """One from start to end."""
+        return self.finish(self.start(*command, environment=environment, **options))
+
+    def environments(self) -> list[str]:
+        """The names in the store."""
+        return self.volume.run("sh", "-c", "cd /cache/envs/v1 && ls").split()
+
+    def files(self) -> str:
+        """Every file of the one environment by its digest, mode and link, but for bytecode and marks of time."""
+        (name,) = self.environments()
+        return self.volume.run("sh", "-c", f"cd /cache/envs/v1/{name} && {FILES}")
+
+    def forget(self, *, downloads: bool = False) -> None:
+        """Remove environments and index, and uv's cache too if told."""
+        self.volume.run("sh", "-c", f"rm -rf /cache/envs/v1 /cache/index {'/cache/uv-*' if downloads else ''}")
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """The image under test."""
+    return image_name("py313")
+
+
+@pytest.fixture(scope="session")
+def containers() -> Iterator[Containers]:
+    """The Docker Engine."""
+    with Containers.connect(LABEL) as connected:
+        yield connected
+
+
+@pytest.fixture
+def volume(containers: Containers, image: str) -> Iterator[CacheVolume]:
+    """A cache volume that nobody has used."""
+    with CacheVolume.create(containers, image) as created:
+        yield created
+
+
+def locked_project(folder: Path, dependencies: Sequence[str], extra: str = "") -> Path:
+    """A project locked with the real uv."""
+    folder.mkdir(parents=True)
+    text = f'[project]\nname = "{folder.name}"\nversion = "1"\nrequires-python = ">=3.11"\n'
+    (folder / "pyproject.toml").write_text(f"{text}dependencies = {list(dependencies)}\n{extra}")
+    subprocess.run([tool("uv"), "lock", "--quiet", "--project", folder], check=True, timeout=120)
+    folder.chmod(0o755)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with the real Prefect."""
+    return locked_project(tmp_path_factory.mktemp("projects") / "etl", ["prefect==3.8.8"])
+
+
+@pytest.fixture
+def starts(containers: Containers, image: str, project: Path, volume: CacheVolume) -> Starts:
+    """Starts for that project on a new volume."""
+    return Starts(containers, image, project, volume)
+
+
+@pytest.fixture(scope="session")
+def stack(image: str) -> Iterator[Stack]:
+    """A server and all that flow runs need."""
+    with Stack.start(image, LABEL) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def plain(stack: Stack) -> Repository:
+    """The repository of the plain project."""
+    return stack.git.create("plain", PROJECTS / "plain")

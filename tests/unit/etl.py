@@ -1,0 +1,130 @@
+"""A project with a made-up `prefect` from a directory of wheels, for a real uv without a network."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prefect_uv.image import Image
+from prefect_uv.project import look
+from prefect_uv.runlog import RunLog
+from prefect_uv.settings import Settings
+from prefect_uv.store import Environment, Store
+from tests.unit.http_server import Answer, Server
+from tests.unit.wheels import build_wheel
+
+WHEEL = "prefect-3.8.8-py3-none-any.whl"
+HTML = {"Content-Type": "text/html"}
+ENGINE = {"prefect/__init__.py": "", "prefect/flow_engine.py": "print('engine')\n"}
+
+
+class Etl:
+    """A project that depends on a made-up `prefect` from a directory of wheels."""
+
+    def __init__(self, directory: Path, uv_cache: Path) -> None:
+        self.directory = directory
+        self.wheels = directory.parent / "wheels"
+        self._uv_cache = uv_cache
+
+    def write(self, *dependencies: str, requires_python: str = ">=3.11", comment: str = "") -> None:
+        """Write pyproject.toml."""
+        (self.directory / "pyproject.toml").write_text(
+            f"""{comment}
+[project]
+name = "etl"
+version = "0.1.0"
+requires-python = "{requires_python}"
+dependencies = {list(dependencies)}
+
+[tool.uv]
+no-index = true
+find-links = ["../wheels"]
+"""
+        )
+
+    def lock(self) -> None:
+        """Lock as a user does."""
+        command = ["uv", "lock", "--quiet", "--python", sys.executable, "--cache-dir", str(self._uv_cache)]
+        environ = {**os.environ, "UV_HTTP_RETRIES": "0"}
+        subprocess.run(command, cwd=self.directory, env=environ, check=True, timeout=20)
+
+    def edit_lock(self, pattern: str, text: str) -> None:
+        """Change uv.lock by hand."""
+        path = self.directory / "uv.lock"
+        content, changes = re.subn(pattern, text, path.read_text())
+        assert changes
+        path.write_text(content)
+
+    def move_to(self, index: Server) -> None:
+        """Depend on what an index over HTTP has from now on, and lock."""
+        wheel = (self.wheels / WHEEL).read_bytes()
+        link = f"<a href='{WHEEL}#sha256={hashlib.sha256(wheel).hexdigest()}'>{WHEEL}</a>"
+        index.on("GET /api/prefect/", Answer(body=link.encode(), headers=HTML))
+        index.on(f"GET /api/prefect/{WHEEL}", Answer(body=wheel))
+        path = self.directory / "pyproject.toml"
+        path.write_text(path.read_text().partition("[tool.uv]")[0] + f'[[tool.uv.index]]\nurl = "{index.url}"\n')
+        self.lock()
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Etl:
+    """The project as it is copied for each test, with uv's cache for locking."""
+    home = tmp_path_factory.mktemp("template")
+    (home / "etl" / ".git").mkdir(parents=True)
+    etl = Etl(home / "etl", home / "uv-cache")
+    build_wheel(etl.wheels, "prefect", "3.8.8", ENGINE)
+    build_wheel(etl.wheels, "helper", "1.0", {"helper.py": "x = 1\n"})
+    etl.write("prefect")
+    etl.lock()
+    return etl
+
+
+@pytest.fixture
+def etl(template: Etl, tmp_path: Path) -> Etl:
+    """A locked project."""
+    home = template.directory.parent
+    for name in ("etl", "wheels"):
+        shutil.copytree(home / name, tmp_path / name)
+    return Etl(tmp_path / "etl", home / "uv-cache")
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """The cache volume."""
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def make_store(
+    make_settings: Callable[..., Settings], log: RunLog, cache: Path, this_image: Image
+) -> Callable[..., Store]:
+    """A maker of stores on the volume, as each start makes one."""
+    assert this_image
+
+    def make(**variables: str) -> Store:
+        return Store(make_settings({"PREFECT_UV_CACHE_DIR": str(cache), **variables}), log)
+
+    return make
+
+
+def environments(cache: Path) -> list[Path]:
+    """What is in the store."""
+    return sorted((cache / "envs" / "v1").glob("*"))
+
+
+def leftovers(cache: Path) -> list[Path]:
+    """What builds have left behind."""
+    return [path for place in ("tmp", "trash") for path in (cache / "envs" / place).glob("*")]
+
+
+def sync(store: Store, etl: Etl) -> Environment:
+    """The environment of the project, as a start gets it."""
+    return store.environment(look(etl.directory, None))
