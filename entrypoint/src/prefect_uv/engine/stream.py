@@ -82,7 +82,7 @@ def subscribe(settings: Settings, flow_run_id: str) -> Iterator[Stream]:
 
 
 def _introduce(connection: ClientConnection, settings: Settings, flow_run_id: str) -> None:
-    token = settings.api_key or settings.api_auth_string or None
+    token = settings.api_auth_string or settings.api_key or None
     connection.send(json.dumps({"type": "auth", "token": token}))
     answer = json.loads(connection.recv(timeout=CONNECT_SECONDS))
     if answer.get("type") != "auth_success":
