@@ -10,7 +10,7 @@ BIN := .venv/bin
 IMAGES := python3 -m images
 WITH_ENGINE := $(IMAGES) with-engine --
 IMAGE_REPOSITORY ?= prefect-uv
-TYPED := entrypoint/src images tests examples docs/generate.py
+TYPED := entrypoint/src images tests examples bench docs/generate.py
 
 unexport PYTHONDONTWRITEBYTECODE
 export IMAGE_REPOSITORY

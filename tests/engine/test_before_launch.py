@@ -43,12 +43,12 @@ def start(phase: str, host: Host, tmp_path: Path) -> Iterator[Start]:
 
     def sync(environment: Mapping[str, str]) -> Run:
         run = host.start(PREFECT, FLOW, {}, {**environment, "PREFECT_UV_CACHE_DIR": str(tmp_path)})
-        run.wait_for("it builds", lambda: "building environment" in run.output)
+        run.wait_for("it builds", lambda: "is the first one here" in run.output)
         return run
 
     def wait(environment: Mapping[str, str]) -> Run:
         run = host.start(PREFECT, FLOW, {}, {**environment, "PREFECT_UV_CACHE_DIR": str(tmp_path)})
-        run.wait_for("it waits for the other", lambda: "another run builds" in run.output)
+        run.wait_for("it waits for the other", lambda: "waiting for" in run.output)
         return run
 
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -32,6 +32,7 @@ def test_run_is_not_disturbed_when_the_api_is_away(host: Host, proxy: Proxy) -> 
     """The API goes and comes back while the flow runs: it completes, and Cancel would have been seen again."""
     run = _start(host, proxy, "sleeping", seconds=25)
     run.wait_for("the watch has the stream", lambda: _asked(run).endswith("watch: stream"))
+    assert proxy.requests > 0
     proxy.cut()
     run.wait_for("the watch has noticed", lambda: _asked(run).endswith("watch: polling"))
     proxy.mend()

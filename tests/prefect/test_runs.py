@@ -124,6 +124,6 @@ def test_failing_flow(stack: Stack, plain: Repository) -> None:
 def test_exit_code_passes_through(stack: Stack, plain: Repository) -> None:
     """The container ends with the engine's own code, and the run is Crashed."""
     deployment = stack.deploy("exiting", "flows.py:exiting", [git_clone(plain.url)])
-    run = stack.run_and_wait(deployment, {"code": 3}, expected=["exited with", "crash", "Crash", "exit code 3"])
+    run = stack.run_and_wait(deployment, {"code": 3}, expected=["exited with", "exit code 3", "crash", "Crash"])
     assert run.outcome.exit_code == 3, run.report()
     assert run.state.name == "Crashed", run.report()

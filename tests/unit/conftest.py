@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from prefect_uv.image import Image, probe
@@ -29,7 +29,7 @@ FOREIGN = ("UV_", "PREFECT", "GIT_", "PYTHON", "VIRTUAL_ENV", "SSL_CERT")
 
 
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "prefect-uv-hypothesis")
-settings.register_profile("unit", deadline=None, max_examples=60)
+settings.register_profile("unit", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unit")
 
 

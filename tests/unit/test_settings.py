@@ -9,8 +9,9 @@ import pytest
 
 import prefect_uv
 from prefect_uv.errors import SettingsInvalidError
-from prefect_uv.settings import FALSE, TRUE, Settings, boolean, choice, headers, seconds, status_codes, url, uuid
-from prefect_uv.settings import whole_number as whole
+from prefect_uv.parsers import FALSE, TRUE, boolean, choice, headers, seconds, status_codes, url, uuid
+from prefect_uv.parsers import whole_number as whole
+from prefect_uv.settings import Settings
 
 ID = "0c7a4b5e-1111-4222-8333-444455556666"
 

@@ -2,121 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
-from uuid import UUID
 
 from prefect_uv.errors import SettingsInvalidError
+from prefect_uv.parsers import (
+    boolean,
+    choice,
+    headers,
+    seconds,
+    sigterm_behavior,
+    size,
+    status_codes,
+    uids,
+    url,
+    uuid,
+    whole_number,
+)
 
 _URL_PASSWORD = re.compile(r"://(?:[^\s/@:]*:)?([^\s/@]+)@")
-TRUE = {"1", "true", "t", "yes", "y", "on"}
-FALSE = {"0", "false", "f", "no", "n", "off"}
-
-
-def boolean(text: str) -> bool:
-    """A boolean as Prefect and uv write it; anything else is a mistake, never False."""
-    if text.lower() not in TRUE | FALSE:
-        message = "is not a boolean (true or false)"
-        raise ValueError(message)
-    return text.lower() in TRUE
-
-
-def choice(*allowed: str) -> Callable[[str], str]:
-    """A parser for one of a few words."""
-
-    def parse(text: str) -> str:
-        if text not in allowed:
-            message = f"is not one of {', '.join(allowed)}"
-            raise ValueError(message)
-        return text
-
-    return parse
-
-
-def sigterm_behavior(text: str) -> str:
-    """`reschedule` or `relinquish` in any case; anything else is the default, as Prefect reads it."""
-    return text.lower() if text.lower() in {"reschedule", "relinquish"} else ""
-
-
-def uuid(text: str) -> str:
-    """A UUID in its canonical form."""
-    try:
-        return str(UUID(text))
-    except ValueError:
-        message = "is not a UUID"
-        raise ValueError(message) from None
-
-
-def whole_number(text: str) -> int:
-    """A number of things: 0 or more."""
-    if not text.isdecimal():
-        message = "is not a whole number"
-        raise ValueError(message)
-    return int(text)
-
-
-def seconds(text: str) -> float:
-    """A time in seconds, more than 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not value > 0:
-        message = "is not a number of seconds"
-        raise ValueError(message)
-    return value
-
-
-def url(text: str) -> str:
-    """An http(s) address without its trailing slash."""
-    if not text.startswith(("http://", "https://")):
-        message = "does not start with http:// or https://"
-        raise ValueError(message)
-    return text.rstrip("/")
-
-
-def headers(text: str) -> dict[str, str]:
-    """HTTP headers as a JSON object of strings."""
-    message = "is not a JSON object of strings"
-    try:
-        value = json.loads(text)
-    except ValueError:
-        raise ValueError(message) from None
-    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
-        raise ValueError(message)
-    return value
-
-
-def size(text: str) -> int:
-    """A number of bytes, also as 500M, 20G or 1.5T (powers of 1024)."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", text, re.IGNORECASE)
-    if match is None:
-        message = "is not a size such as 20G"
-        raise ValueError(message)
-    return int(float(match[1]) * 1024 ** " KMGT".find(match[2].upper() or " "))
-
-
-def uids(text: str) -> tuple[int, ...]:
-    """User ids, separated by commas."""
-    try:
-        return tuple(int(uid) for uid in text.split(",") if uid.strip())
-    except ValueError:
-        message = "is not a list of user ids"
-        raise ValueError(message) from None
-
-
-def status_codes(text: str) -> tuple[int, ...]:
-    """HTTP status codes, separated by commas."""
-    try:
-        return tuple(int(code) for code in text.split(",") if code.strip())
-    except ValueError:
-        message = "is not a list of HTTP status codes"
-        raise ValueError(message) from None
 
 
 def variable(  # noqa: PLR0913 (one declaration says everything about a setting)

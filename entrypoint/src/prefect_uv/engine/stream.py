@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from prefect_uv.api import tls_context
 from prefect_uv.settings import Settings
+from prefect_uv.transport import tls_context
 
 if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
@@ -82,7 +82,7 @@ def subscribe(settings: Settings, flow_run_id: str) -> Iterator[Stream]:
 
 
 def _introduce(connection: ClientConnection, settings: Settings, flow_run_id: str) -> None:
-    token = settings.api_key or settings.api_auth_string or None
+    token = settings.api_auth_string or settings.api_key or None
     connection.send(json.dumps({"type": "auth", "token": token}))
     answer = json.loads(connection.recv(timeout=CONNECT_SECONDS))
     if answer.get("type") != "auth_success":

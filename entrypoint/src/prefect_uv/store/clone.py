@@ -29,7 +29,7 @@ def clone(source: Path, target: Path) -> None:
         if entry.is_symlink():
             (target / entry.name).symlink_to(Path(entry).readlink())
         elif entry.is_dir() and not entry.name.startswith("."):
-            _link_tree(source / entry.name, target / entry.name)
+            _link_tree(entry.path, str(target / entry.name))
 
 
 def remove(environment: Path, names: Iterable[str]) -> None:
@@ -44,14 +44,15 @@ def remove(environment: Path, names: Iterable[str]) -> None:
         _remove_empty({path.parent for path in files}, environment)
 
 
-def _link_tree(source: Path, target: Path) -> None:
-    target.mkdir()
+def _link_tree(source: str, target: str) -> None:
+    """Thousands of files: by strings, which take half the time of paths."""
+    os.mkdir(target)  # noqa: PTH102
     for entry in os.scandir(source):
-        place = target / entry.name
+        place = f"{target}/{entry.name}"
         if entry.is_symlink():
-            place.symlink_to(Path(entry).readlink())
+            os.symlink(os.readlink(entry), place)  # noqa: PTH115, PTH211
         elif entry.is_dir():
-            _link_tree(source / entry.name, place)
+            _link_tree(entry.path, place)
         elif not BYTECODE_UNDER_WAY.search(entry.name):
             os.link(entry.path, place)
 
