@@ -49,7 +49,7 @@ def conclude(server: Server, make_settings: MakeSettings, log: RunLog, hooks: li
     def make(type_: str, prefect: str = "3.8.8", /, **ending: Any) -> int:
         server.on(f"GET /api/flow_runs/{RUN}", Answer(body={"id": RUN, "name": "fox", "state": _state(type_)}))
         flow_run = FlowRun(Api(make_settings(PREFECT_CLIENT_MAX_RETRIES="0")), RUN)
-        launch = Launch((), {}, Path(), 0, "", Engine.of(prefect))
+        launch = Launch((), {}, Path(), (0,), "", Engine.of(prefect))
         return Conclusion(Ending(**ending), flow_run, launch, log).reach()
 
     return make
