@@ -60,3 +60,9 @@ def test_program_is_isolated_and_compiled(run: Runner) -> None:
     )
     outcome = run(["bash", "-c", script])
     assert (outcome.code, outcome.stderr) == (0, "")
+
+
+def test_environment_for_pull_steps_is_small(run: Runner) -> None:
+    """Prefect's own steps cost the image at most 60 MB."""
+    size, _ = run.succeed(["du", "-sb", "/opt/prefect-client"]).split()
+    assert int(size) <= 60_000_000

@@ -139,7 +139,7 @@ def _trim(area: Area, usage: Usage, limits: Limits, *, nobody_builds: bool) -> l
     caches = [cache for cache in _uv_caches(area) if nobody_builds and _is_quiet(cache)]
     now, needed = area.now(), usage.total - usage.own(caches)
     kinds = dict.fromkeys(mirrors(area), "mirror(s)") | dict.fromkeys(environments(area), "environment(s)")
-    for path in sorted(kinds, key=last_use):
+    for path in sorted(kinds.keys() & usage.places.keys(), key=last_use):
         unused = now - last_use(path)
         if unused < limits.margin or (needed <= limits.size and unused <= limits.age):
             continue
