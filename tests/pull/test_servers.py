@@ -232,7 +232,7 @@ def test_old_snapshots_go(origin: Origin, hosted: HttpsGit, mirrored: Ours, base
         origin.commit("flow.py", f"number {number}")
         pulled(mirrored, base, number, hosted)
     assert mirrored.cache
-    assert len(list(mirrored.cache.glob("git/v1/*/*"))) == 3
+    assert len(list(mirrored.cache.glob("git/v1/*/[0-9a-f]*"))) == 3
     assert list(mirrored.cache.glob("tmp/*")) == []
 
 
@@ -300,4 +300,4 @@ def test_kills_and_concurrency(origin: Origin, base: Path, tmp_path: Path) -> No
                 ["git", "status", "--porcelain"], cwd=checkout, check=True, capture_output=True, timeout=20
             )
             assert clean.stdout == b""
-    wait_until(lambda: list(cache.glob("git/v1/*/*")), "a snapshot", 5)
+    wait_until(lambda: list(cache.glob("git/v1/*/[0-9a-f]*")), "a snapshot", 5)
