@@ -38,7 +38,7 @@ test: .venv/.complete lint type check-generated ## check everything: lint, types
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/pytest tests'
 
 test/unit: .venv/.complete ## test without Docker, in seconds
-	@$(BIN)/pytest tests/unit
+	@$(BIN)/pytest tests/unit -n auto
 
 test/%: .venv/.complete ## test one directory with Docker: test/images, test/prefect
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/pytest tests/$*'
