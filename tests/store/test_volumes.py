@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from docker.types import Mount
 
+from images import family
+from tests.images.mirror import mirrored_image
 from tests.stack import CacheVolume
 from tests.stack.containers import Containers
 from tests.store.conftest import FULL, Starts, locked_project
@@ -160,3 +162,16 @@ def test_projects_side_by_side(
     listed = starts.run("cache").stdout
     assert "etl, twin" in listed
     assert "group" in listed
+
+
+def test_two_pythons_side_by_side(containers: Containers, image: str, starts: Starts, tmp_path: Path) -> None:
+    """Images of two Pythons share a volume: each has its environment, and each finds its own again."""
+    with mirrored_image(family.read(), tmp_path) as other:
+        for tag in (image, other):
+            outcome = Starts(containers, tag, starts.project, starts.volume).run()
+            assert outcome.exit_code == 0, outcome.output
+        assert len(starts.environments()) == 2
+        for tag in (image, other):
+            assert "(hit " in Starts(containers, tag, starts.project, starts.volume).run().stderr
+        script = "cd /cache/envs/v1 && ls -d */lib/python3.*/site-packages/prefect | wc -l"
+        assert starts.volume.run("sh", "-c", script).strip() == "2"
