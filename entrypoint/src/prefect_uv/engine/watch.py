@@ -19,6 +19,7 @@ from prefect_uv.settings import Settings
 FIRST_SECONDS = 1.0
 POLL_SECONDS = 10.0
 CHECK_SECONDS = 300.0
+SETTLING_SECONDS = (1.0, 5.0)  # a server takes a moment to subscribe after it has accepted: no event is sent before
 LONGEST_SECONDS = 120.0
 JITTER = 0.3
 STREAM_AGAIN_SECONDS = 30.0
@@ -65,6 +66,9 @@ class Watch:
     def _follow(self, stream: Stream) -> None:
         self.source = "stream"
         self._look()
+        for seconds in SETTLING_SECONDS:
+            stream.wait(seconds)
+            self._look()
         while not self._closed.is_set():
             stream.wait(_jittered(CHECK_SECONDS))
             self._look()
