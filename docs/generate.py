@@ -98,14 +98,15 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
 
 def _settings(prefix: str) -> str:
     declared = (item for item in fields(Settings) if item.metadata)
-    chosen = (item for item in declared if item.metadata["name"].startswith(prefix))
+    chosen = (item for item in declared if item.metadata["names"][0].startswith(prefix))
     return table(("Variable", "Default", "Meaning"), map(_setting, chosen))
 
 
 def _setting(item: Field[Any]) -> tuple[str, str, str]:
-    also = item.metadata["also"]
-    meaning = item.metadata["help"] + (f" Where it is not set, `{also}` is read." if also else "")
-    return f"`{item.metadata['name']}`", _default(item.default), meaning
+    name, *others = item.metadata["names"]
+    also = " or ".join(f"`{other}`" for other in others)
+    meaning = item.metadata["help"] + (f" Where it is not set, {also} is read." if also else "")
+    return f"`{name}`", _default(item.default), meaning
 
 
 def _default(value: object) -> str:

@@ -127,4 +127,4 @@ def leftovers(cache: Path) -> list[Path]:
 
 def sync(store: Store, etl: Etl) -> Environment:
     """The environment of the project, as a start gets it."""
-    return store.environment(look(etl.directory, None))
+    return store.environment(look(etl.directory, None, store.settings))

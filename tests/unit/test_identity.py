@@ -11,24 +11,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_uv.image import Image
-from prefect_uv.project import Project
+from prefect_uv.project import Locked
 from prefect_uv.store.contents import Contents, packages
 from prefect_uv.store.identity import NEUTRAL, digest, fingerprint, variables
 
 IMAGE = Image("py313", "0.1.0", "0.13.8", "3.8.8", "/usr/bin/python3.13", "3.13.5", "CPython-cpython-313-linux")
-PROJECT = Project(Path("/a"), Path("/a"), (("/uv.lock", b"lock"), ("/pyproject.toml", b"project")), (Path("/a"),), "")
+PROJECT = Locked(
+    name="etl",
+    shape="project",
+    directory=Path("/a"),
+    root=Path("/a"),
+    inputs=(("/uv.lock", b"lock"), ("/pyproject.toml", b"project")),
+    source_roots=(Path("/a"),),
+)
 NOTHING: Mapping[str, str] = {}
 REQUIREMENTS = "prefect==3.8.8 --hash=sha256:aa\n"
 
 
 def fp(
-    project: Project = PROJECT,
+    project: Locked = PROJECT,
     image: Image = IMAGE,
     policy: str = "locked",
     environ: Mapping[str, str] = NOTHING,
 ) -> str:
     """A fingerprint."""
-    return fingerprint(project, image, ("--no-dev",), environ, policy)
+    return fingerprint(project, image, environ, policy)
 
 
 def key_of(requirements: str = REQUIREMENTS, image: Image = IMAGE, environ: Mapping[str, str] = NOTHING) -> str:
@@ -115,7 +122,7 @@ def test_credentials_do_not_count(one: dict[str, str], other: dict[str, str]) ->
         replace(PROJECT, directory=Path("/a/member")),
     ],
 )
-def test_raw_inputs_change_the_fingerprint(project: Project) -> None:
+def test_raw_inputs_change_the_fingerprint(project: Locked) -> None:
     """Every byte of the files, the request for a Python, and which member it is."""
     assert fp(project) != fp()
 

@@ -17,7 +17,7 @@ from prefect_uv.engine.version import Engine
 from prefect_uv.errors import LaunchError, SettingsInvalidError, UsageError
 from prefect_uv.flowrun import FlowRun, Settled
 from prefect_uv.mask import Mask
-from prefect_uv.project import Project
+from prefect_uv.project import Locked
 from prefect_uv.runlog import RunLog
 from prefect_uv.session import Session
 from prefect_uv.store import Environment, Keeper
@@ -44,7 +44,8 @@ def ready(make_settings: MakeSettings, prefect: str = "3.8.8", **variables: str)
     keeper = Keeper(
         Area(Path("/cache"), Path("/cache/uv-0.13")), make_settings(variables), RunLog(Mask()), environment, (0,)
     )
-    project = Project(CODE, Path("/code"), (), (CODE / "src", Path("/code/lib")), "")
+    roots = (CODE / "src", Path("/code/lib"))
+    project = Locked(name="etl", shape="project", directory=CODE, root=Path("/code"), inputs=(), source_roots=roots)
     return Ready(make_settings(variables), CODE / "flows", project, environment, "flow.py:main", keeper, (0,))
 
 

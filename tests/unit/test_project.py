@@ -8,6 +8,7 @@ import pytest
 
 from prefect_uv.errors import FlowFileMissingError, LockfileMissingError, ProjectMissingError
 from prefect_uv.project import look
+from prefect_uv.settings import Settings
 
 LOCK = 'version = 1\n\n[[package]]\nname = "etl"\nsource = { virtual = "." }\n'
 
@@ -17,7 +18,7 @@ def checkout(tmp_path: Path) -> Path:
     """A git checkout with a flat project."""
     directory = tmp_path / "checkout"
     (directory / ".git").mkdir(parents=True)
-    write(directory, "pyproject.toml", "[project]\n")
+    write(directory, "pyproject.toml", "[project]\nname = 'etl'\n")
     write(directory, "uv.lock", LOCK)
     write(directory, "flow.py", "")
     return directory
@@ -32,22 +33,22 @@ def write(directory: Path, name: str, content: str) -> None:
 
 def test_flat(checkout: Path) -> None:
     """Project, lock and code in one directory."""
-    project = look(checkout, "flow.py:main")
+    project = look(checkout, "flow.py:main", Settings())
     assert (project.directory, project.root, project.source_roots) == (checkout, checkout, (checkout,))
     assert project.python_request == ""
-    assert dict(project.inputs) == {"/uv.lock": LOCK.encode(), "/pyproject.toml": b"[project]\n"}
+    assert dict(project.inputs) == {"/uv.lock": LOCK.encode(), "/pyproject.toml": b"[project]\nname = 'etl'\n"}
 
 
 def test_src_layout(checkout: Path) -> None:
     """`src` is where the code is imported from."""
     write(checkout, "src/etl/__init__.py", "")
-    assert look(checkout, None).source_roots == (checkout / "src",)
+    assert look(checkout, None, Settings()).source_roots == (checkout / "src",)
 
 
 def test_project_above_the_working_directory(checkout: Path) -> None:
     """A flow in a subdirectory belongs to the project above it."""
     write(checkout, "flows/daily/flow.py", "")
-    assert look(checkout / "flows" / "daily", "flow.py:main").directory == checkout
+    assert look(checkout / "flows" / "daily", "flow.py:main", Settings()).directory == checkout
 
 
 def test_workspace_member(checkout: Path) -> None:
@@ -57,7 +58,7 @@ def test_workspace_member(checkout: Path) -> None:
     for name in ("lib", "job"):
         write(checkout, f"packages/{name}/pyproject.toml", f"# {name}")
     write(checkout, "packages/lib/src/lib/__init__.py", "")
-    project = look(checkout / "packages" / "job", None)
+    project = look(checkout / "packages" / "job", None, Settings())
     assert (project.directory, project.root) == (checkout / "packages" / "job", checkout)
     assert project.source_roots[0] == project.directory
     assert checkout / "packages" / "lib" / "src" in project.source_roots
@@ -69,15 +70,15 @@ def test_workspace_member(checkout: Path) -> None:
 def test_inputs_do_not_depend_on_where_the_checkout_is(checkout: Path, tmp_path: Path) -> None:
     """The same files elsewhere are the same inputs."""
     elsewhere = tmp_path / "elsewhere"
-    checkout_inputs = look(checkout, None).inputs
+    checkout_inputs = look(checkout, None, Settings()).inputs
     checkout.rename(elsewhere)
-    assert look(elsewhere, None).inputs == checkout_inputs
+    assert look(elsewhere, None, Settings()).inputs == checkout_inputs
 
 
 def test_uv_toml_is_an_input(checkout: Path) -> None:
     """uv's own settings file can change what is installed."""
     write(checkout, "uv.toml", "no-binary = true")
-    assert ("/uv.toml", b"no-binary = true") in look(checkout, None).inputs
+    assert ("/uv.toml", b"no-binary = true") in look(checkout, None, Settings()).inputs
 
 
 def test_no_pyproject(checkout: Path) -> None:
@@ -85,7 +86,7 @@ def test_no_pyproject(checkout: Path) -> None:
     (checkout / "pyproject.toml").unlink()
     write(checkout, "flows/flow.py", "")
     with pytest.raises(ProjectMissingError) as caught:
-        look(checkout / "flows", "flow.py:main")
+        look(checkout / "flows", "flow.py:main", Settings())
     assert caught.value.headline == f"No pyproject.toml in {checkout / 'flows'}."
     assert caught.value.found == f"Looked in {checkout / 'flows'}, {checkout}."
     assert "uv add prefect" in caught.value.hint
@@ -95,7 +96,7 @@ def test_no_lock(checkout: Path) -> None:
     """Word for word as the style has it."""
     (checkout / "uv.lock").unlink()
     with pytest.raises(LockfileMissingError) as caught:
-        look(checkout, None)
+        look(checkout, None, Settings())
     assert caught.value.render() == (
         f"error[lockfile-missing]: No uv.lock in {checkout}.\n\n"
         f"{checkout}/pyproject.toml is present, {checkout}/uv.lock is not.\n\n"
@@ -108,19 +109,19 @@ def test_nothing_above_the_checkout_counts(checkout: Path) -> None:
     for name in ("pyproject.toml", "uv.lock"):
         (checkout / name).rename(checkout.parent / name)
     with pytest.raises(ProjectMissingError):
-        look(checkout, None)
+        look(checkout, None, Settings())
     write(checkout, "pyproject.toml", "")
     with pytest.raises(LockfileMissingError):
-        look(checkout, None)
+        look(checkout, None, Settings())
 
 
 def test_nothing_above_a_directory_without_checkout_counts(checkout: Path) -> None:
     """Code that is baked into an image has its project where it runs."""
     (checkout / ".git").rmdir()
     write(checkout, "flows/flow.py", "")
-    assert look(checkout, None).directory == checkout
+    assert look(checkout, None, Settings()).directory == checkout
     with pytest.raises(ProjectMissingError):
-        look(checkout / "flows", None)
+        look(checkout / "flows", None, Settings())
 
 
 def test_worktree_is_a_checkout(checkout: Path) -> None:
@@ -128,20 +129,20 @@ def test_worktree_is_a_checkout(checkout: Path) -> None:
     (checkout / ".git").rmdir()
     write(checkout, ".git", "gitdir: /elsewhere")
     write(checkout, "flows/flow.py", "")
-    assert look(checkout / "flows", None).directory == checkout
+    assert look(checkout / "flows", None, Settings()).directory == checkout
 
 
 def test_flow_file_missing(checkout: Path) -> None:
     """The entrypoint's file is looked for before anything else."""
     with pytest.raises(FlowFileMissingError) as caught:
-        look(checkout, "flows/daily.py:main")
+        look(checkout, "flows/daily.py:main", Settings())
     assert caught.value.headline == f"The deployment's entrypoint flows/daily.py:main is not in {checkout}."
     assert caught.value.found == f"There is no file {checkout / 'flows/daily.py'}."
 
 
 def test_module_path_entrypoint(checkout: Path) -> None:
     """`package.module:flow` is found by Python, not by us."""
-    assert look(checkout, "etl.daily:main").directory == checkout
+    assert look(checkout, "etl.daily:main", Settings()).directory == checkout
 
 
 @pytest.mark.parametrize(
@@ -151,14 +152,14 @@ def test_module_path_entrypoint(checkout: Path) -> None:
 def test_python_version(checkout: Path, text: str, request_: str) -> None:
     """`.python-version` in the project or above it in the checkout."""
     write(checkout, ".python-version", text)
-    assert look(checkout, None).python_request == request_
+    assert look(checkout, None, Settings()).python_request == request_
 
 
 def test_nearest_python_version_wins(checkout: Path) -> None:
     """A member's own pin counts more than the workspace's; one above the checkout does not count."""
     write(checkout.parent, ".python-version", "3.9")
-    assert look(checkout, None).python_request == ""
+    assert look(checkout, None, Settings()).python_request == ""
     write(checkout, ".python-version", "3.12")
     write(checkout, "job/pyproject.toml", "")
     write(checkout, "job/.python-version", "3.13")
-    assert look(checkout / "job", None).python_request == "3.13"
+    assert look(checkout / "job", None, Settings()).python_request == "3.13"

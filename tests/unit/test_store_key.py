@@ -18,6 +18,7 @@ from prefect_uv.image import Image
 from prefect_uv.mask import Mask
 from prefect_uv.project import look
 from prefect_uv.runlog import RunLog
+from prefect_uv.settings import Settings
 from prefect_uv.store import Store
 from prefect_uv.store.contents import Contents, sources
 from prefect_uv.store.question import ask
@@ -108,7 +109,7 @@ def key_of(tmp_path_factory: pytest.TempPathFactory, image: Image) -> Callable[[
         (project / "uv.lock").unlink(missing_ok=True)
         lock = ["uv", "lock", "--quiet", "--python", sys.executable, "--cache-dir", str(home / "uv-cache")]
         subprocess.run(lock, cwd=project, env=environ, check=True, timeout=30)
-        return ask(Uv(look(project, None), image, environ, home / "uv-cache"), "locked", RunLog(Mask())).key
+        return ask(Uv(look(project, None, Settings()), image, environ, home / "uv-cache"), "locked", RunLog(Mask())).key
 
     return key
 

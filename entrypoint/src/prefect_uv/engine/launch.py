@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from prefect_uv.engine.version import Engine
 from prefect_uv.errors import DeploymentNotFoundError, LaunchError, UsageError
-from prefect_uv.project import Project
+from prefect_uv.project import Locked
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 from prefect_uv.store import Environment, Keeper
@@ -28,7 +28,7 @@ class Ready:
 
     settings: Settings
     directory: Path
-    project: Project
+    project: Locked
     environment: Environment
     entrypoint: str | None
     keeper: Keeper
@@ -115,7 +115,7 @@ def _launcher(ready: Ready) -> list[str]:
     cache = ready.environment.run_cache
     if ready.settings.launcher == "python" or cache is None:
         return [_python(ready)]
-    return ["uv", "--cache-dir", str(cache), "run", "--no-sync", "--project", str(ready.project.directory), "python"]
+    return ["uv", "--cache-dir", str(cache), "run", "--no-sync", *ready.project.target, "python"]
 
 
 def _python(ready: Ready) -> str:

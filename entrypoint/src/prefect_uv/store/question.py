@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
-
 from prefect_uv.errors import PrefectMissingError
 from prefect_uv.image import Image, facts
-from prefect_uv.project import Project
+from prefect_uv.project import Locked
 from prefect_uv.runlog import RunLog
 from prefect_uv.store.contents import Contents, packages
 from prefect_uv.store.identity import tool_settings, variables
@@ -32,18 +30,12 @@ def ask(uv: Uv, policy: str, log: RunLog) -> Contents:
     return Contents(uv.image.uv_minor, python, version, platform, settings, packages(requirements, planned))
 
 
-def project_name(project: Project) -> str:
-    """The project's name, for people."""
-    document = tomllib.loads((project.directory / "pyproject.toml").read_text())
-    return str(document.get("project", {}).get("name") or project.directory.name)
-
-
 def _interpreter(python: str, image: Image) -> tuple[str, str]:
     """Version and platform: known for the image's own interpreter, asked of any other."""
     return (image.python_version, image.platform) if python == image.python else facts(python)
 
 
-def _refuse_without_prefect(planned: dict[str, str], project: Project) -> None:
+def _refuse_without_prefect(planned: dict[str, str], project: Locked) -> None:
     if not any(name in planned for name in PREFECT):
         raise PrefectMissingError(
             "Prefect is not among the project's locked dependencies.",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from prefect_uv.errors import EnvironmentDamagedError, SyncError, VolumeFullError, VolumeUnusableError
 from prefect_uv.image import Image
-from prefect_uv.project import Project
+from prefect_uv.project import Locked
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store import failures, index
@@ -23,9 +23,9 @@ from prefect_uv.store.layout import Area, is_executable, shared_umask
 from prefect_uv.store.lease import lease
 from prefect_uv.store.lock import Say, claimed, shared
 from prefect_uv.store.manifest import explanation, foundation, manifests, nearest
-from prefect_uv.store.question import ask, project_name
+from prefect_uv.store.question import ask
 from prefect_uv.store.shelf import Environment, Shelf
-from prefect_uv.store.uv import SELECTION, Uv
+from prefect_uv.store.uv import Uv
 
 
 class Store:
@@ -38,14 +38,14 @@ class Store:
         self.shelf = self._shelf(settings.cache_dir, read_only=settings.cache_readonly)
         self._home: Shelf | None = None
 
-    def environment(self, project: Project) -> Environment:
+    def environment(self, project: Locked) -> Environment:
         """The environment for a project, from the store or built into it.
 
         Raises:
             LockfileStaleError, PrefectMissingError, PythonMissingError: before anything is built.
             SyncError, VolumeFullError: the build failed; nothing of it stays.
         """
-        inputs = fingerprint(project, self.image, SELECTION, self.settings.environ, self.settings.lock)
+        inputs = fingerprint(project, self.image, self.settings.environ, self.settings.lock)
         known = index.look_up(self.shelf.area, inputs, self.shelf.trusted)
         if known and (environment := self.shelf.open(known.key, hit=True)):
             return environment
@@ -65,7 +65,7 @@ class Store:
         """While this lasts: the leases are kept fresh, and garbage is collected when it is time."""
         return Keeper(self.shelf.area, self.settings, self.log, environment, leases or (environment.lease,))
 
-    def _found_or_built(self, project: Project, inputs: str) -> Environment:
+    def _found_or_built(self, project: Locked, inputs: str) -> Environment:
         with full_disk_is_an_error(self.shelf.area.root):
             self._home = self._home or self.writable()
             area = self._home.area
@@ -73,7 +73,7 @@ class Store:
             with shared(area.locks / "uv-cache"):
                 contents = ask(uv, self.settings.lock, self.log)
                 environment = self._open(contents.key, hit=True) or self._build_once(self._home, uv, contents)
-            known = index.Known(contents.key, project_name(project), contents.python, index.stamp(contents.python))
+            known = index.Known(contents.key, project.name, contents.python, index.stamp(contents.python))
             with suppress(OSError):
                 index.write(area, inputs, known)
             return environment
@@ -86,7 +86,7 @@ class Store:
             if error := failures.recent(area, key):
                 raise error
             try:
-                self._build(home, Build(area, uv, contents, project_name(uv.project), self.log))
+                self._build(home, Build(area, uv, contents, uv.project.name, self.log))
             except SyncError as error:
                 failures.remember(area, key, error)
                 raise

@@ -22,9 +22,8 @@ from prefect_uv.errors import (
 )
 from prefect_uv.image import Image
 from prefect_uv.process import Finished, run
-from prefect_uv.project import Project
+from prefect_uv.project import Locked
 
-SELECTION = ("--no-dev",)
 QUIET = ("--no-progress", "--color", "never")
 
 _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
@@ -83,7 +82,7 @@ _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
 class Uv:
     """uv for one project: its environment variables are ours where correctness hangs on them, the user's otherwise."""
 
-    project: Project
+    project: Locked
     image: Image
     environ: Mapping[str, str]
     cache: Path
@@ -108,13 +107,13 @@ class Uv:
 
     def lock(self) -> None:
         """Lock again, in the checkout."""
-        self._checked("lock", "--project", self.project.directory)
+        self._checked("lock", *self.project.target)
 
     def export(self, python: str, *, locked: bool) -> str:
         """The requirements of the selection, with hashes; `locked` refuses a stale lock."""
         policy = "--locked" if locked else "--frozen"
-        options = [policy, *SELECTION, "--python", python, "--no-emit-local", "--no-header", "--no-annotate"]
-        return self._checked("export", "--project", self.project.directory, *options).stdout
+        wanted = [*self.project.target, *self.project.selection.options, "--python", python]
+        return self._checked("export", policy, *wanted, "--no-emit-local", "--no-header", "--no-annotate").stdout
 
     def plan(self, python: str) -> dict[str, str]:
         """Names and versions of what a sync installs here, as uv itself resolves markers and settings."""
@@ -136,8 +135,8 @@ class Uv:
         self._checked("cache", "clean", "--force", *names)
 
     def _sync(self, python: str) -> tuple[str | Path, ...]:
-        project = self.project.directory
-        return ("sync", "--frozen", "--project", project, "--no-install-local", *SELECTION, "--python", python)
+        wanted = (*self.project.target, *self.project.selection.options, "--python", python)
+        return ("sync", "--frozen", "--no-install-local", *wanted)
 
     def _checked(self, *arguments: str | Path, place: Path | None = None) -> Finished:
         finished = self._uv(*arguments, place=place)

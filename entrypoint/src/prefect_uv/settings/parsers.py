@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable
 from uuid import UUID
 
@@ -110,3 +111,28 @@ def status_codes(text: str) -> tuple[int, ...]:
     except ValueError:
         message = "is not a list of HTTP status codes"
         raise ValueError(message) from None
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names of groups or extras, separated by commas or spaces; options of uv are a mistake."""
+    found = tuple(re.split(r"[\s,]+", text.strip(" ,\n")))
+    if not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) for name in found):
+        message = "is not a list of names (as `etl,ml`)"
+        raise ValueError(message)
+    return found
+
+
+def paths(text: str) -> tuple[str, ...]:
+    """Paths, separated by commas or lines."""
+    return tuple(path for part in re.split(r"[,\n]", text) if (path := part.strip()))
+
+
+def package_list(text: str) -> tuple[str, ...]:
+    """Requirements as pip writes them: by spaces, as Prefect's image splits them, or one on each line."""
+    stripped = [line.strip() for line in text.splitlines()]
+    lines = [line for line in stripped if line and not line.startswith("#")]
+    found = tuple(lines if len(lines) > 1 else shlex.split(text))
+    if option := next((item for item in found if item.startswith("-")), None):
+        message = f"has the option {option}, and only packages are installed from it"
+        raise ValueError(message)
+    return found

@@ -1,42 +1,28 @@
-"""Which project is this: a look at its files, without running anything and without changing anything."""
+"""The look: which project the flow belongs to, by the files of the pulled code."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from prefect_uv.errors import FlowFileMissingError, LockfileMissingError, ProjectMissingError
+from prefect_uv.project.kinds import Locked
+from prefect_uv.selection import Selection
+from prefect_uv.settings import Settings
 
 LOCAL = re.compile(r'^source = \{ (?:virtual|editable|directory) = "([^"]+)" \}$', re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Project:
-    """A uv project in a checkout.
-
-    Attributes:
-        directory: where its pyproject.toml is.
-        root: where its uv.lock is; above `directory` for a member of a workspace.
-        inputs: every file that can change what is installed, with its name relative to `root`.
-        source_roots: the directories to import the project's own code and its local dependencies from.
-        python_request: what .python-version asks for, or nothing.
-    """
-
-    directory: Path
-    root: Path
-    inputs: tuple[tuple[str, bytes], ...]
-    source_roots: tuple[Path, ...]
-    python_request: str
-
-
-def look(working_directory: Path, entrypoint: str | None) -> Project:
+def look(working_directory: Path, entrypoint: str | None, settings: Settings) -> Locked:
     """Find the project of a flow.
 
     Args:
         working_directory: where the pull steps have led to.
         entrypoint: the deployment's entrypoint, `path/to/file.py:function` or `module.path:function`.
+        settings: the deployment's choices.
 
     Raises:
         FlowFileMissingError, ProjectMissingError, LockfileMissingError: before anything was built.
@@ -58,7 +44,7 @@ def look(working_directory: Path, entrypoint: str | None) -> Project:
             f"{directory / 'pyproject.toml'} is present, {directory / 'uv.lock'} is not.",
             "Run `uv lock`, commit uv.lock, and push.",
         )
-    return _read(directory, root)
+    return _read(directory, root, settings)
 
 
 def _check_flow_file(working_directory: Path, entrypoint: str) -> None:
@@ -78,7 +64,7 @@ def _upwards(start: Path) -> Iterator[Path]:
     yield from chain[: top + 1]
 
 
-def _read(directory: Path, root: Path) -> Project:
+def _read(directory: Path, root: Path, settings: Settings) -> Locked:
     lock = (root / "uv.lock").read_bytes()
     local = [root / path for path in LOCAL.findall(lock.decode(errors="replace"))]
     own = [directory, *(place for place in local if place.resolve() != directory.resolve())]
@@ -89,12 +75,17 @@ def _read(directory: Path, root: Path) -> Project:
     )
     request = pin.read_text().strip() if pin else ""
     inputs = [(str(path), path.read_bytes()) for path in files if path.is_file()]
-    return Project(
+    document = _document(directory / "pyproject.toml")
+    pinned = next((line for line in request.splitlines() if line and not line.startswith("#")), "")
+    return Locked(
+        name=str(document.get("project", {}).get("name", directory.name)),
+        shape="project",
         directory=directory,
         root=root,
         inputs=tuple((name.removeprefix(str(root)), content) for name, content in inputs),
         source_roots=tuple(_source_root(place) for place in own),
-        python_request=next((line for line in request.splitlines() if line and not line.startswith("#")), ""),
+        python_request=settings.python or pinned,
+        selection=Selection.of(settings),
     )
 
 
@@ -102,3 +93,11 @@ def _source_root(directory: Path) -> Path:
     """`src` where the layout has one, else the directory itself."""
     src = directory / "src"
     return src if src.is_dir() else directory
+
+
+def _document(path: Path) -> Mapping[str, Any]:
+    """A TOML file; what is not TOML is left for uv, which says where."""
+    try:
+        return tomllib.loads(path.read_text())
+    except ValueError:
+        return {}

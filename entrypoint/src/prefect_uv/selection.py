@@ -1,0 +1,45 @@
+"""Which of a project's dependencies are wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prefect_uv.settings import Settings
+
+DEV = "dev"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Groups, extras and workspace member, as uv's options name them.
+
+    Attributes:
+        groups: dependency groups beside the project's own dependencies.
+        only_groups: dependency groups instead of the project's own dependencies.
+        extras: extras of the project.
+        package: the workspace member; the project that was found when empty.
+    """
+
+    groups: tuple[str, ...] = ()
+    only_groups: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
+    package: str = ""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Selection:
+        """What the settings ask for."""
+        return cls(settings.groups, settings.only_groups, settings.extras, settings.package)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """For `uv export` and `uv sync`; the group `dev` is for developers, unless it is named (uv 0.13.8)."""
+        named = (("--group", self.groups), ("--only-group", self.only_groups), ("--extra", self.extras))
+        options = [word for option, names in named for name in sorted(names) for word in (option, name)]
+        options += ["--package", self.package] if self.package else []
+        return (*options, *(() if DEV in (*self.groups, *self.only_groups) else ("--no-dev",)))
+
+    def __str__(self) -> str:
+        """For people, as `groups etl, ml`; empty when nothing was selected."""
+        named = (("package", [self.package]), ("groups", self.groups), ("only groups", self.only_groups))
+        parts = ((word, [*filter(None, names)]) for word, names in (*named, ("extras", self.extras)))
+        return ", ".join(f"{word} {', '.join(names)}" for word, names in parts if names)
