@@ -48,6 +48,11 @@ class Locked(Project):
         """What uv's commands are told to work on."""
         return ("--script", str(self.script)) if self.script else ("--project", str(self.directory))
 
+    @property
+    def lock(self) -> Path:
+        """The lock file; with PREFECT_UV_LOCK=relock it may not exist yet."""
+        return self.script.with_name(f"{self.script.name}.lock") if self.script else self.root / "uv.lock"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Unlocked(Project):
@@ -56,10 +61,12 @@ class Unlocked(Project):
     Attributes:
         requirements: lines of a requirements file.
         files: requirements files, or a script.
+        constraints: versions that count where such a package is needed.
     """
 
     requirements: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    constraints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
-from prefect_uv.errors import EnvironmentDamagedError, SyncError, VolumeFullError, VolumeUnusableError
+from prefect_uv.errors import (
+    EnvironmentDamagedError,
+    IndexUnreachableError,
+    SyncError,
+    VolumeFullError,
+    VolumeUnusableError,
+)
 from prefect_uv.image import Image
-from prefect_uv.project import Locked
+from prefect_uv.project import Extras, Locked, Project, Unlocked
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store import failures, index
@@ -22,9 +30,9 @@ from prefect_uv.store.keeper import Keeper
 from prefect_uv.store.layout import Area, is_executable, shared_umask
 from prefect_uv.store.lease import lease
 from prefect_uv.store.lock import Say, claimed, shared
-from prefect_uv.store.manifest import explanation, foundation, manifests, nearest
-from prefect_uv.store.question import ask
+from prefect_uv.store.manifest import Manifest, explanation, foundation, manifests, nearest
 from prefect_uv.store.shelf import Environment, Shelf
+from prefect_uv.store.sources import Additions, LockedSource, Source, UnlockedSource
 from prefect_uv.store.uv import Uv
 
 
@@ -38,55 +46,100 @@ class Store:
         self.shelf = self._shelf(settings.cache_dir, read_only=settings.cache_readonly)
         self._home: Shelf | None = None
 
-    def environment(self, project: Locked) -> Environment:
+    def environment(self, project: Project) -> Environment:
         """The environment for a project, from the store or built into it.
 
         Raises:
             LockfileStaleError, PrefectMissingError, PythonMissingError: before anything is built.
             SyncError, VolumeFullError: the build failed; nothing of it stays.
         """
-        inputs = fingerprint(project, self.image, self.settings.environ, self.settings.lock)
-        known = index.look_up(self.shelf.area, inputs, self.shelf.trusted)
-        if known and (environment := self.shelf.open(known.key, hit=True)):
+        if isinstance(project, Locked):
+            return self._obtained(LockedSource(project, self.settings.lock))
+        if isinstance(project, Unlocked):
+            return self._obtained(UnlockedSource(project, self.settings))
+        raise TypeError(project)
+
+    def extended(self, environment: Environment, extras: Extras, project: Project) -> Environment:
+        """An environment that has the extras too: the same one where it has them, else one that takes its place.
+
+        Raises:
+            ExtrasConflictError, UnresolvableError: before anything is built.
+            SyncError, VolumeFullError: the build failed; nothing of it stays.
+        """
+        manifest = Manifest.read(environment.path)
+        if not extras or manifest is None:
             return environment
-        with shared_umask():
-            try:
-                return self._found_or_built(project, inputs)
-            except VolumeFullError as error:
-                if isinstance(error, VolumeUnusableError) or self._home not in {None, self.shelf}:
-                    raise
-                root = self.shelf.area.root
-                self.log.warning(f"no space is left on {root}: removing what no run uses, then one more try")
-                with full_disk_is_an_error(root):
-                    collect(self.shelf.area, self.settings, self.log, make_room=True)
-                return self._found_or_built(project, inputs)
+        source = Additions((environment.path, manifest), extras, project, self.settings)
+        if loose := source.unpinned():
+            self.log.warning(
+                f"extra packages without a version: {', '.join(loose)}; the newest that fit are taken, and looked for"
+                f" again after {self.settings.resolve_days} day(s) (PREFECT_UV_RESOLVE_DAYS)"
+            )
+        found = self._obtained(source)
+        os.close((found if found.key == environment.key else environment).lease)
+        return environment if found.key == environment.key else found
 
     def keeping(self, environment: Environment, leases: Sequence[int] = ()) -> Keeper:
         """While this lasts: the leases are kept fresh, and garbage is collected when it is time."""
         return Keeper(self.shelf.area, self.settings, self.log, environment, leases or (environment.lease,))
 
-    def _found_or_built(self, project: Locked, inputs: str) -> Environment:
+    def _obtained(self, source: Source) -> Environment:
+        """By a look-up of the raw inputs; else uv is asked, and what is not there is built."""
+        inputs = fingerprint(source.fields(), self.image, self.settings.environ)
+        known = self._known(inputs)
+        stale = known is not None and not self.settings.offline and known.is_stale(self.settings.resolve_days)
+        if known and not stale and (environment := self._open(known.key, hit=True)):
+            return environment
+        try:
+            with shared_umask():
+                return self._with_room(partial(self._found_or_built, source, inputs))
+        except IndexUnreachableError as error:
+            if known is None or (environment := self._open(known.key, hit=True)) is None:
+                raise
+            self.log.warning(f"versions of {source.name} could not be looked for again: {error.headline} The old stay.")
+            return environment
+
+    def _known(self, inputs: str) -> index.Known | None:
+        found = (index.look_up(shelf.area, inputs, shelf.trusted) for shelf in self._shelves())
+        return next(filter(None, found), None)
+
+    def _with_room(self, work: Callable[[], Environment]) -> Environment:
+        """Work that may find the disk full: then room is made, once."""
+        try:
+            return work()
+        except VolumeFullError as error:
+            if isinstance(error, VolumeUnusableError) or self._home not in {None, self.shelf}:
+                raise
+            root = self.shelf.area.root
+            self.log.warning(f"no space is left on {root}: removing what no run uses, then one more try")
+            with full_disk_is_an_error(root):
+                collect(self.shelf.area, self.settings, self.log, make_room=True)
+            return work()
+
+    def _found_or_built(self, source: Source, inputs: str) -> Environment:
         with full_disk_is_an_error(self.shelf.area.root):
             self._home = self._home or self.writable()
             area = self._home.area
-            uv = Uv(project, self.image, self.settings.environ, area.uv_cache)
+            uv = Uv(self.settings, self.image, area.uv_cache)
             with shared(area.locks / "uv-cache"):
-                contents = ask(uv, self.settings.lock, self.log)
-                environment = self._open(contents.key, hit=True) or self._build_once(self._home, uv, contents)
-            known = index.Known(contents.key, project.name, contents.python, index.stamp(contents.python))
+                plan = source.plan(uv, self.log)
+                resolved = 0.0 if plan.pinned else time.time()
+                key, python = plan.contents.key, plan.contents.python
+                build = Build(area, uv, plan, source.name, self.log)
+                environment = self._open(key, hit=True) or self._build_once(self._home, build)
             with suppress(OSError):
-                index.write(area, inputs, known)
+                index.write(area, inputs, index.Known(key, source.name, python, index.stamp(python), resolved))
             return environment
 
-    def _build_once(self, home: Shelf, uv: Uv, contents: Contents) -> Environment:
-        key, area = contents.key, home.area
+    def _build_once(self, home: Shelf, build: Build) -> Environment:
+        key, area = build.contents.key, home.area
         with claimed(area.locks / key, lambda: _is_decided(home, key), self.say(key)):
             if environment := self._open(key, hit=True):
                 return environment
             if error := failures.recent(area, key):
                 raise error
             try:
-                self._build(home, Build(area, uv, contents, uv.project.name, self.log))
+                self._build(home, build)
             except SyncError as error:
                 failures.remember(area, key, error)
                 raise
@@ -99,8 +152,9 @@ class Store:
 
     def _build(self, home: Shelf, build: Build) -> None:
         known = [item for item in manifests(home.area) if home.trusts(item[0])]
-        self.log.info(explanation(build.contents, build.project, nearest(known, build.contents, build.project)))
-        base = foundation(known, build.contents)
+        near = build.plan.base or nearest(known, build.contents, build.purpose)
+        self.log.info(explanation(build.contents, build.purpose, near))
+        base = None if build.plan.base else foundation(known, build.contents)
         held = lease(base[0], touch=False) if base else None
         try:
             with build.performed(base if held is not None else None) as environment:
@@ -110,8 +164,11 @@ class Store:
                 os.close(held)
 
     def _open(self, key: str, *, hit: bool) -> Environment | None:
-        shelves = dict.fromkeys(filter(None, (self.shelf, self._home)))
-        return next(filter(None, (shelf.open(key, hit=hit) for shelf in shelves)), None)
+        return next(filter(None, (shelf.open(key, hit=hit) for shelf in self._shelves())), None)
+
+    def _shelves(self) -> list[Shelf]:
+        """Where environments are looked for, in this order."""
+        return list(dict.fromkeys(filter(None, (self.shelf, self._home))))
 
     def writable(self) -> Shelf:
         """The cache directory, or a private one in the container where that one cannot be used."""
