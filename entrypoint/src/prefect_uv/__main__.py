@@ -11,7 +11,8 @@ from prefect_uv.contract import FLOW_RUN_ID, HELP, become, choose
 from prefect_uv.doctor import doctor
 from prefect_uv.engine.launch import Ready, launch_command, launch_flow
 from prefect_uv.engine.supervise import attend, supervise
-from prefect_uv.project import Locked, look
+from prefect_uv.errors import ProjectMissingError
+from prefect_uv.project import Locked, Project, look_and_tell
 from prefect_uv.pull import Beside, Workspace, beside, pull
 from prefect_uv.session import Session, start
 from prefect_uv.store import Environment, Store
@@ -22,7 +23,8 @@ def ready(session: Session) -> Ready:
     """Code and environment, in the order of the phases."""
     deployment = session.phase("ask", session.ask)
     workspace = session.phase("pull", pull, deployment, session.settings, session.log, session.api)
-    project = session.phase("look", look, workspace.directory, deployment.get("entrypoint"), session.settings)
+    where = (workspace.directory, deployment.get("entrypoint"))
+    project = session.phase("look", look_and_tell, session.log, *where, session.settings)
     store = Store(session.settings, session.log)
     environment, more = session.phase("sync", install, store, project, workspace)
     settings, leases = replace(session.settings, environ=more.environ), (environment.lease, *more.leases)
@@ -30,8 +32,10 @@ def ready(session: Session) -> Ready:
     return Ready(settings, workspace.directory, project, environment, deployment.get("entrypoint"), keeper, leases)
 
 
-def install(store: Store, project: Locked, workspace: Workspace) -> tuple[Environment, Beside]:
+def install(store: Store, project: Project, workspace: Workspace) -> tuple[Environment, Beside]:
     """The project's environment, and what the pull steps want beside it."""
+    if not isinstance(project, Locked):
+        raise ProjectMissingError("No pyproject.toml with a uv.lock.", project.line)
     environment = store.environment(project)
     return environment, beside(store, workspace, environment)
 
