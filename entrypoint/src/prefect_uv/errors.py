@@ -235,6 +235,13 @@ class EnvironmentDamagedError(SyncError):
     slug = "environment-damaged"
 
 
+class BakedMismatchError(SyncError):
+    """No environment baked into the image fits the project, and PREFECT_UV_BAKED=refuse forbids to build one."""
+
+    slug = "baked-mismatch"
+    kind: ClassVar[Kind] = "user"
+
+
 class VolumeFullError(PrefectUvError):
     """No space is left where the environment is built."""
 
