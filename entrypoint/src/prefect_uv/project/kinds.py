@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prefect_uv.project.local import LocalPackage
+from prefect_uv.project.packages import LocalPackage
 from prefect_uv.selection import Selection
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prefect_uv.errors import FlowFileMissingError, LockfileMissingError, ProjectMissingError
 from prefect_uv.project.kinds import Locked
-from prefect_uv.project.local import import_path, local_directories, local_packages
+from prefect_uv.project.packages import import_path, local_directories, local_packages
 from prefect_uv.project.sources import chosen_roots
 from prefect_uv.project.toml import at, read
 from prefect_uv.selection import Selection

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_uv.project.local import LocalPackage, import_path, local_directories, local_packages
+from prefect_uv.project.packages import LocalPackage, import_path, local_directories, local_packages
 from prefect_uv.selection import Selection
 
 BUILD = """
