@@ -178,6 +178,12 @@ class FlowFileMissingError(ProjectMissingError):
     slug = "flow-file-missing"
 
 
+class SourceRootMissingError(ProjectMissingError):
+    """PREFECT_UV_SOURCE_ROOT names a directory that is not in the pulled code."""
+
+    slug = "source-root-missing"
+
+
 class LockfileMissingError(PrefectUvError):
     """The project has no uv.lock."""
 
