@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from prefect_uv.image import Image
-from prefect_uv.project import Locked, look
+from prefect_uv.project import look
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store import Environment, Store
@@ -127,6 +127,4 @@ def leftovers(cache: Path) -> list[Path]:
 
 def sync(store: Store, etl: Etl) -> Environment:
     """The environment of the project, as a start gets it."""
-    project = look(etl.directory, None, store.settings)
-    assert isinstance(project, Locked)
-    return store.environment(project)
+    return store.environment(look(etl.directory, None, store.settings))

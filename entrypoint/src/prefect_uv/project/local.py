@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from prefect_uv.errors import DependencyUnreachableError
-from prefect_uv.project.locks import Lock
+from prefect_uv.project.packages import LocalPackage
 from prefect_uv.project.start import Start, upwards
 
+_KINDS = "virtual|editable|directory|path"
+_LOCAL = re.compile(rf'^name = "([^"]+)"\n(?:version = .*\n)?source = \{{ (?:{_KINDS}) = "([^"]+)" \}}$', re.MULTILINE)
 
-def check_local(lock: Lock, needed: Mapping[str, Path], policy: str, start: Start) -> None:
+
+def check_local(file: Path, lock: str, needed: Iterable[LocalPackage], start: Start, *, frozen: bool) -> None:
     """All local packages of the lock must be there, or with `frozen` those that are needed: uv reads no others then.
 
     Raises:
         DependencyUnreachableError: one is not.
     """
-    wanted = needed if policy == "frozen" else lock.paths()
-    for name, path in wanted.items():
-        if not _is_there(path):
-            place = path.resolve()
+    names = {package.name for package in needed}
+    for name, path in _LOCAL.findall(lock):
+        place = (file.parent / path).resolve()
+        if not _is_there(place) and (name in names or not frozen):
             raise DependencyUnreachableError(
-                f"{name}, a path dependency in {lock.path}, was not pulled.",
+                f"{name}, a path dependency in {file}, was not pulled.",
                 f"{place} {'is empty' if place.is_dir() else 'does not exist'}.",
-                _remedy(place, upwards(lock.path.parent, start.working_directory)[-1], start),
+                _remedy(place, upwards(file.parent, start.working_directory)[-1], start),
             )
 
 

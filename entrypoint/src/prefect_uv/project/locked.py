@@ -11,9 +11,11 @@ from prefect_uv.errors import SelectionInvalidError
 from prefect_uv.project import selecting
 from prefect_uv.project.kinds import Locked
 from prefect_uv.project.local import check_local
-from prefect_uv.project.locks import Lock, Wish
+from prefect_uv.project.locks import Wish, requires_python
+from prefect_uv.project.packages import LocalPackage, import_path, local_directories, local_packages
 from prefect_uv.project.pyproject import NAME, Pyproject, normalized
 from prefect_uv.project.script import Script
+from prefect_uv.project.sources import chosen_roots
 from prefect_uv.project.start import Start, upwards
 from prefect_uv.project.workspace import members, root_of
 from prefect_uv.selection import Selection
@@ -35,17 +37,15 @@ def locked_project(start: Start, project: Pyproject, settings: Settings) -> Lock
     selection = Selection.of(settings)
     chosen = _member(root, selection.package) if selection.package else project
     selecting.check(selection, chosen, chosen.groups | root.groups)
-    lock = Lock(root.directory / LOCK) if (root.directory / LOCK).is_file() else None
-    wish = wished(root, chosen, selection)
-    local = lock.paths(lock.reached(lock.local, wish)) if lock else {}
-    if lock:
-        check_local(lock, local, settings.lock, start)
-    places = [chosen.directory, *(place for place in local.values() if place.resolve() != chosen.directory)]
-    every = [root.directory, *places, *(lock.paths().values() if lock else ())]
+    lock = _text(root.directory / LOCK)
+    packages = local_packages(lock, root.directory, chosen.directory, selection)
+    every = local_directories(lock, root.directory)
+    check_local(root.directory / LOCK, lock, packages, start, frozen=settings.lock == "frozen")
+    places = [root.directory, chosen.directory, *every]
     files = [
         root.directory / LOCK,
         *configuration(root, above),
-        *(place / name for place in every for name in METADATA),
+        *(place / name for place in places for name in METADATA),
     ]
     return Locked(
         name=chosen.name,
@@ -53,29 +53,34 @@ def locked_project(start: Start, project: Pyproject, settings: Settings) -> Lock
         directory=chosen.directory,
         root=root.directory,
         inputs=inputs(root.directory, files),
-        source_roots=tuple(dict.fromkeys(map(source_root, filter(Path.is_dir, places)))),
-        requires_python=(lock.requires_python if lock else "") or chosen.requires_python,
+        source_roots=_import_path(start, packages, chosen.directory, settings),
+        packages=packages,
+        requires_python=requires_python(lock) or chosen.requires_python,
         selection=selection,
         line=_line(start, root, chosen, selection),
     )
 
 
 def locked_script(start: Start, script: Script, settings: Settings) -> Locked:
-    """A script with its own lock."""
-    lock = Lock(script.lock)
-    local = lock.paths()
-    check_local(lock, local, settings.lock, start)
-    directory = script.path.parent
-    own = inputs(directory, [script.lock, *(place / name for place in local.values() for name in METADATA)])
+    """A script with its own lock.
+
+    Raises:
+        DependencyUnreachableError: a local dependency was not pulled.
+    """
+    lock, directory = _text(script.lock), script.path.parent
+    packages = local_packages(lock, directory, directory, Selection())
+    check_local(script.lock, lock, packages, start, frozen=settings.lock == "frozen")
+    files = [script.lock, *(place / name for place in local_directories(lock, directory) for name in METADATA)]
     return Locked(
         name=script.path.stem,
         shape="script",
         directory=directory,
         root=directory,
         script=script.path,
-        inputs=((f"/{script.path.name}", script.block.encode()), *own),
-        source_roots=(directory, *(source_root(place) for place in local.values() if place.is_dir())),
-        requires_python=lock.requires_python or script.requires_python,
+        inputs=((f"/{script.path.name}", script.block.encode()), *inputs(directory, files)),
+        source_roots=_import_path(start, packages, directory, settings),
+        packages=packages,
+        requires_python=requires_python(lock) or script.requires_python,
         line=f"script {start.shown(script.path)} with its lock {script.lock.name}",
     )
 
@@ -102,10 +107,15 @@ def configuration(root: Pyproject, above: Iterable[Path]) -> list[Path]:
     return []
 
 
-def source_root(directory: Path) -> Path:
-    """`src` where the layout has one, else the directory itself."""
-    src = directory / "src"
-    return src if src.is_dir() else directory
+def _text(lock: Path) -> str:
+    """A lock's text; PREFECT_UV_LOCK=relock goes on without one."""
+    return lock.read_text(errors="replace") if lock.is_file() else ""
+
+
+def _import_path(
+    start: Start, packages: Iterable[LocalPackage], directory: Path, settings: Settings
+) -> tuple[Path, ...]:
+    return import_path(packages, directory, chosen_roots(start.working_directory, settings.source_root))
 
 
 def _member(root: Pyproject, package: str) -> Pyproject:

@@ -1,26 +1,26 @@
-"""A lock of uv's: which packages it has, where the local ones are, and what is reached from a selection.
-
-The local packages alone are read from the text's blocks: parsing the half megabyte of a lock with Prefect takes 45 ms.
-"""
+"""A lock of uv's as a whole: what is reached from a selection. Parsing it takes 45 ms, so that only errors ask."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
+from prefect_uv.project.packages import PACKAGE
 from prefect_uv.project.pyproject import normalized
 from prefect_uv.selection import Selection
 
-HEADER = "\n[[package]]\n"
-_LOCAL = re.compile(r'^source = \{ (?:virtual|editable|directory|path) = "', re.MULTILINE)
 _REQUIRES_PYTHON = re.compile(r'^requires-python = "([^"]*)"', re.MULTILINE)
 
 Packages = Mapping[str, list[Mapping[str, Any]]]
+
+
+def requires_python(text: str) -> str:
+    """The Python versions that a lock was made for; read from its head."""
+    found = _REQUIRES_PYTHON.search(text.partition(PACKAGE)[0])
+    return found[1] if found else ""
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,16 @@ class Wish:
     """What is asked of a lock.
 
     Attributes:
-        targets: the projects whose dependencies are wanted; none for a script.
+        targets: the projects whose dependencies are wanted.
         root: the name of the workspace's root, whose groups count for all members.
         selection: groups and extras.
         defaults: groups that come unasked.
     """
 
-    targets: tuple[str, ...] = ()
-    root: str = ""
-    selection: Selection = field(default_factory=Selection)
-    defaults: frozenset[str] = frozenset()
+    targets: tuple[str, ...]
+    root: str
+    selection: Selection
+    defaults: frozenset[str]
 
     @property
     def groups(self) -> set[str]:
@@ -47,86 +47,41 @@ class Wish:
 
 
 class Lock:
-    """The text of a uv.lock or of a script's lock."""
+    """A lock, parsed."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.text = path.read_text(errors="replace")
+    def __init__(self, text: str) -> None:
+        document = tomllib.loads(text)
+        self.manifest: Mapping[str, Any] = document.get("manifest", {})
+        self.packages: dict[str, list[Mapping[str, Any]]] = {}
+        for package in document.get("package", []):
+            self.packages.setdefault(package["name"], []).append(package)
 
-    @property
-    def requires_python(self) -> str:
-        """The Python versions that it was resolved for."""
-        found = _REQUIRES_PYTHON.search(self.text.partition(HEADER)[0])
-        return found[1] if found else ""
-
-    @cached_property
-    def local(self) -> Packages:
-        """The packages that lie in directories or files beside the lock, by name."""
-        blocks = (block for block in self.text.split(HEADER)[1:] if _LOCAL.search(block))
-        return _by_name(package for block in blocks for package in _parsed(HEADER + block).get("package", []))
-
-    @cached_property
-    def packages(self) -> Packages:
-        """All packages by name."""
-        return _by_name(_parsed(self.text).get("package", []))
-
-    def paths(self, names: Iterable[str] | None = None) -> dict[str, Path]:
-        """Where the local packages are, or those with these names."""
-        chosen = self.local if names is None else {name: self.local[name] for name in names if name in self.local}
-        return {name: self.path.parent / _place(packages[0]) for name, packages in chosen.items()}
-
-    def reached(self, packages: Packages, wish: Wish) -> set[str]:
+    def reached(self, wish: Wish) -> set[str]:
         """The names of everything that a selection leads to, on some platform or other."""
-        todo, found = list(self._first(packages, wish)), set[str]()
+        todo = list(self._first(wish))
         seen = set[tuple[str, str]]()
         while todo:
-            name, extra = todo.pop()
-            if (name, extra) in seen:
-                continue
-            seen.add((name, extra))
-            found.add(name)
-            for package in packages.get(name, []):
-                todo += _needs(package["optional-dependencies"].get(extra, []) if extra else package["dependencies"])
-        return found
+            step = name, extra = todo.pop()
+            if step not in seen:
+                seen.add(step)
+                for package in self.packages.get(name, []):
+                    table = package.get("optional-dependencies", {}).get(extra, ()) if extra else ()
+                    todo += _edges(table if extra else package.get("dependencies", ()))
+        return {name for name, _ in seen}
 
-    def _first(self, packages: Packages, wish: Wish) -> Iterator[tuple[str, str]]:
-        """What the selection names itself, before what that depends on."""
-        manifest = _parsed(self.text.partition(HEADER)[0]).get("manifest", {})
-        if not wish.targets:
-            yield from _needs(manifest.get("requirements", []))
-        elif not wish.selection.only_groups:
-            for target in wish.targets:
-                yield from ((target, extra) for extra in ("", *map(normalized, wish.selection.extras)))
-        tables = [manifest.get("dependency-groups", {})]
-        tables += (
-            package["dev-dependencies"] for name in {*wish.targets, wish.root} for package in packages.get(name, [])
-        )
+    def _first(self, wish: Wish) -> Iterator[tuple[str, str]]:
+        """What the selection names itself."""
+        if not wish.selection.only_groups:
+            extras = ("", *map(normalized, wish.selection.extras))
+            yield from ((target, extra) for target in wish.targets for extra in extras)
+        tables = [self.manifest.get("dependency-groups", {})]
+        packages = (package for name in {*wish.targets, wish.root} for package in self.packages.get(name, []))
+        tables += (package.get("dev-dependencies", {}) for package in packages)
         for table in tables:
-            for group, needs in table.items():
-                if normalized(group) in wish.groups:
-                    yield from _needs(needs)
+            for group in table.keys() & wish.groups:
+                yield from _edges(table[group])
 
 
-def _parsed(text: str) -> Mapping[str, Any]:
-    """What is no TOML is left for uv, which says where it is broken."""
-    try:
-        return tomllib.loads(text)
-    except ValueError:
-        return {}
-
-
-def _by_name(packages: Iterable[Mapping[str, Any]]) -> Packages:
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for package in packages:
-        tables: Mapping[str, Any] = {"dependencies": [], "optional-dependencies": {}, "dev-dependencies": {}}
-        found.setdefault(package["name"], []).append({**tables, **package})
-    return found
-
-
-def _needs(requirements: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+def _edges(requirements: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     for one in requirements:
-        yield from ((one["name"], extra) for extra in ("", *one.get("extra", one.get("extras", []))))
-
-
-def _place(package: Mapping[str, Any]) -> str:
-    return str(next(iter(package["source"].values())))
+        yield from ((one["name"], extra) for extra in ("", *one.get("extra", ())))

@@ -50,9 +50,8 @@ def look(working_directory: Path, entrypoint: str | None, settings: Settings) ->
     return replace(project, places=start.climb, python_request=request, python_origin=origin)
 
 
-def look_and_tell(log: RunLog, working_directory: Path, entrypoint: str | None, settings: Settings) -> Project:
-    """The look as a phase: what was found is one line."""
-    project = look(working_directory, entrypoint, settings)
+def tell(log: RunLog, project: Project) -> Project:
+    """What was found, in one line; what is there and not used although nothing else is, in another."""
     log.info(f"look: {project.line}")
     if project.warning:
         log.warning(project.warning)
@@ -96,7 +95,7 @@ def _script(start: Start, script: Script, settings: Settings) -> Project:
     )
     if script.lock.is_file() or settings.lock == "relock":
         return locked_script(start, script, settings)
-    return script_alone(start, script)
+    return script_alone(start, script, settings)
 
 
 def _found(start: Start, places: Sequence[Path], settings: Settings) -> Project:

@@ -17,20 +17,19 @@ from prefect_uv.selection import Selection
 
 def prefect_missing(project: Locked) -> PrefectMissingError:
     """The error for a project or a script whose selected dependencies have no Prefect."""
-    lock = Lock(project.lock)
     if project.script:
         name = project.script.name
         return PrefectMissingError(
             f"Prefect is not among the dependencies of {name}.",
-            f"{lock.path} does not lock prefect or prefect-client for this platform.",
-            f"Run `uv add --script {name} prefect`, commit {name} and {lock.path.name}, and push.",
+            f"{project.lock} does not lock prefect or prefect-client for this platform.",
+            f"Run `uv add --script {name} prefect`, commit {name} and {project.lock.name}, and push.",
         )
     selected = str(project.selection)
     what = f"the selected dependencies ({selected})" if selected else "the project's locked dependencies"
-    found, hint = next(_remedies(project, lock), ("", ""))
+    found, hint = next(_remedies(project), ("", ""))
     return PrefectMissingError(
         f"Prefect is not among {what}.",
-        found or f"{lock.path} does not lock prefect or prefect-client for {project.name} on this platform.",
+        found or f"{project.lock} does not lock prefect or prefect-client for {project.name} on this platform.",
         hint or f"Run `uv add {_option(project)}prefect`, commit pyproject.toml and uv.lock, and push.",
     )
 
@@ -39,14 +38,15 @@ def _option(project: Locked) -> str:
     return f"--package {project.name} " if project.directory != project.root else ""
 
 
-def _remedies(project: Locked, lock: Lock) -> Iterator[tuple[str, str]]:
+def _remedies(project: Locked) -> Iterator[tuple[str, str]]:
     """Each other selection that has Prefect: what was found, and the job variable to set."""
     root, own = Pyproject.read(project.root), Pyproject.read(project.directory)
     if root is None or own is None:
         return
+    lock = Lock(project.lock.read_text())
 
     def has_prefect(target: Pyproject, selection: Selection) -> bool:
-        return not PREFECT.isdisjoint(lock.reached(lock.packages, wished(root, target, selection)))
+        return not PREFECT.isdisjoint(lock.reached(wished(root, target, selection)))
 
     chosen = project.selection
     if chosen.only_groups and has_prefect(own, replace(chosen, only_groups=(), groups=chosen.only_groups)):

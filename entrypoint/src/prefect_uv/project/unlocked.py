@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from prefect_uv.errors import PrefectMissingError
 from prefect_uv.image import Image
 from prefect_uv.project import selecting
 from prefect_uv.project.kinds import Unlocked
-from prefect_uv.project.locked import METADATA, inputs, source_root
+from prefect_uv.project.locked import METADATA, inputs
+from prefect_uv.project.packages import import_path
+from prefect_uv.project.pyproject import NAME
 from prefect_uv.project.requirements import Requirements
 from prefect_uv.project.script import Script
+from prefect_uv.project.sources import chosen_roots, source_roots
 from prefect_uv.project.start import Start
+from prefect_uv.project.toml import read
 from prefect_uv.selection import Selection
 from prefect_uv.settings import Settings
 
@@ -28,33 +32,33 @@ def requirements_files(start: Start, files: Iterable[Path], settings: Settings) 
         SelectionInvalidError: groups, extras or a package are selected.
     """
     selecting.refuse_any(Selection.of(settings), "requirements files have neither groups nor extras", NO_SELECTION)
-    read = Requirements.read(files)
-    added = () if read.has_prefect else (_prefect(),)
-    names = ", ".join(start.shown(file) for file in read.files)
-    if added and read.hashed:
+    found = Requirements.read(files)
+    added = () if found.has_prefect else (_prefect(),)
+    names = ", ".join(start.shown(file) for file in found.files)
+    if added and found.hashed:
         raise PrefectMissingError(
             f"Prefect is not among the hashed requirements in {names}.",
             f"Without hashes in them, {added[0]} would be added, as the image has it.",
             f"Add {added[0]} to what the file is made of, compile it again, commit, and push.",
         )
-    directory = read.files[0].parent
-    own = inputs(directory, [*dict(read.texts), *(place / name for place in read.local for name in METADATA)])
+    directory = found.files[0].parent
+    own = inputs(directory, [*dict(found.texts), *(place / name for place in found.local for name in METADATA)])
     return Unlocked(
-        name=read.files[0].stem,
-        shape="requirements files" if len(read.files) > 1 else "requirements file",
+        name=found.files[0].stem,
+        shape="requirements files" if len(found.files) > 1 else "requirements file",
         directory=directory,
         root=directory,
         inputs=own,
-        source_roots=tuple(dict.fromkeys(map(source_root, (directory, *read.local)))),
+        source_roots=(*_own_roots(start, directory, settings), *_roots(found.local)),
         requirements=added,
-        files=read.files,
-        hashed=read.hashed,
-        local=read.local,
+        files=found.files,
+        hashed=found.hashed,
+        local=found.local,
         line=names + (f"; {added[0]} is added, as the image has it" if added else ""),
     )
 
 
-def script_alone(start: Start, script: Script) -> Unlocked:
+def script_alone(start: Start, script: Script, settings: Settings) -> Unlocked:
     """The packages of a script's own block."""
     directory = script.path.parent
     return Unlocked(
@@ -63,7 +67,7 @@ def script_alone(start: Start, script: Script) -> Unlocked:
         directory=directory,
         root=directory,
         inputs=((f"/{script.path.name}", script.block.encode()),),
-        source_roots=(directory,),
+        source_roots=_own_roots(start, directory, settings),
         requires_python=script.requires_python,
         files=(script.path,),
         line=f"script {start.shown(script.path)} without a lock",
@@ -84,10 +88,20 @@ def nothing(start: Start, settings: Settings) -> Unlocked:
         directory=directory,
         root=directory,
         inputs=(),
-        source_roots=(source_root(directory),),
+        source_roots=_own_roots(start, directory, settings),
         requirements=(prefect,),
         line=f"no project, script or requirements file: {prefect} alone, as the image has it",
     )
+
+
+def _own_roots(start: Start, directory: Path, settings: Settings) -> tuple[Path, ...]:
+    """Where the flow's code is imported from, as in a project."""
+    return import_path((), directory, chosen_roots(start.working_directory, settings.source_root))
+
+
+def _roots(local: Iterable[Path]) -> Iterator[Path]:
+    """Where the code of installed directories is imported from."""
+    return (root for place in local for root in source_roots(place, read(place / NAME)))
 
 
 def _prefect() -> str:
