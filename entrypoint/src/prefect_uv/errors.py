@@ -57,6 +57,12 @@ class SettingsInvalidError(PrefectUvError):
     exit_code, slug = 65, "settings-invalid"
 
 
+class VariableMissingError(SettingsInvalidError):
+    """The Prefect Variable that PREFECT_UV_EXTRA_PACKAGES_VARIABLE names does not exist."""
+
+    slug = "variable-missing"
+
+
 class FlowRunNotFoundError(PrefectUvError):
     """The API does not know the flow run."""
 
