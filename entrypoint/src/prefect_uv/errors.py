@@ -63,6 +63,12 @@ class SelectionInvalidError(SettingsInvalidError):
     slug = "selection-invalid"
 
 
+class VariableMissingError(SettingsInvalidError):
+    """The Prefect Variable that PREFECT_UV_EXTRA_PACKAGES_VARIABLE names does not exist."""
+
+    slug = "variable-missing"
+
+
 class FlowRunNotFoundError(PrefectUvError):
     """The API does not know the flow run."""
 
