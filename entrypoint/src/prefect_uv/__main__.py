@@ -7,12 +7,13 @@ import os
 import sys
 from dataclasses import replace
 
+from prefect_uv.bake import announce, bake, with_baked_selection
 from prefect_uv.contract import FLOW_RUN_ID, HELP, become, choose
 from prefect_uv.doctor import doctor
 from prefect_uv.engine.launch import Ready, launch_command, launch_flow
 from prefect_uv.engine.supervise import attend, supervise
-from prefect_uv.project import Locked, look
-from prefect_uv.pull import Beside, Workspace, beside, pull
+from prefect_uv.project import Project, extras, look, tell
+from prefect_uv.pull import Workspace, pull
 from prefect_uv.session import Session, start
 from prefect_uv.store import Environment, Store
 from prefect_uv.store.cache import cache
@@ -21,19 +22,32 @@ from prefect_uv.store.cache import cache
 def ready(session: Session) -> Ready:
     """Code and environment, in the order of the phases."""
     deployment = session.phase("ask", session.ask)
+    announce(session.settings, session.log)
     workspace = session.phase("pull", pull, deployment, session.settings, session.log, session.api)
-    project = session.phase("look", look, workspace.directory, deployment.get("entrypoint"), session.settings)
+    project = session.phase("look", find, session, workspace, deployment.get("entrypoint"))
     store = Store(session.settings, session.log)
-    environment, more = session.phase("sync", install, store, project, workspace)
-    settings, leases = replace(session.settings, environ=more.environ), (environment.lease, *more.leases)
-    keeper = store.keeping(environment, leases)
+    environment = session.phase("sync", install, session, store, project, workspace)
+    settings, leases = replace(session.settings, environ=workspace.environ), (environment.lease,)
+    keeper = store.keeping(environment)
     return Ready(settings, workspace.directory, project, environment, deployment.get("entrypoint"), keeper, leases)
 
 
-def install(store: Store, project: Locked, workspace: Workspace) -> tuple[Environment, Beside]:
-    """The project's environment, and what the pull steps want beside it."""
+def find(session: Session, workspace: Workspace, entrypoint: str | None) -> Project:
+    """The flow's project; where the deployment selects nothing of it, what the image was baked with is selected."""
+    project = look(workspace.directory, entrypoint, session.settings)
+    settings = with_baked_selection(session.settings, project, session.log)
+    if settings is not session.settings:
+        project = look(workspace.directory, entrypoint, settings)
+    return tell(session.log, project)
+
+
+def install(session: Session, store: Store, project: Project, workspace: Workspace) -> Environment:
+    """The project's environment, or one that also has what the deployment and its pull steps want."""
     environment = store.environment(project)
-    return environment, beside(store, workspace, environment)
+    wanted = extras(workspace.directory, project, session.settings, session.extra_packages())
+    if wanted.line:
+        session.log.info(wanted.line)
+    return store.extended(environment, replace(wanted, files=(*wanted.files, *workspace.requirements)), project)
 
 
 def run(session: Session) -> int:
@@ -61,7 +75,7 @@ def execute(session: Session) -> int:
         return attend(launch_command(flow, session.arguments), session)
 
 
-VERBS = {"run": run, "sync": sync, "exec": execute, "doctor": doctor, "cache": cache}
+VERBS = {"run": run, "sync": sync, "exec": execute, "bake": bake, "doctor": doctor, "cache": cache}
 
 
 def main() -> None:

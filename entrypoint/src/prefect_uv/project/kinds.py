@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from prefect_uv.project.packages import LocalPackage
 from prefect_uv.selection import Selection
 
 
@@ -19,8 +20,14 @@ class Project:
         root: where its lock or its first requirements file is.
         inputs: every file that can change what is installed, with its name relative to `root`.
         source_roots: the directories to import the project's own code and its local dependencies from.
-        python_request: what PREFECT_UV_PYTHON, .python-version or requires-python asks for, or nothing.
+        packages: the project and those dependencies of it that are directories, as its lock has them.
+        python_request: what PREFECT_UV_PYTHON or .python-version asks for, or nothing.
+        python_origin: which of the two.
+        requires_python: the versions that the lock, the project or the script accepts, or nothing.
         selection: which of its dependencies are wanted.
+        line: what was found, where and why, for people.
+        places: the directory of the flow's file and those above it.
+        warning: what was found and is not used although nothing else is; empty when there is nothing to say.
     """
 
     name: str
@@ -29,8 +36,14 @@ class Project:
     root: Path
     inputs: tuple[tuple[str, bytes], ...]
     source_roots: tuple[Path, ...]
+    packages: tuple[LocalPackage, ...] = ()
     python_request: str = ""
+    python_origin: str = ""
+    requires_python: str = ""
     selection: Selection = field(default_factory=Selection)
+    line: str = ""
+    warning: str = ""
+    places: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +74,15 @@ class Unlocked(Project):
     Attributes:
         requirements: lines of a requirements file.
         files: requirements files, or a script.
+        hashed: whether the files name the hash of everything that they install.
+        local: directories that the files install from, as `-e .`: their code is imported and not installed.
         constraints: versions that count where such a package is needed.
     """
 
     requirements: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    hashed: bool = False
+    local: tuple[Path, ...] = ()
     constraints: tuple[str, ...] = ()
 
 
@@ -76,10 +93,12 @@ class Extras:
     Attributes:
         requirements: lines of a requirements file.
         files: requirements files.
+        line: what was found where, for people.
     """
 
     requirements: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    line: str = ""
 
     def __bool__(self) -> bool:
         """Whether anything is wanted."""

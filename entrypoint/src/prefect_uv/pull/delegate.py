@@ -95,7 +95,7 @@ def _interpreter(requirements: Sequence[str], tools: Tools) -> Path:
     baked = BAKED / "bin" / "python"
     if not requirements and baked.exists():
         return baked
-    store = Store(tools.settings, tools.log)
+    store = Store(replace(tools.settings, baked_dir=Path(os.devnull)), tools.log)
     return store.environment(_project(requirements, store.image.prefect)).path / "bin" / "python"
 
 

@@ -49,7 +49,9 @@ class Pylock:
             HashMismatchError: a package has no such file.
         """
         hashes = {requirement.name: set(requirement.hashes) for requirement in given if requirement.hashes}
-        entries = {name: _only(entry, hashes[name]) if name in hashes else entry for name, entry in self.entries.items()}
+        entries = {
+            name: _only(entry, hashes[name]) if name in hashes else entry for name, entry in self.entries.items()
+        }
         if bad := [f"{name} {entry['version']}" for name, entry in entries.items() if not _origin(entry)]:
             raise HashMismatchError(
                 "The package index has no file with the hash that the requirements name.",
@@ -60,7 +62,9 @@ class Pylock:
 
     def packages(self) -> dict[str, Package]:
         """For the key: versions, and a digest of where the files come from and of their hashes."""
-        return {name: Package(str(entry.get("version", "")), digest(_origin(entry))) for name, entry in self.entries.items()}
+        return {
+            name: Package(str(entry.get("version", "")), digest(_origin(entry))) for name, entry in self.entries.items()
+        }
 
     def write(self, path: Path) -> None:
         """For uv to install."""
@@ -113,4 +117,4 @@ def _toml(value: Any) -> str:
         case str() | bool() | int() | float():
             return json.dumps(value, ensure_ascii=False)
         case _:
-            return value.isoformat()
+            return str(value.isoformat())

@@ -8,7 +8,7 @@ from prefect_uv.runlog import RunLog
 from prefect_uv.store.uv import Uv
 
 
-def interpreter(uv: Uv, project: Project, log: RunLog) -> str:
+def interpreter(uv: Uv, project: Project, _log: RunLog) -> str:
     """The interpreter for the project: the image's, unless .python-version asks for another one.
 
     Raises:

@@ -105,5 +105,5 @@ def _requirement(line: str) -> Requirement:
 
 def _is_path(line: str) -> bool:
     """An address or a path instead of a name: `https://…`, `vendor/a.whl`, `a-1.0-py3-none-any.whl`."""
-    first = line.split()[0]
+    first = line.split(maxsplit=1)[0]
     return bool(_URL.match(first)) or ("/" in first and "@" not in first) or first.endswith((".whl", ".tar.gz", ".zip"))

@@ -18,12 +18,12 @@ from prefect_uv.errors import (
     VolumeUnusableError,
 )
 from prefect_uv.image import Image
-from prefect_uv.project import Extras, Locked, Project, Unlocked
+from prefect_uv.project import Extras, Project
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store import failures, index
+from prefect_uv.store.baked import Baked
 from prefect_uv.store.build import FULL, Build
-from prefect_uv.store.contents import Contents
 from prefect_uv.store.gc import collect
 from prefect_uv.store.identity import fingerprint
 from prefect_uv.store.keeper import Keeper
@@ -32,32 +32,30 @@ from prefect_uv.store.lease import lease
 from prefect_uv.store.lock import Say, claimed, shared
 from prefect_uv.store.manifest import Manifest, explanation, foundation, manifests, nearest
 from prefect_uv.store.shelf import Environment, Shelf
-from prefect_uv.store.sources import Additions, LockedSource, Source, UnlockedSource
+from prefect_uv.store.sources import Additions, Source, source_of
 from prefect_uv.store.uv import Uv
 
 
 class Store:
-    """The shelf on the cache volume, and a private one where that one does not serve."""
+    """The shelf in the image, the one on the cache volume, and a private one where that one does not serve."""
 
     def __init__(self, settings: Settings, log: RunLog) -> None:
         self.settings = settings
         self.image = Image.read()
         self.log = log
+        self.baked = Baked.of(settings, self.image)
         self.shelf = self._shelf(settings.cache_dir, read_only=settings.cache_readonly)
         self._home: Shelf | None = None
 
     def environment(self, project: Project) -> Environment:
-        """The environment for a project, from the store or built into it.
+        """The environment for a project, from the image or the store, or built into the store.
 
         Raises:
+            BakedMismatchError: there is none in the image that fits, and others may not be used.
             LockfileStaleError, PrefectMissingError, PythonMissingError: before anything is built.
             SyncError, VolumeFullError: the build failed; nothing of it stays.
         """
-        if isinstance(project, Locked):
-            return self._obtained(LockedSource(project, self.settings.lock))
-        if isinstance(project, Unlocked):
-            return self._obtained(UnlockedSource(project, self.settings))
-        raise TypeError(project)
+        return self._obtained(source_of(project, self.settings))
 
     def extended(self, environment: Environment, extras: Extras, project: Project) -> Environment:
         """An environment that has the extras too: the same one where it has them, else one that takes its place.
@@ -85,10 +83,13 @@ class Store:
 
     def _obtained(self, source: Source) -> Environment:
         """By a look-up of the raw inputs; else uv is asked, and what is not there is built."""
+        if environment := self.baked.look_up(source):
+            return environment
         inputs = fingerprint(source.fields(), self.image, self.settings.environ)
-        known = self._known(inputs)
+        known = index.look_up(self.shelf.area, inputs, self.shelf.trusted)
         stale = known is not None and not self.settings.offline and known.is_stale(self.settings.resolve_days)
         if known and not stale and (environment := self._open(known.key, hit=True)):
+            self._compare(environment, source)
             return environment
         try:
             with shared_umask():
@@ -98,10 +99,6 @@ class Store:
                 raise
             self.log.warning(f"versions of {source.name} could not be looked for again: {error.headline} The old stay.")
             return environment
-
-    def _known(self, inputs: str) -> index.Known | None:
-        found = (index.look_up(shelf.area, inputs, shelf.trusted) for shelf in self._shelves())
-        return next(filter(None, found), None)
 
     def _with_room(self, work: Callable[[], Environment]) -> Environment:
         """Work that may find the disk full: then room is made, once."""
@@ -125,11 +122,22 @@ class Store:
                 plan = source.plan(uv, self.log)
                 resolved = 0.0 if plan.pinned else time.time()
                 key, python = plan.contents.key, plan.contents.python
-                build = Build(area, uv, plan, source.name, self.log)
-                environment = self._open(key, hit=True) or self._build_once(self._home, build)
+                if environment := self._open(key, hit=True):
+                    self._compare(environment, source)
+                else:
+                    instead = f"environment {key[:12]} is built in {area.root}"
+                    self.baked.decline(plan.contents, source.name, instead, self.log)
+                    environment = self._build_once(self._home, Build(area, uv, plan, source.name, self.log))
             with suppress(OSError):
                 index.write(area, inputs, index.Known(key, source.name, python, index.stamp(python), resolved))
             return environment
+
+    def _compare(self, environment: Environment, source: Source) -> None:
+        """An environment of the volume is used: if there are baked ones, the reader wants to know why."""
+        manifest = Manifest.read(environment.path)
+        if manifest and not environment.path.is_relative_to(self.baked.shelf.area.root):
+            instead = f"environment {environment.key[:12]} of the volume is used"
+            self.baked.decline(manifest.contents, source.name, instead, self.log)
 
     def _build_once(self, home: Shelf, build: Build) -> Environment:
         key, area = build.contents.key, home.area
@@ -168,7 +176,7 @@ class Store:
 
     def _shelves(self) -> list[Shelf]:
         """Where environments are looked for, in this order."""
-        return list(dict.fromkeys(filter(None, (self.shelf, self._home))))
+        return list(dict.fromkeys(filter(None, (self.baked.shelf, self.shelf, self._home))))
 
     def writable(self) -> Shelf:
         """The cache directory, or a private one in the container where that one cannot be used."""

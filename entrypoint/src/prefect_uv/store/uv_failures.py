@@ -8,7 +8,6 @@ from prefect_uv.errors import (
     HashMismatchError,
     IndexUnreachableError,
     LockfileStaleError,
-    OfflineMissingError,
     PackageNotFoundError,
     PrefectUvError,
     ProjectInvalidError,
@@ -55,7 +54,7 @@ _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         r"No solution found",
         UnresolvableError,
         "No versions of the requirements fit together.",
-        "Change the requirements as uv's report says; for a package that is on no index, see UV_DEFAULT_INDEX, UV_INDEX.",
+        "Change the requirements as uv's report says; for a package that is on another index, set UV_INDEX.",
     ),
     (
         r"404 Not Found|was not found in the package registry",
@@ -76,7 +75,6 @@ _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         "Run `uv lock --check` in the project and mend what it reports.",
     ),
 )
-
 
 
 def explain(finished: Finished) -> PrefectUvError:

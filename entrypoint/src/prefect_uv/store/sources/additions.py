@@ -65,7 +65,7 @@ class Additions:
         there = self.base[1].contents.packages
         return sorted({item.name for item in self._wanted().requirements if not item.exact and item.name not in there})
 
-    def plan(self, uv: Uv, log: RunLog) -> Plan:
+    def plan(self, uv: Uv, _log: RunLog) -> Plan:
         """The environment's own contents and what has to be added; its own alone when it satisfies the extras.
 
         Raises:
@@ -77,10 +77,9 @@ class Additions:
         if not added:
             return Plan(manifest.contents, _install_nothing, base=self.base)
         there, wishes = manifest.contents.packages, self._wanted()
-        lines = [*wishes.lines, *(f"{name}=={version}" for name, version in added.items())]
+        lines = [*wishes.lines, *(f"{name}=={version}" for name, version in added.items() if version)]
         lock = resolve(uv, str(path / "bin" / "python"), replace(wishes, lines=lines, excluded=[*there]))
         contents = replace(manifest.contents, packages={**there, **lock.packages()})
-        log.info(f"beside the locked packages: {', '.join(f'{name} {added[name]}' for name in sorted(added))}")
         return Plan(contents, installer(uv, lock), is_pinned(lock, wishes.requirements), self.base)
 
     def _wanted(self) -> Wanted:
@@ -99,7 +98,7 @@ class Additions:
             told = uv.run("pip", "install", *form, *uv.index, "-c", constraints, *files, cwd=self.project.directory)
         if told.exit_code:
             raise self._explained(told, there)
-        changes = {change["name"]: change["version"] for change in json.loads(told.stdout)["changes"]}
+        changes = {change["name"]: change.get("version", "") for change in json.loads(told.stdout)["changes"]}
         if changed := sorted(changes.keys() & there.keys()):
             raise _conflict(changed, changed, there, f"{', '.join(changed)} would be installed from another address.")
         return changes
@@ -110,7 +109,8 @@ class Additions:
         if not isinstance(error, UnresolvableError):
             return error
         words = {normalized(word) for word in _NAME.findall(told.stderr)}
-        fixed = [name for name, version in there.items() if re.search(rf"\b{re.escape(name)}=={re.escape(version)}(?![\w.])", told.stderr)]
+        named = {name: rf"\b{re.escape(name)}=={re.escape(version)}(?![\w.])" for name, version in there.items()}
+        fixed = [name for name, pattern in named.items() if re.search(pattern, told.stderr)]
         extras = sorted({item.name for item in self._wanted().requirements} & words)
         return _conflict(extras, fixed, there, error.found) if fixed else error
 

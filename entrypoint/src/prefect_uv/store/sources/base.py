@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from prefect_uv.errors import PrefectMissingError
 from prefect_uv.image import Image, facts
 from prefect_uv.project import Project
 from prefect_uv.runlog import RunLog
@@ -57,14 +56,9 @@ def contents_of(uv: Uv, project: Project, python: str, packages: dict[str, Packa
     return Contents(uv.image.uv_minor, python, version, platform, settings, packages)
 
 
-def refuse_without_prefect(packages: dict[str, Package], headline: str, found: str, hint: str) -> None:
-    """An environment without Prefect runs no flow.
-
-    Raises:
-        PrefectMissingError: there is none among the packages.
-    """
-    if not any(name in packages for name in PREFECT):
-        raise PrefectMissingError(headline, found, hint)
+def has_prefect(packages: dict[str, Package]) -> bool:
+    """An environment without Prefect runs no flow."""
+    return any(name in packages for name in PREFECT)
 
 
 def _interpreter(python: str, image: Image) -> tuple[str, str]:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
-import tomllib
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from prefect_uv.project import Locked
+from prefect_uv.project import Locked, prefect_missing
 from prefect_uv.runlog import RunLog
 from prefect_uv.store.contents import Package
 from prefect_uv.store.identity import Field, digest, project_fields, without_credentials
 from prefect_uv.store.python import interpreter
+from prefect_uv.store.registries import for_judging
 from prefect_uv.store.requirements import Requirement, parsed
-from prefect_uv.store.sources.base import Plan, contents_of, refuse_without_prefect
-from prefect_uv.store.sources.wheels import install_from_wheels
+from prefect_uv.store.sources.base import Plan, contents_of, has_prefect
+from prefect_uv.store.sources.wheels import install_from_wheels, lines
 from prefect_uv.store.uv import NOWHERE, Uv
 
-HERE = {"virtual", "editable", "directory"}
+_DIRECTORY = re.compile(
+    r'^name = "([^"]+)"\n(?:version = .*\n)?source = \{ (?:virtual|editable|directory) = ', re.MULTILINE
+)
+_ELSEWHERE = re.compile(r'^name = "([^"]+)"\n(?:version = "([^"]+)"\n)?source = \{ (?:git|url|path) = ', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -49,30 +53,31 @@ class LockedSource:
             log.info("locking again, as PREFECT_UV_LOCK=relock says")
             self._uv(uv, "lock", *self.project.target)
         exported = parsed(self._export(uv, python))
-        packages = _packages(exported, self._planned(uv, python))
-        refuse_without_prefect(
-            packages,
-            "Prefect is not among the project's locked dependencies.",
-            f"{self.project.lock} does not lock prefect for the selected groups on this platform.",
-            "Run `uv add prefect`, commit pyproject.toml and uv.lock, and push.",
-        )
+        packages = planned_packages(exported, self._planned(uv, python))
+        if not has_prefect(packages):
+            raise prefect_missing(self.project)
         contents = contents_of(uv, self.project, python, packages)
         if uv.settings.wheels:
-            return Plan(contents, partial(install_from_wheels, uv, self.project.directory, contents, exported))
-        return Plan(contents, partial(self._sync, uv, python))
+            pins = lines(self.project.directory, contents, exported)
+            return Plan(contents, partial(install_from_wheels, uv, pins))
+        return Plan(contents, partial(self.sync, uv, python))
 
     def _export(self, uv: Uv, python: str) -> str:
         """The requirements of the selection, with hashes; the policy `locked` refuses a stale lock."""
         policy = "--locked" if self.policy == "locked" else "--frozen"
         wanted = (*self.project.target, *self._selection(), *self._without("--no-emit-package"), "--python", python)
+        if self.policy == "locked":
+            uv = replace(uv, settings=replace(uv.settings, environ=for_judging(self.project, uv.settings.environ)))
         return self._uv(uv, "export", policy, *wanted, "--no-header", "--no-annotate")
 
     def _planned(self, uv: Uv, python: str) -> dict[str, str]:
-        """Names and versions of what a sync installs here."""
+        """Names and versions of what a sync installs here; uv does not know those of what it has not built yet."""
         told = self._uv(uv, *self._syncing(python), "--dry-run", "--output-format", "json", place=Path(NOWHERE))
-        return {change["name"]: change["version"] for change in json.loads(told)["sync"]["changes"]}
+        planned = {change["name"]: change.get("version", "") for change in json.loads(told)["sync"]["changes"]}
+        locked = dict(_ELSEWHERE.findall(self.project.lock.read_text()))
+        return {name: locked.get(name, version) for name, version in planned.items()}
 
-    def _sync(self, uv: Uv, python: str, place: Path, link_mode: str) -> None:
+    def sync(self, uv: Uv, python: str, place: Path, link_mode: str) -> None:
         """Bring the environment at `place` to the lock, without the project's own code, and let uv compare it."""
         self._uv(uv, *self._syncing(python), "--link-mode", link_mode, place=place)
         self._uv(uv, *self._syncing(python), "--check", place=place)
@@ -92,21 +97,16 @@ class LockedSource:
     def _uv(self, uv: Uv, *arguments: str, place: Path | None = None) -> str:
         """uv works at a place of our choice, which is an active environment for a script (uv 0.13.8)."""
         variable = "VIRTUAL_ENV" if self.project.script else "UV_PROJECT_ENVIRONMENT"
-        return uv.checked(
-            *arguments, cwd=self.project.directory, environ={variable: str(place)} if place else {}
-        ).stdout
+        environ = {variable: str(place)} if place else {}
+        return uv.checked(*arguments, cwd=self.project.directory, environ=environ).stdout
 
 
-def _built_here(lock: Path) -> Iterable[str]:
-    """The packages of a lock whose source is a directory; what is no lock is left for uv, which says why."""
-    try:
-        document = tomllib.loads(lock.read_text())
-    except (OSError, ValueError):
-        return []
-    return [package["name"] for package in document.get("package", []) if HERE & package.get("source", {}).keys()]
+def _built_here(lock: Path) -> list[str]:
+    """The packages of a lock whose source is a directory."""
+    return _DIRECTORY.findall(lock.read_text()) if lock.is_file() else []
 
 
-def _packages(exported: Iterable[Requirement], planned: Mapping[str, str]) -> dict[str, Package]:
+def planned_packages(exported: Iterable[Requirement], planned: Mapping[str, str]) -> dict[str, Package]:
     """The packages that uv plans to install, each with a digest of the files that it comes from."""
     found: dict[str, dict[str, str]] = {}
     for requirement in exported:

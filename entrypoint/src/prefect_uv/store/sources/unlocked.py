@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from prefect_uv.errors import PrefectMissingError
 from prefect_uv.project import Unlocked
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
@@ -12,7 +13,7 @@ from prefect_uv.store.pylock import Pylock
 from prefect_uv.store.python import interpreter
 from prefect_uv.store.requirements import sources
 from prefect_uv.store.shelf import PREFECT
-from prefect_uv.store.sources.base import Plan, contents_of, refuse_without_prefect
+from prefect_uv.store.sources.base import Plan, contents_of, has_prefect
 from prefect_uv.store.sources.resolve import Wanted, installer, is_pinned, resolve
 from prefect_uv.store.sources.wheels import listing
 from prefect_uv.store.uv import Uv
@@ -47,12 +48,12 @@ class UnlockedSource:
         wishes = Wanted(project.directory, project.requirements, project.files, project.constraints)
         lock = _one_prefect(resolve(uv, python, wishes))
         packages = lock.packages()
-        refuse_without_prefect(
-            packages,
-            f"Prefect is not among the requirements of {project.name}.",
-            f"uv resolved {', '.join(sorted(packages)) or 'no package'}.",
-            "Add `prefect` to them and push; or set PREFECT_UV_EXTRA_PACKAGES for what is needed beside a project.",
-        )
+        if not has_prefect(packages):
+            raise PrefectMissingError(
+                f"Prefect is not among the requirements of {project.name}.",
+                f"uv resolved them to {', '.join(sorted(packages)) or 'no package'}.",
+                "Add `prefect` to them, commit and push.",
+            )
         contents = contents_of(uv, project, python, packages)
         return Plan(contents, installer(uv, lock), is_pinned(lock, wishes.requirements))
 
