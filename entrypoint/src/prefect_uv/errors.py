@@ -241,6 +241,12 @@ class EnvironmentDamagedError(SyncError):
     slug = "environment-damaged"
 
 
+class ProjectBuildError(SyncError):
+    """The project, or a directory that it depends on, could not be built and installed."""
+
+    slug = "project-build-failed"
+
+
 class VolumeFullError(PrefectUvError):
     """No space is left where the environment is built."""
 
