@@ -52,9 +52,10 @@ def test_project_above_the_working_directory(checkout: Path) -> None:
 
 
 def test_workspace_member(checkout: Path) -> None:
-    """The lock is above, and the other members' code can be imported."""
-    members = '[[package]]\nname = "lib"\nsource = { editable = "packages/lib" }\n'
-    write(checkout, "uv.lock", LOCK + members + members.replace("lib", "job"))
+    """The lock is above, and the code of the members that it needs can be imported."""
+    member = '[[package]]\nname = "lib"\nsource = { editable = "packages/lib" }\n'
+    job = member.replace("lib", "job") + 'dependencies = [{ name = "lib" }]\n'
+    write(checkout, "uv.lock", LOCK + member + job)
     for name in ("lib", "job"):
         write(checkout, f"packages/{name}/pyproject.toml", f"# {name}")
     write(checkout, "packages/lib/src/lib/__init__.py", "")

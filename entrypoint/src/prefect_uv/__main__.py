@@ -7,6 +7,7 @@ import os
 import sys
 from dataclasses import replace
 
+from prefect_uv.bake import announce, bake, with_baked_selection
 from prefect_uv.contract import FLOW_RUN_ID, HELP, become, choose
 from prefect_uv.doctor import doctor
 from prefect_uv.engine.launch import Ready, launch_command, launch_flow
@@ -21,13 +22,21 @@ from prefect_uv.store.cache import cache
 def ready(session: Session) -> Ready:
     """Code and environment, in the order of the phases."""
     deployment = session.phase("ask", session.ask)
+    announce(session.settings, session.log)
     workspace = session.phase("pull", pull, deployment, session.settings, session.log, session.api)
-    project = session.phase("look", look, workspace.directory, deployment.get("entrypoint"), session.settings)
+    project = session.phase("look", find, session, workspace, deployment.get("entrypoint"))
     store = Store(session.settings, session.log)
     environment, more = session.phase("sync", install, store, project, workspace)
     settings, leases = replace(session.settings, environ=more.environ), (environment.lease, *more.leases)
     keeper = store.keeping(environment, leases)
     return Ready(settings, workspace.directory, project, environment, deployment.get("entrypoint"), keeper, leases)
+
+
+def find(session: Session, workspace: Workspace, entrypoint: str | None) -> Locked:
+    """The flow's project; where the deployment selects nothing of it, what the image was baked with is selected."""
+    project = look(workspace.directory, entrypoint, session.settings)
+    settings = with_baked_selection(session.settings, project, session.log)
+    return project if settings is session.settings else look(workspace.directory, entrypoint, settings)
 
 
 def install(store: Store, project: Locked, workspace: Workspace) -> tuple[Environment, Beside]:
@@ -61,7 +70,7 @@ def execute(session: Session) -> int:
         return attend(launch_command(flow, session.arguments), session)
 
 
-VERBS = {"run": run, "sync": sync, "exec": execute, "doctor": doctor, "cache": cache}
+VERBS = {"run": run, "sync": sync, "exec": execute, "bake": bake, "doctor": doctor, "cache": cache}
 
 
 def main() -> None:

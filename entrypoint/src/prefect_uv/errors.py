@@ -178,6 +178,12 @@ class FlowFileMissingError(ProjectMissingError):
     slug = "flow-file-missing"
 
 
+class SourceRootMissingError(ProjectMissingError):
+    """PREFECT_UV_SOURCE_ROOT names a directory that is not in the pulled code."""
+
+    slug = "source-root-missing"
+
+
 class LockfileMissingError(PrefectUvError):
     """The project has no uv.lock."""
 
@@ -233,6 +239,13 @@ class EnvironmentDamagedError(SyncError):
     """uv reported success, and the environment is not whole."""
 
     slug = "environment-damaged"
+
+
+class BakedMismatchError(SyncError):
+    """No environment baked into the image fits the project, and PREFECT_UV_BAKED=refuse forbids to build one."""
+
+    slug = "baked-mismatch"
+    kind: ClassVar[Kind] = "user"
 
 
 class VolumeFullError(PrefectUvError):

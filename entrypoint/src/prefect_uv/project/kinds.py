@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from prefect_uv.project.packages import LocalPackage
 from prefect_uv.selection import Selection
 
 
@@ -19,6 +20,7 @@ class Project:
         root: where its lock or its first requirements file is.
         inputs: every file that can change what is installed, with its name relative to `root`.
         source_roots: the directories to import the project's own code and its local dependencies from.
+        packages: the project and those dependencies of it that are directories, as its lock has them.
         python_request: what PREFECT_UV_PYTHON, .python-version or requires-python asks for, or nothing.
         selection: which of its dependencies are wanted.
     """
@@ -29,6 +31,7 @@ class Project:
     root: Path
     inputs: tuple[tuple[str, bytes], ...]
     source_roots: tuple[Path, ...]
+    packages: tuple[LocalPackage, ...] = ()
     python_request: str = ""
     selection: Selection = field(default_factory=Selection)
 

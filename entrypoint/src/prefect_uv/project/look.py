@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from prefect_uv.errors import FlowFileMissingError, LockfileMissingError, ProjectMissingError
 from prefect_uv.project.kinds import Locked
+from prefect_uv.project.packages import import_path, local_directories, local_packages
+from prefect_uv.project.sources import chosen_roots
+from prefect_uv.project.toml import at, read
 from prefect_uv.selection import Selection
 from prefect_uv.settings import Settings
-
-LOCAL = re.compile(r'^source = \{ (?:virtual|editable|directory) = "([^"]+)" \}$', re.MULTILINE)
 
 
 def look(working_directory: Path, entrypoint: str | None, settings: Settings) -> Locked:
@@ -44,7 +42,7 @@ def look(working_directory: Path, entrypoint: str | None, settings: Settings) ->
             f"{directory / 'pyproject.toml'} is present, {directory / 'uv.lock'} is not.",
             "Run `uv lock`, commit uv.lock, and push.",
         )
-    return _read(directory, root, settings)
+    return _read(directory, root, working_directory, settings)
 
 
 def _check_flow_file(working_directory: Path, entrypoint: str) -> None:
@@ -64,40 +62,28 @@ def _upwards(start: Path) -> Iterator[Path]:
     yield from chain[: top + 1]
 
 
-def _read(directory: Path, root: Path, settings: Settings) -> Locked:
+def _read(directory: Path, root: Path, base: Path, settings: Settings) -> Locked:
     lock = (root / "uv.lock").read_bytes()
-    local = [root / path for path in LOCAL.findall(lock.decode(errors="replace"))]
-    own = [directory, *(place for place in local if place.resolve() != directory.resolve())]
+    text = lock.decode(errors="replace")
+    others = [place for place in local_directories(text, root) if place.resolve() != directory.resolve()]
     files = dict.fromkeys([root / "uv.lock", root / "pyproject.toml", root / "uv.toml", directory / "uv.toml"])
-    files |= dict.fromkeys(place / "pyproject.toml" for place in own)
+    files |= dict.fromkeys(place / "pyproject.toml" for place in [directory, *others])
     pin = next(
         (place / ".python-version" for place in _upwards(directory) if (place / ".python-version").is_file()), None
     )
     request = pin.read_text().strip() if pin else ""
     inputs = [(str(path), path.read_bytes()) for path in files if path.is_file()]
-    document = _document(directory / "pyproject.toml")
     pinned = next((line for line in request.splitlines() if line and not line.startswith("#")), "")
+    selection = Selection.of(settings)
+    packages = local_packages(text, root, directory, selection)
     return Locked(
-        name=str(document.get("project", {}).get("name", directory.name)),
+        name=str(at(read(directory / "pyproject.toml"), "project").get("name", directory.name)),
         shape="project",
         directory=directory,
         root=root,
         inputs=tuple((name.removeprefix(str(root)), content) for name, content in inputs),
-        source_roots=tuple(_source_root(place) for place in own),
+        source_roots=import_path(packages, directory, chosen_roots(base, settings.source_root)),
+        packages=packages,
         python_request=settings.python or pinned,
-        selection=Selection.of(settings),
+        selection=selection,
     )
-
-
-def _source_root(directory: Path) -> Path:
-    """`src` where the layout has one, else the directory itself."""
-    src = directory / "src"
-    return src if src.is_dir() else directory
-
-
-def _document(path: Path) -> Mapping[str, Any]:
-    """A TOML file; what is not TOML is left for uv, which says where."""
-    try:
-        return tomllib.loads(path.read_text())
-    except ValueError:
-        return {}

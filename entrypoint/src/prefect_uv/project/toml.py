@@ -1,0 +1,26 @@
+"""TOML files of the user's: read as far as they can be read, since uv says best what is wrong with them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+Table = Mapping[str, Any]
+
+
+def read(path: Path) -> Table:
+    """A file; nothing when there is none, or when it is not TOML."""
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def at(document: Table, *keys: str) -> Table:
+    """The table below these keys; an empty one when there is none, or something else."""
+    for key in keys:
+        value = document.get(key)
+        document = value if isinstance(value, Mapping) else {}
+    return document
