@@ -19,7 +19,7 @@ from tests.stack.process import wait_until
 
 RUN_SECONDS = 600
 SUMMARY = re.compile(r"ready in (\d+) ms: (.+)")
-PHASE = re.compile(r"(\w+) (\d+)")
+PHASE = re.compile(r"(?:^|, )(\w+) (\d+)")
 NANOSECONDS = re.compile(r"\.(\d{6})\d*Z")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_uv import api as api_module
+from prefect_uv import transport
 from prefect_uv.api import Api, NotFoundError
 from prefect_uv.errors import ApiRefusedError, ApiUnauthorizedError, ApiUnreachableError, SettingsInvalidError
 from tests.unit.conftest import MakeSettings
@@ -27,7 +27,7 @@ CSRF_TOKEN = "/api/csrf-token"  # noqa: S105 (an address)
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries follow at once."""
-    monkeypatch.setattr(api_module, "LONGEST_BACKOFF_SECONDS", 0)
+    monkeypatch.setattr(transport, "LONGEST_BACKOFF_SECONDS", 0)
 
 
 @pytest.fixture
@@ -325,7 +325,6 @@ def test_unknown_ca_is_refused(tls_server: Server, make_settings: MakeSettings) 
     assert "certificate verify failed" in caught.value.found
 
 
-@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 def test_verification_can_be_switched_off(tls_server: Server, make_settings: MakeSettings) -> None:
     """PREFECT_API_TLS_INSECURE_SKIP_VERIFY takes any certificate."""
     settings = make_settings(PREFECT_API_URL=tls_server.url, PREFECT_API_TLS_INSECURE_SKIP_VERIFY="true")
