@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import select
+import socket
 import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -15,7 +19,7 @@ from prefect_uv import transport
 from prefect_uv.api import Api, NotFoundError
 from prefect_uv.errors import ApiRefusedError, ApiUnauthorizedError, ApiUnreachableError, SettingsInvalidError
 from tests.unit.conftest import MakeSettings
-from tests.unit.http_server import Answer, Request, Server, running_server
+from tests.unit.http_server import Answer, Request, Server, running_server, serve
 
 RUN = "0c7a4b5e-1111-4222-8333-444455556666"
 SET_STATE = f"/api/flow_runs/{RUN}/set_state"
@@ -316,6 +320,43 @@ def test_private_ca(tls_server: Server, make_settings: MakeSettings, certificate
     """A CA bundle of the user's is trusted."""
     settings = make_settings({name: str(certificates / "ca.pem"), "PREFECT_API_URL": tls_server.url})
     assert Api(settings).version() == "3.8.8"
+
+
+class Tunnel(BaseHTTPRequestHandler):
+    """A proxy that only connects, and remembers with which credentials."""
+
+    seen: ClassVar[list[str | None]] = []
+
+    def do_CONNECT(self) -> None:
+        """Pass bytes in both directions until one side is done."""
+        self.seen.append(self.headers.get("Proxy-Authorization"))
+        host, _, port = self.path.partition(":")
+        with socket.create_connection((host, int(port)), timeout=5) as far:
+            self.send_response(200)
+            self.end_headers()
+            while True:
+                readable, _, _ = select.select([self.connection, far], [], [], 5)
+                for near in readable:
+                    data = near.recv(65536)
+                    if not data:
+                        return
+                    (far if near is self.connection else self.connection).sendall(data)
+
+    def log_message(self, *_: object) -> None:
+        """Keep the test output readable."""
+
+
+def test_tls_through_a_proxy(tls_server: Server, make_settings: MakeSettings, certificates: Path) -> None:
+    """The tunnel gets the proxy's credentials, and TLS is with the server itself."""
+    with serve(Tunnel) as port:
+        settings = make_settings(
+            HTTPS_PROXY=f"http://bot:hu%20sh@127.0.0.1:{port}",
+            PREFECT_API_URL=tls_server.url,
+            PREFECT_API_SSL_CERT_FILE=str(certificates / "ca.pem"),
+        )
+        assert Api(settings).version() == "3.8.8"
+    assert Tunnel.seen == [f"Basic {base64.b64encode(b'bot:hu sh').decode()}"]
+    assert tls_server.requests[0].headers.get("proxy-authorization") is None
 
 
 def test_unknown_ca_is_refused(tls_server: Server, make_settings: MakeSettings) -> None:
