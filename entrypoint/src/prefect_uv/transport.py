@@ -210,7 +210,8 @@ def _pause(answer: Answer | None, attempts: int) -> float:
 
 def _proxy(settings: Settings) -> SplitResult | None:
     """The proxy for the API by the usual variables, read as Python's own urllib reads them."""
-    variables = {name.lower(): value for name, value in settings.environ.items() if name.lower().endswith("_proxy")}
+    given = settings.flow_environ.items()
+    variables = {name.lower(): value for name, value in given if name.lower().endswith("_proxy")}
     scheme, _, rest = settings.api_url.partition("://")
     proxy = variables.get(f"{scheme}_proxy") or variables.get("all_proxy")
     if not proxy:
