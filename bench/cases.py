@@ -122,7 +122,7 @@ def _changed(arena: Arena) -> UUID:
     git(work, "checkout", "--quiet", "-b", CHANGED)
     project = work / "pyproject.toml"
     project.write_text(re.sub(r"humanize==[\d.]+", "humanize==4.10.0", project.read_text()))
-    arena.repository.lock({})
+    arena.repository.lock()
     arena.repository.commit("Another humanize")
     git(work, "checkout", "--quiet", "main")
     return arena.deploy(CHANGED, CHANGED)
