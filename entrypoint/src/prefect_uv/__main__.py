@@ -7,12 +7,13 @@ import os
 import sys
 from dataclasses import replace
 
+from prefect_uv.bake import announce, bake, with_baked_selection
 from prefect_uv.code import importable
 from prefect_uv.contract import FLOW_RUN_ID, HELP, become, choose
 from prefect_uv.doctor import doctor
 from prefect_uv.engine.launch import Ready, launch_command, launch_flow
 from prefect_uv.engine.supervise import attend, supervise
-from prefect_uv.project import Locked, look
+from prefect_uv.project import Project, look, tell
 from prefect_uv.pull import Beside, Workspace, beside, pull
 from prefect_uv.session import Session, start
 from prefect_uv.store import Environment, Store
@@ -22,8 +23,9 @@ from prefect_uv.store.cache import cache
 def ready(session: Session) -> Ready:
     """Code and environment, in the order of the phases."""
     deployment = session.phase("ask", session.ask)
+    announce(session.settings, session.log)
     workspace = session.phase("pull", pull, deployment, session.settings, session.log, session.api)
-    project = session.phase("look", look, workspace.directory, deployment.get("entrypoint"), session.settings)
+    project = session.phase("look", find, session, workspace, deployment.get("entrypoint"))
     store = Store(session.settings, session.log)
     environment, more = session.phase("sync", install, store, project, workspace)
     code = session.phase("code", importable, session, project, environment)
@@ -34,7 +36,16 @@ def ready(session: Session) -> Ready:
     )
 
 
-def install(store: Store, project: Locked, workspace: Workspace) -> tuple[Environment, Beside]:
+def find(session: Session, workspace: Workspace, entrypoint: str | None) -> Project:
+    """The flow's project; where the deployment selects nothing of it, what the image was baked with is selected."""
+    project = look(workspace.directory, entrypoint, session.settings)
+    settings = with_baked_selection(session.settings, project, session.log)
+    if settings is not session.settings:
+        project = look(workspace.directory, entrypoint, settings)
+    return tell(session.log, project)
+
+
+def install(store: Store, project: Project, workspace: Workspace) -> tuple[Environment, Beside]:
     """The project's environment, and what the pull steps want beside it."""
     environment = store.environment(project)
     return environment, beside(store, workspace, environment)
@@ -65,7 +76,7 @@ def execute(session: Session) -> int:
         return attend(launch_command(flow, session.arguments), session)
 
 
-VERBS = {"run": run, "sync": sync, "exec": execute, "doctor": doctor, "cache": cache}
+VERBS = {"run": run, "sync": sync, "exec": execute, "bake": bake, "doctor": doctor, "cache": cache}
 
 
 def main() -> None:

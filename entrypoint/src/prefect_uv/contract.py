@@ -18,6 +18,7 @@ a pyproject.toml and a uv.lock that has prefect. Nothing was asked for, so nothi
   prefect-uv run                    the same
   prefect-uv sync                   pull the code and build its environment, do not start the flow
   prefect-uv exec -- COMMAND        pull, sync, then run COMMAND in the environment
+  prefect-uv bake [OPTION …]        put a project's environment into the image, in a Dockerfile
   prefect-uv cache [COMMAND]        list, prune or verify what the cache volume holds
   prefect-uv doctor                 show what this container has and can reach
   any other COMMAND                 run it as it is

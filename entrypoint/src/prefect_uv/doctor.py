@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict
 
 from prefect_uv.api import Api, NotFoundError
+from prefect_uv.bake import selections
 from prefect_uv.errors import PrefectUvError
 from prefect_uv.image import Image
 from prefect_uv.session import Session
@@ -27,6 +28,8 @@ def doctor(session: Session) -> int:
         "cache",
         f"{settings.cache_dir} {_space(session) if writable else 'is not writable: nothing is kept between runs'}",
     )
+    for baked in selections(settings.baked_dir):
+        _line("baked", str(baked))
     reached, answer = _api(session)
     _line("api", answer)
     return 0 if reached else 1

@@ -28,12 +28,12 @@ class Known:
 
 
 def stamp(python: str) -> str:
-    """An interpreter's file by time and size; empty when there is none."""
+    """An interpreter's file by time and size; empty when there is none. Image layers keep whole seconds."""
     try:
         status = Path(python).stat()
     except OSError:
         return ""
-    return f"{status.st_mtime_ns}-{status.st_size}"
+    return f"{int(status.st_mtime)}-{status.st_size}"
 
 
 def read(path: Path) -> Known | None:

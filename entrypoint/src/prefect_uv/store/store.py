@@ -8,12 +8,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from prefect_uv.errors import EnvironmentDamagedError, SyncError, VolumeFullError, VolumeUnusableError
+from prefect_uv.errors import (
+    EnvironmentDamagedError,
+    ProjectMissingError,
+    SyncError,
+    VolumeFullError,
+    VolumeUnusableError,
+)
 from prefect_uv.image import Image
-from prefect_uv.project import Locked
+from prefect_uv.project import Locked, Project
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store import failures, index
+from prefect_uv.store.baked import Baked
 from prefect_uv.store.build import FULL, Build
 from prefect_uv.store.contents import Contents
 from prefect_uv.store.gc import collect
@@ -22,32 +29,39 @@ from prefect_uv.store.keeper import Keeper
 from prefect_uv.store.layout import Area, is_executable, shared_umask
 from prefect_uv.store.lease import lease
 from prefect_uv.store.lock import Say, claimed, shared
-from prefect_uv.store.manifest import explanation, foundation, manifests, nearest
+from prefect_uv.store.manifest import Manifest, explanation, foundation, manifests, nearest
 from prefect_uv.store.question import ask
 from prefect_uv.store.shelf import Environment, Shelf
 from prefect_uv.store.uv import Uv
 
 
 class Store:
-    """The shelf on the cache volume, and a private one where that one does not serve."""
+    """The shelf in the image, the one on the cache volume, and a private one where that one does not serve."""
 
     def __init__(self, settings: Settings, log: RunLog) -> None:
         self.settings = settings
         self.image = Image.read()
         self.log = log
+        self.baked = Baked.of(settings, self.image)
         self.shelf = self._shelf(settings.cache_dir, read_only=settings.cache_readonly)
         self._home: Shelf | None = None
 
-    def environment(self, project: Locked) -> Environment:
-        """The environment for a project, from the store or built into it.
+    def environment(self, project: Project) -> Environment:
+        """The environment for a project, from the image or the store, or built into the store.
 
         Raises:
+            BakedMismatchError: there is none in the image that fits, and others may not be used.
             LockfileStaleError, PrefectMissingError, PythonMissingError: before anything is built.
             SyncError, VolumeFullError: the build failed; nothing of it stays.
         """
+        if not isinstance(project, Locked):
+            raise ProjectMissingError("No pyproject.toml with a uv.lock.", project.line)
+        if environment := self.baked.look_up(project):
+            return environment
         inputs = fingerprint(project, self.image, self.settings.environ, self.settings.lock)
         known = index.look_up(self.shelf.area, inputs, self.shelf.trusted)
-        if known and (environment := self.shelf.open(known.key, hit=True)):
+        if known and (environment := self._open(known.key, hit=True)):
+            self._compare(environment, project)
             return environment
         with shared_umask():
             try:
@@ -72,11 +86,23 @@ class Store:
             uv = Uv(project, self.image, self.settings.environ, area.uv_cache)
             with shared(area.locks / "uv-cache"):
                 contents = ask(uv, self.settings.lock, self.log)
-                environment = self._open(contents.key, hit=True) or self._build_once(self._home, uv, contents)
+                if environment := self._open(contents.key, hit=True):
+                    self._compare(environment, project)
+                else:
+                    instead = f"environment {contents.key[:12]} is built in {area.root}"
+                    self.baked.decline(contents, project.name, instead, self.log)
+                    environment = self._build_once(self._home, uv, contents)
             known = index.Known(contents.key, project.name, contents.python, index.stamp(contents.python))
             with suppress(OSError):
                 index.write(area, inputs, known)
             return environment
+
+    def _compare(self, environment: Environment, project: Locked) -> None:
+        """An environment of the volume is used: if there are baked ones, the reader wants to know why."""
+        manifest = Manifest.read(environment.path)
+        if manifest and not environment.path.is_relative_to(self.baked.shelf.area.root):
+            instead = f"environment {environment.key[:12]} of the volume is used"
+            self.baked.decline(manifest.contents, project.name, instead, self.log)
 
     def _build_once(self, home: Shelf, uv: Uv, contents: Contents) -> Environment:
         key, area = contents.key, home.area
@@ -110,7 +136,7 @@ class Store:
                 os.close(held)
 
     def _open(self, key: str, *, hit: bool) -> Environment | None:
-        shelves = dict.fromkeys(filter(None, (self.shelf, self._home)))
+        shelves = dict.fromkeys(filter(None, (self.baked.shelf, self.shelf, self._home)))
         return next(filter(None, (shelf.open(key, hit=hit) for shelf in shelves)), None)
 
     def writable(self) -> Shelf:
