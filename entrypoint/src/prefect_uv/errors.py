@@ -57,6 +57,12 @@ class SettingsInvalidError(PrefectUvError):
     exit_code, slug = 65, "settings-invalid"
 
 
+class SelectionInvalidError(SettingsInvalidError):
+    """Groups, extras or a package are selected that the project does not have, or that exclude each other."""
+
+    slug = "selection-invalid"
+
+
 class VariableMissingError(SettingsInvalidError):
     """The Prefect Variable that PREFECT_UV_EXTRA_PACKAGES_VARIABLE names does not exist."""
 
@@ -180,7 +186,7 @@ class OfflineCodeError(CloneError):
 
 
 class ProjectMissingError(PrefectUvError):
-    """There is no project (pyproject.toml) at or above the working directory."""
+    """PREFECT_UV_PROJECT names no project."""
 
     exit_code, slug = 72, "project-missing"
 
@@ -195,6 +201,18 @@ class FlowFileMissingError(ProjectMissingError):
     """The deployment's entrypoint names a file that is not in the working directory."""
 
     slug = "flow-file-missing"
+
+
+class RequirementsMissingError(ProjectMissingError):
+    """A requirements file that a setting or another file names is not there."""
+
+    slug = "requirements-missing"
+
+
+class DependencyUnreachableError(ProjectMissingError):
+    """A dependency from a directory beside the project was not pulled with it."""
+
+    slug = "dependency-unreachable"
 
 
 class SourceRootMissingError(ProjectMissingError):
@@ -265,6 +283,12 @@ class BakedMismatchError(SyncError):
 
     slug = "baked-mismatch"
     kind: ClassVar[Kind] = "user"
+
+
+class ProjectBuildError(SyncError):
+    """The project, or a directory that it depends on, could not be built and installed."""
+
+    slug = "project-build-failed"
 
 
 class VolumeFullError(PrefectUvError):
