@@ -104,10 +104,8 @@ def test_conflict(locked: Etl, cache: Path, make_store: Callable[..., Store]) ->
         "hint: Ask for another version of the extra package; or add it to the project with `uv add`, so that both are"
         " locked together, commit and push."
     )
-    reason = (
-        "Because modern==1.0 depends on helper>=2 and helper==1.0, we can conclude that modern==1.0 cannot be used."
-    )
-    assert found.splitlines()[-2].strip() == f"cause: {reason}"
+    reason = "Because all versions of modern depend on helper>=2 and helper==1.0, we can conclude that"
+    assert found.splitlines()[-2].strip().startswith(f"cause: {reason}")
     assert environments(cache) == [base.path]
 
 
