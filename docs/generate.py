@@ -14,6 +14,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import Field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,11 @@ def supervision_costs() -> str:
     return table(("", *(f"`{path}`" for path in figures)), rows)
 
 
+def _listing(path: Path) -> str:
+    """A file as it is."""
+    return f"```yaml\n{path.read_text()}```"
+
+
 def _numbers(version: str) -> list[int]:
     return [int(part) for part in version.split(".")] if version[0].isdecimal() else []
 
@@ -93,6 +99,10 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/reference/errors.md", "errors"): errors,
     ("docs/reference/supervision.md", "supervision"): supervision,
     ("docs/reference/supervision.md", "supervision-costs"): supervision_costs,
+    **{
+        (str(path.with_name("README.md").relative_to(ROOT)), path.name): partial(_listing, path)
+        for path in sorted(ROOT.glob("examples/*/prefect.yaml"))
+    },
 }
 
 

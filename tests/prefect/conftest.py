@@ -1,4 +1,4 @@
-"""One stack for the session, and what single tests add to it."""
+"""What single tests add to the stack."""
 
 from __future__ import annotations
 
@@ -8,16 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.stack import CacheVolume, PackageIndex, Repository, Stack, image_name
+from tests.stack import CacheVolume, PackageIndex, Repository, Stack
 
 PROJECTS = Path(__file__).parent.parent / "projects"
-
-
-@pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """The server, the worker, the git server and a cache volume that most tests share."""
-    with Stack.start(image_name("py313"), "prefect-uv.tests") as running:
-        yield running
 
 
 @pytest.fixture(scope="session")

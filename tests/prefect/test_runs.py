@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from typing import Any
 
 import pytest
 
 from tests.prefect.conftest import PROJECTS
 from tests.stack import POOL, CacheVolume, Repository, Run, Stack, git_clone
-from tests.stack.environment import job_volumes
-from tests.stack.process import tool
+from tests.stack.environment import job_volumes, unreachable_network
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 
@@ -23,13 +21,6 @@ def _environment_phase(run: Run) -> list[str]:
     return SUMMARY.findall(run.messages)
 
 
-def _unreachable_network(stack: Stack) -> dict[str, str]:
-    """Proxies that nobody serves, for everything but the stack."""
-    names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-    proxies = {name: f"http://{stack.containers.gateway}:9" for upper in names for name in (upper, upper.lower())}
-    return {**proxies, "NO_PROXY": stack.containers.gateway, "no_proxy": stack.containers.gateway}
-
-
 def test_second_run_is_a_hit_without_network(stack: Stack, plain: Repository, cache: CacheVolume) -> None:
     """The first run builds the environment; the second finds it and needs no network for it."""
     deployment = stack.deploy(
@@ -38,7 +29,7 @@ def test_second_run_is_a_hit_without_network(stack: Stack, plain: Repository, ca
     cold = stack.run_and_wait(deployment)
     assert cold.state.name == "Completed", cold.report()
     assert _environment_phase(cold) == ["miss"], cold.report()
-    warm = stack.run_and_wait(deployment, environment=_unreachable_network(stack))
+    warm = stack.run_and_wait(deployment, environment=unreachable_network(stack.containers.gateway))
     assert warm.state.name == "Completed", warm.report()
     assert _environment_phase(warm) == ["hit"], warm.report()
     assert cache.leftovers() == []
@@ -71,14 +62,8 @@ def test_deployment_made_by_prefect_deploy(stack: Stack, plain: Repository) -> N
     }
     manifest = {"name": "plain", "pull": [git_clone(plain.url)], "deployments": [deployment]}
     (plain.work / "prefect.yaml").write_text(json.dumps(manifest))
-    subprocess.run(
-        [tool("prefect"), "--no-prompt", "deploy", "--name", "by-cli"],
-        cwd=plain.work,
-        env=stack.client_environment(),
-        check=True,
-        timeout=60,
-    )
-    run = stack.run_and_wait(stack.api.client.read_deployment_by_name("hello/by-cli").id)
+    (deployment_id,) = stack.prefect_deploy(plain.work, ["hello/by-cli"])
+    run = stack.run_and_wait(deployment_id)
     assert run.state.name == "Completed", run.report()
     assert "hello CLI x1" in run.messages
 

@@ -32,6 +32,13 @@ def job_environment(gateway: str) -> dict[str, str]:
     return {**index_environment(), **proxies, **certificates}
 
 
+def unreachable_network(gateway: str) -> dict[str, str]:
+    """Proxies that nobody serves, for everything but the stack."""
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+    proxies = {name: f"http://{gateway}:9" for upper in names for name in (upper, upper.lower())}
+    return {**proxies, "NO_PROXY": gateway, "no_proxy": gateway}
+
+
 def job_volumes(cache: str) -> list[str]:
     """The volumes of a flow run's container: the cache, and this machine's certificates where it has its own."""
     bundle = os.environ.get("SSL_CERT_FILE")

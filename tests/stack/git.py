@@ -46,24 +46,24 @@ class Repository:
     work: Path
 
     def copy(self, folder: Path, replace: Mapping[str, str]) -> None:
-        """Copy a project folder into the working copy, with words like `@INDEX@` replaced."""
+        """Copy a project folder into the working copy, with words like `@INDEX@` replaced in its settings."""
         shutil.copytree(folder, self.work, dirs_exist_ok=True, ignore=IGNORED)
-        for path in self.work.rglob("*.toml"):
+        for path in (*self.work.rglob("*.toml"), *self.work.rglob("prefect.yaml")):
             text = path.read_text()
             for old, new in replace.items():
                 text = text.replace(old, new)
             path.write_text(text)
 
-    def lock(self, environment: Mapping[str, str]) -> None:
-        """Run `uv lock` in the working copy."""
-        command = [tool("uv"), "lock", "--project", str(self.work)]
+    def lock(self, *options: str, project: str = "", environment: Mapping[str, str] | None = None) -> None:
+        """Run `uv lock` in a folder of the working copy."""
+        command = [tool("uv"), "lock", "--directory", str(self.work / project), *options]
         done = subprocess.run(
             command,
             check=False,
             capture_output=True,
             text=True,
             timeout=LOCK_SECONDS,
-            env={**os.environ, **index_environment(), **environment},
+            env={**os.environ, **index_environment(), **(environment or {})},
         )
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(command)} exited with code {done.returncode}:\n{done.stderr}")
@@ -112,9 +112,19 @@ class GitServer:
         git(work, "init", "--quiet", "--initial-branch=main")
         git(work, "remote", "add", "origin", str(bare))
         if lock:
-            repository.lock(environment or {})
+            repository.lock(environment=environment)
         repository.commit(f"Add {name}")
         return repository
+
+    @contextmanager
+    def without(self, name: str) -> Iterator[None]:
+        """While this lasts, the server does not have the repository."""
+        bare = self.root / f"{name}.git"
+        hidden = bare.rename(self.root / f"{name}.hidden")
+        try:
+            yield
+        finally:
+            hidden.rename(bare)
 
 
 class _GitHandler(Handler):

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from tests.stack.api import Api
 from tests.stack.containers import Containers, Outcome, remove_labelled
 from tests.stack.environment import job_environment, job_volumes
 from tests.stack.git import GitServer
-from tests.stack.process import wait_until
+from tests.stack.process import tool, wait_until
 from tests.stack.server import PrefectServer
 from tests.stack.volume import CacheVolume
 from tests.stack.worker import base_job_template, start_worker
@@ -30,6 +31,7 @@ from tests.stack.worker import base_job_template, start_worker
 POOL = "docker"
 RUN_SECONDS = 180
 START_SECONDS = 120
+DEPLOY_SECONDS = 60
 END_SECONDS = 30
 EXCHANGE = "/exchange"
 BUSY = "Still processing items"
@@ -63,6 +65,11 @@ class Run:
         lines = [log.message for log in self.logs if log.level >= logging.WARNING]
         lines += [line for line in self.outcome.output.splitlines() if TROUBLE.search(line)]
         return [line for line in lines if not any(re.search(known, line) for known in (BUSY, *expected))]
+
+    def require_quiet(self, expected: Sequence[str] = ()) -> None:
+        """AssertionError on a warning or an error that is not expected."""
+        if unexpected := self.unexpected(expected):
+            raise AssertionError("\n".join(["unexpected:", *unexpected, self.report()]))
 
     def report(self) -> str:
         """Everything that is known about the run, for a failing test."""
@@ -106,15 +113,22 @@ class Stack:
             name, entrypoint, pull_steps, pool=POOL, job_variables={"image": self.image, **variables}
         )
 
+    def prefect_deploy(self, project: Path, names: Sequence[str]) -> list[UUID]:
+        """Make the deployments of a prefect.yaml by `prefect deploy`; the values are those with these full names."""
+        subprocess.run(
+            [tool("prefect"), "--no-prompt", "deploy", "--all"],
+            cwd=project,
+            env={**os.environ, **self.server.environment},
+            check=True,
+            timeout=DEPLOY_SECONDS,
+        )
+        return [self.api.client.read_deployment_by_name(name).id for name in names]
+
     def follow(self, flow_run: UUID, timeout: float = RUN_SECONDS) -> Run:
         """Wait until a flow run that the worker has taken is over."""
         self.api.wait(flow_run, timeout)
         container = self.find_container(flow_run, END_SECONDS)
         return self.finish(flow_run, container, END_SECONDS)
-
-    def client_environment(self) -> dict[str, str]:
-        """The environment of somebody who works with this server from a shell."""
-        return {**os.environ, **self.server.environment}
 
     def find_container(self, flow_run: UUID, timeout: float = RUN_SECONDS) -> Container:
         """The container of a flow run, as soon as the worker has made it."""
@@ -130,10 +144,18 @@ class Stack:
     ) -> Run:
         """Run a deployment through the worker; AssertionError on a warning or error that is not expected."""
         run = self.follow(self.api.create_run(deployment, parameters, environment))
-        unexpected = run.unexpected(expected)
-        if unexpected:
-            raise AssertionError("\n".join(["unexpected:", *unexpected, run.report()]))
+        run.require_quiet(expected)
         return run
+
+    def run_together(self, deployments: Sequence[UUID], environment: Mapping[str, str] | None = None) -> list[Run]:
+        """Run several deployments at once; all of them must complete, without a warning or an error."""
+        started = [self.api.create_run(deployment, environment=environment) for deployment in deployments]
+        runs = [self.follow(flow_run) for flow_run in started]
+        for run in runs:
+            run.require_quiet()
+            if run.state.name != "Completed":
+                raise AssertionError(run.report())
+        return runs
 
     def wait_for_file(self, path: Path, container: Container) -> None:
         """Wait until a container has written this file of a folder of the host."""

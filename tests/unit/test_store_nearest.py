@@ -119,6 +119,20 @@ def test_miss_says_what_has_changed(
     assert capsys.readouterr().err == line
 
 
+def test_miss_is_explained_against_the_newest_of_equals(
+    with_helper: Etl, make_store: Callable[..., Store], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Several environments that differ by one package: the one that was built last is the one that people remember."""
+    for version in ("1.0", "2.0", "3.0", "4.0"):
+        build_wheel(with_helper.wheels, "tools", version, {"tools.py": f"y = {version}\n"})
+        with_helper.write("prefect", "helper", f"tools=={version}")
+        with_helper.lock()
+        sync(make_store(), with_helper)
+    lines = [line for line in capsys.readouterr().err.splitlines() if " is new against " in line]
+    explanations = [line.rpartition(": ")[2] for line in lines]
+    assert explanations == ["tools 1.0 -> 2.0", "tools 2.0 -> 3.0", "tools 3.0 -> 4.0"]
+
+
 def test_miss_names_another_flag(
     with_helper: Etl, make_store: Callable[..., Store], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -89,10 +89,10 @@ def manifests(area: Area) -> Iterator[Known]:
 
 
 def nearest(known: Iterable[Known], contents: Contents, project: str) -> Known | None:
-    """The environment with the fewest differences, of the same project where there is one."""
+    """The environment with the fewest differences, the newest of these, of the same project where there is one."""
     every = list(known)
     own = [item for item in every if item[1].project == project] or every
-    return min(own, key=lambda item: len(contents.differences(item[1].contents)), default=None)
+    return min(own, key=lambda item: (len(contents.differences(item[1].contents)), -item[1].created), default=None)
 
 
 def foundation(known: Iterable[Known], contents: Contents) -> Known | None:

@@ -1,0 +1,1 @@
+"""Flows on the orders of a shop."""

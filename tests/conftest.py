@@ -1,0 +1,20 @@
+"""One stack for the session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The server, the worker, the git server and a cache volume that most tests share."""
+    from tests.stack import Stack, image_name  # noqa: PLC0415 (costs a second that the unit tests need not wait)
+
+    with Stack.start(image_name("py313"), "prefect-uv.tests") as running:
+        yield running
