@@ -33,7 +33,7 @@ class ClosedNetwork:
         try:
             network.reload()
             with Proxy.before(server, network.attrs["IPAM"]["Config"][0]["Gateway"]) as proxy:
-                yield cls(network.name, proxy.server.environment)
+                yield cls(str(network.name), proxy.server.environment)
         finally:
             network.reload()
             for container in network.containers:
