@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "entrypoint" / "src"))
 
 from prefect_uv.errors import Kind, PrefectUvError  # noqa: E402
-from prefect_uv.settings import Settings  # noqa: E402
+from prefect_uv.settings import Settings, files, pip  # noqa: E402
 
 OWN = "PREFECT_UV_"
 MENDED_BY: dict[Kind, str] = {"user": "you", "tool": "look at the tool's output", "bug": "report it"}
@@ -43,6 +43,21 @@ def settings() -> str:
 def own_settings() -> str:
     """The variables that only prefect-uv has."""
     return _settings(OWN)
+
+
+def pip_variables() -> str:
+    """pip's variables and what they are for uv."""
+    rows = [
+        (f"`{row.pip}`", f"`{row.uv}`", ", ".join(f"`{name}`" for name in (row.uv, *row.also))) for row in pip.TABLE
+    ]
+    rows += [(f"`{name}`", "", f"never used: {reason}") for name, reason in pip.WITHOUT_COUNTERPART.items()]
+    return table(("pip's variable", "is for uv", "unless one of these is set"), rows)
+
+
+def secret_files() -> str:
+    """The variables whose value may come from a file."""
+    names = (*files.API, *files.INDEXES, "UV_INDEX_<NAME>_USERNAME", "UV_INDEX_<NAME>_PASSWORD")
+    return table(("Variable", "From a file"), ((f"`{name}`", f"`{name}{files.SUFFIX}`") for name in names))
 
 
 def errors() -> str:
@@ -96,6 +111,8 @@ COSTS = {
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "own-settings"): own_settings,
     ("docs/reference/settings.md", "settings"): settings,
+    ("docs/reference/settings.md", "pip-variables"): pip_variables,
+    ("docs/reference/settings.md", "secret-files"): secret_files,
     ("docs/reference/errors.md", "errors"): errors,
     ("docs/reference/supervision.md", "supervision"): supervision,
     ("docs/reference/supervision.md", "supervision-costs"): supervision_costs,

@@ -25,7 +25,7 @@ from tests.unit.http_server import Server, running_server
 
 __all__ = ["cache", "etl", "make_store", "template"]
 
-FOREIGN = ("UV_", "PREFECT", "GIT_", "PYTHON", "VIRTUAL_ENV", "SSL_CERT")
+FOREIGN = ("UV_", "PIP_", "PREFECT", "GIT_", "PYTHON", "VIRTUAL_ENV", "SSL_CERT")
 
 
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "prefect-uv-hypothesis")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from prefect_uv.errors import FlowFileMissingError, LockfileMissingError, ProjectMissingError
-from prefect_uv.project import look
+from prefect_uv.errors import FlowFileMissingError, LockfileMissingError
+from prefect_uv.image import Image
+from prefect_uv.project import Unlocked, look
 from prefect_uv.settings import Settings
 
 LOCK = 'version = 1\n\n[[package]]\nname = "etl"\nsource = { virtual = "." }\n'
@@ -52,20 +53,24 @@ def test_project_above_the_working_directory(checkout: Path) -> None:
 
 
 def test_workspace_member(checkout: Path) -> None:
-    """The lock is above, and the code of the members that it needs can be imported."""
-    member = '[[package]]\nname = "lib"\nsource = { editable = "packages/lib" }\n'
-    job = member.replace("lib", "job") + 'dependencies = [{ name = "lib" }]\n'
-    write(checkout, "uv.lock", LOCK + member + job)
-    for name in ("lib", "job"):
-        write(checkout, f"packages/{name}/pyproject.toml", f"# {name}")
+    """The lock is above; what the member depends on can be imported, and every member can change the lock."""
+    write(checkout, "pyproject.toml", "[project]\nname = 'etl'\n[tool.uv.workspace]\nmembers = ['packages/*']\n")
+    member = '[[package]]\nname = "{}"\nsource = {{ editable = "packages/{}" }}\n{}\n'
+    needs = 'dependencies = [\n    { name = "lib" },\n]\n'
+    blocks = (member.format(name, name, needs if name == "job" else "") for name in ("job", "lib", "other"))
+    write(checkout, "uv.lock", "\n".join([LOCK, *blocks]))
+    for name in ("job", "lib", "other"):
+        write(checkout, f"packages/{name}/pyproject.toml", f"[project]\nname = '{name}'\n")
     write(checkout, "packages/lib/src/lib/__init__.py", "")
     project = look(checkout / "packages" / "job", None, Settings())
     assert (project.directory, project.root) == (checkout / "packages" / "job", checkout)
-    assert project.source_roots[0] == project.directory
-    assert checkout / "packages" / "lib" / "src" in project.source_roots
-    names = [name for name, _ in project.inputs]
-    assert len(names) == len(set(names))
-    assert {"/uv.lock", "/pyproject.toml", "/packages/lib/pyproject.toml", "/packages/job/pyproject.toml"} == set(names)
+    assert project.source_roots == (project.directory, checkout / "packages" / "lib" / "src")
+    assert project.line == "workspace member job, uv.lock in the workspace's root"
+    assert {name for name, _ in project.inputs} == {
+        "/uv.lock",
+        "/pyproject.toml",
+        *(f"/packages/{name}/pyproject.toml" for name in ("job", "lib", "other")),
+    }
 
 
 def test_inputs_do_not_depend_on_where_the_checkout_is(checkout: Path, tmp_path: Path) -> None:
@@ -82,15 +87,13 @@ def test_uv_toml_is_an_input(checkout: Path) -> None:
     assert ("/uv.toml", b"no-binary = true") in look(checkout, None, Settings()).inputs
 
 
-def test_no_pyproject(checkout: Path) -> None:
-    """Told with every place that was looked at, down from the working directory to the top of the checkout."""
+def test_no_project(checkout: Path, this_image: Image) -> None:
+    """Nothing but a flow: the Prefect that the image was built for."""
     (checkout / "pyproject.toml").unlink()
-    write(checkout, "flows/flow.py", "")
-    with pytest.raises(ProjectMissingError) as caught:
-        look(checkout / "flows", "flow.py:main", Settings())
-    assert caught.value.headline == f"No pyproject.toml in {checkout / 'flows'}."
-    assert caught.value.found == f"Looked in {checkout / 'flows'}, {checkout}."
-    assert "uv add prefect" in caught.value.hint
+    project = look(checkout, "flow.py:main", Settings())
+    assert isinstance(project, Unlocked)
+    assert project.requirements == (f"prefect=={this_image.prefect}",)
+    assert project.line == "no project, script or requirements file: prefect==3.8.8 alone, as the image has it"
 
 
 def test_no_lock(checkout: Path) -> None:
@@ -105,24 +108,24 @@ def test_no_lock(checkout: Path) -> None:
     )
 
 
-def test_nothing_above_the_checkout_counts(checkout: Path) -> None:
+def test_nothing_above_the_checkout_counts(checkout: Path, this_image: Image) -> None:
     """Files above the repository are none of it."""
     for name in ("pyproject.toml", "uv.lock"):
         (checkout / name).rename(checkout.parent / name)
-    with pytest.raises(ProjectMissingError):
-        look(checkout, None, Settings())
-    write(checkout, "pyproject.toml", "")
+    assert look(checkout, None, Settings()).line.endswith(f"prefect=={this_image.prefect} alone, as the image has it")
+    write(checkout, "pyproject.toml", "[project]\nname = 'etl'\n")
     with pytest.raises(LockfileMissingError):
         look(checkout, None, Settings())
 
 
-def test_nothing_above_a_directory_without_checkout_counts(checkout: Path) -> None:
-    """Code that is baked into an image has its project where it runs."""
+def test_nothing_above_a_directory_without_checkout_counts(checkout: Path, this_image: Image) -> None:
+    """Code that is baked into an image has its project where it runs, or above the flow's file."""
     (checkout / ".git").rmdir()
     write(checkout, "flows/flow.py", "")
-    assert look(checkout, None, Settings()).directory == checkout
-    with pytest.raises(ProjectMissingError):
-        look(checkout / "flows", None, Settings())
+    assert look(checkout, "flows/flow.py:main", Settings()).directory == checkout
+    alone = look(checkout / "flows", None, Settings())
+    assert isinstance(alone, Unlocked)
+    assert alone.requirements == (f"prefect=={this_image.prefect}",)
 
 
 def test_worktree_is_a_checkout(checkout: Path) -> None:
@@ -161,6 +164,7 @@ def test_nearest_python_version_wins(checkout: Path) -> None:
     write(checkout.parent, ".python-version", "3.9")
     assert look(checkout, None, Settings()).python_request == ""
     write(checkout, ".python-version", "3.12")
-    write(checkout, "job/pyproject.toml", "")
+    write(checkout, "job/pyproject.toml", "[project]\nname = 'job'\n")
+    write(checkout, "job/uv.lock", LOCK)
     write(checkout, "job/.python-version", "3.13")
     assert look(checkout / "job", None, Settings()).python_request == "3.13"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from prefect_uv.image import Image
 from prefect_uv.mask import Mask
-from prefect_uv.project import look
+from prefect_uv.project import Locked, look
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store import Store
@@ -109,7 +109,9 @@ def key_of(tmp_path_factory: pytest.TempPathFactory, image: Image) -> Callable[[
         (project / "uv.lock").unlink(missing_ok=True)
         lock = ["uv", "lock", "--quiet", "--python", sys.executable, "--cache-dir", str(home / "uv-cache")]
         subprocess.run(lock, cwd=project, env=environ, check=True, timeout=30)
-        return ask(Uv(look(project, None, Settings()), image, environ, home / "uv-cache"), "locked", RunLog(Mask())).key
+        locked = look(project, None, Settings())
+        assert isinstance(locked, Locked)
+        return ask(Uv(locked, image, environ, home / "uv-cache"), "locked", RunLog(Mask())).key
 
     return key
 

@@ -12,7 +12,7 @@ from prefect_uv.contract import FLOW_RUN_ID, HELP, become, choose
 from prefect_uv.doctor import doctor
 from prefect_uv.engine.launch import Ready, launch_command, launch_flow
 from prefect_uv.engine.supervise import attend, supervise
-from prefect_uv.project import Locked, look
+from prefect_uv.project import Project, look, tell
 from prefect_uv.pull import Beside, Workspace, beside, pull
 from prefect_uv.session import Session, start
 from prefect_uv.store import Environment, Store
@@ -32,14 +32,16 @@ def ready(session: Session) -> Ready:
     return Ready(settings, workspace.directory, project, environment, deployment.get("entrypoint"), keeper, leases)
 
 
-def find(session: Session, workspace: Workspace, entrypoint: str | None) -> Locked:
+def find(session: Session, workspace: Workspace, entrypoint: str | None) -> Project:
     """The flow's project; where the deployment selects nothing of it, what the image was baked with is selected."""
     project = look(workspace.directory, entrypoint, session.settings)
     settings = with_baked_selection(session.settings, project, session.log)
-    return project if settings is session.settings else look(workspace.directory, entrypoint, settings)
+    if settings is not session.settings:
+        project = look(workspace.directory, entrypoint, settings)
+    return tell(session.log, project)
 
 
-def install(store: Store, project: Locked, workspace: Workspace) -> tuple[Environment, Beside]:
+def install(store: Store, project: Project, workspace: Workspace) -> tuple[Environment, Beside]:
     """The project's environment, and what the pull steps want beside it."""
     environment = store.environment(project)
     return environment, beside(store, workspace, environment)

@@ -57,6 +57,18 @@ class SettingsInvalidError(PrefectUvError):
     exit_code, slug = 65, "settings-invalid"
 
 
+class SelectionInvalidError(SettingsInvalidError):
+    """Groups, extras or a package are selected that the project does not have, or that exclude each other."""
+
+    slug = "selection-invalid"
+
+
+class VariableMissingError(SettingsInvalidError):
+    """The Prefect Variable that PREFECT_UV_EXTRA_PACKAGES_VARIABLE names does not exist."""
+
+    slug = "variable-missing"
+
+
 class FlowRunNotFoundError(PrefectUvError):
     """The API does not know the flow run."""
 
@@ -161,7 +173,7 @@ class CheckoutFullError(CloneError):
 
 
 class ProjectMissingError(PrefectUvError):
-    """There is no project (pyproject.toml) at or above the working directory."""
+    """PREFECT_UV_PROJECT names no project."""
 
     exit_code, slug = 72, "project-missing"
 
@@ -176,6 +188,18 @@ class FlowFileMissingError(ProjectMissingError):
     """The deployment's entrypoint names a file that is not in the working directory."""
 
     slug = "flow-file-missing"
+
+
+class RequirementsMissingError(ProjectMissingError):
+    """A requirements file that a setting or another file names is not there."""
+
+    slug = "requirements-missing"
+
+
+class DependencyUnreachableError(ProjectMissingError):
+    """A dependency from a directory beside the project was not pulled with it."""
+
+    slug = "dependency-unreachable"
 
 
 class SourceRootMissingError(ProjectMissingError):

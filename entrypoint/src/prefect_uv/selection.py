@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from prefect_uv.settings import Settings
 
@@ -38,8 +39,22 @@ class Selection:
         options += ["--package", self.package] if self.package else []
         return (*options, *(() if DEV in (*self.groups, *self.only_groups) else ("--no-dev",)))
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """The job variables that ask for it."""
+        return {f"PREFECT_UV_{word.upper().replace(' ', '_')}": ",".join(names) for word, names in self._named()}
+
+    def with_group(self, name: str) -> Selection:
+        """One group more, of the kind that is selected."""
+        if self.only_groups:
+            return replace(self, only_groups=(*self.only_groups, name))
+        return replace(self, groups=(*self.groups, name))
+
     def __str__(self) -> str:
         """For people, as `groups etl, ml`; empty when nothing was selected."""
-        named = (("package", [self.package]), ("groups", self.groups), ("only groups", self.only_groups))
-        parts = ((word, [*filter(None, names)]) for word, names in (*named, ("extras", self.extras)))
-        return ", ".join(f"{word} {', '.join(names)}" for word, names in parts if names)
+        return ", ".join(f"{word} {', '.join(names)}" for word, names in self._named())
+
+    def _named(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        package = (self.package,) if self.package else ()
+        words = {"package": package, "groups": self.groups, "only groups": self.only_groups, "extras": self.extras}
+        return ((word, names) for word, names in words.items() if names)

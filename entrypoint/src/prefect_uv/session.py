@@ -15,11 +15,13 @@ from prefect_uv.api import Api, Json
 from prefect_uv.ends import end
 from prefect_uv.engine.watch import Watch
 from prefect_uv.errors import SettingsInvalidError
+from prefect_uv.extra_packages import from_variable
 from prefect_uv.flowrun import FlowRun
 from prefect_uv.mask import Mask
 from prefect_uv.process import Interrupted, Terminated, ignore_signals, interrupt_main, raise_on_signals
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
+from prefect_uv.settings.secrets import in_addresses
 
 HERE = {"path": "."}
 
@@ -68,6 +70,16 @@ class Session:
         self.log.info(f"flow run {self.flow_run.name}, entrypoint {deployment['entrypoint']}")
         return deployment
 
+    def extra_packages(self) -> tuple[str, ...]:
+        """The deployment's extra packages that a Prefect Variable holds."""
+        name = self.settings.extra_packages_variable
+        if not name:
+            return ()
+        packages = from_variable(name, self.api or (Api(self.settings) if self.settings.api_url else None))
+        self.log.mask.add(*(secret for package in packages for secret in in_addresses(package)))
+        self.log.info(f"extra packages of the Prefect Variable {name!r}: {', '.join(packages) or 'none'}")
+        return packages
+
     def stop_watching(self) -> None:
         """From now on, nobody asks whether the run should stop."""
         if self.watch is not None:
@@ -87,6 +99,8 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments:
         with log.phase("read"):
             settings = Settings.from_environ(environ)
             log.mask.add(*settings.secrets())
+        for note in settings.notes:
+            log.info(note)
         session = Session(settings, log, arguments)
         _stand_by(session)
         return verb(session)

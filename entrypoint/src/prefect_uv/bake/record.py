@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from prefect_uv.project import Project
+from prefect_uv.project import Locked, Project
 from prefect_uv.runlog import RunLog
 from prefect_uv.selection import Selection
 from prefect_uv.settings import Settings
@@ -71,7 +71,7 @@ def root_name(project: Project) -> str:
 
 def with_baked_selection(settings: Settings, project: Project, log: RunLog) -> Settings:
     """The settings, with the one selection that was baked of this project when the deployment has none."""
-    if Selection.of(settings) != Selection():
+    if Selection.of(settings) != Selection() or not isinstance(project, Locked) or project.script:
         return settings
     baked = list(selections(settings.baked_dir))
     if len(baked) != 1 or baked[0].root != root_name(project) or baked[0].selection == Selection():

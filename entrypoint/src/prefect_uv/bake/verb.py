@@ -14,7 +14,7 @@ from prefect_uv.bake.arguments import Arguments
 from prefect_uv.bake.record import VERSION, Baking
 from prefect_uv.errors import EnvironmentDamagedError, VolumeUnusableError
 from prefect_uv.image import Image
-from prefect_uv.project import Locked, look
+from prefect_uv.project import Project, look
 from prefect_uv.runlog import RunLog
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
@@ -40,7 +40,7 @@ def bake(session: Session) -> int:
     return 0
 
 
-def environment_in_layer(project: Locked, settings: Settings, log: RunLog) -> Environment:
+def environment_in_layer(project: Project, settings: Settings, log: RunLog) -> Environment:
     """The environment below the baked directory, with its bytecode, and nothing else left of making it."""
     directory = settings.baked_dir
     area = Area(directory, directory)

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from prefect_uv.engine.version import Engine
 from prefect_uv.errors import DeploymentNotFoundError, LaunchError, UsageError
-from prefect_uv.project import Locked
+from prefect_uv.project import Locked, Project
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 from prefect_uv.store import Environment, Keeper
@@ -28,7 +28,7 @@ class Ready:
 
     settings: Settings
     directory: Path
-    project: Locked
+    project: Project
     environment: Environment
     entrypoint: str | None
     keeper: Keeper
@@ -113,7 +113,7 @@ def _launch(ready: Ready, command: Sequence[str], environ: Mapping[str, str]) ->
 def _launcher(ready: Ready) -> list[str]:
     """`uv run` with a cache of its own, so that its lock does not keep the shared one from being pruned."""
     cache = ready.environment.run_cache
-    if ready.settings.launcher == "python" or cache is None:
+    if ready.settings.launcher == "python" or cache is None or not isinstance(ready.project, Locked):
         return [_python(ready)]
     return ["uv", "--cache-dir", str(cache), "run", "--no-sync", *ready.project.target, "python"]
 

@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from prefect_uv.api import Patience
 from prefect_uv.engine.stream import Stream, StreamError, subscribe
 from prefect_uv.errors import PrefectUvError
 from prefect_uv.flowrun import FlowRun, State
 from prefect_uv.settings import Settings
+from prefect_uv.transport import Patience
 
 FIRST_SECONDS = 1.0
 POLL_SECONDS = 10.0

@@ -21,8 +21,13 @@ class Project:
         inputs: every file that can change what is installed, with its name relative to `root`.
         source_roots: the directories to import the project's own code and its local dependencies from.
         packages: the project and those dependencies of it that are directories, as its lock has them.
-        python_request: what PREFECT_UV_PYTHON, .python-version or requires-python asks for, or nothing.
+        python_request: what PREFECT_UV_PYTHON or .python-version asks for, or nothing.
+        python_origin: which of the two.
+        requires_python: the versions that the lock, the project or the script accepts, or nothing.
         selection: which of its dependencies are wanted.
+        line: what was found, where and why, for people.
+        places: the directory of the flow's file and those above it.
+        warning: what was found and is not used although nothing else is; empty when there is nothing to say.
     """
 
     name: str
@@ -33,7 +38,12 @@ class Project:
     source_roots: tuple[Path, ...]
     packages: tuple[LocalPackage, ...] = ()
     python_request: str = ""
+    python_origin: str = ""
+    requires_python: str = ""
     selection: Selection = field(default_factory=Selection)
+    line: str = ""
+    warning: str = ""
+    places: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +61,11 @@ class Locked(Project):
         """What uv's commands are told to work on."""
         return ("--script", str(self.script)) if self.script else ("--project", str(self.directory))
 
+    @property
+    def lock(self) -> Path:
+        """The lock file; with PREFECT_UV_LOCK=relock it may not exist yet."""
+        return self.script.with_name(f"{self.script.name}.lock") if self.script else self.root / "uv.lock"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Unlocked(Project):
@@ -59,10 +74,14 @@ class Unlocked(Project):
     Attributes:
         requirements: lines of a requirements file.
         files: requirements files, or a script.
+        hashed: whether the files name the hash of everything that they install.
+        local: directories that the files install from, as `-e .`: their code is imported and not installed.
     """
 
     requirements: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    hashed: bool = False
+    local: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,10 +91,12 @@ class Extras:
     Attributes:
         requirements: lines of a requirements file.
         files: requirements files.
+        line: what was found where, for people.
     """
 
     requirements: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    line: str = ""
 
     def __bool__(self) -> bool:
         """Whether anything is wanted."""

@@ -1,20 +1,31 @@
-"""The look: which project the flow belongs to, by the files of the pulled code."""
+"""The look: which project the flow belongs to, by the files of the pulled code.
+
+A script comes first, then what has a lock, then requirements files, then nothing at all; see docs/adr/0013.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from prefect_uv.errors import FlowFileMissingError, LockfileMissingError, ProjectMissingError
-from prefect_uv.project.kinds import Locked
-from prefect_uv.project.packages import import_path, local_directories, local_packages
-from prefect_uv.project.sources import chosen_roots
-from prefect_uv.project.toml import at, read
+from prefect_uv.errors import LockfileMissingError, ProjectMissingError, SettingsInvalidError
+from prefect_uv.project import foreign, pythons, selecting
+from prefect_uv.project.kinds import Project
+from prefect_uv.project.locked import LOCK, locked_project, locked_script
+from prefect_uv.project.pyproject import NAME, Pyproject
+from prefect_uv.project.requirements import NAME as REQUIREMENTS
+from prefect_uv.project.requirements import expanded
+from prefect_uv.project.script import Script
+from prefect_uv.project.start import Start, upwards
+from prefect_uv.project.unlocked import NO_PROJECT, nothing, requirements_files, script_alone
+from prefect_uv.project.workspace import root_of
+from prefect_uv.runlog import RunLog
 from prefect_uv.selection import Selection
 from prefect_uv.settings import Settings
 
 
-def look(working_directory: Path, entrypoint: str | None, settings: Settings) -> Locked:
+def look(working_directory: Path, entrypoint: str | None, settings: Settings) -> Project:
     """Find the project of a flow.
 
     Args:
@@ -23,67 +34,111 @@ def look(working_directory: Path, entrypoint: str | None, settings: Settings) ->
         settings: the deployment's choices.
 
     Raises:
-        FlowFileMissingError, ProjectMissingError, LockfileMissingError: before anything was built.
+        PrefectUvError: it is not there, or not as it is selected; nothing was built yet.
     """
-    if entrypoint:
-        _check_flow_file(working_directory, entrypoint)
-    places = list(_upwards(working_directory))
-    directory = next((place for place in places if (place / "pyproject.toml").is_file()), None)
-    if directory is None:
-        raise ProjectMissingError(
-            f"No pyproject.toml in {working_directory}.",
-            f"Looked in {', '.join(str(place) for place in places)}.",
-            "Run `uv init --bare`, `uv add prefect`, commit pyproject.toml and uv.lock, and push.",
+    start = Start.of(working_directory, entrypoint, settings.source_root)
+    if settings.requirements:
+        project = _requirements(start, settings)
+    elif settings.project:
+        project = _chosen(start, settings)
+    elif script := Script.read(start.flow_file):
+        project = _script(start, script, settings)
+    else:
+        project = _found(start, start.climb, settings)
+    pins = () if project.shape == NO_PROJECT else upwards(project.directory, start.working_directory)
+    request, origin = pythons.request(pins, settings)
+    return replace(project, places=start.climb, python_request=request, python_origin=origin)
+
+
+def tell(log: RunLog, project: Project) -> Project:
+    """What was found, in one line; what is there and not used although nothing else is, in another."""
+    log.info(f"look: {project.line}")
+    if project.warning:
+        log.warning(project.warning)
+    return project
+
+
+def _requirements(start: Start, settings: Settings) -> Project:
+    """The files of PREFECT_UV_REQUIREMENTS."""
+    if settings.project:
+        raise SettingsInvalidError(
+            "PREFECT_UV_REQUIREMENTS and PREFECT_UV_PROJECT exclude each other.",
+            hint="Name the files from the pulled directory in PREFECT_UV_REQUIREMENTS alone.",
         )
-    root = next((place for place in _upwards(directory) if (place / "uv.lock").is_file()), None)
-    if root is None:
-        raise LockfileMissingError(
-            f"No uv.lock in {directory}.",
-            f"{directory / 'pyproject.toml'} is present, {directory / 'uv.lock'} is not.",
-            "Run `uv lock`, commit uv.lock, and push.",
-        )
-    return _read(directory, root, working_directory, settings)
+    files = expanded(start.working_directory, settings.requirements, "PREFECT_UV_REQUIREMENTS")
+    project = requirements_files(start, files, settings)
+    return replace(project, line=f"{project.shape} {project.line}, by PREFECT_UV_REQUIREMENTS")
 
 
-def _check_flow_file(working_directory: Path, entrypoint: str) -> None:
-    path = entrypoint.rpartition(":")[0]
-    if path.endswith(".py") and not (working_directory / path).is_file():
-        raise FlowFileMissingError(
-            f"The deployment's entrypoint {entrypoint} is not in {working_directory}.",
-            f"There is no file {working_directory / path}.",
-            "Push the file, or correct the deployment's entrypoint: it is relative to the pulled directory.",
-        )
+def _chosen(start: Start, settings: Settings) -> Project:
+    """What PREFECT_UV_PROJECT names: a directory or a script."""
+    place = (start.working_directory / settings.project).resolve()
+    if script := Script.read(place if place.is_file() else None):
+        project = _script(start, script, settings)
+    else:
+        if not any((place / name).is_file() for name in (NAME, REQUIREMENTS)):
+            raise ProjectMissingError(
+                f"PREFECT_UV_PROJECT names {settings.project}, and there is no project.",
+                foreign.described(place),
+                "Correct the job variable: it is a directory with pyproject.toml or requirements.txt, or a script with"
+                " a block `# /// script`, relative to the pulled directory.",
+            )
+        project = _found(start, (place,), settings)
+    return replace(project, line=f"{project.line}, by PREFECT_UV_PROJECT")
 
 
-def _upwards(start: Path) -> Iterator[Path]:
-    """The directory and those above it, as far as the checkout reaches (without a checkout: itself only)."""
-    chain = [start.resolve(), *start.resolve().parents]
-    top = next((number for number, place in enumerate(chain) if (place / ".git").exists()), 0)
-    yield from chain[: top + 1]
-
-
-def _read(directory: Path, root: Path, base: Path, settings: Settings) -> Locked:
-    lock = (root / "uv.lock").read_bytes()
-    text = lock.decode(errors="replace")
-    others = [place for place in local_directories(text, root) if place.resolve() != directory.resolve()]
-    files = dict.fromkeys([root / "uv.lock", root / "pyproject.toml", root / "uv.toml", directory / "uv.toml"])
-    files |= dict.fromkeys(place / "pyproject.toml" for place in [directory, *others])
-    pin = next(
-        (place / ".python-version" for place in _upwards(directory) if (place / ".python-version").is_file()), None
+def _script(start: Start, script: Script, settings: Settings) -> Project:
+    selecting.refuse_any(
+        Selection.of(settings),
+        f"{start.shown(script.path)} is a script with its own requirements",
+        "Take it out of the job variables, or set PREFECT_UV_PROJECT=. to use the project instead.",
     )
-    request = pin.read_text().strip() if pin else ""
-    inputs = [(str(path), path.read_bytes()) for path in files if path.is_file()]
-    pinned = next((line for line in request.splitlines() if line and not line.startswith("#")), "")
-    selection = Selection.of(settings)
-    packages = local_packages(text, root, directory, selection)
-    return Locked(
-        name=str(at(read(directory / "pyproject.toml"), "project").get("name", directory.name)),
-        shape="project",
-        directory=directory,
-        root=root,
-        inputs=tuple((name.removeprefix(str(root)), content) for name, content in inputs),
-        source_roots=import_path(packages, directory, chosen_roots(base, settings.source_root)),
-        packages=packages,
-        python_request=settings.python or pinned,
-        selection=selection,
+    if script.lock.is_file() or settings.lock == "relock":
+        return locked_script(start, script, settings)
+    return script_alone(start, script, settings)
+
+
+def _found(start: Start, places: Sequence[Path], settings: Settings) -> Project:
+    """The nearest project with a lock, else the nearest requirements.txt, else nothing."""
+    project = _nearest(places)
+    requirements = next((place / REQUIREMENTS for place in places if (place / REQUIREMENTS).is_file()), None)
+    if project and (settings.lock == "relock" or _lock_of(start, project).is_file()):
+        locked = locked_project(start, project, settings)
+        unused = f"; {start.shown(requirements)} is not used" if requirements else ""
+        return replace(locked, line=f"{locked.line}{unused}")
+    if requirements and (not project or requirements.is_relative_to(project.directory)):
+        unlocked = requirements_files(start, [requirements], settings)
+        why = f", since {start.shown(project.directory / NAME)} has no uv.lock" if project else ""
+        return replace(unlocked, line=f"{unlocked.shape} {unlocked.line}{why}")
+    if project:
+        raise _lockfile_missing(start, project)
+    return replace(nothing(start, settings), warning=foreign.warning(start, places))
+
+
+def _nearest(places: Sequence[Path]) -> Pyproject | None:
+    """The nearest project, or the nearest workspace when no project is there: tool settings alone make none."""
+    documents = [*filter(None, map(Pyproject.read, places))]
+    named = [document for document in documents if document.project is not None]
+    return next(iter([*named, *(document for document in documents if "workspace" in document.uv)]), None)
+
+
+def _lock_of(start: Start, project: Pyproject) -> Path:
+    above = upwards(project.directory, start.working_directory)[1:]
+    return root_of(project, above).directory / LOCK
+
+
+def _lockfile_missing(start: Start, project: Pyproject) -> LockfileMissingError:
+    lock = _lock_of(start, project)
+    where = "" if project.directory == start.working_directory else f" --project {start.shown(project.directory)}"
+    found = [f"{project.directory / NAME} is present, {lock} is not."]
+    if other := _other_lock(start, project):
+        found.append(f"{other} is not its lock: {project.name} is no member of that workspace.")
+    found += foreign.locks(project.directory)
+    return LockfileMissingError(
+        f"No uv.lock in {lock.parent}.", " ".join(found), f"Run `uv lock{where}`, commit uv.lock, and push."
     )
+
+
+def _other_lock(start: Start, project: Pyproject) -> Path | None:
+    above = upwards(project.directory, start.working_directory)[1:]
+    return next((place / LOCK for place in above if (place / LOCK).is_file()), None)

@@ -37,7 +37,7 @@ def pull(deployment: Mapping[str, Any], settings: Settings, log: RunLog, api: Ap
     """
     tools = Tools(settings, log, Blocks(api, log.mask))
     here = Path.cwd()
-    workspace = Workspace(here, here, settings.environ)
+    workspace = Workspace(here, here, settings.flow_environ)
     if steps := deployment.get("pull_steps"):
         return perform(steps, tools, workspace if _only_moves(steps[0]) else workspace.writable())
     if deployment.get("storage_document_id"):
@@ -125,7 +125,7 @@ def _from_storage(tools: Tools, workspace: Workspace, deployment: Mapping[str, A
 
 
 def _path(deployment: Mapping[str, Any], settings: Settings) -> str | None:
-    path, base = deployment.get("path"), settings.environ.get("PREFECT__STORAGE_BASE_PATH")
+    path, base = deployment.get("path"), settings.flow_environ.get("PREFECT__STORAGE_BASE_PATH")
     return path.replace("$STORAGE_BASE_PATH", base) if path and base else path
 
 

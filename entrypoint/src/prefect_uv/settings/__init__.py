@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
-from urllib.parse import unquote
 
 from prefect_uv.errors import SettingsInvalidError
+from prefect_uv.settings import files, pip
 from prefect_uv.settings.api import ApiSettings
 from prefect_uv.settings.project import ProjectSettings
 from prefect_uv.settings.run import RunSettings
+from prefect_uv.settings.secrets import secrets
 from prefect_uv.settings.store import StoreSettings
 from prefect_uv.settings.variable import read
-
-_URL_PASSWORD = re.compile(r"://(?:[^\s/@:]*:)?([^\s/@]+)@")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(RunSettings, StoreSettings, ProjectSettings, ApiSettings):
-    """The settings of one start; `environ` is the environment they were read from, for child processes."""
+    """The settings of one start.
+
+    Attributes:
+        environ: the environment for uv: what was given, with secrets from files, and pip's variables as uv's.
+        flow_environ: the environment for git, pull steps and the flow: what was given, with the API's secrets.
+        notes: what is worth a line in the log.
+    """
 
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    flow_environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+    def from_environ(cls, given: Mapping[str, str]) -> Settings:
         """Read all settings; an empty variable counts as not set.
 
         Raises:
             SettingsInvalidError: with a line for each value that cannot be read.
         """
-        values: dict[str, Any] = {"environ": dict(environ)}
         mistakes: list[str] = []
+        found = files.contents(given, mistakes)
+        environ, values = files.filled(given, found), _environments(given, found)
         for item in fields(cls):
             if item.metadata:
                 read(item, environ, values, mistakes)
@@ -47,12 +54,13 @@ class Settings(RunSettings, StoreSettings, ProjectSettings, ApiSettings):
         return cls(**values)
 
     def secrets(self) -> list[str]:
-        """Every secret value among the settings and in the environment's index and proxy credentials."""
+        """Every secret value among the settings, and the credentials of indexes and proxies."""
         found = [self.api_key, self.api_auth_string, self.api_auth_string.partition(":")[2]]
-        found += (self.api_headers or {}).values()
-        for name, value in self.environ.items():
-            if name.startswith("UV_") and name.endswith("_PASSWORD"):
-                found.append(value)
-            elif name.startswith(("UV_", "PIP_")) or name.lower().endswith("_proxy"):
-                found += [unquote(password) for password in _URL_PASSWORD.findall(value)]
-        return found
+        return [*found, *(self.api_headers or {}).values(), *secrets({**self.flow_environ, **self.environ})]
+
+
+def _environments(given: Mapping[str, str], found: Mapping[str, str]) -> dict[str, Any]:
+    """What uv gets, and what everybody else gets: secrets from files are only for those who need them."""
+    for_uv, note = pip.mapped(files.filled(given, found))
+    for_flow = files.filled(given, {name: found[name] for name in files.API if name in found})
+    return {"environ": for_uv, "flow_environ": for_flow, "notes": (note,) if note else ()}

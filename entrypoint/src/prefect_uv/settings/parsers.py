@@ -128,11 +128,33 @@ def paths(text: str) -> tuple[str, ...]:
 
 
 def package_list(text: str) -> tuple[str, ...]:
-    """Requirements as pip writes them: by spaces, as Prefect's image splits them, or one on each line."""
+    """Requirements as pip writes them: by spaces, as Prefect's image splits them, or one on each line.
+
+    A list in brackets is one too: that is what a worker of Prefect 3.8.8 makes of a Prefect Variable that is a list
+    (`str` of it, `prefect/workers/base.py`).
+    """
+    if text.lstrip().startswith("["):
+        return requirements(_literal(text))
     stripped = [line.strip() for line in text.splitlines()]
     lines = [line for line in stripped if line and not line.startswith("#")]
-    found = tuple(lines if len(lines) > 1 else shlex.split(text))
-    if option := next((item for item in found if item.startswith("-")), None):
+    return requirements(lines if len(lines) > 1 else shlex.split("".join(lines)))
+
+
+def requirements(found: object) -> tuple[str, ...]:
+    """A list of requirements, one in each text; options are a mistake."""
+    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+        message = "is not a list of texts"
+        raise ValueError(message)
+    if option := next((item for item in found if item.lstrip().startswith("-")), None):
         message = f"has the option {option}, and only packages are installed from it"
         raise ValueError(message)
-    return found
+    return tuple(item.strip() for item in found if item.strip())
+
+
+def _literal(text: str) -> object:
+    import ast  # noqa: PLC0415 (few need it)
+
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError):
+        return None

@@ -18,7 +18,7 @@ def variable(  # noqa: PLR0913 (one declaration says everything about a setting)
 ) -> Any:
     """Declare one setting; the first variable of `name` and `also` that is set and not empty counts."""
     metadata = {"names": (name, *also), "parse": parse, "help": text, "secret": secret}
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata=metadata, repr=not secret)
 
 
 def read(item: Field[Any], environ: Mapping[str, str], values: dict[str, Any], mistakes: list[str]) -> None:

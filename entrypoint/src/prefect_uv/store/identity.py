@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect_uv.image import Image
-from prefect_uv.project import Locked
+from prefect_uv.project import Project
 from prefect_uv.store.layout import LAYOUT
 
 NEUTRAL = {
@@ -69,7 +69,7 @@ def digest(fields: Iterable[bytes | str]) -> str:
     return hasher.hexdigest()
 
 
-def fingerprint(project: Locked, image: Image, environ: Mapping[str, str], policy: str) -> str:
+def fingerprint(project: Project, image: Image, environ: Mapping[str, str], policy: str) -> str:
     """The name of the raw inputs: files as they are, selection, uv's variables, interpreter and platform."""
     fields: list[bytes | str] = [LAYOUT, policy, image.uv_minor, image.python, image.python_version, image.platform]
     fields += [project.python_request, str(project.directory.relative_to(project.root)), *project.selection.options]
@@ -96,7 +96,7 @@ def configuration(environ: Mapping[str, str]) -> list[tuple[str, bytes]]:
     return [(place, Path(place).read_bytes()) for place in places if Path(place).is_file()]
 
 
-def tool_settings(project: Locked, environ: Mapping[str, str]) -> list[str]:
+def tool_settings(project: Project, environ: Mapping[str, str]) -> list[str]:
     """The settings in the project's and uv's files that make another environment of the same lock."""
     found = []
     for name, content in [*project.inputs, *configuration(environ)]:

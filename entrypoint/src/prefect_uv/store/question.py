@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from prefect_uv.errors import PrefectMissingError
 from prefect_uv.image import Image, facts
-from prefect_uv.project import Locked
+from prefect_uv.project import Locked, prefect_missing
 from prefect_uv.runlog import RunLog
 from prefect_uv.store.contents import Contents, packages
 from prefect_uv.store.identity import tool_settings, variables
@@ -37,8 +36,4 @@ def _interpreter(python: str, image: Image) -> tuple[str, str]:
 
 def _refuse_without_prefect(planned: dict[str, str], project: Locked) -> None:
     if not any(name in planned for name in PREFECT):
-        raise PrefectMissingError(
-            "Prefect is not among the project's locked dependencies.",
-            f"{project.root / 'uv.lock'} does not lock prefect for the selected groups on this platform.",
-            "Run `uv add prefect`, commit pyproject.toml and uv.lock, and push.",
-        )
+        raise prefect_missing(project)

@@ -8,9 +8,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from prefect_uv.errors import EnvironmentDamagedError, SyncError, VolumeFullError, VolumeUnusableError
+from prefect_uv.errors import (
+    EnvironmentDamagedError,
+    ProjectMissingError,
+    SyncError,
+    VolumeFullError,
+    VolumeUnusableError,
+)
 from prefect_uv.image import Image
-from prefect_uv.project import Locked
+from prefect_uv.project import Locked, Project
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store import failures, index
@@ -40,7 +46,7 @@ class Store:
         self.shelf = self._shelf(settings.cache_dir, read_only=settings.cache_readonly)
         self._home: Shelf | None = None
 
-    def environment(self, project: Locked) -> Environment:
+    def environment(self, project: Project) -> Environment:
         """The environment for a project, from the image or the store, or built into the store.
 
         Raises:
@@ -48,6 +54,8 @@ class Store:
             LockfileStaleError, PrefectMissingError, PythonMissingError: before anything is built.
             SyncError, VolumeFullError: the build failed; nothing of it stays.
         """
+        if not isinstance(project, Locked):
+            raise ProjectMissingError("No pyproject.toml with a uv.lock.", project.line)
         if environment := self.baked.look_up(project):
             return environment
         inputs = fingerprint(project, self.image, self.settings.environ, self.settings.lock)

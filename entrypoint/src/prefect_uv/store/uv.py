@@ -23,6 +23,7 @@ from prefect_uv.errors import (
 from prefect_uv.image import Image
 from prefect_uv.process import Finished, run
 from prefect_uv.project import Locked
+from prefect_uv.store.registries import for_judging
 
 QUIET = ("--no-progress", "--color", "never")
 
@@ -113,7 +114,9 @@ class Uv:
         """The requirements of the selection, with hashes; `locked` refuses a stale lock."""
         policy = "--locked" if locked else "--frozen"
         wanted = [*self.project.target, *self.project.selection.options, "--python", python]
-        return self._checked("export", policy, *wanted, "--no-emit-local", "--no-header", "--no-annotate").stdout
+        plain = ("--no-emit-local", "--no-header", "--no-annotate")
+        environ = for_judging(self.project, self.environ) if locked else self.environ
+        return self._checked("export", policy, *wanted, *plain, environ=environ).stdout
 
     def plan(self, python: str) -> dict[str, str]:
         """Names and versions of what a sync installs here, as uv itself resolves markers and settings."""
@@ -138,21 +141,25 @@ class Uv:
         wanted = (*self.project.target, *self.project.selection.options, "--python", python)
         return ("sync", "--frozen", "--no-install-local", *wanted)
 
-    def _checked(self, *arguments: str | Path, place: Path | None = None) -> Finished:
-        finished = self._uv(*arguments, place=place)
+    def _checked(
+        self, *arguments: str | Path, place: Path | None = None, environ: Mapping[str, str] | None = None
+    ) -> Finished:
+        finished = self._uv(*arguments, place=place, environ=environ)
         if finished.exit_code:
             raise explain(finished)
         return finished
 
-    def _uv(self, *arguments: str | Path, place: Path | None = None) -> Finished:
+    def _uv(
+        self, *arguments: str | Path, place: Path | None = None, environ: Mapping[str, str] | None = None
+    ) -> Finished:
         own = {
             "UV_CACHE_DIR": str(self.cache),
             "UV_PYTHON_DOWNLOADS": "never",
             **({"UV_PROJECT_ENVIRONMENT": str(place)} if place else {}),
         }
         ignored = {"VIRTUAL_ENV", "UV_LINK_MODE", "UV_NO_CACHE", "UV_NO_SYNC"}
-        environ = {name: value for name, value in self.environ.items() if name not in ignored}
-        return run(["uv", *QUIET, *arguments], env={**environ, **own}, cwd=self.project.directory)
+        kept = {name: value for name, value in (environ or self.environ).items() if name not in ignored}
+        return run(["uv", *QUIET, *arguments], env={**kept, **own}, cwd=self.project.directory)
 
 
 def explain(finished: Finished) -> PrefectUvError:

@@ -1,0 +1,48 @@
+"""Dependencies that lie in directories: each must have been pulled with the code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from prefect_uv.errors import DependencyUnreachableError
+from prefect_uv.project.packages import LocalPackage
+from prefect_uv.project.start import Start, upwards
+
+_KINDS = "virtual|editable|directory|path"
+_LOCAL = re.compile(rf'^name = "([^"]+)"\n(?:version = .*\n)?source = \{{ (?:{_KINDS}) = "([^"]+)" \}}$', re.MULTILINE)
+
+
+def check_local(file: Path, lock: str, needed: Iterable[LocalPackage], start: Start, *, frozen: bool) -> None:
+    """All local packages of the lock must be there, or with `frozen` those that are needed: uv reads no others then.
+
+    Raises:
+        DependencyUnreachableError: one is not.
+    """
+    names = {package.name for package in needed}
+    for name, path in _LOCAL.findall(lock):
+        place = (file.parent / path).resolve()
+        if not _is_there(place) and (name in names or not frozen):
+            raise DependencyUnreachableError(
+                f"{name}, a path dependency in {file}, was not pulled.",
+                f"{place} {'is empty' if place.is_dir() else 'does not exist'}.",
+                _remedy(place, upwards(file.parent, start.working_directory)[-1], start),
+            )
+
+
+def _is_there(path: Path) -> bool:
+    """A wheel or an archive; a directory without any file is a submodule that was not pulled."""
+    return path.is_file() or (path.is_dir() and any(path.iterdir()))
+
+
+def _remedy(place: Path, top: Path, start: Start) -> str:
+    if not place.is_relative_to(top):
+        return f"It lies outside the pulled code {top}: move it inside, or pull it beside with another step."
+    inside = place.relative_to(top)
+    modules = top / ".gitmodules"
+    if modules.is_file() and f"path = {inside.parts[0]}" in modules.read_text():
+        return "It is in a submodule: set `include_submodules: true` in the step `git_clone`."
+    if (top / ".git" / "info" / "sparse-checkout").is_file():
+        return f"Add {inside} to the `directories` of the step `git_clone`."
+    return f"Commit and push {start.shown(place)}, or take it out and lock again."

@@ -1,0 +1,147 @@
+"""What a lock makes of a project or a script."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from prefect_uv.errors import SelectionInvalidError
+from prefect_uv.project import selecting
+from prefect_uv.project.kinds import Locked
+from prefect_uv.project.local import check_local
+from prefect_uv.project.locks import Wish, requires_python
+from prefect_uv.project.packages import LocalPackage, import_path, local_directories, local_packages
+from prefect_uv.project.pyproject import NAME, Pyproject, normalized
+from prefect_uv.project.script import Script
+from prefect_uv.project.sources import chosen_roots
+from prefect_uv.project.start import Start, upwards
+from prefect_uv.project.workspace import members, root_of
+from prefect_uv.selection import Selection
+from prefect_uv.settings import Settings
+
+LOCK = "uv.lock"
+METADATA = (NAME, "setup.py", "setup.cfg")
+
+
+def locked_project(start: Start, project: Pyproject, settings: Settings) -> Locked:
+    """A project with the lock of its workspace.
+
+    Raises:
+        SelectionInvalidError: the project does not have what is selected.
+        DependencyUnreachableError: a local dependency was not pulled.
+    """
+    above = upwards(project.directory, start.working_directory)
+    root = root_of(project, above[1:])
+    selection = Selection.of(settings)
+    chosen = _member(root, selection.package) if selection.package else project
+    selecting.check(selection, chosen, chosen.groups | root.groups)
+    lock = _text(root.directory / LOCK)
+    packages = local_packages(lock, root.directory, chosen.directory, selection)
+    every = local_directories(lock, root.directory)
+    check_local(root.directory / LOCK, lock, packages, start, frozen=settings.lock == "frozen")
+    places = [root.directory, chosen.directory, *every]
+    files = [
+        root.directory / LOCK,
+        *configuration(root, above),
+        *(place / name for place in places for name in METADATA),
+    ]
+    return Locked(
+        name=chosen.name,
+        shape=_shape(root, chosen),
+        directory=chosen.directory,
+        root=root.directory,
+        inputs=inputs(root.directory, files),
+        source_roots=_import_path(start, packages, chosen.directory, settings),
+        packages=packages,
+        requires_python=requires_python(lock) or chosen.requires_python,
+        selection=selection,
+        line=_line(start, root, chosen, selection),
+    )
+
+
+def locked_script(start: Start, script: Script, settings: Settings) -> Locked:
+    """A script with its own lock.
+
+    Raises:
+        DependencyUnreachableError: a local dependency was not pulled.
+    """
+    lock, directory = _text(script.lock), script.path.parent
+    packages = local_packages(lock, directory, directory, Selection())
+    check_local(script.lock, lock, packages, start, frozen=settings.lock == "frozen")
+    files = [script.lock, *(place / name for place in local_directories(lock, directory) for name in METADATA)]
+    return Locked(
+        name=script.path.stem,
+        shape="script",
+        directory=directory,
+        root=directory,
+        script=script.path,
+        inputs=((f"/{script.path.name}", script.block.encode()), *inputs(directory, files)),
+        source_roots=_import_path(start, packages, directory, settings),
+        packages=packages,
+        requires_python=requires_python(lock) or script.requires_python,
+        line=f"script {start.shown(script.path)} with its lock {script.lock.name}",
+    )
+
+
+def wished(root: Pyproject, project: Pyproject, selection: Selection) -> Wish:
+    """What uv is asked for, in the lock's terms; a root that is no project stands for all members (uv 0.13.8)."""
+    targets = (project.name,) if project.project is not None else tuple(members(root))
+    return Wish(targets, root.name, selection, frozenset(project.default_groups))
+
+
+def inputs(root: Path, files: Iterable[Path]) -> tuple[tuple[str, bytes], ...]:
+    """Files with names that do not depend on where the checkout is."""
+    found = dict.fromkeys(Path(os.path.normpath(file)) for file in files)
+    return tuple((f"/{os.path.relpath(file, root)}", file.read_bytes()) for file in found if file.is_file())
+
+
+def configuration(root: Pyproject, above: Iterable[Path]) -> list[Path]:
+    """The file that uv reads its settings from: the nearest uv.toml or [tool.uv], from the root upwards (uv 0.13.8)."""
+    for place in (place for place in above if root.directory.is_relative_to(place)):
+        if (place / "uv.toml").is_file():
+            return [place / "uv.toml"]
+        if (found := Pyproject.read(place)) and found.uv:
+            return [place / NAME]
+    return []
+
+
+def _text(lock: Path) -> str:
+    """A lock's text; PREFECT_UV_LOCK=relock goes on without one."""
+    return lock.read_text(errors="replace") if lock.is_file() else ""
+
+
+def _import_path(
+    start: Start, packages: Iterable[LocalPackage], directory: Path, settings: Settings
+) -> tuple[Path, ...]:
+    return import_path(packages, directory, chosen_roots(start.working_directory, settings.source_root))
+
+
+def _member(root: Pyproject, package: str) -> Pyproject:
+    existing = members(root)
+    if normalized(package) not in existing:
+        raise SelectionInvalidError(
+            f"PREFECT_UV_PACKAGE names {package}, which is no member of the workspace.",
+            f"{root.directory / NAME} has {', '.join(sorted(existing)) or 'no members'}.",
+            "Correct the job variable, or add the package to [tool.uv.workspace] and lock again.",
+        )
+    return existing[normalized(package)]
+
+
+def _shape(root: Pyproject, project: Pyproject) -> str:
+    if project.directory != root.directory:
+        return "workspace member"
+    if project.project is None:
+        return "workspace"
+    return "package" if project.backend else "virtual project"
+
+
+def _line(start: Start, root: Pyproject, project: Pyproject, selection: Selection) -> str:
+    layout = ", src layout" if (project.directory / "src").is_dir() else ""
+    backend = f" ({project.backend}{layout})" if project.backend else ""
+    place = start.shown(project.directory)
+    where = f" in {place}" if place != "." else ""
+    lock = "uv.lock in the workspace's root" if root.directory != project.directory else "uv.lock beside it"
+    chosen = str(replace(selection, package=""))
+    return ", ".join(filter(None, [f"{_shape(root, project)} {project.name}{where}{backend}", lock, chosen]))

@@ -1,0 +1,69 @@
+"""Prefect is not in the selection: where it is instead, and what to set or to run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from prefect_uv.errors import PrefectMissingError
+from prefect_uv.project.kinds import Locked
+from prefect_uv.project.locked import wished
+from prefect_uv.project.locks import Lock
+from prefect_uv.project.pyproject import Pyproject
+from prefect_uv.project.requirements import PREFECT
+from prefect_uv.project.workspace import members
+from prefect_uv.selection import Selection
+
+
+def prefect_missing(project: Locked) -> PrefectMissingError:
+    """The error for a project or a script whose selected dependencies have no Prefect."""
+    if project.script:
+        name = project.script.name
+        return PrefectMissingError(
+            f"Prefect is not among the dependencies of {name}.",
+            f"{project.lock} does not lock prefect or prefect-client for this platform.",
+            f"Run `uv add --script {name} prefect`, commit {name} and {project.lock.name}, and push.",
+        )
+    selected = str(project.selection)
+    what = f"the selected dependencies ({selected})" if selected else "the project's locked dependencies"
+    found, hint = next(_remedies(project), ("", ""))
+    return PrefectMissingError(
+        f"Prefect is not among {what}.",
+        found or f"{project.lock} does not lock prefect or prefect-client for {project.name} on this platform.",
+        hint or f"Run `uv add {_option(project)}prefect`, commit pyproject.toml and uv.lock, and push.",
+    )
+
+
+def _option(project: Locked) -> str:
+    return f"--package {project.name} " if project.directory != project.root else ""
+
+
+def _remedies(project: Locked) -> Iterator[tuple[str, str]]:
+    """Each other selection that has Prefect: what was found, and the job variable to set."""
+    root, own = Pyproject.read(project.root), Pyproject.read(project.directory)
+    if root is None or own is None:
+        return
+    lock = Lock(project.lock.read_text())
+
+    def has_prefect(target: Pyproject, selection: Selection) -> bool:
+        return not PREFECT.isdisjoint(lock.reached(wished(root, target, selection)))
+
+    chosen = project.selection
+    if chosen.only_groups and has_prefect(own, replace(chosen, only_groups=(), groups=chosen.only_groups)):
+        names = ",".join(chosen.only_groups)
+        instead = f"Set PREFECT_UV_GROUPS={names} instead of PREFECT_UV_ONLY_GROUPS={names}."
+        yield f"{own.name} depends on it, and PREFECT_UV_ONLY_GROUPS leaves the project's dependencies out.", instead
+    for group in sorted(own.groups | root.groups):
+        if has_prefect(own, more := chosen.with_group(group)):
+            yield f"It is in the dependency group {group}.", f"Set {_setting(more, 'GROUPS')}."
+    for extra in sorted(own.extras):
+        if has_prefect(own, more := replace(chosen, only_groups=(), extras=(*chosen.extras, extra))):
+            yield f"It is in the extra {extra}.", f"Set {_setting(more, 'EXTRAS')}."
+    for name, member in members(root).items():
+        if has_prefect(member, Selection()):
+            yield f"The workspace member {name} depends on it.", f"Set PREFECT_UV_PACKAGE={name}."
+
+
+def _setting(selection: Selection, word: str) -> str:
+    """The one variable to change."""
+    return next(f"{name}={value}" for name, value in selection.variables.items() if name.endswith(word))

@@ -1,0 +1,50 @@
+"""Whether a selection exists in the project: refused before anything is built, with what there is instead."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from prefect_uv.errors import SelectionInvalidError
+from prefect_uv.project.pyproject import NAME, Pyproject, normalized
+from prefect_uv.selection import Selection
+
+
+def check(selection: Selection, project: Pyproject, groups: set[str]) -> None:
+    """Compare with what the project defines; uv 0.13.8 refuses the same, one at a time and in its options' words.
+
+    Raises:
+        SelectionInvalidError: a group or an extra does not exist, or the choices exclude each other.
+    """
+    if selection.only_groups and (selection.groups or selection.extras):
+        raise SelectionInvalidError(
+            f"{_settings(replace(selection, package=''))} exclude each other.",
+            "PREFECT_UV_ONLY_GROUPS leaves the project's own dependencies and its extras out.",
+            "Name all groups in PREFECT_UV_GROUPS, or all of them in PREFECT_UV_ONLY_GROUPS.",
+        )
+    _check(Selection(groups=selection.groups), selection.groups, "dependency group", groups, project)
+    _check(Selection(only_groups=selection.only_groups), selection.only_groups, "dependency group", groups, project)
+    _check(Selection(extras=selection.extras), selection.extras, "extra", project.extras, project)
+
+
+def refuse_any(selection: Selection, why: str, hint: str) -> None:
+    """For what has no groups, extras and members.
+
+    Raises:
+        SelectionInvalidError: something is selected.
+    """
+    if selection != Selection():
+        raise SelectionInvalidError(f"{_settings(selection)} cannot be selected: {why}.", hint=hint)
+
+
+def _check(chosen: Selection, names: tuple[str, ...], kind: str, existing: set[str], project: Pyproject) -> None:
+    if unknown := [name for name in names if normalized(name) not in existing]:
+        there = f"{kind if len(existing) == 1 else f'{kind}s'} {', '.join(sorted(existing))}".rstrip()
+        raise SelectionInvalidError(
+            f"{''.join(chosen.variables)} names {', '.join(unknown)}, which {project.name} does not have.",
+            f"{project.directory / NAME} has {'the' if existing else 'no'} {there}.",
+            f"Correct the job variable, or add the {kind} and lock again.",
+        )
+
+
+def _settings(selection: Selection) -> str:
+    return " and ".join(f"{name}={value}" for name, value in selection.variables.items())

@@ -1,0 +1,108 @@
+"""What has no lock: requirements files, a script alone, or nothing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from prefect_uv.errors import PrefectMissingError
+from prefect_uv.image import Image
+from prefect_uv.project import selecting
+from prefect_uv.project.kinds import Unlocked
+from prefect_uv.project.locked import METADATA, inputs
+from prefect_uv.project.packages import import_path
+from prefect_uv.project.pyproject import NAME
+from prefect_uv.project.requirements import Requirements
+from prefect_uv.project.script import Script
+from prefect_uv.project.sources import chosen_roots, source_roots
+from prefect_uv.project.start import Start
+from prefect_uv.project.toml import read
+from prefect_uv.selection import Selection
+from prefect_uv.settings import Settings
+
+NO_PROJECT = "no project"
+NO_SELECTION = "Take it out of the job variables, or set PREFECT_UV_PROJECT to the directory of a project."
+
+
+def requirements_files(start: Start, files: Iterable[Path], settings: Settings) -> Unlocked:
+    """The packages of requirements files; the image's Prefect when they do not name it.
+
+    Raises:
+        PrefectMissingError: they are hashed, and Prefect is not among them.
+        SelectionInvalidError: groups, extras or a package are selected.
+    """
+    selecting.refuse_any(Selection.of(settings), "requirements files have neither groups nor extras", NO_SELECTION)
+    found = Requirements.read(files)
+    added = () if found.has_prefect else (_prefect(),)
+    names = ", ".join(start.shown(file) for file in found.files)
+    if added and found.hashed:
+        raise PrefectMissingError(
+            f"Prefect is not among the hashed requirements in {names}.",
+            f"Without hashes in them, {added[0]} would be added, as the image has it.",
+            f"Add {added[0]} to what the file is made of, compile it again, commit, and push.",
+        )
+    directory = found.files[0].parent
+    own = inputs(directory, [*dict(found.texts), *(place / name for place in found.local for name in METADATA)])
+    return Unlocked(
+        name=found.files[0].stem,
+        shape="requirements files" if len(found.files) > 1 else "requirements file",
+        directory=directory,
+        root=directory,
+        inputs=own,
+        source_roots=(*_own_roots(start, directory, settings), *_roots(found.local)),
+        requirements=added,
+        files=found.files,
+        hashed=found.hashed,
+        local=found.local,
+        line=names + (f"; {added[0]} is added, as the image has it" if added else ""),
+    )
+
+
+def script_alone(start: Start, script: Script, settings: Settings) -> Unlocked:
+    """The packages of a script's own block."""
+    directory = script.path.parent
+    return Unlocked(
+        name=script.path.stem,
+        shape="script",
+        directory=directory,
+        root=directory,
+        inputs=((f"/{script.path.name}", script.block.encode()),),
+        source_roots=_own_roots(start, directory, settings),
+        requires_python=script.requires_python,
+        files=(script.path,),
+        line=f"script {start.shown(script.path)} without a lock",
+    )
+
+
+def nothing(start: Start, settings: Settings) -> Unlocked:
+    """No project at all: the Prefect that the image was built for; a .python-version alone asks for nothing.
+
+    Raises:
+        SelectionInvalidError: groups, extras or a package are selected.
+    """
+    selecting.refuse_any(Selection.of(settings), "there is no project", NO_SELECTION)
+    prefect, directory = _prefect(), start.working_directory
+    return Unlocked(
+        name="prefect",
+        shape=NO_PROJECT,
+        directory=directory,
+        root=directory,
+        inputs=(),
+        source_roots=_own_roots(start, directory, settings),
+        requirements=(prefect,),
+        line=f"no project, script or requirements file: {prefect} alone, as the image has it",
+    )
+
+
+def _own_roots(start: Start, directory: Path, settings: Settings) -> tuple[Path, ...]:
+    """Where the flow's code is imported from, as in a project."""
+    return import_path((), directory, chosen_roots(start.working_directory, settings.source_root))
+
+
+def _roots(local: Iterable[Path]) -> Iterator[Path]:
+    """Where the code of installed directories is imported from."""
+    return (root for place in local for root in source_roots(place, read(place / NAME)))
+
+
+def _prefect() -> str:
+    return f"prefect=={Image.read().prefect}"

@@ -1,0 +1,127 @@
+"""Secrets come from mounted files too, and are shown to nobody."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from prefect_uv.errors import SettingsInvalidError
+from prefect_uv.settings import Settings
+
+INDEX = "https://bot:hush-hush@packages.example.com/simple"
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """A mounted file, with the newline that editors leave."""
+    path = tmp_path / "secret"
+    path.write_text("hush-hush\n")
+    return path
+
+
+@pytest.mark.parametrize("name", ["UV_INDEX_COMPANY_PASSWORD", "UV_INDEX_COMPANY_USERNAME", "UV_INDEX_URL_PASSWORD"])
+def test_credentials_of_an_index(secret: Path, name: str) -> None:
+    """Their contents are for uv alone, which does not see the file's name; they are known as secrets."""
+    settings = Settings.from_environ({f"{name}_FILE": str(secret)})
+    assert settings.environ == {name: "hush-hush"}
+    assert settings.flow_environ == {f"{name}_FILE": str(secret)}
+    assert "hush-hush" in settings.secrets()
+
+
+@pytest.mark.parametrize(
+    ("name", "uv"),
+    [
+        ("UV_DEFAULT_INDEX", "UV_DEFAULT_INDEX"),
+        ("UV_INDEX", "UV_INDEX"),
+        ("UV_INDEX_URL", "UV_INDEX_URL"),
+        ("UV_EXTRA_INDEX_URL", "UV_EXTRA_INDEX_URL"),
+        ("PIP_INDEX_URL", "UV_DEFAULT_INDEX"),
+        ("PIP_EXTRA_INDEX_URL", "UV_INDEX"),
+    ],
+)
+def test_addresses_of_indexes(secret: Path, name: str, uv: str) -> None:
+    """An address with a password in it."""
+    secret.write_text(f" {INDEX}\n")
+    settings = Settings.from_environ({f"{name}_FILE": str(secret)})
+    assert settings.environ[uv] == INDEX
+    assert {"hush-hush", "bot:hush-hush"} <= set(settings.secrets())
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"), [("PREFECT_API_KEY", "api_key"), ("PREFECT_API_AUTH_STRING", "api_auth_string")]
+)
+def test_credentials_of_the_api(secret: Path, name: str, setting: str) -> None:
+    """The flow needs them as well, since Prefect knows no such files."""
+    settings = Settings.from_environ({f"{name}_FILE": str(secret)})
+    assert getattr(settings, setting) == "hush-hush"
+    assert settings.flow_environ == {name: "hush-hush"}
+    assert "hush-hush" in settings.secrets()
+    assert "hush-hush" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "name", ["UV_CONFIG_FILE", "UV_ENV_FILE", "SSL_CERT_FILE", "GIT_FILE", "UV_INDEX_STRATEGY_FILE"]
+)
+def test_other_variables_that_end_so_are_left_alone(secret: Path, name: str) -> None:
+    """uv's own, and everybody's."""
+    assert Settings.from_environ({name: str(secret)}).environ == {name: str(secret)}
+
+
+def test_file_without_a_name_is_none() -> None:
+    """An empty variable counts as not set."""
+    assert Settings.from_environ({"PREFECT_API_KEY_FILE": "", "PREFECT_API_KEY": "pnu_key"}).api_key == "pnu_key"
+
+
+def test_mistakes(tmp_path: Path, secret: Path) -> None:
+    """All at once, with variable and path, and without what the files hold."""
+    (tmp_path / "empty").write_text(" \n")
+    (tmp_path / "binary").write_bytes(b"hush-hush\xff")
+    (tmp_path / "nul").write_bytes(b"hush-hush\0")
+    with pytest.raises(SettingsInvalidError) as caught:
+        Settings.from_environ(
+            {
+                "PREFECT_API_KEY": "pnu_key",
+                "PREFECT_API_KEY_FILE": str(secret),
+                "PREFECT_API_AUTH_STRING_FILE": f"{tmp_path}/missing",
+                "UV_INDEX_FILE": f"{tmp_path}/empty",
+                "UV_INDEX_A_PASSWORD_FILE": f"{tmp_path}/binary",
+                "UV_INDEX_B_PASSWORD_FILE": f"{tmp_path}/nul",
+                "PIP_INDEX_URL_FILE": str(tmp_path),
+            }
+        )
+    assert caught.value.render() == (
+        "error[settings-invalid]: 6 settings cannot be read.\n\n"
+        "PREFECT_API_KEY and PREFECT_API_KEY_FILE are both set\n"
+        f"PREFECT_API_AUTH_STRING_FILE={tmp_path}/missing cannot be read (No such file or directory)\n"
+        f"UV_INDEX_FILE={tmp_path}/empty is empty\n"
+        f"UV_INDEX_A_PASSWORD_FILE={tmp_path}/binary is not a text\n"
+        f"UV_INDEX_B_PASSWORD_FILE={tmp_path}/nul is not a text\n"
+        f"PIP_INDEX_URL_FILE={tmp_path} cannot be read (Is a directory)\n\n"
+        "hint: Correct the environment: the deployment's job variables, the work pool, or `docker run -e`."
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "secrets"),
+    [
+        ({"UV_INDEX_A_USERNAME": "bot", "UV_INDEX_A_PASSWORD": "p@ss/w:rd"}, {"p@ss/w:rd", "bot:p@ss/w:rd"}),
+        ({"UV_INDEX_A_USERNAME": "t0ken-alone"}, {"t0ken-alone"}),
+        ({"UV_GITHUB_TOKEN": "ghp_0123"}, {"ghp_0123"}),
+        ({"UV_INDEX": "a=https://bot:p%40ss%2fw@h/simple"}, {"p%40ss%2fw", "p@ss/w", "bot:p@ss/w"}),
+        ({"PIP_INDEX_URL": "https://t0ken:@h/simple", "UV_DEFAULT_INDEX": "https://h/"}, {"t0ken"}),
+        ({"PREFECT_UV_EXTRA_PACKAGES": "etl@https://t0ken@h/etl.whl"}, {"t0ken"}),
+    ],
+)
+def test_secrets_are_known_in_every_form(environ: dict[str, str], secrets: set[str]) -> None:
+    """Plain and percent-encoded, alone and as the pair of Basic authentication."""
+    assert secrets <= set(Settings.from_environ(environ).secrets())
+
+
+@pytest.mark.parametrize("variable", ["NETRC", "HOME"])
+def test_passwords_of_netrc_are_known(tmp_path: Path, variable: str) -> None:
+    """As uv and git read it."""
+    path = tmp_path / ".netrc"
+    path.write_text('machine a login bot password hush-hush\nmachine b\n  login ada\n  password "hu sh \\" x"\n')
+    settings = Settings.from_environ({variable: str(path if variable == "NETRC" else tmp_path)})
+    assert settings.secrets()[-2:] == ["hush-hush", 'hu sh " x']
