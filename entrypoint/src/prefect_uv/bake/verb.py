@@ -12,9 +12,9 @@ from pathlib import Path
 
 from prefect_uv.bake.arguments import Arguments
 from prefect_uv.bake.record import VERSION, Baking
-from prefect_uv.errors import EnvironmentDamagedError, VolumeUnusableError
+from prefect_uv.errors import DependencyUnreachableError, EnvironmentDamagedError, VolumeUnusableError
 from prefect_uv.image import Image
-from prefect_uv.project import Project, look
+from prefect_uv.project import Project, look, tell
 from prefect_uv.runlog import RunLog
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
@@ -30,7 +30,7 @@ def bake(session: Session) -> int:
     arguments = Arguments.parse(session.arguments, session.settings)
     directory = session.settings.baked_dir
     _require_writable(directory)
-    project = session.phase("look", look, Path.cwd(), None, arguments.settings)
+    project = session.phase("look", find, Path.cwd(), arguments.settings, session.log)
     environment = session.phase("bake", environment_in_layer, project, arguments.settings, session.log)
     baked = Baking.of(project, environment.key)
     baked.write(directory)
@@ -38,6 +38,19 @@ def bake(session: Session) -> int:
         (directory / VERSION).write_text(arguments.version)
     session.log.info(f"baked environment {baked}: {gigabytes(_size(environment.path))}")
     return 0
+
+
+def find(directory: Path, settings: Settings, log: RunLog) -> Project:
+    """The project whose files were copied into the image.
+
+    Raises:
+        DependencyUnreachableError: a directory that the lock names was not.
+    """
+    try:
+        return tell(log, look(directory, None, settings))
+    except DependencyUnreachableError as error:
+        error.hint = "COPY its pyproject.toml to its place as well; the sources are not needed."
+        raise
 
 
 def environment_in_layer(project: Project, settings: Settings, log: RunLog) -> Environment:
