@@ -272,6 +272,12 @@ class BakedMismatchError(SyncError):
     kind: ClassVar[Kind] = "user"
 
 
+class ProjectBuildError(SyncError):
+    """The project, or a directory that it depends on, could not be built and installed."""
+
+    slug = "project-build-failed"
+
+
 class VolumeFullError(PrefectUvError):
     """No space is left where the environment is built."""
 
