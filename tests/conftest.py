@@ -22,8 +22,8 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture
 def closed(stack: Stack) -> Iterator[ClosedNetwork]:
-    """A network without a way out but to the server."""
+    """A network on which there is only the server's API."""
     from tests.stack import ClosedNetwork  # noqa: PLC0415 (as above)
 
-    with ClosedNetwork.create(stack.containers, stack.server) as network:
+    with ClosedNetwork.create(stack.containers, stack.image, stack.server) as network:
         yield network

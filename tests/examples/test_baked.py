@@ -128,7 +128,7 @@ def test_sealed_needs_nothing_but_the_api(sealed: Built, closed: ClosedNetwork) 
     runs = []
     for more in ({}, {}, OFFLINE):
         environment, deployment = {**closed.environment, **more}, sealed.deployments[0]
-        flow_run = sealed.stack.api.create_run(deployment, {}, environment, networks=[closed.name], volumes=[])
+        flow_run = sealed.stack.api.create_run(deployment, {}, environment, network_mode=closed.mode, volumes=[])
         runs.append(sealed.stack.follow(flow_run))
         runs[-1].require_quiet()
     assert [(run.state.name, found(run)) for run in runs] == [("Completed", "hit")] * 3, runs[-1].report()
@@ -143,7 +143,7 @@ def test_sealed_as_any_user_on_a_read_only_root(sealed: Built, closed: ClosedNet
     environment = {**closed.environment, "PREFECT__FLOW_RUN_ID": str(flow_run)}
     options = {"user": "54321:0", "read_only": True, "tmpfs": {"/tmp": "", "/home/prefect": "mode=1777"}}
     command = ["prefect", "flow-run", "execute"]
-    container = stack.containers.start(sealed.image, command, environment, [], network=closed.name, **options)
+    container = stack.containers.start(sealed.image, command, environment, [], network_mode=closed.mode, **options)
     run = stack.finish(flow_run, container)
     run.require_quiet()
     assert (run.state.name, found(run)) == ("Completed", "hit"), run.report()
@@ -158,7 +158,7 @@ def test_network_of_the_sealed_runs_has_no_way_out(sealed: Built, closed: Closed
     ):
         environment = {"UV_HTTP_RETRIES": "0", "UV_HTTP_CONNECT_TIMEOUT": "5"}
         outcome = stack.containers.wait(
-            stack.containers.start(sealed.image, question, environment, [], network=closed.name), 60
+            stack.containers.start(sealed.image, question, environment, [], network_mode=closed.mode), 60
         )
         assert outcome.exit_code not in {0, 127}, outcome.output
 

@@ -41,7 +41,7 @@ def test_delegated_steps_offline(stack: Stack, cache: CacheVolume, closed: Close
         {"own_steps.mark": {"text": "what was pulled"}},
     ]
     deployment = stack.api.deploy("offline", "flows.py:hello", steps)
-    for phase, environment, options in (("miss", {}, {}), ("hit", closed.environment, {"network": closed.name})):
+    for phase, environment, options in (("miss", {}, {}), ("hit", closed.environment, {"network_mode": closed.mode})):
         flow_run = stack.api.create_run(deployment)
         stack.api.submit(flow_run)
         container = stack.start_directly(flow_run, environment, cache=cache.name, exchange=exchange, **options)
@@ -51,7 +51,7 @@ def test_delegated_steps_offline(stack: Stack, cache: CacheVolume, closed: Close
         assert "marking what was pulled" in run.messages, run.report()
     question = ["uv", "pip", "install", "--dry-run", "--python", "/opt/prefect-client/bin/python", "cowsay"]
     outside = stack.containers.start(
-        stack.image, question, {"UV_HTTP_RETRIES": "0"}, job_volumes(cache.name), network=closed.name
+        stack.image, question, {"UV_HTTP_RETRIES": "0"}, job_volumes(cache.name), network_mode=closed.mode
     )
     assert stack.containers.wait(outside, 60).exit_code == 2, "the network has a way out"
     assert cache.run("ls", "/cache/envs/isolated-v1") == ""

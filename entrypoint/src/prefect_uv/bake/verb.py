@@ -81,16 +81,21 @@ def environment_in_layer(project: Project, settings: Settings, inside: Settings,
 
 
 def code_in_layer(project: Project, environment: Environment, inside: Settings, log: RunLog) -> None:
-    """The project's own code, built and installed, under the name that a start of the same code looks for."""
+    """The project's own code, built and installed, under the name that a start of the same code looks for.
+
+    It is installed in its place: uv 0.13.8 writes the way from a console script to its Python as a relative path.
+    """
     if not any(package.installable for package in project.packages):
         log.info("nothing to install: no package here has a build system")
         return
     place = baked_place(inside, project, environment)
     if not place.is_dir():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="code-", dir=inside.baked_dir) as aside:
-            install_project(inside, project, environment, Path(aside) / place.name)
-            (Path(aside) / place.name).rename(place)
+        place.mkdir(parents=True)
+        try:
+            install_project(inside, project, environment, place)
+        except BaseException:
+            shutil.rmtree(place)
+            raise
     log.info(f"installed the code of {project.name}: {place.name[:12]}")
 
 
