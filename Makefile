@@ -1,7 +1,7 @@
 # Everything starts here; `make` alone prints the targets. Docker is installed and started when it is missing and this is
 # root on Debian, and what a target started is stopped when it ends.
 .DEFAULT_GOAL := help
-.PHONY: help build-all demo test lint format type generate check-generated lock clean
+.PHONY: help build-all demo test bench lint format type generate check-generated lock clean
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -46,11 +46,14 @@ test/%: .venv/.complete ## test one directory with Docker: test/images, test/pre
 test-all: export PREFECT_UV_TEST_FULL := 1
 test-all: test ## like test, with the long forms of the stress tests
 
+bench: .venv/.complete ## measure starts beside Prefect's own image and the floor; QUICK=1 in under five minutes
+	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/python -m bench'
+
 lint: .venv/.complete ## check style: ruff, hadolint, shellcheck
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --check
-	@$(BIN)/hadolint Dockerfile.*
-	@$(BIN)/shellcheck .ci/run images/base/apt-install images/py312/install-python
+	@$(BIN)/hadolint Dockerfile.* bench/official/Dockerfile
+	@$(BIN)/shellcheck .ci/run images/base/apt-install images/py312/install-python bench/official/entrypoint.sh
 
 format: .venv/.complete ## format the code, and repair what ruff can
 	@$(BIN)/ruff check --fix

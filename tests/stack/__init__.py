@@ -6,8 +6,9 @@ Docker bridge and from nowhere else, and stops exactly that thing.
 
 from tests.stack.api import git_clone
 from tests.stack.containers import Outcome, image_name
-from tests.stack.git import GitServer, Repository
+from tests.stack.git import GitServer, Repository, git
 from tests.stack.index import PackageIndex
+from tests.stack.server import PrefectServer
 from tests.stack.stack import EXCHANGE, POOL, Run, Stack, remove_left
 from tests.stack.volume import CacheVolume
 
@@ -18,9 +19,11 @@ __all__ = [
     "GitServer",
     "Outcome",
     "PackageIndex",
+    "PrefectServer",
     "Repository",
     "Run",
     "Stack",
+    "git",
     "git_clone",
     "image_name",
     "remove_left",

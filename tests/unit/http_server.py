@@ -14,12 +14,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it arrived; header names in lower case."""
+    """One request as it arrived; header names in lower case, `peer` the client's port."""
 
     method: str
     path: str
     headers: dict[str, str]
     body: bytes
+    peer: int
 
     @property
     def json(self) -> Any:
@@ -29,11 +30,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer: bytes as they are, anything else as JSON."""
+    """One answer: bytes as they are, anything else as JSON; `hangs_up` closes the connection without saying so."""
 
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
+    hangs_up: bool = False
 
     @property
     def data(self) -> bytes:
@@ -87,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         headers = {name.lower(): value for name, value in self.headers.items()}
         method = "GET" if self.command == "HEAD" else self.command
-        request = Request(method, self.path, headers, self.rfile.read(length))
+        request = Request(method, self.path, headers, self.rfile.read(length), self.client_address[1])
         answer = self.server_object.answer(request)
         self.send_response(answer.status)
         for name, value in answer.headers.items():
@@ -95,6 +97,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(answer.data)))
         self.end_headers()
         self.wfile.write(b"" if self.command == "HEAD" else answer.data)
+        self.close_connection = self.close_connection or answer.hangs_up
 
     do_GET = do_HEAD = do_POST = do_PATCH = _do  # noqa: N815 (the names that http.server calls)
 

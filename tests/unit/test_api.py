@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import base64
+import select
+import socket
 import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from prefect_uv import api as api_module
+from prefect_uv import transport
 from prefect_uv.api import Api, NotFoundError
 from prefect_uv.errors import ApiRefusedError, ApiUnauthorizedError, ApiUnreachableError, SettingsInvalidError
 from tests.unit.conftest import MakeSettings
-from tests.unit.http_server import Answer, Request, Server, running_server
+from tests.unit.http_server import Answer, Request, Server, running_server, serve
 
 RUN = "0c7a4b5e-1111-4222-8333-444455556666"
 SET_STATE = f"/api/flow_runs/{RUN}/set_state"
@@ -27,7 +31,7 @@ CSRF_TOKEN = "/api/csrf-token"  # noqa: S105 (an address)
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries follow at once."""
-    monkeypatch.setattr(api_module, "LONGEST_BACKOFF_SECONDS", 0)
+    monkeypatch.setattr(transport, "LONGEST_BACKOFF_SECONDS", 0)
 
 
 @pytest.fixture
@@ -318,6 +322,43 @@ def test_private_ca(tls_server: Server, make_settings: MakeSettings, certificate
     assert Api(settings).version() == "3.8.8"
 
 
+class Tunnel(BaseHTTPRequestHandler):
+    """A proxy that only connects, and remembers with which credentials."""
+
+    seen: ClassVar[list[str | None]] = []
+
+    def do_CONNECT(self) -> None:
+        """Pass bytes in both directions until one side is done."""
+        self.seen.append(self.headers.get("Proxy-Authorization"))
+        host, _, port = self.path.partition(":")
+        with socket.create_connection((host, int(port)), timeout=5) as far:
+            self.send_response(200)
+            self.end_headers()
+            while True:
+                readable, _, _ = select.select([self.connection, far], [], [], 5)
+                for near in readable:
+                    data = near.recv(65536)
+                    if not data:
+                        return
+                    (far if near is self.connection else self.connection).sendall(data)
+
+    def log_message(self, *_: object) -> None:
+        """Keep the test output readable."""
+
+
+def test_tls_through_a_proxy(tls_server: Server, make_settings: MakeSettings, certificates: Path) -> None:
+    """The tunnel gets the proxy's credentials, and TLS is with the server itself."""
+    with serve(Tunnel) as port:
+        settings = make_settings(
+            HTTPS_PROXY=f"http://bot:hu%20sh@127.0.0.1:{port}",
+            PREFECT_API_URL=tls_server.url,
+            PREFECT_API_SSL_CERT_FILE=str(certificates / "ca.pem"),
+        )
+        assert Api(settings).version() == "3.8.8"
+    assert Tunnel.seen == [f"Basic {base64.b64encode(b'bot:hu sh').decode()}"]
+    assert tls_server.requests[0].headers.get("proxy-authorization") is None
+
+
 def test_unknown_ca_is_refused(tls_server: Server, make_settings: MakeSettings) -> None:
     """A certificate that nobody vouches for is an error that says so."""
     with pytest.raises(ApiUnreachableError) as caught:
@@ -325,7 +366,6 @@ def test_unknown_ca_is_refused(tls_server: Server, make_settings: MakeSettings) 
     assert "certificate verify failed" in caught.value.found
 
 
-@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 def test_verification_can_be_switched_off(tls_server: Server, make_settings: MakeSettings) -> None:
     """PREFECT_API_TLS_INSECURE_SKIP_VERIFY takes any certificate."""
     settings = make_settings(PREFECT_API_URL=tls_server.url, PREFECT_API_TLS_INSECURE_SKIP_VERIFY="true")

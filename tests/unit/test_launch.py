@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from prefect_uv.api import Api
+from prefect_uv.code import Code
 from prefect_uv.engine.launch import Launch, Ready, launch_command, launch_flow
 from prefect_uv.engine.version import Engine
 from prefect_uv.errors import LaunchError, SettingsInvalidError, UsageError
 from prefect_uv.flowrun import FlowRun, Settled
 from prefect_uv.mask import Mask
-from prefect_uv.project import Locked
+from prefect_uv.project import Locked, Unlocked
 from prefect_uv.runlog import RunLog
 from prefect_uv.session import Session
 from prefect_uv.store import Environment, Keeper
@@ -27,7 +28,8 @@ from tests.unit.http_server import Answer, Server
 
 RUN = "0c7a4b5e-1111-4222-8333-444455556666"
 CODE = Path("/code/etl")
-ENVIRONMENT = Path("/cache/envs/v1/abc")
+ENVIRONMENT = Path(sys.prefix)
+PYTHON = str(ENVIRONMENT / "bin" / "python")
 
 
 def ready(make_settings: MakeSettings, prefect: str = "3.8.8", **variables: str) -> Ready:
@@ -46,7 +48,8 @@ def ready(make_settings: MakeSettings, prefect: str = "3.8.8", **variables: str)
     )
     roots = (CODE / "src", Path("/code/lib"))
     project = Locked(name="etl", shape="project", directory=CODE, root=Path("/code"), inputs=(), source_roots=roots)
-    return Ready(make_settings(variables), CODE / "flows", project, environment, "flow.py:main", keeper, (0,))
+    code = Code((*roots, Path("/tmp/metadata")), (Path("/tmp/installed/bin"),))
+    return Ready(make_settings(variables), CODE / "flows", project, environment, code, "flow.py:main", keeper, (0,))
 
 
 @pytest.fixture
@@ -62,8 +65,18 @@ def session(server: Server, make_settings: MakeSettings, log: RunLog) -> Session
 def test_flow_engine(session: Session, make_settings: MakeSettings, prefect: str) -> None:
     """From Prefect 3.7 on, the flow engine takes the entrypoint."""
     launch = launch_flow(session, ready(make_settings, prefect))
-    uv = ("uv", "--cache-dir", str(ENVIRONMENT / ".uv"), "run", "--no-sync", "--project", str(CODE), "python")
-    assert launch.command == (*uv, "-m", "prefect.flow_engine", "flow.py:main")
+    uv = ("uv", "--quiet", "--cache-dir", str(ENVIRONMENT / ".uv"), "run", "--no-sync", "--project", str(CODE))
+    assert launch.command == (*uv, "--python", PYTHON, "python", "-m", "prefect.flow_engine", "flow.py:main")
+
+
+@pytest.mark.parametrize("kind", ["script", "requirements"])
+def test_no_project(session: Session, make_settings: MakeSettings, kind: str) -> None:
+    """`uv run` with a module knows neither scripts nor requirements: the environment is named by its Python."""
+    flow = ready(make_settings)
+    script = replace(flow.project, script=CODE / "flow.py")  # type: ignore[call-arg]
+    bare = Unlocked(name="etl", shape="requirements", directory=CODE, root=CODE, inputs=(), source_roots=())
+    launch = launch_flow(session, replace(flow, project=script if kind == "script" else bare))
+    assert launch.command[5:9] == ("--no-project", "--python", PYTHON, "python")
 
 
 @pytest.mark.parametrize("prefect", ["3.6.24", "3.0.0", "3.1"])
@@ -84,12 +97,27 @@ def test_environment_is_active(session: Session, make_settings: MakeSettings) ->
     """For the engine and whatever it starts: PATH, the sources to import, uv's settings; all else as it was given."""
     flow = ready(make_settings, PYTHONPATH="/mine", PREFECT_API_KEY="pnu_key", MY_OWN="kept")
     launch = launch_flow(session, flow)
-    assert launch.environ["PATH"] == f"{ENVIRONMENT}/bin:{os.environ['PATH']}"
-    assert launch.environ["PYTHONPATH"] == f"{CODE}/src:/code/lib:/mine"
+    assert launch.environ["PATH"] == f"/tmp/installed/bin:{ENVIRONMENT}/bin:{os.environ['PATH']}"
+    assert launch.environ["PYTHONPATH"] == f"{CODE}/src:/code/lib:/tmp/metadata:/mine"
+    assert launch.environ["UV_PYTHON"] == PYTHON
     assert launch.environ["VIRTUAL_ENV"] == launch.environ["UV_PROJECT_ENVIRONMENT"] == str(ENVIRONMENT)
     assert launch.environ["UV_CACHE_DIR"] == "/cache/uv-0.13"
     assert (launch.environ["PREFECT_API_KEY"], launch.environ["MY_OWN"]) == ("pnu_key", "kept")
     assert launch.directory == CODE / "flows"
+
+
+def test_environment_without_python(make_settings: MakeSettings, tmp_path: Path) -> None:
+    """Its interpreter was one of another image: word for word."""
+    flow = ready(make_settings)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to("/opt/python/gone")
+    with pytest.raises(LaunchError) as caught:
+        launch_command(replace(flow, environment=replace(flow.environment, path=tmp_path)), ["true"])
+    assert caught.value.render() == (
+        "error[launch-failed]: Environment abc has no Python.\n\n"
+        f"{tmp_path}/bin/python leads to /opt/python/gone, which does not exist.\n\n"
+        "hint: Run `prefect-uv cache prune --all` on the volume: the image that built it had another interpreter."
+    )
 
 
 def test_cancelled_meanwhile(session: Session, server: Server, make_settings: MakeSettings) -> None:

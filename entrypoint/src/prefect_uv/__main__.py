@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 
 from prefect_uv.bake import announce, bake, with_baked_selection
+from prefect_uv.code import importable
 from prefect_uv.contract import FLOW_RUN_ID, HELP, become, choose
 from prefect_uv.doctor import doctor
 from prefect_uv.engine.launch import Ready, launch_command, launch_flow
@@ -27,9 +28,12 @@ def ready(session: Session) -> Ready:
     project = session.phase("look", find, session, workspace, deployment.get("entrypoint"))
     store = Store(session.settings, session.log)
     environment, more = session.phase("sync", install, store, project, workspace)
+    code = session.phase("code", importable, session, project, environment)
     settings, leases = replace(session.settings, environ=more.environ), (environment.lease, *more.leases)
     keeper = store.keeping(environment, leases)
-    return Ready(settings, workspace.directory, project, environment, deployment.get("entrypoint"), keeper, leases)
+    return Ready(
+        settings, workspace.directory, project, environment, code, deployment.get("entrypoint"), keeper, leases
+    )
 
 
 def find(session: Session, workspace: Workspace, entrypoint: str | None) -> Project:

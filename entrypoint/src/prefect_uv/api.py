@@ -8,22 +8,16 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
-
-import urllib3
-from urllib3.exceptions import HTTPError, LocationValueError, MaxRetryError, ResponseError
-from urllib3.response import BaseHTTPResponse
 
 from prefect_uv import __version__
 from prefect_uv.errors import ApiRefusedError, ApiUnauthorizedError, ApiUnreachableError
 from prefect_uv.settings import Settings
-from prefect_uv.transport import Retry, pool
+from prefect_uv.transport import Answer, Patience, Request, Transport, UnansweredError, basic_authorization
 
 API_VERSION = "0.8.4"
-RETRIED_CODES = {408, 429, 502, 503}
-LONGEST_BACKOFF_SECONDS = 10
 OWN_HEADERS = {"user-agent", "prefect-csrf-token", "prefect-csrf-client"}
 UNAUTHORIZED = {401, 403}
 OK = 200
@@ -31,13 +25,6 @@ NOT_FOUND = 404
 CSRF_OFF = {404, 422}
 
 Json = dict[str, Any]
-
-
-class Patience(NamedTuple):
-    """How often a request is sent again, and how long each answer may take."""
-
-    retries: int
-    seconds: float
 
 
 class NotFoundError(Exception):
@@ -52,7 +39,7 @@ class Api:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._http = pool(settings)
+        self._transport = Transport(settings)
         self._headers = _headers(settings)
         self._csrf_client = str(uuid4())
         self._csrf_token: str | None = None
@@ -126,7 +113,7 @@ class Api:
             )
         return self._decoded(method, path, response) if response.data else None
 
-    def _decoded(self, method: str, path: str, response: BaseHTTPResponse) -> Any:
+    def _decoded(self, method: str, path: str, response: Answer) -> Any:
         try:
             return json.loads(response.data)
         except ValueError:
@@ -136,7 +123,7 @@ class Api:
                 "PREFECT_API_URL ends in /api on a server of one's own.",
             ) from None
 
-    def _send(self, method: str, path: str, body: Any, patience: Patience | None) -> BaseHTTPResponse:
+    def _send(self, method: str, path: str, body: Any, patience: Patience | None) -> Answer:
         headers = dict(self._headers)
         if method != "GET":
             headers |= self._csrf_headers()
@@ -144,32 +131,16 @@ class Api:
 
     def _exchange(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str], patience: Patience | None
-    ) -> BaseHTTPResponse:
+    ) -> Answer:
         settings = self._settings
         patience = patience or Patience(settings.api_retries, settings.api_timeout)
-        policy = Retry(
-            total=patience.retries,
-            status_forcelist=RETRIED_CODES | set(settings.api_retry_codes),
-            allowed_methods=None,
-            backoff_factor=1,
-            backoff_jitter=0.2,
-            backoff_max=LONGEST_BACKOFF_SECONDS,
-        )
         try:
-            return self._http.request(
-                method,
-                settings.api_url + path,
-                body=body,
-                headers=headers,
-                retries=policy,
-                timeout=urllib3.Timeout(total=patience.seconds),
-            )
-        except (HTTPError, LocationValueError) as error:
-            reason = error.reason if isinstance(error, MaxRetryError) and error.reason else error
-            kind = "refused every attempt" if isinstance(reason, ResponseError) else "did not answer"
+            return self._transport.send(Request(method, path, body, headers), patience)
+        except UnansweredError as error:
+            kind = "refused every attempt" if error.refused else "did not answer"
             raise ApiUnreachableError(
                 f"The Prefect API at {settings.api_url} {kind}.",
-                f"{method} {path} was tried {(policy.total or 0) + 1} times: {reason}",
+                f"{method} {path} was tried {error.attempts} times: {error}",
                 "Check that PREFECT_API_URL can be reached from this container's network.",
             ) from None
 
@@ -186,7 +157,7 @@ class Api:
             return {"Prefect-Csrf-Token": self._csrf_token, "Prefect-Csrf-Client": self._csrf_client}
 
 
-def _answer(method: str, path: str, response: BaseHTTPResponse) -> str:
+def _answer(method: str, path: str, response: Answer) -> str:
     return f"{method} {path} was answered: {response.data.decode(errors='replace')[:500]}"
 
 
@@ -197,7 +168,7 @@ def _headers(settings: Settings) -> dict[str, str]:
         "Content-Type": "application/json",
     }
     if settings.api_auth_string:
-        headers |= urllib3.make_headers(basic_auth=settings.api_auth_string)
+        headers["Authorization"] = basic_authorization(settings.api_auth_string)
     elif settings.api_key:
         headers["Authorization"] = f"Bearer {settings.api_key}"
     extra = settings.api_headers or {}

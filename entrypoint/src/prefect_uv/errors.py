@@ -105,6 +105,12 @@ class PullStepError(PrefectUvError):
     exit_code, slug = 69, "pull-step-invalid"
 
 
+class OfflineStepError(PullStepError):
+    """A pull step needs the network, and PREFECT_UV_OFFLINE is set."""
+
+    slug = "offline-step"
+
+
 class InternalError(PrefectUvError):
     """A fault of prefect-uv itself, with its traceback."""
 
@@ -170,6 +176,13 @@ class CheckoutFullError(CloneError):
     """No space is left where the code is cloned to."""
 
     slug = "checkout-full"
+
+
+class OfflineCodeError(CloneError):
+    """PREFECT_UV_OFFLINE is set, and the cache volume has no clone of the repository or not the wanted commit."""
+
+    slug = "offline-code-missing"
+    kind: ClassVar[Kind] = "user"
 
 
 class ProjectMissingError(PrefectUvError):
@@ -270,6 +283,12 @@ class BakedMismatchError(SyncError):
 
     slug = "baked-mismatch"
     kind: ClassVar[Kind] = "user"
+
+
+class ProjectBuildError(SyncError):
+    """The project, or a directory that it depends on, could not be built and installed."""
+
+    slug = "project-build-failed"
 
 
 class VolumeFullError(PrefectUvError):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from prefect_uv.api import Api, Json, NotFoundError, Patience
+from prefect_uv.api import Api, Json, NotFoundError
 from prefect_uv.errors import DeploymentNotFoundError, FlowRunNotFoundError
+from prefect_uv.transport import Patience
 
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 

@@ -6,8 +6,11 @@ import faulthandler
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import ParamSpec, TypeVar
 
@@ -40,6 +43,7 @@ class Session:
     watch: Watch | None = None
     standing: Callable[[], str] = lambda: "nothing has begun"
     api: Api | None = None
+    leaving: ExitStack = field(default_factory=ExitStack)
 
     def phase(self, name: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Perform a phase and time it."""
@@ -80,6 +84,11 @@ class Session:
         self.log.info(f"extra packages of the Prefect Variable {name!r}: {', '.join(packages) or 'none'}")
         return packages
 
+    def scratch(self) -> Path:
+        """An empty directory that goes when this start ends."""
+        place = tempfile.TemporaryDirectory(prefix="prefect-uv-", ignore_cleanup_errors=True)
+        return Path(self.leaving.enter_context(place))
+
     def stop_watching(self) -> None:
         """From now on, nobody asks whether the run should stop."""
         if self.watch is not None:
@@ -94,6 +103,7 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments:
     """
     log = RunLog(Mask())
     session = None
+    leaving = ExitStack()
     raise_on_signals()
     try:
         with log.phase("read"):
@@ -101,7 +111,7 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments:
             log.mask.add(*settings.secrets())
         for note in settings.notes:
             log.info(note)
-        session = Session(settings, log, arguments)
+        session = Session(settings, log, arguments, leaving=leaving)
         _stand_by(session)
         return verb(session)
     except (Exception, Terminated, Interrupted) as reason:  # noqa: BLE001 (the boundary: a start ends here)
@@ -109,6 +119,7 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments:
         flow_run, behavior = (session.flow_run, session.settings.sigterm) if session else (None, "")
         return end(reason, flow_run, log, behavior)
     finally:
+        leaving.close()
         log.close()
 
 

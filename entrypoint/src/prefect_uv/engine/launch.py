@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from prefect_uv.code import Code
 from prefect_uv.engine.version import Engine
 from prefect_uv.errors import DeploymentNotFoundError, LaunchError, UsageError
 from prefect_uv.project import Locked, Project
@@ -30,6 +31,7 @@ class Ready:
     directory: Path
     project: Project
     environment: Environment
+    code: Code
     entrypoint: str | None
     keeper: Keeper
     leases: tuple[int, ...]
@@ -105,37 +107,59 @@ def launch_command(ready: Ready, arguments: Sequence[str]) -> Launch:
 
 
 def _launch(ready: Ready, command: Sequence[str], environ: Mapping[str, str]) -> Launch:
+    python = ready.environment.path / "bin" / "python"
+    if not python.exists():
+        raise LaunchError(
+            f"Environment {ready.environment.key[:12]} has no Python.",
+            f"{python} leads to {python.resolve()}, which does not exist.",
+            "Run `prefect-uv cache prune --all` on the volume: the image that built it had another interpreter.",
+        )
     engine = Engine.of(ready.environment.prefect)
-    variables = {**_environ(ready), **environ}
-    return Launch(tuple(command), variables, ready.directory, ready.leases, _python(ready), engine)
+    variables = {**_environ(ready, python), **environ}
+    return Launch(tuple(command), variables, ready.directory, ready.leases, str(python), engine)
 
 
 def _launcher(ready: Ready) -> list[str]:
-    """`uv run` with a cache of its own, so that its lock does not keep the shared one from being pruned."""
-    cache = ready.environment.run_cache
-    if ready.settings.launcher == "python" or cache is None or not isinstance(ready.project, Locked):
-        return [_python(ready)]
-    return ["uv", "--cache-dir", str(cache), "run", "--no-sync", *ready.project.target, "python"]
+    """The environment's Python by `uv run`, where that has a cache of its own: its lock keeps the shared one in use.
+
+    Without a project, and with one whose `.python-version` asks for another Python, uv 0.13.8 takes the environment
+    only when its Python is named. It is quiet about what is so on purpose.
+    """
+    python, cache = str(ready.environment.path / "bin" / "python"), ready.environment.run_cache
+    if ready.settings.launcher == "python" or cache is None:
+        return [python]
+    return ["uv", "--quiet", "--cache-dir", str(cache), "run", *_whose(ready.project), "--python", python, "python"]
 
 
-def _python(ready: Ready) -> str:
-    return str(ready.environment.path / "bin" / "python")
+def _whose(project: Project) -> tuple[str, ...]:
+    """`uv run` with a module knows projects only: not scripts, not requirements."""
+    if isinstance(project, Locked) and project.script is None:
+        return ("--no-sync", "--project", str(project.directory))
+    return ("--no-project",)
 
 
-def _environ(ready: Ready) -> dict[str, str]:
-    """The caller's environment with the project's environment active, also for what the flow itself starts."""
+def _environ(ready: Ready, python: Path) -> dict[str, str]:
+    """The caller's environment with the project's environment active, also for what the flow itself starts.
+
+    `uv run` in the flow takes this environment as it is: in a project by UV_PROJECT_ENVIRONMENT, elsewhere by
+    VIRTUAL_ENV, in both cases only if it is content with its Python, which UV_PYTHON makes sure of.
+    """
     environ = dict(ready.settings.environ)
     environment = ready.environment.path
-    python_path = [*map(str, ready.project.source_roots), environ.get("PYTHONPATH", "")]
     uv_cache = ready.environment.uv_cache
     if uv_cache is None:
         environ["PYTHONDONTWRITEBYTECODE"] = "1"
     else:
         environ["UV_CACHE_DIR"] = str(uv_cache)
     return environ | {
-        "PATH": f"{environment / 'bin'}:{environ.get('PATH', os.defpath)}",
-        "PYTHONPATH": ":".join(path for path in python_path if path),
+        "PATH": _joined((*ready.code.programs, environment / "bin"), environ.get("PATH", os.defpath)),
+        "PYTHONPATH": _joined(ready.code.import_path, environ.get("PYTHONPATH", "")),
         "UV_NO_SYNC": "1",
         "UV_PROJECT_ENVIRONMENT": str(environment),
+        "UV_PYTHON": str(python),
         "VIRTUAL_ENV": str(environment),
     }
+
+
+def _joined(first: Sequence[Path], rest: str) -> str:
+    return os.pathsep.join([*map(str, first), *filter(None, [rest])])

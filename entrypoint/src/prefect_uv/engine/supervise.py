@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import time
 
-from prefect_uv.api import Patience
 from prefect_uv.engine.child import Changed, Child, Concluded, Ordered
 from prefect_uv.engine.control import Control
 from prefect_uv.engine.launch import Launch
@@ -13,6 +12,7 @@ from prefect_uv.engine.outcome import Conclusion, Ending
 from prefect_uv.errors import PrefectUvError
 from prefect_uv.flowrun import FlowRun, State
 from prefect_uv.session import Session
+from prefect_uv.transport import Patience
 
 SIGNALLED = 128
 OWN_END_SECONDS = 5.0

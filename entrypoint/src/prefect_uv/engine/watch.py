@@ -9,12 +9,13 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from itertools import chain, repeat
 
-from prefect_uv.api import Patience
 from prefect_uv.engine.stream import Stream, StreamError, subscribe
 from prefect_uv.errors import PrefectUvError
 from prefect_uv.flowrun import FlowRun, State
 from prefect_uv.settings import Settings
+from prefect_uv.transport import Patience
 
 FIRST_SECONDS = 1.0
 POLL_SECONDS = 10.0
@@ -65,13 +66,10 @@ class Watch:
 
     def _follow(self, stream: Stream) -> None:
         self.source = "stream"
-        self._look()
-        for seconds in SETTLING_SECONDS:
-            stream.wait(seconds)
-            self._look()
+        pauses = chain(SETTLING_SECONDS, repeat(CHECK_SECONDS))
         while not self._closed.is_set():
-            stream.wait(_jittered(CHECK_SECONDS))
             self._look()
+            stream.wait(_jittered(next(pauses)))
 
     def _poll(self, until: float) -> None:
         self.source = "polling"

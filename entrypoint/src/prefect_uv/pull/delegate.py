@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect_uv.errors import PullStepError, tool_report
+from prefect_uv.pull.offline import refuse_remote
 from prefect_uv.pull.progress import still_going
 from prefect_uv.pull.stream import Line, follow
 from prefect_uv.pull.workspace import Tools, Workspace
@@ -39,6 +40,7 @@ BLOCKS = {
     "azure": "adlfs",
     "github": "prefect-github",
 }
+CONNECTING = {*SCHEMES.values(), *BLOCKS.values()}
 LEVEL = re.compile(r"^\S+ \| (\w+) +\| ")
 
 
@@ -51,9 +53,11 @@ def delegated(
         its output, and the workspace with the working directory and the environment that it left.
 
     Raises:
-        PullStepError: the function does not exist, or raised.
+        PullStepError: the function does not exist, or raised; or it needs the network, and there is to be none.
         SyncError: the environment could not be built.
     """
+    if tools.settings.offline:
+        refuse_remote(function, inputs, [name for name in needs(function, inputs, ()) if name in CONNECTING])
     python = _interpreter(needs(function, inputs, requires), tools)
     with tempfile.TemporaryDirectory(prefix="prefect-uv-step-") as private:
         report = Path(private) / "report.json"

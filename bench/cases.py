@@ -1,0 +1,128 @@
+"""What is compared: who takes part in each case, and what is done before each run so that it is that case."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+from bench.arena import OURS, Arena, Contestant
+from bench.measure import Figures, measure
+from tests.stack import git, image_name
+
+CHANGED = "changed"
+EXTRA = "cowsay==6.1"
+AUTO = {"PREFECT_RUNNER_AUTO_INSTALL_DEPENDENCIES": "true"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A contestant in a case, with what makes its run that case."""
+
+    contestant: Contestant
+    deployment: UUID
+    before: Callable[[], None] = lambda: None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, arena: Arena) -> Figures:
+        """One run."""
+        self.before()
+        return measure(arena, self.contestant, self.deployment, self.environment)
+
+
+@dataclass(frozen=True)
+class Field:
+    """All contestants, each with a volume of its own, and the deployments of two states of the project."""
+
+    ours: Contestant
+    lean: Contestant
+    official: Contestant
+    system: Contestant
+    floor: Contestant
+    main: UUID
+    changed: UUID
+
+    @classmethod
+    @contextmanager
+    def open(cls, arena: Arena) -> Iterator[Field]:
+        """Make the volumes; the floor gets the environment that ours has built."""
+        with ExitStack() as pieces:
+            cache, theirs = pieces.enter_context(arena.volume()), pieces.enter_context(arena.volume())
+            main = arena.deploy("main")
+            changed = _changed(arena)
+            image = image_name(OURS)
+            ours = Contestant("ours", image, (cache, "/cache"), {})
+            official = Contestant("official", arena.official_image, (theirs, "/root/.cache/uv"), AUTO)
+            measure(arena, ours, main)
+            environment = cache.run("sh", "-c", "echo /cache/envs/v1/*").strip()
+            yield cls(
+                ours=ours,
+                lean=Contestant("ours, launcher python", image, (cache, "/cache"), {"PREFECT_UV_LAUNCHER": "python"}),
+                official=official,
+                system=Contestant("official, own environment", arena.official_image, (theirs, "/root/.cache/uv"), {}),
+                floor=Contestant(
+                    "floor",
+                    image,
+                    (cache, "/cache"),
+                    {"PREFECT__FLOW_ENTRYPOINT": "flow.py:idle"},
+                    command=(f"{environment}/bin/python", "-m", "prefect.engine"),
+                    entrypoint=("/usr/bin/tini", "--"),
+                    code=Path(arena.repository.work),
+                ),
+                main=main,
+                changed=changed,
+            )
+
+    def cases(self) -> dict[str, list[Entry]]:
+        """Who takes part in what, in the order of the runs of one round."""
+        floor = Entry(self.floor, self.main)
+        extra = {"PREFECT_UV_EXTRA_PACKAGES": EXTRA}, {"EXTRA_PIP_PACKAGES": EXTRA}
+        return {
+            "warm": [Entry(self.ours, self.main), Entry(self.lean, self.main), self._theirs(self.main), floor],
+            "one package changed": [
+                Entry(self.ours, self.changed, self._forget_newest),
+                self._theirs(self.changed),
+                floor,
+            ],
+            "environment gone, uv cache warm": [
+                Entry(self.ours, self.main, self._forget_environments),
+                self._theirs(self.main),
+            ],
+            "extra packages": [
+                Entry(self.ours, self.main, environment=extra[0]),
+                Entry(self.system, self.main, environment=extra[1]),
+            ],
+            "all cold": [
+                Entry(self.ours, self.main, self.ours.empty),
+                Entry(self.official, self.main, self.official.empty),
+            ],
+        }
+
+    def _theirs(self, deployment: UUID) -> Entry:
+        """Prefect's path builds an environment on each run: warm means that uv's cache is."""
+        return Entry(self.official, deployment)
+
+    def _forget_environments(self) -> None:
+        cache, _ = self.ours.cache
+        cache.run("sh", "-c", "rm -rf /cache/envs/v1/* /cache/index/v1/*")
+
+    def _forget_newest(self) -> None:
+        """The environment of the changed lock; the others stay, as on a real volume after a change."""
+        cache, _ = self.ours.cache
+        script = "cd /cache/envs/v1 && ls -t | head -n -1 | xargs -r rm -rf; rm -rf /cache/index/v1/*"
+        cache.run("sh", "-c", script)
+
+
+def _changed(arena: Arena) -> UUID:
+    """The deployment of a branch on which one package has another version."""
+    work = arena.repository.work
+    git(work, "checkout", "--quiet", "-b", CHANGED)
+    project = work / "pyproject.toml"
+    project.write_text(re.sub(r"humanize==[\d.]+", "humanize==4.10.0", project.read_text()))
+    arena.repository.lock()
+    arena.repository.commit("Another humanize")
+    git(work, "checkout", "--quiet", "main")
+    return arena.deploy(CHANGED, CHANGED)

@@ -1,0 +1,103 @@
+"""Medians, quartiles and ratios from the figures: JSON for machines, a table and a plot for people."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.plot import Bar, plot
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "bench" / "results"
+TABLE = ROOT / "docs" / "reference" / "start-up.md"
+PLOT = ROOT / "docs" / "reference" / "start-up.svg"
+BEFORE, AFTER = "<!-- generated: start-up -->", "<!-- end: start-up -->"
+OURS, OFFICIAL, FLOOR = "ours", "official", "floor"
+STAGES = ("running", "completed", "exited")
+
+Figures = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def machine() -> dict[str, Any]:
+    """Where it was measured."""
+    return {
+        "cpus": os.cpu_count(),
+        "kernel": platform.release(),
+        "machine": platform.machine(),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def write(results: Mapping[str, Any], *, quick: bool) -> None:
+    """Write the JSON, and for a full run the table and the plot in the docs."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / ("quick.json" if quick else "full.json")).write_text(json.dumps(results, indent=1) + "\n")
+    text = table(results)
+    print(text)  # noqa: T201 (a command line talks by printing)
+    if not quick:
+        page = TABLE.read_text()
+        head, tail = page.partition(BEFORE)[0], page.partition(AFTER)[2]
+        TABLE.write_text(f"{head}{BEFORE}\n{text}\n{AFTER}{tail}")
+        PLOT.write_text(plot(list(bars(results["cases"]))))
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """All of it in Markdown."""
+    lines = [
+        "| Case | Who | Running, s | Completed, s | Container's end, s | CPU, s | Running, times ours |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for case, figures in results["cases"].items():
+        ours = median(figures[OURS], "running")
+        for name, each in figures.items():
+            cells = [spread([one[stage] for one in each]) for stage in (*STAGES, "cpu")]
+            lines.append(f"| {case} | {name} | {' | '.join(cells)} | {median(each, 'running') / ours:.2f} |")
+    lines += ["", "| | Who | Median (quartiles) |", "| --- | --- | --- |"]
+    sizes = {name: [value] for name, value in results["images"].items()}
+    others = (
+        ("image, MB", sizes),
+        ("memory beside the engine (PSS), MB", results["memory"]),
+        ("Cancel to Cancelled, s", results["cancel"]),
+    )
+    lines += [f"| {title} | {name} | {spread(each)} |" for title, group in others for name, each in group.items()]
+    lines += ["", "| At once, on an empty volume | Who | Until the last has ended, s | Environments built |"]
+    lines += ["| --- | --- | --- | --- |"]
+    for count, group in results["crowd"].items():
+        for name, one in group.items():
+            built = f"{one['builds']:.0f}" if name == OURS else ""
+            lines.append(f"| {count} | {name} | {one['seconds']:.1f} | {built} |")
+    return "\n".join(lines)
+
+
+def bars(cases: Mapping[str, Figures]) -> Iterable[Bar]:
+    """A bar for each contestant of each case, cut where the flow runs and where it is over."""
+    for case, figures in cases.items():
+        for name, each in figures.items():
+            phases = {phase: median_of(one["phases"].get(phase, 0) for one in each) for phase in each[0]["phases"]}
+            running, completed, exited = (median(each, stage) for stage in STAGES)
+            rest = {"until Running": running - sum(phases.values())}
+            yield Bar(case, name, {**phases, **rest, "flow": completed - running, "end": exited - completed})
+
+
+def median(each: Sequence[Mapping[str, Any]], name: str) -> float:
+    """The median of one figure."""
+    return median_of(one[name] for one in each)
+
+
+def median_of(values: Iterable[float]) -> float:
+    """The median."""
+    return statistics.median(list(values))
+
+
+def spread(values: Sequence[float]) -> str:
+    """The median with its quartiles."""
+    if len(values) < 2:  # noqa: PLR2004 (a single value has no quartiles)
+        return f"{values[0]:.2f}"
+    first, middle, third = statistics.quantiles(values, n=4, method="inclusive")
+    return f"{middle:.2f} ({first:.2f} to {third:.2f})"

@@ -1,0 +1,59 @@
+"""Metadata of local packages without building them, as far as their pyproject.toml states it.
+
+Sources: "Core metadata", "Entry points" and "pyproject.toml" of the Python packaging specifications. A version that is
+dynamic is never guessed: only a build knows it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from prefect_uv.project.packages import LocalPackage
+from prefect_uv.project.toml import Table, at
+
+GROUPS = {"scripts": "console_scripts", "gui-scripts": "gui_scripts"}
+
+
+def is_static(package: LocalPackage) -> bool:
+    """Whether name and version are written down."""
+    project = at(package.document, "project")
+    return all(isinstance(project.get(key), str) for key in ("name", "version"))
+
+
+def describe(packages: Iterable[LocalPackage], place: Path) -> None:
+    """A `dist-info` for each, for `importlib.metadata` to find on the import path."""
+    for package in packages:
+        project = at(package.document, "project")
+        name = re.sub(r"[-_.]+", "_", project["name"]).lower()
+        directory = place / f"{name}-{project['version'].replace('-', '_')}.dist-info"
+        directory.mkdir()
+        (directory / "METADATA").write_text("".join(f"{line}\n" for line in _metadata(project)))
+        (directory / "INSTALLER").write_text("prefect-uv\n")
+        if text := "\n".join(_entry_points(project)):
+            (directory / "entry_points.txt").write_text(f"{text}\n")
+
+
+def _metadata(project: Table) -> Iterator[str]:
+    yield from ("Metadata-Version: 2.1", f"Name: {project['name']}", f"Version: {project['version']}")
+    if requires_python := project.get("requires-python"):
+        yield f"Requires-Python: {requires_python}"
+    yield from (f"Requires-Dist: {requirement}" for requirement in project.get("dependencies", ()))
+    for extra, requirements in at(project, "optional-dependencies").items():
+        yield f"Provides-Extra: {extra}"
+        yield from (f"Requires-Dist: {_with_extra(requirement, extra)}" for requirement in requirements)
+
+
+def _with_extra(requirement: str, extra: str) -> str:
+    what, _, marker = requirement.partition(";")
+    own = f"({marker.strip()}) and " if marker.strip() else ""
+    return f"{what.strip()} ; {own}extra == '{extra}'"
+
+
+def _entry_points(project: Table) -> Iterator[str]:
+    named = [(GROUPS[key], at(project, key)) for key in GROUPS] + [*at(project, "entry-points").items()]
+    for group, entries in named:
+        if entries:
+            yield f"[{group}]"
+            yield from (f"{name} = {target}" for name, target in entries.items())
