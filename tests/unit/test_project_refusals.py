@@ -114,8 +114,8 @@ hint: Name the files from the pulled directory in PREFECT_UV_REQUIREMENTS alone.
             "requirements-folder",
             FLOW,
             {"requirements": "requirements/prod*.txt"},
-            f"""error[requirements-missing]: PREFECT_UV_REQUIREMENTS names requirements/prod*.txt, and /code has no such \
-file.
+            f"""error[requirements-missing]: PREFECT_UV_REQUIREMENTS names requirements/prod*.txt, and /code has \
+no such file.
 
 It has requirements/base.txt, requirements/dev.in, requirements/etl.txt.
 
