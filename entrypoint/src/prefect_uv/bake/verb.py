@@ -22,6 +22,7 @@ from prefect_uv.store import Environment, Store
 from prefect_uv.store.gc import gigabytes
 from prefect_uv.store.layout import Area
 from prefect_uv.store.manifest import Manifest
+from prefect_uv.store.sources import source_of
 from prefect_uv.store.usage import Usage
 
 
@@ -52,8 +53,8 @@ def environment_in_layer(project: Project, settings: Settings, log: RunLog) -> E
     if manifest is None:
         raise EnvironmentDamagedError(f"Environment {environment.key[:12]} vanished after it was built.")
     area.prepare()
-    Store(settings, log).baked.remember(project, manifest)
-    for place in (area.builds, area.trash, area.isolated, area.locks, area.failures.parent):
+    Store(settings, log).baked.remember(source_of(project, settings), manifest)
+    for place in (area.builds, area.trash, area.locks, area.failures.parent):
         shutil.rmtree(place, ignore_errors=True)
     return environment
 
