@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import VariableCreate, WorkPoolCreate
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun, Log
 from prefect.client.schemas.sorting import LogSort
@@ -69,6 +69,10 @@ class Api:
             job_variables=dict(job_variables or {}),
             enforce_parameter_schema=False,
         )
+
+    def set_variable(self, name: str, value: str) -> None:
+        """Make a Prefect Variable."""
+        self.client.create_variable(VariableCreate(name=name, value=value))
 
     def create_run(
         self,

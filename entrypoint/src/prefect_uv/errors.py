@@ -105,6 +105,12 @@ class PullStepError(PrefectUvError):
     exit_code, slug = 69, "pull-step-invalid"
 
 
+class OfflineStepError(PullStepError):
+    """A pull step needs the network, and PREFECT_UV_OFFLINE is set."""
+
+    slug = "offline-step"
+
+
 class InternalError(PrefectUvError):
     """A fault of prefect-uv itself, with its traceback."""
 
@@ -170,6 +176,13 @@ class CheckoutFullError(CloneError):
     """No space is left where the code is cloned to."""
 
     slug = "checkout-full"
+
+
+class OfflineCodeError(CloneError):
+    """PREFECT_UV_OFFLINE is set, and the cache volume has no clone of the repository or not the wanted commit."""
+
+    slug = "offline-code-missing"
+    kind: ClassVar[Kind] = "user"
 
 
 class ProjectMissingError(PrefectUvError):
@@ -243,6 +256,27 @@ class PackageNotFoundError(SyncError):
     """A locked file is not on the index any more."""
 
     slug = "package-not-found"
+    kind: ClassVar[Kind] = "user"
+
+
+class UnresolvableError(SyncError):
+    """No versions of the requirements fit together, or one of them is not on the index."""
+
+    slug = "unresolvable"
+    kind: ClassVar[Kind] = "user"
+
+
+class ExtrasConflictError(SyncError):
+    """An extra package of the deployment does not fit a package of the project's environment."""
+
+    slug = "extras-conflict"
+    kind: ClassVar[Kind] = "user"
+
+
+class OfflineMissingError(SyncError):
+    """Packages or files that are needed are neither on the volume nor among the wheels, and no index may be asked."""
+
+    slug = "offline-missing"
     kind: ClassVar[Kind] = "user"
 
 

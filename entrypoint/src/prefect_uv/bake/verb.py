@@ -23,6 +23,7 @@ from prefect_uv.store import Environment, Store
 from prefect_uv.store.gc import gigabytes
 from prefect_uv.store.layout import Area, shared_umask
 from prefect_uv.store.manifest import Manifest
+from prefect_uv.store.sources import source_of
 from prefect_uv.store.usage import Usage
 
 
@@ -65,7 +66,7 @@ def layer(settings: Settings, log: RunLog) -> Iterator[Settings]:
     with _uv_cache(settings, log) as variables:
         environ = {**variables, **settings.environ, "UV_COMPILE_BYTECODE": "1"}
         yield replace(settings, cache_dir=directory, cache_readonly=False, environ=environ)
-    for place in (area.builds, area.trash, area.isolated, area.locks, area.failures.parent):
+    for place in (area.builds, area.trash, area.locks, area.failures.parent):
         shutil.rmtree(place, ignore_errors=True)
 
 
@@ -76,7 +77,7 @@ def environment_in_layer(project: Project, settings: Settings, inside: Settings,
     if manifest is None:
         raise EnvironmentDamagedError(f"Environment {environment.key[:12]} vanished after it was built.")
     Area(inside.cache_dir, inside.cache_dir).prepare()
-    Store(settings, log).baked.remember(project, manifest)
+    Store(settings, log).baked.remember(source_of(project, settings), manifest)
     return environment
 
 

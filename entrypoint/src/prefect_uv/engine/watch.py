@@ -9,6 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from itertools import chain, repeat
 
 from prefect_uv.engine.stream import Stream, StreamError, subscribe
 from prefect_uv.errors import PrefectUvError
@@ -65,13 +66,10 @@ class Watch:
 
     def _follow(self, stream: Stream) -> None:
         self.source = "stream"
-        self._look()
-        for seconds in SETTLING_SECONDS:
-            stream.wait(seconds)
-            self._look()
+        pauses = chain(SETTLING_SECONDS, repeat(CHECK_SECONDS))
         while not self._closed.is_set():
-            stream.wait(_jittered(CHECK_SECONDS))
             self._look()
+            stream.wait(_jittered(next(pauses)))
 
     def _poll(self, until: float) -> None:
         self.source = "polling"

@@ -13,8 +13,10 @@ from prefect_uv.pull.credentials import Login, logins, split
 from prefect_uv.pull.environment import git_environ
 from prefect_uv.pull.git import Git, Request, bring
 from prefect_uv.pull.mirror import Mirror, bring_mirrored
+from prefect_uv.pull.offline import LOCAL, bring_offline
 from prefect_uv.pull.progress import still_going
 from prefect_uv.pull.workspace import Inputs, Tools, Workspace
+from prefect_uv.settings import Settings
 
 COMMIT = re.compile(r"[0-9a-fA-F]{4,64}")
 
@@ -99,8 +101,15 @@ def _clone_with(offered: tuple[Login | None, ...], request: Request, tools: Tool
 def _clone(login: Login | None, request: Request, tools: Tools, workspace: Workspace) -> None:
     environ = git_environ(tools.settings, workspace.environ, request.url, login)
     git = Git(request, environ, workspace.base, tools.settings.git_timeout, tools.log)
-    mirror = Mirror.of(tools.settings, request)
     with still_going(tools.log, f"cloning {request.url}"):
-        how = bring_mirrored(git, mirror) if mirror else bring(git)
+        how = _brought(git, tools.settings)
     head = git.ask("rev-parse", "--short=12", "--verify", "--quiet", "HEAD") or "no commit"
     tools.log.info(f"{how} {request.url} at {head} into {request.directory}")
+
+
+def _brought(git: Git, settings: Settings) -> str:
+    """The clone in its directory, in the way that network and volume allow."""
+    if settings.offline and not git.request.url.startswith(LOCAL):
+        return bring_offline(git, Mirror.at(settings.cache_dir, git.request))
+    mirror = Mirror.of(settings, git.request)
+    return bring_mirrored(git, mirror) if mirror else bring(git)

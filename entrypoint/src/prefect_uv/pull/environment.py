@@ -19,13 +19,14 @@ ALWAYS = [
     ("safe.directory", "*"),
 ]
 SSH = "ssh -o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
+NO_NETWORK = [("protocol.allow", "never"), ("protocol.file.allow", "user")]
 OWN_SSH = ("GIT_SSH_COMMAND", "GIT_SSH")
 NSS_WRAPPER = "libnss_wrapper.so"
 
 
 def git_environ(settings: Settings, environ: Mapping[str, str], url: str, login: Login | None) -> dict[str, str]:
     """The environment for git and what it starts, for one address and login."""
-    config = [*ALWAYS, *configuration(url, login)]
+    config = [*ALWAYS, *(NO_NETWORK if settings.offline else ()), *configuration(url, login)]
     first = int(environ.get("GIT_CONFIG_COUNT") or 0)
     counted = {"GIT_CONFIG_COUNT": str(first + len(config))}
     for number, (key, value) in enumerate(config, start=first):

@@ -102,7 +102,7 @@ def bring(git: Git) -> str:
     if not (git.request.directory / ".git").exists():
         clone(git)
         return "cloned"
-    _refuse_other_origin(git)
+    refuse_other_origin(git)
     try:
         update(git)
     except CloneError as error:
@@ -155,7 +155,12 @@ def populate(git: Git, revision: str, mode: str = "--hard") -> None:
         git.inside("submodule", "--quiet", "update", "--init", "--recursive")
 
 
-def _refuse_other_origin(git: Git) -> None:
+def refuse_other_origin(git: Git) -> None:
+    """A directory with a clone of something else is not touched.
+
+    Raises:
+        PullStepError: it is one.
+    """
     origin = split(git.ask("config", "--get", "remote.origin.url") or "")[0]
     if origin != git.request.url:
         message = f"{git.request.directory} holds a clone of another repository."

@@ -44,6 +44,11 @@ class Mirror:
         root = settings.cache_dir
         if not settings.git_mirror or settings.cache_readonly or not os.access(root, os.W_OK | os.X_OK):
             return None
+        return cls.at(root, request)
+
+    @classmethod
+    def at(cls, root: Path, request: Request) -> Mirror:
+        """The mirror for a request on a volume."""
         parts = (request.url, request.branch or "", request.commit or "", request.submodules, request.directories)
         name = sha256(repr(parts).encode()).hexdigest()[:32]
         return cls(root / MIRRORS / name, root / "tmp")
@@ -56,7 +61,7 @@ class Mirror:
         return lease(self.place)
 
     def snapshots(self) -> list[Path]:
-        """All of them, the newest first."""
+        """All of them, the one that the server had last first."""
         found = []
         for path in self.place.glob("[0-9a-f]*"):
             with suppress(FileNotFoundError):
@@ -142,17 +147,29 @@ def _restored(git: Git, mirror: Mirror) -> str | None:
     base = exact or next((path for path in snapshots if len(list(path.glob("objects/pack/*.pack"))) < PACKS), None)
     if base is None:
         return None
-    try:
-        shutil.copytree(base, git.request.directory / ".git", symlinks=True)
-        if exact:
-            populate(git, "HEAD")
-            return "restored"
-        update(git, mode="--hard")
-    except (OSError, shutil.Error, PrefectUvError) as error:
-        git.log.warning(f"the mirror's snapshot {base} could not be used, cloning instead: {error}")
-        shutil.rmtree(git.request.directory, ignore_errors=True)
+    if not restore(git, base, newer=exact is None):
         return None
-    return "updated"
+    if exact is None:
+        return "updated"
+    with suppress(OSError):
+        os.utime(exact)
+    return "restored"
+
+
+def restore(git: Git, snapshot: Path, *, newer: bool = False) -> bool:
+    """Put a snapshot into the directory, updated from the server where a newer commit is wanted; whether it worked."""
+    try:
+        shutil.copytree(snapshot, git.request.directory / ".git", symlinks=True)
+        git.inside("cat-file", "-e", f"{snapshot.name}^{{commit}}")
+        if newer:
+            update(git, mode="--hard")
+        else:
+            populate(git, "HEAD")
+    except (OSError, shutil.Error, PrefectUvError) as error:
+        git.log.warning(f"the mirror's snapshot {snapshot} could not be used: {error}")
+        shutil.rmtree(git.request.directory, ignore_errors=True)
+        return False
+    return True
 
 
 def _advertised(git: Git) -> str:

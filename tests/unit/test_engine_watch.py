@@ -1,0 +1,104 @@
+"""A Cancel is noticed though the stream never tells of it: a server loses what comes before it has subscribed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from prefect_uv.api import Api
+from prefect_uv.engine import watch as watch_module
+from prefect_uv.engine.watch import CHECK_SECONDS, JITTER, SETTLING_SECONDS, Watch
+from prefect_uv.flowrun import FlowRun
+from tests.unit.conftest import MakeSettings
+from tests.unit.http_server import Answer, Server
+
+RUN = "0c7a4b5e-1111-4222-8333-444455556666"
+PATH = f"/api/flow_runs/{RUN}"
+LIMIT = 10
+
+
+def in_state(name: str) -> Answer:
+    """The flow run as the API gives it."""
+    return Answer(body={"id": RUN, "name": "brisk-otter", "state": {"id": name, "type": name}})
+
+
+@dataclass
+class Silent:
+    """A stream that is open and tells of nothing; waiting takes no time, until the pauses are long."""
+
+    happens: Callable[[int], None]
+    pauses: list[float] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
+    left: threading.Event = field(default_factory=threading.Event)
+
+    def wait(self, seconds: float) -> bool:
+        """Let happen what is to happen in this pause."""
+        self.pauses.append(seconds)
+        self.happens(len(self.pauses))
+        if len(self.pauses) > len(SETTLING_SECONDS):
+            self.over.wait(LIMIT)
+        return False
+
+    @contextmanager
+    def subscribe(self, *_: object) -> Iterator[Silent]:
+        """In the place of the subscription over the network."""
+        try:
+            yield self
+        finally:
+            self.left.set()
+
+
+@pytest.fixture
+def flow_run(server: Server, make_settings: MakeSettings) -> FlowRun:
+    """A run that goes on."""
+    server.on(f"GET {PATH}", in_state("RUNNING"))
+    return FlowRun(Api(make_settings()), RUN)
+
+
+@pytest.mark.parametrize("pause", range(1, len(SETTLING_SECONDS) + 1))
+def test_cancel_before_the_subscription(
+    server: Server, make_settings: MakeSettings, flow_run: FlowRun, pause: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Set after the server has accepted, told by no event: one of the looks after that finds it."""
+
+    def happens(number: int) -> None:
+        if number == pause:
+            server.on(f"GET {PATH}", in_state("CANCELLING"))
+
+    stream, noticed = Silent(happens), threading.Event()
+    monkeypatch.setattr(watch_module, "FIRST_SECONDS", 0)
+    monkeypatch.setattr(watch_module, "subscribe", stream.subscribe)
+    watch = Watch(make_settings(), flow_run, noticed.set)
+    try:
+        assert noticed.wait(LIMIT)
+        assert watch.source == "stream"
+        for waited, seconds in zip(stream.pauses, (*SETTLING_SECONDS, CHECK_SECONDS), strict=False):
+            assert seconds * (1 - JITTER) <= waited <= seconds * (1 + JITTER)
+    finally:
+        watch.close()
+        stream.over.set()
+
+
+def test_closed_watch_looks_no_more(
+    server: Server, make_settings: MakeSettings, flow_run: FlowRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither while the stream settles nor later."""
+    made, told = threading.Event(), threading.Event()
+
+    def happens(_: int) -> None:
+        assert made.wait(LIMIT)
+        watch.close()
+
+    stream = Silent(happens)
+    monkeypatch.setattr(watch_module, "FIRST_SECONDS", 0)
+    monkeypatch.setattr(watch_module, "subscribe", stream.subscribe)
+    watch = Watch(make_settings(), flow_run, told.set)
+    made.set()
+    assert stream.left.wait(LIMIT)
+    assert len(stream.pauses) == 1
+    assert len(server.to("GET", PATH)) == 2, "one to begin with, and one look"
+    assert not told.is_set()
