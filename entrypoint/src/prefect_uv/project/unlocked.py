@@ -22,8 +22,8 @@ NO_PROJECT = "no project"
 NO_SELECTION = "Take it out of the job variables, or set PREFECT_UV_PROJECT to the directory of a project."
 
 
-def requirements_files(start: Start, files: Iterable[Path], settings: Settings) -> Unlocked:
-    """The packages of requirements files; the image's Prefect when they do not name it.
+def requirements_files(start: Start, directory: Path, files: Iterable[Path], settings: Settings) -> Unlocked:
+    """The packages of requirements files for the code in a directory; the image's Prefect when they do not name it.
 
     Raises:
         PrefectMissingError: they are hashed, and Prefect is not among them.
