@@ -39,7 +39,7 @@ def requirements_files(start: Start, directory: Path, files: Iterable[Path], set
             f"Without hashes in them, {added[0]} would be added, as the image has it.",
             f"Add {added[0]} to what the file is made of, compile it again, commit, and push.",
         )
-    directory, packages = found.files[0].parent, tuple(map(LocalPackage.of, found.local))
+    packages = tuple(map(LocalPackage.of, found.local))
     own = inputs(directory, [*dict(found.texts), *(place / name for place in found.local for name in METADATA)])
     return Unlocked(
         name=found.files[0].stem,
