@@ -12,6 +12,7 @@ from uuid import UUID
 from bench.arena import OURS, Arena, Contestant
 from bench.measure import Figures, measure
 from tests.stack import git, image_name
+from tests.stack.images import built, configured
 
 CHANGED = "changed"
 EXTRA = "cowsay==6.1"
@@ -42,6 +43,7 @@ class Field:
     official: Contestant
     system: Contestant
     floor: Contestant
+    baked: Contestant
     main: UUID
     changed: UUID
 
@@ -58,6 +60,9 @@ class Field:
             official = Contestant("official", arena.official_image, (theirs, "/root/.cache/uv"), AUTO)
             measure(arena, ours, main)
             environment = cache.run("sh", "-c", "echo /cache/envs/v1/*").strip()
+            (arena.home / "configured").mkdir()
+            base = pieces.enter_context(configured(image, arena.home / "configured"))
+            baked = pieces.enter_context(built(arena.repository.work, f"--build-arg=BASE={base}"))
             yield cls(
                 ours=ours,
                 lean=Contestant("ours, launcher python", image, (cache, "/cache"), {"PREFECT_UV_LAUNCHER": "python"}),
@@ -72,6 +77,7 @@ class Field:
                     entrypoint=("/usr/bin/tini", "--"),
                     code=Path(arena.repository.work),
                 ),
+                baked=Contestant("ours", baked, (pieces.enter_context(arena.volume()), "/cache"), {}),
                 main=main,
                 changed=changed,
             )
@@ -91,6 +97,7 @@ class Field:
                 Entry(self.ours, self.main, self._forget_environments),
                 self._theirs(self.main),
             ],
+            "baked image": [Entry(self.baked, self.main), Entry(self.system, self.main), floor],
             "extra packages": [
                 Entry(self.ours, self.main, environment=extra[0]),
                 Entry(self.system, self.main, environment=extra[1]),
