@@ -17,6 +17,8 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 SEEN = re.compile(r"^seen: (.+)$", re.MULTILINE)
 EXTRA = {"PREFECT_UV_EXTRA_PACKAGES": "cowsay==6.1"}
 INSTALLED = {"PREFECT_UV_INSTALL_PROJECT": "true"}
+SCRIPT = {"PREFECT_UV_PROJECT": "script.py"}
+FILES = {"PREFECT_UV_REQUIREMENTS": "requirements.txt"}
 SOURCES = {"PREFECT_UV_SOURCE_ROOT": "src"}
 BY_PYTHON = {"PREFECT_UV_LAUNCHER": "python"}
 OWN_SCRIPT = "the project's own console script"
@@ -43,7 +45,7 @@ def deployment(stack: Stack) -> UUID:
         pytest.param(EXTRA, ("7.1", None, "6.1"), id="project"),
         pytest.param(BY_PYTHON, ("7.1", None, None), id="project-by-python"),
         pytest.param({**INSTALLED, **EXTRA}, ("7.1", "3.4.5", "6.1"), id="installed"),
-        pytest.param({"PREFECT_UV_PROJECT": "script.py", **SOURCES}, (None, None, None), id="script"),
+        pytest.param({**SCRIPT, **SOURCES}, (None, None, None), id="script"),
         pytest.param(
             {"PREFECT_UV_REQUIREMENTS": "requirements.txt", **SOURCES, **EXTRA}, (None, None, "6.1"), id="files"
         ),
