@@ -27,9 +27,8 @@ def indexed(etl: Etl, server: Server) -> Etl:
 
 
 @pytest.fixture
-def from_wheels(indexed: Etl, make_store: Callable[..., Store]) -> Mapping[str, str]:
+def from_wheels(indexed: Etl) -> Mapping[str, str]:
     """Variables for the directory of wheels, and nothing else."""
-    assert make_store
     return {**OFFLINE, "PREFECT_UV_WHEELS": str(indexed.wheels)}
 
 
