@@ -35,7 +35,6 @@ from prefect_uv.store.uv_failures import explain
             "  cause: Network connectivity is disabled, but the data wasn't found in the cache",
             "offline-missing",
         ),
-        ("  cause: Because a was not found in the provided package locations and you require a", "offline-missing"),
         ("something else went wrong", "sync-failed"),
     ],
 )

@@ -84,7 +84,7 @@ _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
 )
 
 
-_OFFLINE = re.compile(r"network (?:connectivity )?(?:was|is) disabled|not found in the provided package", re.IGNORECASE)
+_OFFLINE = re.compile(r"network (?:connectivity )?(?:was|is) disabled", re.IGNORECASE)
 _NAMED = re.compile(
     r"Failed to (?:download|fetch|build|download and build) `([^`]+)`"
     r"|Because (\S+) was not found in the|there is no version of (\S+)"
