@@ -1,18 +1,21 @@
-"""Steps that Prefect performs, in a container that has no way out but to the API."""
+"""Pulling in a container that has no way out but to the API."""
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
+from docker.types import Mount
 
 from tests.engine.proxy import Proxy
 from tests.prefect.conftest import PROJECTS
 from tests.pull.conftest import fill
-from tests.stack import EXCHANGE, CacheVolume, Stack
+from tests.stack import EXCHANGE, CacheVolume, Run, Stack, git, git_clone
 from tests.stack.environment import job_volumes
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
@@ -39,6 +42,41 @@ def closed(stack: Stack) -> Iterator[Any]:
         for container in network.containers:
             network.disconnect(container, force=True)
         network.remove()
+
+
+def test_clone_offline(stack: Stack, cache: CacheVolume, closed: Any) -> None:
+    """Code and environment come from the volume, which may be read-only; what it does not have is named."""
+    repository = stack.git.create("offline-clone", PROJECTS / "plain")
+    first = git(repository.work, "rev-parse", "HEAD")
+    deployment = stack.api.deploy("offline-clone", "flows.py:hello", [git_clone(repository.url)])
+    other = stack.api.deploy("offline-other", "flows.py:hello", [git_clone(repository.url, "other")])
+    address = closed.attrs["IPAM"]["Config"][0]["Gateway"]
+
+    def run(chosen: UUID, environment: Mapping[str, str], **options: Any) -> Run:
+        flow_run = stack.api.create_run(chosen)
+        stack.api.submit(flow_run)
+        return stack.finish(flow_run, stack.start_directly(flow_run, environment, **options))
+
+    with Proxy.before(stack.server, address) as proxy:
+        offline = {**proxy.server.environment, "PREFECT_UV_OFFLINE": "true"}
+        mounts = [Mount("/store", cache.name, type="volume", read_only=True)]
+        store = {"PREFECT_UV_CACHE_DIR": "/store"}
+        warm = run(deployment, {}, cache=cache.name)
+        assert warm.state.name == "Completed", warm.report()
+        (repository.work / "README.md").write_text("Nobody pulls this commit.")
+        repository.commit("Another commit")
+        again = run(deployment, offline, network=closed.name, cache=cache.name)
+        unwritten = run(deployment, {**offline, **store}, network=closed.name, mounts=mounts)
+        missing = run(other, offline, network=closed.name, cache=cache.name)
+    for ended in (again, unwritten):
+        assert ended.state.name == "Completed", ended.report()
+        assert re.search(rf"offline: restored, as it was on .* UTC, .* at {first[:12]} ", ended.messages)
+        assert "(hit " in ended.messages, ended.report()
+    assert missing.outcome.exit_code == 71, missing.report()
+    assert (
+        f"error[offline-code-missing]: The cache volume has no branch 'other' of {repository.url},"
+        " and PREFECT_UV_OFFLINE is set."
+    ) in missing.messages, missing.report()
 
 
 def test_delegated_steps_offline(stack: Stack, cache: CacheVolume, closed: Any, exchange: Path) -> None:
