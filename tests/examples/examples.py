@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
@@ -24,11 +24,13 @@ class Example:
         name: the folder.
         deployments: the full names of those in its prefect.yaml.
         lock: where a user runs `uv lock`, relative to the folder; None where nothing is locked.
+        variables: the Prefect Variables that its README sets.
     """
 
     name: str
     deployments: tuple[str, ...]
     lock: str | None = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def promised(self) -> list[re.Pattern[str]]:
@@ -48,6 +50,8 @@ class Example:
 
     def deploy(self, stack: Stack, name: str = "") -> list[UUID]:
         """Publish it, and have `prefect deploy` make the deployments of its prefect.yaml."""
+        for variable, value in self.variables.items():
+            stack.api.set_variable(variable, value)
         return stack.prefect_deploy(self.publish(stack, name).work, self.deployments)
 
 
@@ -58,7 +62,11 @@ EXAMPLES = (
     Example("packages", ("report/report",), lock="reports"),
     Example("script", ("phase/moon",), lock=None),
     Example("requirements", ("prices/prices",), lock=None),
-    Example("extras", ("tell/file", "tell/job-variable", "tell/prefect-variable")),
+    Example(
+        "extras",
+        ("tell/file", "tell/job-variable", "tell/prefect-variable"),
+        variables={"stemming_packages": "snowballstemmer==3.1.1"},
+    ),
 )
 BY_NAME: Mapping[str, Example] = {example.name: example for example in EXAMPLES}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,10 +12,9 @@ from uuid import UUID
 import pytest
 from docker.types import Mount
 
-from tests.engine.proxy import Proxy
 from tests.prefect.conftest import PROJECTS
 from tests.pull.conftest import fill
-from tests.stack import EXCHANGE, CacheVolume, Run, Stack, git, git_clone
+from tests.stack import EXCHANGE, CacheVolume, ClosedNetwork, Run, Stack, git, git_clone
 from tests.stack.environment import job_volumes
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
@@ -29,49 +28,34 @@ def mark(text):
 '''
 
 
-@pytest.fixture
-def closed(stack: Stack) -> Iterator[Any]:
-    """A network without a way out."""
-    network = stack.containers.client.networks.create(
-        f"prefect-uv-closed-{stack.containers.owner}", internal=True, labels=stack.containers.labels
-    )
-    try:
-        network.reload()
-        yield network
-    finally:
-        for container in network.containers:
-            network.disconnect(container, force=True)
-        network.remove()
-
-
-def test_clone_offline(stack: Stack, cache: CacheVolume, closed: Any) -> None:
+def test_clone_offline(stack: Stack, cache: CacheVolume, closed: ClosedNetwork) -> None:
     """Code and environment come from the volume, which may be read-only; what it does not have is named."""
     repository = stack.git.create("offline-clone", PROJECTS / "plain")
     first = git(repository.work, "rev-parse", "HEAD")
     deployment = stack.api.deploy("offline-clone", "flows.py:hello", [git_clone(repository.url)])
     other = stack.api.deploy("offline-other", "flows.py:hello", [git_clone(repository.url, "other")])
-    address = closed.attrs["IPAM"]["Config"][0]["Gateway"]
+    offline = {**closed.environment, "PREFECT_UV_OFFLINE": "true"}
+    mounts = [Mount("/store", cache.name, type="volume", read_only=True)]
 
     def run(chosen: UUID, environment: Mapping[str, str], **options: Any) -> Run:
         flow_run = stack.api.create_run(chosen)
         stack.api.submit(flow_run)
         return stack.finish(flow_run, stack.start_directly(flow_run, environment, **options))
 
-    with Proxy.before(stack.server, address) as proxy:
-        offline = {**proxy.server.environment, "PREFECT_UV_OFFLINE": "true"}
-        mounts = [Mount("/store", cache.name, type="volume", read_only=True)]
-        store = {"PREFECT_UV_CACHE_DIR": "/store"}
-        warm = run(deployment, {}, cache=cache.name)
-        assert warm.state.name == "Completed", warm.report()
-        (repository.work / "README.md").write_text("Nobody pulls this commit.")
-        repository.commit("Another commit")
-        again = run(deployment, offline, network=closed.name, cache=cache.name)
-        unwritten = run(deployment, {**offline, **store}, network=closed.name, mounts=mounts)
-        missing = run(other, offline, network=closed.name, cache=cache.name)
+    warm = run(deployment, {}, cache=cache.name)
+    assert warm.state.name == "Completed", warm.report()
+    (repository.work / "README.md").write_text("Nobody pulls this commit.")
+    repository.commit("Another commit")
+    again = run(deployment, offline, network_mode=closed.mode, cache=cache.name)
+    store = {"PREFECT_UV_CACHE_DIR": "/store"}
+    unwritten = run(deployment, {**offline, **store}, network_mode=closed.mode, mounts=mounts)
     for ended in (again, unwritten):
         assert ended.state.name == "Completed", ended.report()
-        assert re.search(rf"offline: restored, as it was on .* UTC, .* at {first[:12]} ", ended.messages)
+        assert re.search(rf"offline: restored, as it was on .* UTC, .* at {first[:12]} ", ended.messages), (
+            ended.report()
+        )
         assert "(hit " in ended.messages, ended.report()
+    missing = run(other, offline, network_mode=closed.mode, cache=cache.name)
     assert missing.outcome.exit_code == 71, missing.report()
     assert (
         f"error[offline-code-missing]: The cache volume has no branch 'other' of {repository.url},"
@@ -79,7 +63,7 @@ def test_clone_offline(stack: Stack, cache: CacheVolume, closed: Any) -> None:
     ) in missing.messages, missing.report()
 
 
-def test_delegated_steps_offline(stack: Stack, cache: CacheVolume, closed: Any, exchange: Path) -> None:
+def test_delegated_steps_offline(stack: Stack, cache: CacheVolume, closed: ClosedNetwork, exchange: Path) -> None:
     """A storage block and an own step run on the image's environment: nothing is built, nothing is asked for."""
     repository = stack.git.create("offline", PROJECTS / "plain")
     (repository.work / "own_steps.py").write_text(OWN_STEP)
@@ -97,22 +81,17 @@ def test_delegated_steps_offline(stack: Stack, cache: CacheVolume, closed: Any, 
         {"own_steps.mark": {"text": "what was pulled"}},
     ]
     deployment = stack.api.deploy("offline", "flows.py:hello", steps)
-    address = closed.attrs["IPAM"]["Config"][0]["Gateway"]
-    with Proxy.before(stack.server, address) as proxy:
-        for phase, environment, options in (
-            ("miss", {}, {}),
-            ("hit", proxy.server.environment, {"network": closed.name}),
-        ):
-            flow_run = stack.api.create_run(deployment)
-            stack.api.submit(flow_run)
-            container = stack.start_directly(flow_run, environment, cache=cache.name, exchange=exchange, **options)
-            run = stack.finish(flow_run, container)
-            assert run.state.name == "Completed", run.report()
-            assert f"({phase} " in run.messages, run.report()
-            assert "marking what was pulled" in run.messages, run.report()
+    for phase, environment, options in (("miss", {}, {}), ("hit", closed.environment, {"network_mode": closed.mode})):
+        flow_run = stack.api.create_run(deployment)
+        stack.api.submit(flow_run)
+        container = stack.start_directly(flow_run, environment, cache=cache.name, exchange=exchange, **options)
+        run = stack.finish(flow_run, container)
+        assert run.state.name == "Completed", run.report()
+        assert f"({phase} " in run.messages, run.report()
+        assert "marking what was pulled" in run.messages, run.report()
     question = ["uv", "pip", "install", "--dry-run", "--python", "/opt/prefect-client/bin/python", "cowsay"]
     outside = stack.containers.start(
-        stack.image, question, {"UV_HTTP_RETRIES": "0"}, job_volumes(cache.name), network=closed.name
+        stack.image, question, {"UV_HTTP_RETRIES": "0"}, job_volumes(cache.name), network_mode=closed.mode
     )
     assert stack.containers.wait(outside, 60).exit_code == 2, "the network has a way out"
-    assert cache.run("ls", "/cache/envs/isolated-v1") == ""
+    assert len(cache.run("ls", "/cache/envs/v1").split()) == 1, "the step had an environment built"

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import VariableCreate, WorkPoolCreate
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun, Log
 from prefect.client.schemas.sorting import LogSort
@@ -70,16 +70,21 @@ class Api:
             enforce_parameter_schema=False,
         )
 
+    def set_variable(self, name: str, value: str) -> None:
+        """Make a Prefect Variable."""
+        self.client.create_variable(VariableCreate(name=name, value=value))
+
     def create_run(
         self,
         deployment: UUID,
         parameters: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
+        **variables: Any,
     ) -> UUID:
-        """Make a flow run of a deployment, scheduled for now, with further environment variables for its container."""
-        variables = {"env": dict(environment)} if environment else None
+        """Make a flow run of a deployment, scheduled for now, with further environment and job variables."""
+        variables |= {"env": dict(environment)} if environment else {}
         return self.client.create_flow_run_from_deployment(
-            deployment, parameters=dict(parameters or {}), job_variables=variables
+            deployment, parameters=dict(parameters or {}), job_variables=variables or None
         ).id
 
     def submit(self, flow_run: UUID) -> None:
