@@ -86,7 +86,7 @@ def supervision_costs() -> str:
 
 def _listing(path: Path) -> str:
     """A file as it is."""
-    return f"```yaml\n{path.read_text()}```"
+    return f"```{'yaml' if path.suffix else 'dockerfile'}\n{path.read_text()}```"
 
 
 def _numbers(version: str) -> list[int]:
@@ -118,7 +118,12 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/reference/supervision.md", "supervision-costs"): supervision_costs,
     **{
         (str(path.with_name("README.md").relative_to(ROOT)), path.name): partial(_listing, path)
-        for path in sorted(ROOT.glob("examples/*/prefect.yaml"))
+        for name in ("prefect.yaml", "Dockerfile")
+        for path in sorted(ROOT.glob(f"examples/*/{name}"))
+    },
+    **{
+        ("docs/how-to/bake.md", name): partial(_listing, ROOT / name)
+        for name in ("examples/baked/Dockerfile", "examples/sealed/Dockerfile")
     },
 }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.stack import Stack
+    from tests.stack import ClosedNetwork, Stack
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +18,12 @@ def stack() -> Iterator[Stack]:
 
     with Stack.start(image_name("py313"), "prefect-uv.tests") as running:
         yield running
+
+
+@pytest.fixture
+def closed(stack: Stack) -> Iterator[ClosedNetwork]:
+    """A network on which there is only the server's API."""
+    from tests.stack import ClosedNetwork  # noqa: PLC0415 (as above)
+
+    with ClosedNetwork.create(stack.containers, stack.image, stack.server) as network:
+        yield network

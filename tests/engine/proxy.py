@@ -33,12 +33,22 @@ class Proxy:
     @contextmanager
     def before(cls, server: PrefectServer, address: str = "127.0.0.1") -> Iterator[Proxy]:
         """Stand before this server, at an address of the host."""
-        with socket.create_server((address, 0)) as listener:
-            seen = replace(server, url=ADDRESS.sub(f"{address}:{listener.getsockname()[1]}", server.url))
-            proxy = cls(seen)
-            host, port = ADDRESS.findall(server.url)[0]
-            threading.Thread(target=proxy._accept, args=(listener, (host, int(port))), daemon=True).start()
+        with (
+            socket.create_server((address, 0)) as listener,
+            cls.behind(listener, server, f"{address}:{listener.getsockname()[1]}") as proxy,
+        ):
             yield proxy
+
+    @classmethod
+    @contextmanager
+    def behind(cls, listener: socket.socket, server: PrefectServer, seen: str) -> Iterator[Proxy]:
+        """Serve what connects to a listener, by which the server is seen at this address."""
+        proxy = cls(replace(server, url=ADDRESS.sub(seen, server.url)))
+        host, port = ADDRESS.findall(server.url)[0]
+        threading.Thread(target=proxy._accept, args=(listener, (host, int(port))), daemon=True).start()
+        try:
+            yield proxy
+        finally:
             listener.shutdown(socket.SHUT_RDWR)
             proxy.cut()
 

@@ -118,7 +118,7 @@ def test_requirements_file(
 def _row_of_requirements(stack: Stack) -> str:
     """What `prefect-uv cache` says of the environment that was used last for a requirements file."""
     rows = stack.cache.run("prefect-uv", "cache").splitlines()
-    return next(row for row in rows if row.endswith("requirements-more.txt"))
+    return next(row for row in rows if row.endswith(" + trinket"))
 
 
 def test_mirror_of_the_volume(stack: Stack, repository: Repository) -> None:

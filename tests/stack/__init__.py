@@ -8,6 +8,7 @@ from tests.stack.api import git_clone
 from tests.stack.containers import Outcome, image_name
 from tests.stack.git import GitServer, Repository, git
 from tests.stack.index import PackageIndex
+from tests.stack.network import ClosedNetwork
 from tests.stack.server import PrefectServer
 from tests.stack.stack import EXCHANGE, POOL, Run, Stack, remove_left
 from tests.stack.volume import CacheVolume
@@ -16,6 +17,7 @@ __all__ = [
     "EXCHANGE",
     "POOL",
     "CacheVolume",
+    "ClosedNetwork",
     "GitServer",
     "Outcome",
     "PackageIndex",

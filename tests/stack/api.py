@@ -79,11 +79,12 @@ class Api:
         deployment: UUID,
         parameters: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
+        **variables: Any,
     ) -> UUID:
-        """Make a flow run of a deployment, scheduled for now, with further environment variables for its container."""
-        variables = {"env": dict(environment)} if environment else None
+        """Make a flow run of a deployment, scheduled for now, with further environment and job variables."""
+        variables |= {"env": dict(environment)} if environment else {}
         return self.client.create_flow_run_from_deployment(
-            deployment, parameters=dict(parameters or {}), job_variables=variables
+            deployment, parameters=dict(parameters or {}), job_variables=variables or None
         ).id
 
     def submit(self, flow_run: UUID) -> None:

@@ -20,10 +20,11 @@ from prefect_uv.mask import Mask
 from prefect_uv.process import LOOK_SIGNAL, STOP_SIGNALS
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
+from tests.unit.checkouts import pulled, wheels
 from tests.unit.etl import cache, etl, make_store, template
 from tests.unit.http_server import Server, running_server
 
-__all__ = ["cache", "etl", "make_store", "template"]
+__all__ = ["cache", "etl", "make_store", "pulled", "template", "wheels"]
 
 FOREIGN = ("UV_", "PIP_", "PREFECT", "GIT_", "PYTHON", "VIRTUAL_ENV", "SSL_CERT")
 

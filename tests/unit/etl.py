@@ -8,13 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from prefect_uv.image import Image
-from prefect_uv.project import look
+from prefect_uv.project import Unlocked, look
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store import Environment, Store
@@ -128,3 +128,26 @@ def leftovers(cache: Path) -> list[Path]:
 def sync(store: Store, etl: Etl) -> Environment:
     """The environment of the project, as a start gets it."""
     return store.environment(look(etl.directory, None, store.settings))
+
+
+def only_wheels(etl: Etl) -> str:
+    """uv's configuration for a directory of wheels and nothing else."""
+    path = etl.wheels / "uv.toml"
+    path.write_text(f'no-index = true\nfind-links = ["{etl.wheels}"]\n')
+    return str(path)
+
+
+def unlocked(*requirements: str, files: Sequence[Path] = (), constraints: Sequence[str] = ()) -> Unlocked:
+    """Requirements that nothing locks, as a look finds them."""
+    directory = files[0].parent if files else Path("/")
+    return Unlocked(
+        name="etl",
+        shape="requirements",
+        directory=directory,
+        root=directory,
+        inputs=(),
+        source_roots=(),
+        requirements=requirements,
+        files=tuple(files),
+        constraints=tuple(constraints),
+    )

@@ -98,7 +98,7 @@ def write_groups(etl: Etl) -> None:
 def test_start_finds_it_without_uv(cache: Path, baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:
     """From pyproject.toml and uv.lock alone, found by the same files in a checkout; nothing else is written."""
     baked.bake()
-    monkeypatch.setattr(Uv, "_uv", no_uv)
+    monkeypatch.setattr(Uv, "run", no_uv)
     environment = baked.start()
     assert environment.path == baked.directory / "envs" / "v1" / environment.key
     assert (environment.hit, environment.prefect, environment.uv_cache) == (True, "3.8.8", None)
@@ -129,7 +129,7 @@ def test_start_from_a_directory_that_nobody_can_write(baked: Baked, monkeypatch:
         if not path.is_symlink():
             path.chmod(0o555)
             os.chown(path, 4711, 0)
-    monkeypatch.setattr(Uv, "_uv", no_uv)
+    monkeypatch.setattr(Uv, "run", no_uv)
     assert baked.start(UV_DEFAULT_INDEX="https://elsewhere.invalid/simple").hit is True
 
 

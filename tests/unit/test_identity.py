@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from prefect_uv.image import Image
 from prefect_uv.project import Locked
-from prefect_uv.store.contents import Contents, packages
+from prefect_uv.store.contents import Contents
 from prefect_uv.store.identity import NEUTRAL, digest, fingerprint, variables
+from prefect_uv.store.requirements import parsed
+from prefect_uv.store.sources.locked import LockedSource, planned_packages
 
 IMAGE = Image("py313", "0.1.0", "0.13.8", "3.8.8", "/usr/bin/python3.13", "3.13.5", "CPython-cpython-313-linux")
 PROJECT = Locked(
@@ -35,7 +37,7 @@ def fp(
     environ: Mapping[str, str] = NOTHING,
 ) -> str:
     """A fingerprint."""
-    return fingerprint(project, image, environ, policy)
+    return fingerprint(LockedSource(project, policy).fields(), image, environ)
 
 
 def key_of(requirements: str = REQUIREMENTS, image: Image = IMAGE, environ: Mapping[str, str] = NOTHING) -> str:
@@ -43,7 +45,12 @@ def key_of(requirements: str = REQUIREMENTS, image: Image = IMAGE, environ: Mapp
     settings = tuple(variables(environ, indexes=False))
     planned = {"prefect": "3.8.8"}
     return Contents(
-        image.uv_minor, image.python, image.python_version, image.platform, settings, packages(requirements, planned)
+        image.uv_minor,
+        image.python,
+        image.python_version,
+        image.platform,
+        settings,
+        planned_packages(parsed(requirements), planned),
     ).key
 
 
@@ -79,7 +86,7 @@ def test_foreign_variables(environ: dict[str, str]) -> None:
     assert key_of(environ=environ) == key_of()
 
 
-@pytest.mark.parametrize("name", ["UV_NO_BINARY", "UV_PYTHON_PREFERENCE", "UV_SOMETHING_NEW", "UV_EXCLUDE_NEWER"])
+@pytest.mark.parametrize("name", ["UV_NO_BINARY", "UV_SOMETHING_NEW", "UV_EXCLUDE_NEWER"])
 def test_other_uv_variables_change_both(name: str) -> None:
     """What is not known to be neutral is part of the name."""
     assert fp(environ={name: "x"}) != fp()
@@ -89,6 +96,13 @@ def test_other_uv_variables_change_both(name: str) -> None:
 def test_index_changes_the_fingerprint_only() -> None:
     """Another index has to be asked about, but the same packages by their hashes are the same environment."""
     environ = {"UV_DEFAULT_INDEX": "https://index.example/simple"}
+    assert fp(environ=environ) != fp()
+    assert key_of(environ=environ) == key_of()
+
+
+def test_wish_for_a_python_changes_the_fingerprint_only() -> None:
+    """The interpreter that it leads to is in the key by itself."""
+    environ = {"UV_PYTHON_PREFERENCE": "only-managed"}
     assert fp(environ=environ) != fp()
     assert key_of(environ=environ) == key_of()
 

@@ -74,6 +74,14 @@ def test_what_the_selection_needs(workspace: Path, selection: dict[str, tuple[st
     assert " ".join(package.name for package in found(workspace, "etl", **selection)) == names
 
 
+def test_groups_of_the_root_count_for_all_members(workspace: Path) -> None:
+    """uv takes a group that the workspace's root defines for a member too, by any spelling."""
+    head, package, rest = (workspace / "uv.lock").read_text().partition("[[package]]\n")
+    text = f'{head}[manifest.dependency-groups]\nnight-ly = [{{ name = "slow" }}]\n\n{package}{rest}'
+    packages = local_packages(text, workspace, workspace / "packages" / "fast", Selection(groups=("Night_ly",)))
+    assert [package.name for package in packages] == ["fast", "slow"]
+
+
 def test_member_by_name(workspace: Path) -> None:
     """PREFECT_UV_PACKAGE chooses one, wherever the project was found."""
     text = (workspace / "uv.lock").read_text()

@@ -25,6 +25,7 @@ from prefect_uv.errors import (
     VolumeFullError,
 )
 from prefect_uv.store import Environment, Store
+from prefect_uv.store.sources.locked import LockedSource
 from prefect_uv.store.uv import Uv
 from tests.unit.etl import WHEEL, Etl, environments, leftovers, sync
 from tests.unit.http_server import Answer, Server, running_server
@@ -69,7 +70,7 @@ def test_second_start_hits_without_uv(
 ) -> None:
     """The same inputs: found by a look-up, uv is not even started."""
     first = sync(make_store(), etl)
-    monkeypatch.setattr(Uv, "_uv", no_uv)
+    monkeypatch.setattr(Uv, "run", no_uv)
     second = sync(make_store(), etl)
     assert (second.hit, second.path, second.note) == (True, first.path, f"hit {first.key[:12]}")
 
@@ -156,13 +157,13 @@ def test_damaged_build_is_thrown_away(
     etl: Etl, cache: Path, make_store: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """uv reports success and a file is missing: an error that names it, and nothing in the store."""
-    install = Uv.sync
+    install = LockedSource.sync
 
-    def broken(self: Uv, python: str, place: Path, link_mode: str) -> None:
-        install(self, python, place, link_mode)
+    def broken(self: LockedSource, uv: Uv, python: str, place: Path, link_mode: str) -> None:
+        install(self, uv, python, place, link_mode)
         next(place.glob("lib/*/site-packages/prefect/flow_engine.py")).unlink()
 
-    monkeypatch.setattr(Uv, "sync", broken)
+    monkeypatch.setattr(LockedSource, "sync", broken)
     with pytest.raises(EnvironmentDamagedError) as caught:
         sync(make_store(), etl)
     assert caught.value.found.startswith("prefect: ")

@@ -15,11 +15,7 @@ from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 from prefect_uv.store import Store
 from prefect_uv.store.cache import cache as cache_verb
-from prefect_uv.store.isolated import Wanted, isolated
-from prefect_uv.store.verify import installed
-from tests.unit.etl import Etl, environments, sync
-from tests.unit.http_server import Answer, Server
-from tests.unit.wheels import build_wheel
+from tests.unit.etl import Etl, environments, only_wheels, sync, unlocked
 
 Run = Callable[..., int]
 
@@ -74,46 +70,20 @@ def test_verify(
     assert environments(cache) == []
 
 
-def only_wheels(etl: Etl) -> str:
-    """uv's configuration for a directory of wheels and nothing else."""
-    path = etl.wheels / "uv.toml"
-    path.write_text(f'no-index = true\nfind-links = ["{etl.wheels}"]\n')
-    return str(path)
-
-
 def test_environments_made_from_requirements(
     etl: Etl, make_store: Callable[..., Store], run: Run, capsys: pytest.CaptureFixture[str], image: Image
 ) -> None:
-    """They are listed with what they are for, and verified as all others."""
+    """They are environments as all others."""
     store = make_store(UV_CONFIG_FILE=only_wheels(etl))
-    made = isolated(store, Wanted(["helper==1.0"]))
+    made = store.environment(unlocked("helper==1.0", "prefect"))
     assert run("list") == 0
-    row = rf"{made.path.name[:12]} +0\.\d\d GB +0 min ago  yes +{re.escape(image.python_version)} +helper==1\.0"
+    row = rf"{made.path.name[:12]} +0\.\d\d GB +0 min ago  yes +{re.escape(image.python_version)} +etl"
     assert re.fullmatch(row, capsys.readouterr().out.splitlines()[1])
     module = next(made.path.glob("lib/*/site-packages/helper.py"))
     module.write_text(module.read_text().swapcase())
     assert run("verify") == 1
     assert capsys.readouterr().out == f"{made.path.name[:12]}  DAMAGED: helper\n"
     assert not made.path.exists()
-
-
-@pytest.mark.parametrize(("wanted", "prefect"), [("helper", "prefect-client"), ("prefect", "prefect")])
-def test_prefect_or_its_client(etl: Etl, make_store: Callable[..., Store], wanted: str, prefect: str) -> None:
-    """All of Prefect only where a requirement needs it, never both: they have the same files."""
-    build_wheel(etl.wheels, "prefect_client", "3.8.8", {"prefect/__init__.py": ""})
-    store = make_store(UV_CONFIG_FILE=only_wheels(etl))
-    made = isolated(store, Wanted([wanted], "3.8.8"))
-    assert set(installed(made.path)) == {wanted, prefect}
-
-
-def test_credentials_of_a_requirement_are_not_kept(etl: Etl, make_store: Callable[..., Store], server: Server) -> None:
-    """The environment describes itself by the address without them."""
-    wheel = next(etl.wheels.glob("helper-*"))
-    server.on(f"GET /api/{wheel.name}", Answer(body=wheel.read_bytes()))
-    url = server.url.replace("//", "//ada:t0ken@")
-    made = isolated(make_store(), Wanted([f"helper @ {url}/{wheel.name}"]))
-    files = [path for path in made.path.rglob("*") if path.is_file()]
-    assert [path for path in files if b"t0ken" in path.read_bytes()] == []
 
 
 def test_unknown_word(etl: Etl, make_store: Callable[..., Store], run: Run) -> None:

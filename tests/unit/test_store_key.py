@@ -20,8 +20,9 @@ from prefect_uv.project import Locked, look
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store import Store
-from prefect_uv.store.contents import Contents, sources
-from prefect_uv.store.question import ask
+from prefect_uv.store.contents import Contents
+from prefect_uv.store.requirements import parsed
+from prefect_uv.store.sources.locked import LockedSource, planned_packages
 from prefect_uv.store.uv import Uv
 from tests.unit.etl import Etl, sync
 from tests.unit.http_server import Server
@@ -111,7 +112,8 @@ def key_of(tmp_path_factory: pytest.TempPathFactory, image: Image) -> Callable[[
         subprocess.run(lock, cwd=project, env=environ, check=True, timeout=30)
         locked = look(project, None, Settings())
         assert isinstance(locked, Locked)
-        return ask(Uv(locked, image, environ, home / "uv-cache"), "locked", RunLog(Mask())).key
+        uv = Uv(Settings.from_environ(environ), image, home / "uv-cache")
+        return LockedSource(locked, "locked").plan(uv, RunLog(Mask())).contents.key
 
     return key
 
@@ -180,4 +182,5 @@ def test_same_version_from_other_files_is_another_environment(
 )
 def test_source_of_a_package(one: str, other: str, *, same: bool) -> None:
     """Hashes and addresses count; their order, markers, extras and credentials do not."""
-    assert (sources(one) == sources(other)) == same
+    planned = {"a": "1"}
+    assert (planned_packages(parsed(one), planned) == planned_packages(parsed(other), planned)) == same

@@ -6,7 +6,7 @@ import pytest
 
 from prefect_uv.errors import PrefectUvError
 from prefect_uv.process import Finished
-from prefect_uv.store.uv import explain
+from prefect_uv.store.uv_failures import explain
 
 
 @pytest.mark.parametrize(

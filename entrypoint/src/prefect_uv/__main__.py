@@ -13,8 +13,8 @@ from prefect_uv.contract import FLOW_RUN_ID, HELP, become, choose
 from prefect_uv.doctor import doctor
 from prefect_uv.engine.launch import Ready, launch_command, launch_flow
 from prefect_uv.engine.supervise import attend, supervise
-from prefect_uv.project import Project, look, tell
-from prefect_uv.pull import Beside, Workspace, beside, pull
+from prefect_uv.project import Project, extras, look, tell
+from prefect_uv.pull import Workspace, pull
 from prefect_uv.session import Session, start
 from prefect_uv.store import Environment, Store
 from prefect_uv.store.cache import cache
@@ -27,10 +27,10 @@ def ready(session: Session) -> Ready:
     workspace = session.phase("pull", pull, deployment, session.settings, session.log, session.api)
     project = session.phase("look", find, session, workspace, deployment.get("entrypoint"))
     store = Store(session.settings, session.log)
-    environment, more = session.phase("sync", install, store, project, workspace)
+    environment = session.phase("sync", install, session, store, project, workspace)
     code = session.phase("code", importable, session, project, environment)
-    settings, leases = replace(session.settings, environ=more.environ), (environment.lease, *more.leases)
-    keeper = store.keeping(environment, leases)
+    settings, leases = replace(session.settings, environ=workspace.environ), (environment.lease,)
+    keeper = store.keeping(environment)
     return Ready(
         settings, workspace.directory, project, environment, code, deployment.get("entrypoint"), keeper, leases
     )
@@ -45,10 +45,13 @@ def find(session: Session, workspace: Workspace, entrypoint: str | None) -> Proj
     return tell(session.log, project)
 
 
-def install(store: Store, project: Project, workspace: Workspace) -> tuple[Environment, Beside]:
-    """The project's environment, and what the pull steps want beside it."""
+def install(session: Session, store: Store, project: Project, workspace: Workspace) -> Environment:
+    """The project's environment, or one that also has what the deployment and its pull steps want."""
     environment = store.environment(project)
-    return environment, beside(store, workspace, environment)
+    wanted = extras(workspace.directory, project, session.settings, session.extra_packages())
+    if wanted.line:
+        session.log.info(wanted.line)
+    return store.extended(environment, replace(wanted, files=(*wanted.files, *workspace.requirements)), project)
 
 
 def run(session: Session) -> int:

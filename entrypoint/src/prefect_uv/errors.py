@@ -259,6 +259,27 @@ class PackageNotFoundError(SyncError):
     kind: ClassVar[Kind] = "user"
 
 
+class UnresolvableError(SyncError):
+    """No versions of the requirements fit together, or one of them is not on the index."""
+
+    slug = "unresolvable"
+    kind: ClassVar[Kind] = "user"
+
+
+class ExtrasConflictError(SyncError):
+    """An extra package of the deployment does not fit a package of the project's environment."""
+
+    slug = "extras-conflict"
+    kind: ClassVar[Kind] = "user"
+
+
+class OfflineMissingError(SyncError):
+    """Packages or files that are needed are neither on the volume nor among the wheels, and no index may be asked."""
+
+    slug = "offline-missing"
+    kind: ClassVar[Kind] = "user"
+
+
 class HashMismatchError(SyncError):
     """A downloaded file is not the one that was locked."""
 

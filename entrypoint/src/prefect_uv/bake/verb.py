@@ -12,50 +12,92 @@ from pathlib import Path
 
 from prefect_uv.bake.arguments import Arguments
 from prefect_uv.bake.record import VERSION, Baking
-from prefect_uv.errors import EnvironmentDamagedError, VolumeUnusableError
+from prefect_uv.code import baked_place, install_project
+from prefect_uv.errors import DependencyUnreachableError, EnvironmentDamagedError, VolumeUnusableError
 from prefect_uv.image import Image
-from prefect_uv.project import Project, look
+from prefect_uv.project import Project, look, tell
 from prefect_uv.runlog import RunLog
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 from prefect_uv.store import Environment, Store
 from prefect_uv.store.gc import gigabytes
-from prefect_uv.store.layout import Area
+from prefect_uv.store.layout import Area, shared_umask
 from prefect_uv.store.manifest import Manifest
+from prefect_uv.store.sources import source_of
 from prefect_uv.store.usage import Usage
 
 
 def bake(session: Session) -> int:
     """Put the environment for the project in the working directory into the image."""
     arguments = Arguments.parse(session.arguments, session.settings)
-    directory = session.settings.baked_dir
-    _require_writable(directory)
-    project = session.phase("look", look, Path.cwd(), None, arguments.settings)
-    environment = session.phase("bake", environment_in_layer, project, arguments.settings, session.log)
-    baked = Baking.of(project, environment.key)
-    baked.write(directory)
-    if arguments.version is not None:
-        (directory / VERSION).write_text(arguments.version)
-    session.log.info(f"baked environment {baked}: {gigabytes(_size(environment.path))}")
+    settings = arguments.settings
+    require_writable(settings.baked_dir)
+    project = session.phase("look", find, Path.cwd(), settings, session.log)
+    with layer(settings, session.log) as inside, shared_umask():
+        environment = session.phase("bake", environment_in_layer, project, settings, inside, session.log)
+        baked = Baking.of(project, environment.key)
+        baked.write(settings.baked_dir)
+        session.log.info(f"baked environment {baked}: {gigabytes(_size(environment.path))}")
+        if arguments.install_project:
+            session.phase("install", code_in_layer, project, environment, inside, session.log)
+        if arguments.version is not None:
+            (settings.baked_dir / VERSION).write_text(arguments.version)
     return 0
 
 
-def environment_in_layer(project: Project, settings: Settings, log: RunLog) -> Environment:
-    """The environment below the baked directory, with its bytecode, and nothing else left of making it."""
+def find(directory: Path, settings: Settings, log: RunLog) -> Project:
+    """The project whose files were copied into the image.
+
+    Raises:
+        DependencyUnreachableError: a directory that the lock names was not.
+    """
+    try:
+        return tell(log, look(directory, None, settings))
+    except DependencyUnreachableError as error:
+        error.hint = "COPY its pyproject.toml to its place as well; the sources are not needed."
+        raise
+
+
+@contextmanager
+def layer(settings: Settings, log: RunLog) -> Iterator[Settings]:
+    """The settings to build below the baked directory, with bytecode; nothing else is left there of building."""
     directory = settings.baked_dir
     area = Area(directory, directory)
     with _uv_cache(settings, log) as variables:
         environ = {**variables, **settings.environ, "UV_COMPILE_BYTECODE": "1"}
-        here = replace(settings, cache_dir=directory, cache_readonly=False, baked_dir=Path(os.devnull), environ=environ)
-        environment = Store(here, log).environment(project)
+        yield replace(settings, cache_dir=directory, cache_readonly=False, environ=environ)
+    for place in (area.builds, area.trash, area.locks, area.failures.parent):
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def environment_in_layer(project: Project, settings: Settings, inside: Settings, log: RunLog) -> Environment:
+    """The environment, built as on a volume, and found by the fingerprint that a start in the image has."""
+    environment = Store(replace(inside, baked_dir=Path(os.devnull)), log).environment(project)
     manifest = Manifest.read(environment.path)
     if manifest is None:
         raise EnvironmentDamagedError(f"Environment {environment.key[:12]} vanished after it was built.")
-    area.prepare()
-    Store(settings, log).baked.remember(project, manifest)
-    for place in (area.builds, area.trash, area.isolated, area.locks, area.failures.parent):
-        shutil.rmtree(place, ignore_errors=True)
+    Area(inside.cache_dir, inside.cache_dir).prepare()
+    Store(settings, log).baked.remember(source_of(project, settings), manifest)
     return environment
+
+
+def code_in_layer(project: Project, environment: Environment, inside: Settings, log: RunLog) -> None:
+    """The project's own code, built and installed, under the name that a start of the same code looks for.
+
+    It is installed in its place: uv 0.13.8 writes the way from a console script to its Python as a relative path.
+    """
+    if not any(package.installable for package in project.packages):
+        log.info("nothing to install: no package here has a build system")
+        return
+    place = baked_place(inside, project, environment)
+    if not place.is_dir():
+        place.mkdir(parents=True)
+        try:
+            install_project(inside, project, environment, place)
+        except BaseException:
+            shutil.rmtree(place)
+            raise
+    log.info(f"installed the code of {project.name}: {place.name[:12]}")
 
 
 @contextmanager
@@ -71,7 +113,12 @@ def _uv_cache(settings: Settings, log: RunLog) -> Iterator[dict[str, str]]:
         yield {"UV_CACHE_DIR": place}
 
 
-def _require_writable(directory: Path) -> None:
+def require_writable(directory: Path) -> None:
+    """There must be a place to bake into.
+
+    Raises:
+        VolumeUnusableError: there is none.
+    """
     if directory.is_dir() and os.access(directory, os.W_OK):
         return
     raise VolumeUnusableError(

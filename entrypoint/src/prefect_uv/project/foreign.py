@@ -10,22 +10,27 @@ from prefect_uv.project.start import Start
 
 NAMED = 12
 LOCKS = ("poetry.lock", "pdm.lock", "Pipfile.lock", "pixi.lock", "conda-lock.yml", "pylock.toml")
-FILES = ("Pipfile", "environment.yml", "environment.yaml", "pixi.toml", "setup.py", "setup.cfg")
+FILES = ("Pipfile", "environment.yml", "environment.yaml", "pixi.toml", "setup.py")
 
 
 def warning(start: Start, places: Iterable[Path]) -> str:
-    """What lies where a project is looked for, and is none; empty when there is nothing."""
-    found = []
-    for place in places:
-        found += [start.shown(place / name) for name in (*FILES, *LOCKS) if (place / name).is_file()]
-        if document := Pyproject.read(place):
-            poetry = " (Poetry's own table is not read)" if "poetry" in document.document.get("tool", {}) else ""
-            found.append(f"{start.shown(place / NAME)}, which has no [project] table{poetry}")
+    """What other tools would install from; empty when there is nothing of the kind."""
+    found = [place / name for place in places for name in FILES if (place / name).is_file()]
+    found += [document.directory / NAME for document in _documents(places) if document.is_poetry]
     if not found:
         return ""
-    return (
-        f"not installed from: {'; '.join(found)}. A pyproject.toml with [project] and a uv.lock is, or requirements.txt"
-    )
+    names = ", ".join(map(start.shown, found))
+    return f"nothing is installed from {names}: lock a pyproject.toml with `uv lock`, or write a requirements.txt"
+
+
+def unread(start: Start, places: Iterable[Path]) -> str:
+    """A pyproject.toml of tool settings, as the end of a sentence; empty when there is none."""
+    found = [start.shown(document.directory / NAME) for document in _documents(places) if not document.is_poetry]
+    return f"; no [project] table in {', '.join(found)}" if found else ""
+
+
+def _documents(places: Iterable[Path]) -> list[Pyproject]:
+    return [*filter(None, map(Pyproject.read, places))]
 
 
 def locks(directory: Path) -> list[str]:

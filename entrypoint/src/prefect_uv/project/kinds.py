@@ -76,12 +76,14 @@ class Unlocked(Project):
         files: requirements files, or a script.
         hashed: whether the files name the hash of everything that they install.
         local: directories that the files install from, as `-e .`: their code is imported and not installed.
+        constraints: versions that count where such a package is needed.
     """
 
     requirements: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     hashed: bool = False
     local: tuple[Path, ...] = ()
+    constraints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

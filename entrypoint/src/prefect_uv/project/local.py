@@ -40,9 +40,13 @@ def _remedy(place: Path, top: Path, start: Start) -> str:
     if not place.is_relative_to(top):
         return f"It lies outside the pulled code {top}: move it inside, or pull it beside with another step."
     inside = place.relative_to(top)
-    modules = top / ".gitmodules"
-    if modules.is_file() and f"path = {inside.parts[0]}" in modules.read_text():
+    if any(inside.is_relative_to(module) for module in _submodules(top)):
         return "It is in a submodule: set `include_submodules: true` in the step `git_clone`."
     if (top / ".git" / "info" / "sparse-checkout").is_file():
         return f"Add {inside} to the `directories` of the step `git_clone`."
     return f"Commit and push {start.shown(place)}, or take it out and lock again."
+
+
+def _submodules(top: Path) -> list[str]:
+    file = top / ".gitmodules"
+    return re.findall(r"^\s*path\s*=\s*(.+?)\s*$", file.read_text(), re.MULTILINE) if file.is_file() else []

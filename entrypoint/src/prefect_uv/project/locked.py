@@ -36,7 +36,7 @@ def locked_project(start: Start, project: Pyproject, settings: Settings) -> Lock
     root = root_of(project, above[1:])
     selection = Selection.of(settings)
     chosen = _member(root, selection.package) if selection.package else project
-    selecting.check(selection, chosen, chosen.groups | root.groups)
+    selecting.check(selection, chosen, root)
     lock = _text(root.directory / LOCK)
     packages = local_packages(lock, root.directory, chosen.directory, selection)
     every = local_directories(lock, root.directory)
@@ -81,7 +81,7 @@ def locked_script(start: Start, script: Script, settings: Settings) -> Locked:
         source_roots=_import_path(start, packages, directory, settings),
         packages=packages,
         requires_python=requires_python(lock) or script.requires_python,
-        line=f"script {start.shown(script.path)} with its lock {script.lock.name}",
+        line=f"script {start.shown(script.path)}{f' with its lock {script.lock.name}' if lock else ', not locked yet'}",
     )
 
 
@@ -142,6 +142,7 @@ def _line(start: Start, root: Pyproject, project: Pyproject, selection: Selectio
     backend = f" ({project.backend}{layout})" if project.backend else ""
     place = start.shown(project.directory)
     where = f" in {place}" if place != "." else ""
-    lock = "uv.lock in the workspace's root" if root.directory != project.directory else "uv.lock beside it"
+    beside = "beside it" if root.directory == project.directory else "in the workspace's root"
+    lock = f"uv.lock {beside}" if (root.directory / LOCK).is_file() else "not locked yet"
     chosen = str(replace(selection, package=""))
     return ", ".join(filter(None, [f"{_shape(root, project)} {project.name}{where}{backend}", lock, chosen]))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from prefect_uv.errors import LockfileMissingError, ProjectMissingError, SettingsInvalidError
+from prefect_uv.errors import LockfileMissingError, ProjectMissingError, SelectionInvalidError
 from prefect_uv.project import foreign, pythons, selecting
 from prefect_uv.project.kinds import Project
 from prefect_uv.project.locked import LOCK, locked_project, locked_script
@@ -61,12 +61,13 @@ def tell(log: RunLog, project: Project) -> Project:
 def _requirements(start: Start, settings: Settings) -> Project:
     """The files of PREFECT_UV_REQUIREMENTS."""
     if settings.project:
-        raise SettingsInvalidError(
+        raise SelectionInvalidError(
             "PREFECT_UV_REQUIREMENTS and PREFECT_UV_PROJECT exclude each other.",
-            hint="Name the files from the pulled directory in PREFECT_UV_REQUIREMENTS alone.",
+            "Requirements files are installed instead of a project.",
+            "Name the files from the pulled directory in PREFECT_UV_REQUIREMENTS alone.",
         )
     files = expanded(start.working_directory, settings.requirements, "PREFECT_UV_REQUIREMENTS")
-    project = requirements_files(start, files, settings)
+    project = requirements_files(start, start.working_directory, files, settings)
     return replace(project, line=f"{project.shape} {project.line}, by PREFECT_UV_REQUIREMENTS")
 
 
@@ -107,12 +108,13 @@ def _found(start: Start, places: Sequence[Path], settings: Settings) -> Project:
         unused = f"; {start.shown(requirements)} is not used" if requirements else ""
         return replace(locked, line=f"{locked.line}{unused}")
     if requirements and (not project or requirements.is_relative_to(project.directory)):
-        unlocked = requirements_files(start, [requirements], settings)
+        unlocked = requirements_files(start, requirements.parent, [requirements], settings)
         why = f", since {start.shown(project.directory / NAME)} has no uv.lock" if project else ""
         return replace(unlocked, line=f"{unlocked.shape} {unlocked.line}{why}")
     if project:
         raise _lockfile_missing(start, project)
-    return replace(nothing(start, settings), warning=foreign.warning(start, places))
+    found = nothing(start, settings)
+    return replace(found, line=f"{found.line}{foreign.unread(start, places)}", warning=foreign.warning(start, places))
 
 
 def _nearest(places: Sequence[Path]) -> Pyproject | None:
@@ -130,12 +132,12 @@ def _lock_of(start: Start, project: Pyproject) -> Path:
 def _lockfile_missing(start: Start, project: Pyproject) -> LockfileMissingError:
     lock = _lock_of(start, project)
     where = "" if project.directory == start.working_directory else f" --project {start.shown(project.directory)}"
-    found = [f"{project.directory / NAME} is present, {lock} is not."]
+    told = [f"{project.directory / NAME} is present, {lock} is not."]
     if other := _other_lock(start, project):
-        found.append(f"{other} is not its lock: {project.name} is no member of that workspace.")
-    found += foreign.locks(project.directory)
+        told.append(f"{other} is another project's: {project.name} is no member of its workspace.")
+    told += foreign.locks(project.directory)
     return LockfileMissingError(
-        f"No uv.lock in {lock.parent}.", " ".join(found), f"Run `uv lock{where}`, commit uv.lock, and push."
+        f"No uv.lock in {lock.parent}.", " ".join(told), f"Run `uv lock{where}`, commit uv.lock, and push."
     )
 
 

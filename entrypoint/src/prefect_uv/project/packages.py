@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from prefect_uv.project.pyproject import normalized
 from prefect_uv.project.sources import source_roots
 from prefect_uv.project.toml import Table, at, read
 from prefect_uv.selection import DEV, Selection
@@ -62,7 +63,10 @@ def local_packages(lock: str, root: Path, directory: Path, selection: Selection)
     first = selection.package or next((one.name for one in packages.values() if _same(one.directory, directory)), "")
     if first not in packages:
         return tuple(packages.values())
-    wanted = dict(_needed(local, first, _groups(packages[first], selection), selection))
+    groups = _groups(packages[first], selection)
+    own = next((local[one.name] for one in packages.values() if _same(one.directory, root)), {})
+    shared = [*_of(own.get("dev-dependencies", {}), groups), *_of(_shared_groups(lock), groups)]
+    wanted = dict(_needed(local, first, groups, selection, shared))
     named = (name for name in packages if f'{{ name = "{name}"' in others)
     return tuple(packages[name] for name in dict.fromkeys((*wanted, *named)))
 
@@ -120,10 +124,18 @@ def _groups(package: LocalPackage, selection: Selection) -> list[str]:
     return [*selection.groups, *(name for name in every if name != DEV)]
 
 
+def _shared_groups(lock: str) -> Table:
+    """The dependency groups of a workspace's root that is no project, which count for all members."""
+    try:
+        return at(tomllib.loads(lock.partition(PACKAGE)[0]), "manifest", "dependency-groups")
+    except ValueError:
+        return {}
+
+
 def _needed(
-    local: Mapping[str, Table], first: str, groups: Iterable[str], selection: Selection
+    local: Mapping[str, Table], first: str, groups: Iterable[str], selection: Selection, shared: Iterable[Table]
 ) -> Iterator[tuple[str, None]]:
-    """Names in the order in which they are met, from the first package on."""
+    """Names in the order in which they are met, from the first package on, with the groups of the workspace's root."""
     extras = () if selection.only_groups else selection.extras
     waiting = [(first, frozenset(extras))]
     seen = set(waiting)
@@ -133,7 +145,7 @@ def _needed(
         table = local[name]
         edges = [] if name == first and selection.only_groups else [*table.get("dependencies", [])]
         edges += _of(table.get("optional-dependencies", {}), extras_of)
-        edges += _of(table.get("dev-dependencies", {}), groups) if name == first else []
+        edges += [*_of(table.get("dev-dependencies", {}), groups), *shared] if name == first else []
         for edge in edges:
             step = (edge["name"], frozenset(edge.get("extra", ())))
             if step[0] in local and step not in seen:
@@ -142,4 +154,5 @@ def _needed(
 
 
 def _of(tables: Mapping[str, list[Table]], names: Iterable[str]) -> list[Table]:
-    return [edge for name in names for edge in tables.get(name, [])]
+    """The edges of these groups or extras; the lock has their names normalized."""
+    return [edge for name in names for edge in tables.get(normalized(name), [])]

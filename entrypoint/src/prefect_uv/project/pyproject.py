@@ -82,6 +82,11 @@ class Pyproject:
         return str((self.project or {}).get("requires-python", ""))
 
     @property
+    def is_poetry(self) -> bool:
+        """Whether its dependencies are in a table that only Poetry reads."""
+        return self.project is None and "poetry" in self.document.get("tool", {})
+
+    @property
     def backend(self) -> str:
         """What builds it; empty for a project that is not a package (uv's rule)."""
         system = self.document.get("build-system")

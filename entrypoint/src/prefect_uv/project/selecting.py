@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from prefect_uv.errors import SelectionInvalidError
@@ -9,7 +10,7 @@ from prefect_uv.project.pyproject import NAME, Pyproject, normalized
 from prefect_uv.selection import Selection
 
 
-def check(selection: Selection, project: Pyproject, groups: set[str]) -> None:
+def check(selection: Selection, project: Pyproject, root: Pyproject) -> None:
     """Compare with what the project defines; uv 0.13.8 refuses the same, one at a time and in its options' words.
 
     Raises:
@@ -21,9 +22,11 @@ def check(selection: Selection, project: Pyproject, groups: set[str]) -> None:
             "PREFECT_UV_ONLY_GROUPS leaves the project's own dependencies and its extras out.",
             "Name all groups in PREFECT_UV_GROUPS, or all of them in PREFECT_UV_ONLY_GROUPS.",
         )
-    _check(Selection(groups=selection.groups), selection.groups, "dependency group", groups, project)
-    _check(Selection(only_groups=selection.only_groups), selection.only_groups, "dependency group", groups, project)
-    _check(Selection(extras=selection.extras), selection.extras, "extra", project.extras, project)
+    both = (project,) if project.directory == root.directory else (project, root)
+    groups = {group for one in both for group in one.groups}
+    _check(Selection(groups=selection.groups), selection.groups, "dependency group", groups, both)
+    _check(Selection(only_groups=selection.only_groups), selection.only_groups, "dependency group", groups, both)
+    _check(Selection(extras=selection.extras), selection.extras, "extra", project.extras, (project,))
 
 
 def refuse_any(selection: Selection, why: str, hint: str) -> None:
@@ -36,15 +39,20 @@ def refuse_any(selection: Selection, why: str, hint: str) -> None:
         raise SelectionInvalidError(f"{_settings(selection)} cannot be selected: {why}.", hint=hint)
 
 
-def _check(chosen: Selection, names: tuple[str, ...], kind: str, existing: set[str], project: Pyproject) -> None:
+def _check(
+    chosen: Selection, names: Iterable[str], kind: str, existing: set[str], documents: tuple[Pyproject, ...]
+) -> None:
     if unknown := [name for name in names if normalized(name) not in existing]:
         there = f"{kind if len(existing) == 1 else f'{kind}s'} {', '.join(sorted(existing))}".rstrip()
+        files = " and ".join(str(document.directory / NAME) for document in documents)
+        have = "has" if len(documents) == 1 else "have"
         raise SelectionInvalidError(
-            f"{''.join(chosen.variables)} names {', '.join(unknown)}, which {project.name} does not have.",
-            f"{project.directory / NAME} has {'the' if existing else 'no'} {there}.",
+            f"{''.join(chosen.variables)} names {', '.join(unknown)}, which the project does not have.",
+            f"{files} {have} {'the' if existing else 'no'} {there}.",
             f"Correct the job variable, or add the {kind} and lock again.",
         )
 
 
 def _settings(selection: Selection) -> str:
-    return " and ".join(f"{name}={value}" for name, value in selection.variables.items())
+    *most, last = [f"{name}={value}" for name, value in selection.variables.items()]
+    return f"{', '.join(most)} and {last}" if most else last

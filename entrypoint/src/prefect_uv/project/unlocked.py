@@ -24,8 +24,8 @@ NO_PROJECT = "no project"
 NO_SELECTION = "Take it out of the job variables, or set PREFECT_UV_PROJECT to the directory of a project."
 
 
-def requirements_files(start: Start, files: Iterable[Path], settings: Settings) -> Unlocked:
-    """The packages of requirements files; the image's Prefect when they do not name it.
+def requirements_files(start: Start, directory: Path, files: Iterable[Path], settings: Settings) -> Unlocked:
+    """The packages of requirements files for the code in a directory; the image's Prefect when they do not name it.
 
     Raises:
         PrefectMissingError: they are hashed, and Prefect is not among them.
@@ -41,7 +41,6 @@ def requirements_files(start: Start, files: Iterable[Path], settings: Settings) 
             f"Without hashes in them, {added[0]} would be added, as the image has it.",
             f"Add {added[0]} to what the file is made of, compile it again, commit, and push.",
         )
-    directory = found.files[0].parent
     own = inputs(directory, [*dict(found.texts), *(place / name for place in found.local for name in METADATA)])
     return Unlocked(
         name=found.files[0].stem,

@@ -1,7 +1,6 @@
 """The deployment's pull steps, performed in order."""
 
-from prefect_uv.pull.requirements import Beside, beside
 from prefect_uv.pull.steps import pull
 from prefect_uv.pull.workspace import Workspace
 
-__all__ = ["Beside", "Workspace", "beside", "pull"]
+__all__ = ["Workspace", "pull"]

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from prefect_uv.errors import PullStepError, tool_report
+from prefect_uv.project import Unlocked
 from prefect_uv.pull.offline import refuse_remote
 from prefect_uv.pull.progress import still_going
 from prefect_uv.pull.stream import Line, follow
 from prefect_uv.pull.workspace import Tools, Workspace
 from prefect_uv.store import Store
-from prefect_uv.store.isolated import Wanted, isolated
+from prefect_uv.store.identity import without_credentials
 
 PERFORM = (files("prefect_uv.pull") / "_perform.py").read_text()
 STORAGE_BLOCK = "storage_block"
@@ -98,8 +99,23 @@ def _interpreter(requirements: Sequence[str], tools: Tools) -> Path:
     baked = BAKED / "bin" / "python"
     if not requirements and baked.exists():
         return baked
-    store = Store(tools.settings, tools.log)
-    return isolated(store, Wanted(requirements, store.image.prefect)).path / "bin" / "python"
+    store = Store(replace(tools.settings, baked_dir=Path(os.devnull)), tools.log)
+    return store.environment(_project(requirements, store.image.prefect)).path / "bin" / "python"
+
+
+def _project(requirements: Sequence[str], prefect: str) -> Unlocked:
+    """The requirements with as much of the image's Prefect as they need: the client, or all of it."""
+    nowhere = Path("/")
+    return Unlocked(
+        name=f"pull steps: {', '.join(without_credentials(line) for line in requirements) or 'Prefect'}",
+        shape="pull step",
+        directory=nowhere,
+        root=nowhere,
+        inputs=(),
+        source_roots=(),
+        requirements=(*requirements, f"prefect-client=={prefect}"),
+        constraints=(f"prefect=={prefect}",),
+    )
 
 
 def _environ(environ: Mapping[str, str], private: Path, python: Path) -> dict[str, str]:

@@ -1,20 +1,15 @@
 """The step `pip_install_requirements`: the file is noted, and installed once the project's environment is there.
 
-Prefect 3.8.8 installs into the environment that will run the flow. Ours is shared and never changed, so that the
-packages go to an environment beside it, with the locked ones as constraints.
+Prefect 3.8.8 installs into the environment that will run the flow. Ours is shared and never changed, so that the flow
+gets another one, which has these packages too (`Store.extended`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from prefect_uv.errors import PullStepError
 from prefect_uv.pull.workspace import Inputs, Tools, Workspace
-from prefect_uv.store import Environment, Store
-from prefect_uv.store.isolated import Wanted, isolated
-from prefect_uv.store.verify import installed, site_packages
 
 
 def pip_install_requirements(
@@ -36,43 +31,7 @@ def pip_install_requirements(
         raise PullStepError(
             message, hint="Give the step the `directory` of the clone: {{ <id of the clone>.directory }}."
         )
-    told = f"{path} is installed beside the project's environment"
+    told = f"{path} is installed with the project's environment"
     tools.log.info(told)
     noted = replace(workspace, requirements=(*workspace.requirements, path))
     return {"stdout": told, "stderr": ""}, noted
-
-
-@dataclass(frozen=True)
-class Beside:
-    """The flow's variables with what is importable beside the project's environment, and the leases that hold it."""
-
-    environ: Mapping[str, str]
-    leases: tuple[int, ...] = ()
-
-
-def beside(store: Store, workspace: Workspace, environment: Environment) -> Beside:
-    """The packages of the noted files, in an environment of their own that has the locked ones as constraints."""
-    environ = workspace.environ
-    if not workspace.requirements:
-        return Beside(environ)
-    locked = [f"{name}=={version}" for name, version in sorted(installed(environment.path).items())]
-    python = environment.path / "bin" / "python"
-    texts = [resolved(path) for path in workspace.requirements]
-    wanted = Wanted(files=workspace.requirements, texts=texts, constraints=locked, python=str(python))
-    found = isolated(store, wanted)
-    paths = {
-        "PATH": _joined(str(found.path / "bin"), environ.get("PATH")),
-        "PYTHONPATH": _joined(str(site_packages(found.path)), environ.get("PYTHONPATH")),
-    }
-    return Beside({**environ, **paths}, (found.lease,))
-
-
-def _joined(first: str, rest: str | None) -> str:
-    return f"{first}:{rest}" if rest else first
-
-
-def resolved(path: Path) -> str:
-    """A requirements file's text with the files that it includes, for an environment's key."""
-    lines = path.read_text().splitlines()
-    included = (line.split(maxsplit=1)[1] for line in lines if line.startswith(("-r ", "--requirement ", "-c ")))
-    return "\n".join([*lines, *(resolved(path.parent / name.strip()) for name in included)])

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from prefect_uv.errors import BakedMismatchError
 from prefect_uv.image import Image
-from prefect_uv.project import Project
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store import index
@@ -15,6 +14,7 @@ from prefect_uv.store.identity import INDEXES, fingerprint
 from prefect_uv.store.layout import Area
 from prefect_uv.store.manifest import Manifest, manifests, nearest
 from prefect_uv.store.shelf import Environment, Shelf
+from prefect_uv.store.sources import Source
 
 ANYBODY = range(2**32)
 HINT = (
@@ -36,18 +36,18 @@ class Baked:
         """What this image has; whoever made it is trusted as much as the image is."""
         return cls(Shelf(Area(settings.baked_dir, settings.baked_dir, read_only=True), ANYBODY), image, settings)
 
-    def look_up(self, project: Project) -> Environment | None:
+    def look_up(self, source: Source) -> Environment | None:
         """The environment that was baked from the same files and selection: found without uv."""
         if not self.shelf.area.index.is_dir():
             return None
-        known = index.look_up(self.shelf.area, self._inputs(project), self.shelf.trusted)
+        known = index.look_up(self.shelf.area, self._inputs(source), self.shelf.trusted)
         return self.shelf.open(known.key, hit=True) if known else None
 
-    def remember(self, project: Project, manifest: Manifest) -> None:
+    def remember(self, source: Source, manifest: Manifest) -> None:
         """Write down what an environment was baked from."""
         python = manifest.contents.python
-        known = index.Known(manifest.key, project.name, python, index.stamp(python))
-        index.write(self.shelf.area, self._inputs(project), known)
+        known = index.Known(manifest.key, source.name, python, index.stamp(python))
+        index.write(self.shelf.area, self._inputs(source), known)
 
     def decline(self, contents: Contents, project: str, instead: str, log: RunLog) -> None:
         """Say what the nearest baked environment has else, and what happens instead; nothing is said of no baked one.
@@ -64,7 +64,7 @@ class Baked:
             raise BakedMismatchError(f"No environment in the image fits {project}.", misfit, HINT)
         log.info(f"{misfit}; {instead}")
 
-    def _inputs(self, project: Project) -> str:
+    def _inputs(self, source: Source) -> str:
         """As on the volume, but for where the indexes are: the lock has been compared with them when it was baked."""
         environ = {name: value for name, value in self.settings.environ.items() if name not in INDEXES}
-        return fingerprint(project, self.image, environ, self.settings.lock)
+        return fingerprint(source.fields(), self.image, environ)

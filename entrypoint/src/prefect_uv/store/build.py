@@ -20,6 +20,7 @@ from prefect_uv.store.contents import Contents
 from prefect_uv.store.layout import Area
 from prefect_uv.store.lock import Claim
 from prefect_uv.store.manifest import IN_USE, RUN_CACHE, Known, Manifest
+from prefect_uv.store.sources.base import Plan
 from prefect_uv.store.uv import Uv
 from prefect_uv.store.verify import listed, surprises
 
@@ -50,33 +51,38 @@ class Build:
 
     area: Area
     uv: Uv
-    contents: Contents
-    project: str
+    plan: Plan
+    purpose: str
     log: RunLog
 
+    @property
+    def contents(self) -> Contents:
+        """What is built."""
+        return self.plan.contents
+
     @contextmanager
-    def performed(self, base: Known | None) -> Iterator[Path]:
+    def performed(self, near: Known | None) -> Iterator[Path]:
         """A whole environment beside the others, to be moved to its name; whatever is left of it goes.
 
         Raises:
             SyncError: uv could not build it, or what it built is not whole.
         """
         with aside(self.area, self.contents.key) as place:
-            self._fill(place / ENVIRONMENT, base)
+            self._fill(place / ENVIRONMENT, near)
             self._finish(place / ENVIRONMENT)
             yield place / ENVIRONMENT
 
-    def _fill(self, environment: Path, base: Known | None) -> None:
-        """From the base if that succeeds, else from nothing; damaged packages in uv's cache are fetched anew, once."""
+    def _fill(self, environment: Path, near: Known | None) -> None:
+        """From a near one if that succeeds, else anew; damaged packages in uv's cache are fetched again, once."""
         mode = self._link_mode(environment.parent)
-        if base is not None and self._fill_from(*base, environment, mode):
+        if near is not None and self._fill_from(*near, environment, mode):
             return
-        found = self._fill_from_nothing(environment, mode)
+        found = self._fill_anew(environment, mode)
         if found:
             self.log.warning(f"damaged in uv's cache, fetched again: {', '.join(found)}")
             self.uv.clean(found)
             shutil.rmtree(environment)
-            found = self._fill_from_nothing(environment, mode)
+            found = self._fill_anew(environment, mode)
         if found:
             headline = "uv reported success, but the environment is not whole."
             raise EnvironmentDamagedError(headline, listed(found), "Run `prefect-uv cache prune --all` on the volume.")
@@ -85,7 +91,7 @@ class Build:
         try:
             clone(path, environment)
             remove(environment, self.contents.changed(manifest.contents))
-            self.uv.sync(self.contents.python, environment, mode)
+            self.plan.install(environment, mode)
             if not surprises(environment, self.contents, self.uv.environ):
                 return True
         except OSError as error:
@@ -95,21 +101,25 @@ class Build:
         shutil.rmtree(environment)
         return False
 
-    def _fill_from_nothing(self, environment: Path, mode: str) -> dict[str, list[str]]:
-        self.uv.venv(self.contents.python, environment)
-        self.uv.sync(self.contents.python, environment, mode)
+    def _fill_anew(self, environment: Path, mode: str) -> dict[str, list[str]]:
+        """From nothing, or from the environment that this one is an addition to."""
+        if self.plan.base is not None:
+            clone(self.plan.base[0], environment)
+        else:
+            self.uv.venv(self.contents.python, environment)
+        self.plan.install(environment, mode)
         return surprises(environment, self.contents, self.uv.environ)
 
     def _finish(self, environment: Path) -> None:
         """Manifest and in-use file, and everything on the disk, before the name exists."""
         (environment / IN_USE).touch(0o664)
         (environment / RUN_CACHE).mkdir()
-        Manifest(self.contents.key, self.project, time.time(), self.contents).write(environment)
+        Manifest(self.contents.key, self.purpose, time.time(), self.contents).write(environment)
         run(["sync", "-f", environment], env=self.uv.environ)
 
     def _link_mode(self, place: Path) -> str:
         """Hard links where the volume can: the fastest by far, and one copy of each file (uv 0.13.8)."""
-        wanted = self.uv.environ.get("UV_LINK_MODE")
+        wanted = self.uv.settings.environ.get("UV_LINK_MODE")
         if wanted in LINK_MODES:
             return wanted
         if wanted:

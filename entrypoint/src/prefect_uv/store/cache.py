@@ -15,7 +15,7 @@ from prefect_uv.store import index
 from prefect_uv.store.gc import collect, environments, gigabytes, measure, mirrors, prune_uv
 from prefect_uv.store.layout import Area
 from prefect_uv.store.lease import idle, last_use
-from prefect_uv.store.manifest import Made, Manifest
+from prefect_uv.store.manifest import Manifest
 from prefect_uv.store.verify import damages
 
 LEAST_HOURS = 2
@@ -69,7 +69,7 @@ def _verify(area: Area) -> int:
     """Damaged environments leave their names, so that the next run builds them anew."""
     broken = 0
     for path in sorted(environments(area)):
-        if not (Manifest.read(path) or Made.read(path)):
+        if not Manifest.read(path):
             continue
         found = damages(path, hashes=True)
         verdict = f"DAMAGED: {', '.join(found)}" if found else "whole"
@@ -81,11 +81,9 @@ def _verify(area: Area) -> int:
 
 
 def _described(path: Path, projects: set[str]) -> tuple[str, list[str]]:
-    """The version of Python, and the projects or the requirements that an environment is for."""
-    if manifest := Manifest.read(path):
-        return manifest.contents.python_version, sorted(projects | {manifest.project})
-    made = Made.read(path)
-    return (made.python_version, list(made.wanted)) if made else ("?", sorted(projects))
+    """The version of Python, and what an environment is for."""
+    manifest = Manifest.read(path)
+    return (manifest.contents.python_version, sorted(projects | {manifest.project})) if manifest else ("?", [])
 
 
 def _projects(area: Area) -> dict[str, set[str]]:

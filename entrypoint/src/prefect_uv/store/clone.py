@@ -6,6 +6,7 @@ what will change is unlinked here before uv runs, so the other environment is no
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from prefect_uv.store.verify import distributions, record
 
+NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 BYTECODE_UNDER_WAY = re.compile(r"\.pyc\.\d+$")
 
 
@@ -54,7 +56,17 @@ def _link_tree(source: str, target: str) -> None:
         elif entry.is_dir():
             _link_tree(entry.path, place)
         elif not BYTECODE_UNDER_WAY.search(entry.name):
-            os.link(entry.path, place)
+            _link(entry.path, place)
+
+
+def _link(source: str, target: str) -> None:
+    """A hard link; a copy where none is possible, as from the image to a volume."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in NO_LINK:
+            raise
+        shutil.copy2(source, target)
 
 
 def _remove_bytecode(path: Path) -> None:

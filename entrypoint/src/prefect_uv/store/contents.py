@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from prefect_uv.store.identity import digest, without_credentials
+from prefect_uv.store.identity import digest
 from prefect_uv.store.layout import LAYOUT
 
 NAMED = 8
-_REQUIREMENT = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*(==|@)\s*([^\s;\\]+)(.*)$")
-_HASH = re.compile(r"--hash=(\S+)")
 
 
 @dataclass(frozen=True)
@@ -103,26 +100,3 @@ def shortened(differences: list[str]) -> str:
     """Differences in one line: the first few by name."""
     more = len(differences) - NAMED
     return ", ".join(differences[:NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-def sources(requirements: str) -> dict[str, dict[str, str]]:
-    """From `uv export`: for each package and version (or address), a digest of its files; markers do not count."""
-    found: dict[str, dict[str, str]] = {}
-    for line in requirements.replace("\\\n", " ").splitlines():
-        if match := _REQUIREMENT.match(line.strip()):
-            name, operator, what, rest = match.groups()
-            version = what if operator == "==" else ""
-            origin = [without_credentials(what), *sorted(_HASH.findall(rest))]
-            found.setdefault(name, {})[version] = digest(origin)
-    return found
-
-
-def packages(requirements: str, planned: Mapping[str, str]) -> dict[str, Package]:
-    """The packages that uv plans to install, each with the files it comes from."""
-    known = sources(requirements)
-    return {name: Package(version, _source(known.get(name, {}), version)) for name, version in planned.items()}
-
-
-def _source(versions: Mapping[str, str], version: str) -> str:
-    """By version; a package from an address has none in the export, and forks of addresses count together."""
-    return versions.get(version) or digest(value for key, value in sorted(versions.items()) if not key)

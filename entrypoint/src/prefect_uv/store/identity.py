@@ -17,6 +17,8 @@ from prefect_uv.image import Image
 from prefect_uv.project import Project
 from prefect_uv.store.layout import LAYOUT
 
+Field = bytes | str
+
 NEUTRAL = {
     "UV_CACHE_DIR",
     "UV_COMPILE_BYTECODE",
@@ -39,10 +41,12 @@ NEUTRAL = {
     "UV_OFFLINE",
     "UV_PROJECT_ENVIRONMENT",
     "UV_PYTHON_DOWNLOADS",
+    "UV_PYTHON_INSTALL_DIR",
     "UV_SYSTEM_CERTS",
 }
 NEUTRAL_NAME = re.compile(r"UV_(?:.+_)?(?:USERNAME|PASSWORD|TOKEN|URL_MIRROR)|UV_(?:PUBLISH|TOOL|RUN|LOG|ENV)_.+")
 INDEXES = {"UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX_STRATEGY"}
+PYTHONS = {"UV_PYTHON", "UV_PYTHON_PREFERENCE", "UV_PYTHON_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS_JSON_URL"}
 TOOL_SETTINGS = (
     "build-constraint-dependencies",
     "config-settings",
@@ -59,7 +63,7 @@ TOOL_SETTINGS = (
 _USERINFO = re.compile(r"(?<=://)[^\s/@]+@")
 
 
-def digest(fields: Iterable[bytes | str]) -> str:
+def digest(fields: Iterable[Field]) -> str:
     """SHA-256 over length-separated fields: no two different lists of fields look alike."""
     hasher = hashlib.sha256()
     for field in fields:
@@ -69,18 +73,22 @@ def digest(fields: Iterable[bytes | str]) -> str:
     return hasher.hexdigest()
 
 
-def fingerprint(project: Project, image: Image, environ: Mapping[str, str], policy: str) -> str:
-    """The name of the raw inputs: files as they are, selection, uv's variables, interpreter and platform."""
-    fields: list[bytes | str] = [LAYOUT, policy, image.uv_minor, image.python, image.python_version, image.platform]
-    fields += [project.python_request, str(project.directory.relative_to(project.root)), *project.selection.options]
-    for name, content in [*project.inputs, *configuration(environ)]:
-        fields += [name, content]
-    return digest([*fields, *variables(environ)])
+def fingerprint(fields: Iterable[Field], image: Image, environ: Mapping[str, str]) -> str:
+    """The name of a source's raw inputs, with uv's settings and variables, interpreter and platform."""
+    ground = [LAYOUT, image.uv_minor, image.python, image.python_version, image.platform]
+    outside = [field for entry in configuration(environ) for field in entry]
+    return digest([*ground, *fields, *outside, *variables(environ)])
+
+
+def project_fields(project: Project) -> list[Field]:
+    """A project's raw inputs: which Python and which member of it, and its files as they are."""
+    fields: list[Field] = [project.python_request, str(project.directory.relative_to(project.root))]
+    return [*fields, *(field for entry in project.inputs for field in entry)]
 
 
 def variables(environ: Mapping[str, str], *, indexes: bool = True) -> list[str]:
-    """uv's variables that can change a result; where an index is decides what is locked, not what is installed."""
-    left_out = NEUTRAL if indexes else NEUTRAL | INDEXES
+    """uv's variables that can change a result; indexes decide what is locked, and requests which Python is taken."""
+    left_out = NEUTRAL if indexes else NEUTRAL | INDEXES | PYTHONS
     return [
         f"{name}={without_credentials(value)}"
         for name, value in sorted(environ.items())

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_uv.store.layout import Area
+
+DAY = 86400.0
 
 
 @dataclass(frozen=True)
@@ -19,12 +22,18 @@ class Known:
         project: what it is for.
         python: the interpreter that was chosen.
         stamp: that interpreter's file, to notice another one at the same path.
+        resolved: when versions were chosen that nothing pins, in seconds since the epoch; else nothing.
     """
 
     key: str
     project: str
     python: str
     stamp: str
+    resolved: float = 0.0
+
+    def is_stale(self, days: int) -> bool:
+        """Whether versions were chosen so long ago that they are resolved anew."""
+        return bool(self.resolved) and time.time() - self.resolved >= days * DAY
 
 
 def stamp(python: str) -> str:

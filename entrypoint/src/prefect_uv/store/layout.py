@@ -43,11 +43,6 @@ class Area:
         return self.root / "envs" / LAYOUT
 
     @property
-    def isolated(self) -> Path:
-        """Environments made from requirements and not from a project, by key."""
-        return self.root / "envs" / f"isolated-{LAYOUT}"
-
-    @property
     def builds(self) -> Path:
         """Environments under way, each in a directory with a claim."""
         return self.root / "envs" / "tmp"
@@ -79,7 +74,7 @@ class Area:
 
     def prepare(self) -> None:
         """Make the places; those of an earlier layout stay beside them until they are garbage."""
-        for place in (self.environments, self.isolated, self.builds, self.trash, self.index, self.failures, self.locks):
+        for place in (self.environments, self.builds, self.trash, self.index, self.failures, self.locks):
             place.mkdir(parents=True, exist_ok=True)
         self.uv_cache.mkdir(parents=True, exist_ok=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,37 +44,6 @@ class Manifest:
         """Into an environment that nobody uses yet."""
         value = {**vars(self), "contents": self.contents.as_json()}
         (environment / MANIFEST).write_text(json.dumps(value, indent=1))
-
-
-@dataclass(frozen=True)
-class Made:
-    """The description of an environment that is made from requirements and not from a project.
-
-    Attributes:
-        key: its name.
-        created: when, in seconds since the epoch.
-        python_version: of its interpreter.
-        wanted: the requirements, without credentials.
-        packages: names and versions of what is installed.
-    """
-
-    key: str
-    created: float
-    python_version: str
-    wanted: Sequence[str]
-    packages: Mapping[str, str]
-
-    @classmethod
-    def read(cls, environment: Path) -> Made | None:
-        """The description, or nothing when there is none that we understand."""
-        try:
-            return cls(**json.loads((environment / MANIFEST).read_text()))
-        except (OSError, ValueError, TypeError):
-            return None
-
-    def write(self, environment: Path) -> None:
-        """Into an environment that nobody uses yet."""
-        (environment / MANIFEST).write_text(json.dumps(vars(self), indent=1))
 
 
 Known = tuple[Path, Manifest]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from prefect_uv.process import run
 from prefect_uv.store.contents import Contents
+from prefect_uv.store.requirements import normalized
 
 SHOWN = 20
 FIND_PREFECT = "import importlib.util as u; s = u.find_spec('prefect'); print(s.origin if s else None)"
@@ -31,11 +31,6 @@ def installed(environment: Path) -> dict[str, str]:
     """Names and versions of the installed distributions."""
     found = distributions(environment)
     return {name: path.name.removesuffix(".dist-info").rpartition("-")[2] for name, path in found.items()}
-
-
-def normalized(name: str) -> str:
-    """A package's name as uv writes it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def record(distribution: Path) -> Iterator[tuple[Path, str, str]]:

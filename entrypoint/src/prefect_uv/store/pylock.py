@@ -1,0 +1,120 @@
+"""Resolved packages with their files and hashes, in the form of PEP 751, which `uv pip compile` writes and uv installs.
+
+Read, filtered and written again here: what is not to be installed is left out before uv sees it.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefect_uv.errors import HashMismatchError
+from prefect_uv.store.contents import Package
+from prefect_uv.store.identity import digest, without_credentials
+from prefect_uv.store.requirements import Requirement
+
+Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Pylock:
+    """Packages by name, each as uv resolved it for one interpreter on this platform."""
+
+    head: Entry
+    entries: Mapping[str, Entry]
+
+    @classmethod
+    def read(cls, text: str, directory: Path) -> Pylock:
+        """From uv's output; relative paths in it start from `directory`."""
+        document = tomllib.loads(text)
+        entries = {entry["name"]: _absolute(entry, directory) for entry in document.pop("packages", [])}
+        return cls(document, entries)
+
+    def without(self, names: Iterable[str]) -> Pylock:
+        """All but these."""
+        return Pylock(self.head, {name: entry for name, entry in self.entries.items() if name not in {*names}})
+
+    def directories(self) -> list[str]:
+        """What would be built from source code that is here: a project's own, which changes with each commit."""
+        return [name for name, entry in self.entries.items() if "directory" in entry]
+
+    def accepting(self, given: Iterable[Requirement]) -> Pylock:
+        """Only the files whose hashes the requirements name, where they name any; uv 0.13.8 does not look at them.
+
+        Raises:
+            HashMismatchError: a package has no such file.
+        """
+        hashes = {requirement.name: set(requirement.hashes) for requirement in given if requirement.hashes}
+        entries = {
+            name: _only(entry, hashes[name]) if name in hashes else entry for name, entry in self.entries.items()
+        }
+        if bad := [f"{name} {entry['version']}" for name, entry in entries.items() if not _origin(entry)]:
+            raise HashMismatchError(
+                "The package index has no file with the hash that the requirements name.",
+                "\n".join(bad),
+                "If the package was rebuilt on purpose, write its new hash down; else ask who did it.",
+            )
+        return Pylock(self.head, entries)
+
+    def packages(self) -> dict[str, Package]:
+        """For the key: versions, and a digest of where the files come from and of their hashes."""
+        return {
+            name: Package(str(entry.get("version", "")), digest(_origin(entry))) for name, entry in self.entries.items()
+        }
+
+    def write(self, path: Path) -> None:
+        """For uv to install."""
+        lines = [f"{key} = {_toml(value)}" for key, value in self.head.items()]
+        for entry in self.entries.values():
+            lines += ["", "[[packages]]", *(f"{key} = {_toml(value)}" for key, value in entry.items())]
+        path.write_text("\n".join(lines) + "\n")
+
+
+def _absolute(entry: Entry, directory: Path) -> Entry:
+    for kind in ("archive", "directory"):
+        if place := entry.get(kind, {}).get("path"):
+            return {**entry, kind: {**entry[kind], "path": str(directory / place)}}
+    return entry
+
+
+def _files(entry: Entry) -> Iterator[Entry]:
+    yield from entry.get("wheels", [])
+    yield from (entry[kind] for kind in ("sdist", "archive") if kind in entry)
+
+
+def _hashes(file: Entry) -> list[str]:
+    return [f"{algorithm}:{value}" for algorithm, value in sorted(file.get("hashes", {}).items())]
+
+
+def _origin(entry: Entry) -> list[str]:
+    """Hashes where there are any, addresses else; a commit for a repository."""
+    found = sorted(mark for file in _files(entry) for mark in _hashes(file) or [_address(file)])
+    vcs = entry.get("vcs", {})
+    return [*found, *(str(vcs[key]) for key in ("commit-id", "subdirectory") if key in vcs)]
+
+
+def _address(file: Entry) -> str:
+    return without_credentials(str(file.get("url") or file.get("path")))
+
+
+def _only(entry: Entry, hashes: set[str]) -> Entry:
+    kept = {**entry, "wheels": [file for file in entry.get("wheels", []) if hashes & {*_hashes(file)}]}
+    dropped = {kind for kind in ("sdist", "archive") if kind in entry and not hashes & {*_hashes(entry[kind])}}
+    return {key: value for key, value in kept.items() if key not in dropped and value != []}
+
+
+def _toml(value: Any) -> str:
+    """Inline; TOML's strings, numbers and booleans are JSON's, and its dates are as Python writes them."""
+    match value:
+        case Mapping():
+            return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + " }"
+        case list():
+            return f"[{', '.join(_toml(item) for item in value)}]"
+        case str() | bool() | int() | float():
+            return json.dumps(value, ensure_ascii=False)
+        case _:
+            return str(value.isoformat())

@@ -1,0 +1,124 @@
+"""What one deployment wants beside its project: the project's environment with some packages more.
+
+Resolved once against the environment itself, so that nothing in it changes, wherever its packages came from.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from prefect_uv.errors import ExtrasConflictError, PrefectUvError, UnresolvableError
+from prefect_uv.process import Finished
+from prefect_uv.project import Extras, Project
+from prefect_uv.runlog import RunLog
+from prefect_uv.settings import Settings
+from prefect_uv.store.identity import Field, project_fields
+from prefect_uv.store.manifest import Known
+from prefect_uv.store.requirements import normalized, sources
+from prefect_uv.store.sources.base import Plan
+from prefect_uv.store.sources.resolve import Wanted, installer, is_pinned, resolve
+from prefect_uv.store.sources.wheels import listing
+from prefect_uv.store.uv import Uv
+from prefect_uv.store.uv_failures import explain
+
+_NAME = re.compile(r"\b[A-Za-z0-9][A-Za-z0-9._-]*")
+HINT = (
+    "Ask for another version of the extra package; or add it to the project with `uv add`, so that both are locked"
+    " together, commit and push."
+)
+
+
+@dataclass(frozen=True)
+class Additions:
+    """Extras for an environment that is there.
+
+    Attributes:
+        base: the environment, by its place and manifest.
+        extras: what is wanted beside it.
+        project: where uv's settings and relative paths are looked for.
+        settings: the deployment's choices.
+    """
+
+    base: Known
+    extras: Extras
+    project: Project
+    settings: Settings
+
+    @property
+    def name(self) -> str:
+        """The project's, with the packages by name."""
+        return f"{self.project.name} + {', '.join(sorted({item.name for item in self._wanted().requirements}))}"
+
+    def fields(self) -> list[Field]:
+        """The environment, the lines, and all that the files say."""
+        fields: list[Field] = ["additions", self.base[1].key, *project_fields(self.project)]
+        fields += [str(len(self.extras.requirements)), *self.extras.requirements, *listing(self.settings)]
+        return [*fields, *(part for entry in sources(self.extras.files) for part in entry)]
+
+    def unpinned(self) -> list[str]:
+        """The extras whose version nothing says: neither they nor the environment."""
+        there = self.base[1].contents.packages
+        return sorted({item.name for item in self._wanted().requirements if not item.exact and item.name not in there})
+
+    def plan(self, uv: Uv, _log: RunLog) -> Plan:
+        """The environment's own contents and what has to be added; its own alone when it satisfies the extras.
+
+        Raises:
+            ExtrasConflictError: an extra package wants another version of a package of the environment.
+            UnresolvableError: no versions of the extras fit together, or one is nowhere.
+        """
+        path, manifest = self.base
+        added = self._added(uv)
+        if not added:
+            return Plan(manifest.contents, _install_nothing, base=self.base)
+        there, wishes = manifest.contents.packages, self._wanted()
+        lines = [*wishes.lines, *(f"{name}=={version}" for name, version in added.items() if version)]
+        lock = resolve(uv, str(path / "bin" / "python"), replace(wishes, lines=lines, excluded=[*there]))
+        contents = replace(manifest.contents, packages={**there, **lock.packages()})
+        return Plan(contents, installer(uv, lock), is_pinned(lock, wishes.requirements), self.base)
+
+    def _wanted(self) -> Wanted:
+        return Wanted(self.project.directory, self.extras.requirements, self.extras.files)
+
+    def _added(self, uv: Uv) -> dict[str, str]:
+        """What uv would install into the environment while every package in it stays as it is."""
+        path, manifest = self.base
+        there = {name: package.version for name, package in manifest.contents.packages.items()}
+        with tempfile.TemporaryDirectory(prefix="prefect-uv-extras-") as private:
+            constraints, lines = Path(private) / "constraints.in", Path(private) / "requirements.in"
+            constraints.write_text("".join(f"{name}=={version}\n" for name, version in there.items() if version))
+            lines.write_text("".join(f"{line}\n" for line in self.extras.requirements))
+            files = [word for file in (lines, *self.extras.files) for word in ("-r", str(file))]
+            form = ("--dry-run", "--output-format", "json", "--python", path / "bin" / "python")
+            told = uv.run("pip", "install", *form, *uv.index, "-c", constraints, *files, cwd=self.project.directory)
+        if told.exit_code:
+            raise self._explained(told, there)
+        changes = {change["name"]: change.get("version", "") for change in json.loads(told.stdout)["changes"]}
+        if changed := sorted(changes.keys() & there.keys()):
+            raise _conflict(changed, changed, there, f"{', '.join(changed)} would be installed from another address.")
+        return changes
+
+    def _explained(self, told: Finished, there: Mapping[str, str]) -> PrefectUvError:
+        """A conflict, when uv's report names a package of the environment as it is; otherwise what uv says."""
+        error = explain(told)
+        if not isinstance(error, UnresolvableError):
+            return error
+        words = {normalized(word) for word in _NAME.findall(told.stderr)}
+        named = {name: rf"\b{re.escape(name)}=={re.escape(version)}(?![\w.])" for name, version in there.items()}
+        fixed = [name for name, pattern in named.items() if re.search(pattern, told.stderr)]
+        extras = sorted({item.name for item in self._wanted().requirements} & words)
+        return _conflict(extras, fixed, there, error.found) if fixed else error
+
+
+def _conflict(extras: Sequence[str], fixed: Sequence[str], there: Mapping[str, str], found: str) -> ExtrasConflictError:
+    locked = ", ".join(f"{name} {there[name]}" for name in sorted(fixed))
+    return ExtrasConflictError(f"{', '.join(extras)} cannot be added: the environment has {locked}.", found, HINT)
+
+
+def _install_nothing(_place: Path, _link_mode: str) -> None:
+    """The environment itself has all that is wanted."""

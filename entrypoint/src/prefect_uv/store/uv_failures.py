@@ -1,0 +1,85 @@
+"""What uv's failures mean (texts and exit codes of uv 0.13.8)."""
+
+from __future__ import annotations
+
+import re
+
+from prefect_uv.errors import (
+    HashMismatchError,
+    IndexUnreachableError,
+    LockfileStaleError,
+    PackageNotFoundError,
+    PrefectUvError,
+    ProjectInvalidError,
+    PythonMissingError,
+    SyncError,
+    UnresolvableError,
+    VolumeFullError,
+    VolumeUnusableError,
+)
+from prefect_uv.process import Finished
+
+_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
+    (
+        r"lockfile .* needs to be updated",
+        LockfileStaleError,
+        "uv.lock does not fit pyproject.toml any more.",
+        "Run `uv lock`, commit uv.lock, and push; or set PREFECT_UV_LOCK=frozen to install what uv.lock says.",
+    ),
+    (
+        r"No interpreter found|incompatible with the project's Python requirement",
+        PythonMissingError,
+        "The image has no Python that the project accepts.",
+        "Use the image of the family that has it (py312, py313, …), or change requires-python or .python-version.",
+    ),
+    (
+        r"No space left on device|os error 28|Disk quota exceeded",
+        VolumeFullError,
+        "No space is left on the cache volume.",
+        "Make the volume larger, or delete what it holds; every environment is rebuilt when it is needed.",
+    ),
+    (
+        r"Failed to initialize cache|Permission denied \(os error 13\)",
+        VolumeUnusableError,
+        "uv's cache on the volume belongs to another user.",
+        "Run all containers that share the volume with one uid or in group 0, or delete uv's cache on it.",
+    ),
+    (
+        r"Hash mismatch",
+        HashMismatchError,
+        "A downloaded package is not the one in uv.lock.",
+        "If it was rebuilt on purpose, run `uv lock --upgrade-package NAME`, commit and push; else ask who did it.",
+    ),
+    (
+        r"No solution found",
+        UnresolvableError,
+        "No versions of the requirements fit together.",
+        "Change the requirements as uv's report says; for a package that is on another index, set UV_INDEX.",
+    ),
+    (
+        r"404 Not Found|was not found in the package registry",
+        PackageNotFoundError,
+        "A package of uv.lock is not on the index.",
+        "It was deleted, or locked with another index: run `uv lock` against the index that this container uses.",
+    ),
+    (
+        r"error sending request|[Cc]onnection|dns error|timed out|HTTP status|end of file|connectivity|40[13] ",
+        IndexUnreachableError,
+        "A package index did not give what uv asked for.",
+        "Check the network, UV_DEFAULT_INDEX or UV_INDEX and their credentials, SSL_CERT_FILE and the proxy variables.",
+    ),
+    (
+        r"Failed to parse|TOML parse error|unsupported schema version",
+        ProjectInvalidError,
+        "uv cannot read the project's files.",
+        "Run `uv lock --check` in the project and mend what it reports.",
+    ),
+)
+
+
+def explain(finished: Finished) -> PrefectUvError:
+    """The error of the catalogue that a failure of uv stands for."""
+    for pattern, error, headline, hint in _FAILURES:
+        if re.search(pattern, finished.stderr):
+            return error(headline, finished.report, hint)
+    return SyncError("uv could not build the environment.", finished.report)

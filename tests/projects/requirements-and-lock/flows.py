@@ -1,0 +1,8 @@
+"""A flow of a locked project beside requirements.txt."""
+
+from prefect import flow
+
+
+@flow
+def hello() -> None:
+    """Do nothing."""

@@ -1,0 +1,8 @@
+"""A flow beside a folder of requirements files."""
+
+from prefect import flow
+
+
+@flow
+def hello() -> None:
+    """Do nothing."""

@@ -1,0 +1,13 @@
+"""A flow in a script whose block is no TOML."""
+
+# /// script
+# requires-python = ">=3.11"
+# dependencies = [["prefect==3.8.8"]
+# ///
+
+from prefect import flow
+
+
+@flow
+def hello() -> None:
+    """Do nothing."""

@@ -1,0 +1,18 @@
+"""A flow in a script with two blocks."""
+
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["prefect==3.8.8"]
+# ///
+
+from prefect import flow
+
+
+@flow
+def hello() -> None:
+    """Do nothing."""
+
+
+# /// script
+# dependencies = []
+# ///

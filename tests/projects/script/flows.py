@@ -1,0 +1,13 @@
+"""A flow in a script beside a project."""
+
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["prefect==3.8.8", "trinket"]
+# ///
+
+from prefect import flow
+
+
+@flow
+def hello() -> None:
+    """Do nothing."""

@@ -1,0 +1,3 @@
+from setuptools import setup
+
+setup(name="etl", install_requires=["prefect==3.8.8"])

@@ -1,0 +1,3 @@
+"""What is in stock."""
+
+COUNT = 3

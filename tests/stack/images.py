@@ -1,0 +1,63 @@
+"""Images built FROM ours, as users build theirs; they are removed in the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from images import engine
+from images.secrets import proxy_options
+from tests.stack.environment import CERTIFICATES, index_environment
+
+BUILD_SECONDS = 240
+REMOVE_SECONDS = 60
+
+
+class BuildError(Exception):
+    """A build that failed, with everything that it printed."""
+
+
+@contextmanager
+def configured(image: str, folder: Path) -> Iterator[str]:
+    """An image with this machine's package index and certificates, as a company's base image has its own."""
+    variables = index_environment()
+    lines = [f"FROM {image}"]
+    if bundle := os.environ.get("SSL_CERT_FILE"):
+        shutil.copy(bundle, folder / "ca.crt")
+        lines.append(f"COPY ca.crt {CERTIFICATES}")
+        variables |= {"SSL_CERT_FILE": CERTIFICATES, "UV_SYSTEM_CERTS": "1"}
+    lines += [f'ENV {name}="{value}"' for name, value in variables.items()]
+    (folder / "Dockerfile").write_text("\n".join([*lines, ""]))
+    with built(folder) as tag:
+        yield tag
+
+
+@contextmanager
+def built(folder: Path, *options: str) -> Iterator[str]:
+    """The image of a folder's Dockerfile, built with these options of `docker build`.
+
+    Raises:
+        BuildError: with the output.
+    """
+    docker, tag = engine.client() or "docker", f"prefect-uv-test-{uuid4().hex}"
+    command = [docker, "build", "--progress=plain", "--network=host", "--tag", tag]
+    done = subprocess.run(
+        [*command, *proxy_options(os.environ), *options, str(folder)],
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=BUILD_SECONDS,
+        env={**os.environ, "DOCKER_BUILDKIT": "1"},
+    )
+    if done.returncode != 0:
+        raise BuildError(done.stdout)
+    try:
+        yield tag
+    finally:
+        subprocess.run([docker, "image", "rm", "--force", tag], check=True, timeout=REMOVE_SECONDS, capture_output=True)

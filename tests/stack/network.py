@@ -1,0 +1,75 @@
+"""A network with nothing on it but the Prefect API.
+
+Docker's internal networks still reach every service of the host. Here is no interface but the loopback: a container
+without a network relays from there to a socket in a folder, and other containers join it.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.engine.proxy import Proxy
+from tests.stack.containers import Containers
+from tests.stack.process import wait_until
+from tests.stack.server import PrefectServer
+
+ADDRESS = "127.0.0.2:4200"
+"""Not 127.0.0.1, which Prefect's Docker worker replaces by the host's name."""
+READY_SECONDS = 30
+RELAY = f"""
+import socket, threading
+
+def carry(source, target):
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+host, _, port = "{ADDRESS}".partition(":")
+with socket.create_server((host, int(port))) as listener:
+    print("ready", flush=True)
+    while True:
+        client, _ = listener.accept()
+        api = socket.socket(socket.AF_UNIX)
+        api.connect("/api/socket")
+        for ends in ((client, api), (api, client)):
+            threading.Thread(target=carry, args=ends, daemon=True).start()
+"""
+
+
+@dataclass(frozen=True)
+class ClosedNetwork:
+    """The network of a container, for others.
+
+    Attributes:
+        mode: the network mode of a container that joins it.
+        environment: the variables that lead to the API.
+    """
+
+    mode: str
+    environment: dict[str, str]
+
+    @classmethod
+    @contextmanager
+    def create(cls, containers: Containers, image: str, server: PrefectServer) -> Iterator[ClosedNetwork]:
+        """Start the relay in a container of this image, and remove it at the end."""
+        with TemporaryDirectory(prefix="prefect-uv-api-") as folder, socket.socket(socket.AF_UNIX) as listener:
+            Path(folder).chmod(0o755)
+            path = Path(folder) / "socket"
+            listener.bind(str(path))
+            path.chmod(0o666)
+            listener.listen()
+            relay = containers.start(image, ["python3", "-c", RELAY], {}, [f"{folder}:/api"], network_mode="none")
+            try:
+                wait_until(lambda: b"ready" in relay.logs(), "the relay to the API", READY_SECONDS)
+                with Proxy.behind(listener, server, ADDRESS) as proxy:
+                    yield cls(f"container:{relay.id}", proxy.server.environment)
+            finally:
+                relay.remove(force=True)

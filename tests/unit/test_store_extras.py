@@ -1,0 +1,229 @@
+"""Packages for one deployment beside the locked ones: the same environment with some packages more."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from prefect_uv.errors import ExtrasConflictError, UnresolvableError
+from prefect_uv.project import Extras, look
+from prefect_uv.store import Environment, Store
+from prefect_uv.store.uv import Uv
+from prefect_uv.store.verify import installed
+from tests.unit.etl import Etl, environments, leftovers, sync
+from tests.unit.test_store import no_uv
+from tests.unit.test_store_nearest import compile_all, inodes, snapshot
+from tests.unit.test_store_unlocked import age
+from tests.unit.wheels import build_wheel
+
+GIT = ("git", "-c", "user.name=tests", "-c", "user.email=tests@example.invalid")
+
+
+@pytest.fixture
+def locked(etl: Etl) -> Etl:
+    """A project with an old helper, and what one may want beside it."""
+    build_wheel(etl.wheels, "helper", "2.0", {"helper.py": "x = 2\n"})
+    build_wheel(etl.wheels, "needy", "1.0", {"needy.py": "import helper\n"}, requires=["helper"])
+    build_wheel(etl.wheels, "modern", "1.0", {"modern.py": ""}, requires=["helper>=2"])
+    etl.write("prefect", "helper==1.0")
+    etl.lock()
+    return etl
+
+
+def extend(store: Store, etl: Etl, *lines: str, files: tuple[Path, ...] = ()) -> Environment:
+    """The environment of the project with these packages, as a start gets it."""
+    project = look(etl.directory, None, store.settings)
+    return store.extended(store.environment(project), Extras(lines, files), project)
+
+
+def test_extended(locked: Etl, cache: Path, make_store: Callable[..., Store]) -> None:
+    """Another environment with its own key: everything of the base, and the new package."""
+    base = sync(make_store(), locked)
+    extended = extend(make_store(), locked, "needy==1.0")
+    assert installed(extended.path) == {**installed(base.path), "needy": "1.0"}
+    assert environments(cache) == sorted([base.path, extended.path])
+    assert leftovers(cache) == []
+    python = extended.path / "bin" / "python"
+    subprocess.run([python, "-I", "-c", "import needy, prefect"], check=True, timeout=20)
+
+
+def test_base_is_shared_and_not_touched(locked: Etl, make_store: Callable[..., Store]) -> None:
+    """The same files by hard links, with their bytecode; deleting the base leaves the extended one whole."""
+    base = sync(make_store(), locked).path
+    compile_all(base)
+    before = snapshot(base)
+    extended = extend(make_store(), locked, "needy==1.0").path
+    assert snapshot(base) == before
+    assert inodes(base, "prefect/__pycache__/*.pyc") == inodes(extended, "prefect/__pycache__/*.pyc") != set()
+
+
+def test_found_again_without_uv(locked: Etl, make_store: Callable[..., Store], monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a look-up, as every environment."""
+    first = extend(make_store(), locked, "needy==1.0")
+    monkeypatch.setattr(Uv, "run", no_uv)
+    second = extend(make_store(), locked, "needy==1.0")
+    assert (second.hit, second.path) == (True, first.path)
+
+
+def test_lease_of_the_base_is_let_go(locked: Etl, make_store: Callable[..., Store]) -> None:
+    """The flow holds what it uses."""
+    store = make_store()
+    project = look(locked.directory, None, store.settings)
+    base = store.environment(project)
+    extended = store.extended(base, Extras(("needy==1.0",)), project)
+    assert os.fstat(extended.lease)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(base.lease)
+
+
+@pytest.mark.parametrize("lines", [(), ("helper",), ("helper>=1", "prefect")])
+def test_satisfied_extras_are_the_environment_itself(
+    locked: Etl, cache: Path, make_store: Callable[..., Store], lines: tuple[str, ...]
+) -> None:
+    """Nothing is built for them."""
+    base = sync(make_store(), locked)
+    extended = extend(make_store(), locked, *lines)
+    assert (extended.path, extended.hit) == (base.path, True)
+    assert os.fstat(extended.lease)
+    assert environments(cache) == [base.path]
+
+
+def test_conflict(locked: Etl, cache: Path, make_store: Callable[..., Store]) -> None:
+    """A locked package is never changed: the error names both."""
+    base = sync(make_store(), locked)
+    with pytest.raises(ExtrasConflictError) as caught:
+        extend(make_store(), locked, "modern==1.0")
+    found = caught.value.found
+    assert caught.value.render() == (
+        "error[extras-conflict]: modern cannot be added: the environment has helper 1.0.\n\n"
+        f"{found}\n\n"
+        "hint: Ask for another version of the extra package; or add it to the project with `uv add`, so that both are"
+        " locked together, commit and push."
+    )
+    reason = "Because all versions of modern depend on helper>=2 and helper==1.0, we can conclude that"
+    assert found.splitlines()[-2].strip().startswith(f"cause: {reason}")
+    assert environments(cache) == [base.path]
+
+
+def test_direct_conflict(locked: Etl, make_store: Callable[..., Store]) -> None:
+    """The locked package itself, in another version."""
+    with pytest.raises(ExtrasConflictError) as caught:
+        extend(make_store(), locked, "helper==2.0")
+    assert caught.value.headline == "helper cannot be added: the environment has helper 1.0."
+
+
+def test_extra_that_is_nowhere(locked: Etl, make_store: Callable[..., Store]) -> None:
+    """It is no conflict with the lock."""
+    with pytest.raises(UnresolvableError) as caught:
+        extend(make_store(), locked, "nowhere==1.0")
+    assert "nowhere" in caught.value.found
+
+
+def test_unpinned_extras_warn_and_are_resolved_anew(
+    locked: Etl, cache: Path, make_store: Callable[..., Store], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Named once a run, also on a hit; what the lock decides is not named."""
+    extend(make_store(), locked, "needy>=1", "helper", "prefect")
+    warning = (
+        "prefect-uv: warning: extra packages without a version: needy; the newest that fit are taken, and looked for"
+        " again after 1 day(s) (PREFECT_UV_RESOLVE_DAYS)"
+    )
+    assert capsys.readouterr().err.splitlines().count(warning) == 1
+    build_wheel(locked.wheels, "needy", "1.1", {"needy.py": ""})
+    assert installed(extend(make_store(), locked, "needy>=1", "helper", "prefect").path)["needy"] == "1.0"
+    assert capsys.readouterr().err.splitlines().count(warning) == 1
+    age(cache, 1.01)
+    assert installed(extend(make_store(), locked, "needy>=1", "helper", "prefect").path)["needy"] == "1.1"
+
+
+def test_pinned_extras_do_not_warn(
+    locked: Etl, make_store: Callable[..., Store], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their versions are written down."""
+    extend(make_store(), locked, "needy==1.0")
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_miss_says_what_is_added(
+    locked: Etl, make_store: Callable[..., Store], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Against the environment that it is built upon."""
+    base = sync(make_store(), locked)
+    capsys.readouterr()
+    extended = extend(make_store(), locked, "needy==1.0")
+    line = f"prefect-uv: environment {extended.key[:12]} is new against {base.key[:12]} of etl: + needy 1.0"
+    assert line in capsys.readouterr().err.splitlines()
+
+
+def test_requirements_file(locked: Etl, make_store: Callable[..., Store], tmp_path: Path) -> None:
+    """As a pull step notes one, and as the project has one."""
+    file = tmp_path / "requirements-extras.txt"
+    file.write_text("needy==1.0\n")
+    assert "needy" in installed(extend(make_store(), locked, files=(file,)).path)
+
+
+def repository(directory: Path, name: str, version: str) -> str:
+    """A package in a git repository, and its address."""
+    (directory / "src" / name).mkdir(parents=True)
+    (directory / "src" / name / "__init__.py").write_text("")
+    (directory / "pyproject.toml").write_text(
+        f'[project]\nname = "{name}"\nversion = "{version}"\n\n[build-system]\nrequires = []\n'
+        'build-backend = "backend"\nbackend-path = ["."]\n'
+    )
+    (directory / "backend.py").write_text(BACKEND.format(name=name, version=version))
+    for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "x"]):
+        subprocess.run([*GIT, *words], cwd=directory, check=True, timeout=20)
+    return f"git+file://{directory}"
+
+
+BACKEND = '''\
+import zipfile
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    """A wheel with one module."""
+    info, file = "{name}-{version}.dist-info", "{name}-{version}-py3-none-any.whl"
+    files = {{
+        "{name}.py": "",
+        info + "/METADATA": "Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n",
+        info + "/WHEEL": "Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+    }}
+    rows = "".join(path + ",,\\n" for path in [*files, info + "/RECORD"])
+    with zipfile.ZipFile(wheel_directory + "/" + file, "w") as archive:
+        for path, text in [*files.items(), (info + "/RECORD", rows)]:
+            archive.writestr(path, text)
+    return file
+'''
+
+
+def test_locked_package_from_git(locked: Etl, make_store: Callable[..., Store], tmp_path: Path) -> None:
+    """It is on no index, and an extra that needs it is resolved against the one that is there."""
+    address = repository(tmp_path / "gitty", "gitty", "1.5")
+    build_wheel(locked.wheels, "wants_gitty", "1.0", {"wants_gitty.py": ""}, requires=["gitty>=1"])
+    build_wheel(locked.wheels, "wants_more", "1.0", {"wants_more.py": ""}, requires=["gitty>=2"])
+    locked.write("prefect", f"gitty @ {address}")
+    locked.lock()
+    extended = extend(make_store(), locked, "wants-gitty==1.0")
+    assert {"gitty": "1.5", "wants-gitty": "1.0"}.items() <= installed(extended.path).items()
+    with pytest.raises(ExtrasConflictError) as caught:
+        extend(make_store(), locked, "wants-more==1.0")
+    assert caught.value.headline == "wants-more cannot be added: the environment has gitty 1.5."
+
+
+def test_locked_package_from_another_address(locked: Etl, make_store: Callable[..., Store], tmp_path: Path) -> None:
+    """The same version from elsewhere would change the locked package."""
+    addresses: Mapping[str, str] = {place: repository(tmp_path / place, "gitty", "1.5") for place in ("one", "other")}
+    locked.write("prefect", f"gitty @ {addresses['one']}")
+    locked.lock()
+    with pytest.raises(ExtrasConflictError) as caught:
+        extend(make_store(), locked, f"gitty @ {addresses['other']}")
+    assert caught.value.headline == "gitty cannot be added: the environment has gitty 1.5."
+
+
+def test_extra_from_git(locked: Etl, make_store: Callable[..., Store], tmp_path: Path) -> None:
+    """By its address, beside the locked packages."""
+    address = repository(tmp_path / "gitty", "gitty", "1.5")
+    assert installed(extend(make_store(), locked, f"gitty @ {address}").path)["gitty"] == "1.5"

@@ -1,0 +1,191 @@
+"""Requirements that nothing locks: resolved once by a real uv, and kept for a while."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prefect_uv.errors import HashMismatchError, IndexUnreachableError, PrefectMissingError, UnresolvableError
+from prefect_uv.store import Store
+from prefect_uv.store.uv import Uv
+from prefect_uv.store.verify import installed
+from tests.unit.etl import WHEEL, Etl, environments, leftovers, only_wheels, unlocked
+from tests.unit.http_server import Answer, Server
+from tests.unit.test_store import no_uv
+from tests.unit.wheels import build_wheel
+
+OTHER_HASH = "sha256:" + "0" * 64
+SCRIPT = """\
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["prefect", "helper<2"]
+#
+# [tool.uv]
+# no-index = true
+# find-links = ["{wheels}"]
+# ///
+print("code")
+"""
+
+
+@pytest.fixture
+def store(etl: Etl, make_store: Callable[..., Store]) -> Callable[..., Store]:
+    """A maker of stores that install from the directory of wheels."""
+    configuration = only_wheels(etl)
+    return lambda **variables: make_store(UV_CONFIG_FILE=configuration, **variables)
+
+
+@pytest.fixture
+def requirements(tmp_path: Path) -> Path:
+    """An unpinned requirements file."""
+    path = tmp_path / "requirements.txt"
+    path.write_text("prefect\nhelper\n")
+    return path
+
+
+def age(cache: Path, days: float) -> None:
+    """Make every answer of the index older."""
+    for path in (cache / "index" / "v1").iterdir():
+        known = json.loads(path.read_text())
+        path.write_text(json.dumps({**known, "resolved": known["resolved"] and time.time() - days * 86400}))
+
+
+def test_requirements_file(
+    requirements: Path, cache: Path, store: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An environment as for a lock: under its key, verified, and found again without uv."""
+    first = store().environment(unlocked(files=[requirements]))
+    assert installed(first.path) == {"prefect": "3.8.8", "helper": "1.0"}
+    assert environments(cache) == [first.path]
+    assert leftovers(cache) == []
+    monkeypatch.setattr(Uv, "run", no_uv)
+    second = store().environment(unlocked(files=[requirements]))
+    assert (second.hit, second.key) == (True, first.key)
+
+
+def test_included_file_counts(requirements: Path, store: Callable[..., Store], tmp_path: Path) -> None:
+    """What a file includes is part of what was asked."""
+    (tmp_path / "more.txt").write_text("# nothing yet\n")
+    requirements.write_text("prefect\n-r more.txt\n")
+    first = store().environment(unlocked(files=[requirements]))
+    (tmp_path / "more.txt").write_text("helper\n")
+    second = store().environment(unlocked(files=[requirements]))
+    assert set(installed(second.path)) - set(installed(first.path)) == {"helper"}
+
+
+def test_script(etl: Etl, make_store: Callable[..., Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its own block and uv settings; its code is not part of it."""
+    build_wheel(etl.wheels, "helper", "2.0", {"helper.py": ""})
+    script = tmp_path / "flow.py"
+    script.write_text(SCRIPT.format(wheels=etl.wheels))
+    first = make_store().environment(unlocked(files=[script]))
+    assert installed(first.path) == {"prefect": "3.8.8", "helper": "1.0"}
+    monkeypatch.setattr(Uv, "run", no_uv)
+    script.write_text(script.read_text() + "more = 'code'\n")
+    assert make_store().environment(unlocked(files=[script])).hit
+
+
+@pytest.mark.parametrize(("wanted", "prefect"), [("helper", "prefect-client"), ("prefect", "prefect")])
+def test_prefect_or_its_client(etl: Etl, store: Callable[..., Store], wanted: str, prefect: str) -> None:
+    """All of Prefect only where a requirement needs it, never both: they have the same files."""
+    build_wheel(etl.wheels, "prefect_client", "3.8.8", {"prefect/__init__.py": ""})
+    project = unlocked(wanted, "prefect-client==3.8.8", constraints=["prefect==3.8.8"])
+    assert set(installed(store().environment(project).path)) == {wanted, prefect}
+
+
+def test_prefect_missing(store: Callable[..., Store], cache: Path) -> None:
+    """No flow runs without it."""
+    with pytest.raises(PrefectMissingError) as caught:
+        store().environment(unlocked("helper"))
+    assert caught.value.render() == (
+        "error[prefect-missing]: Prefect is not among the requirements of etl.\n\n"
+        "uv resolved them to helper.\n\n"
+        "hint: Add `prefect` to them, commit and push."
+    )
+    assert environments(cache) == []
+
+
+def test_no_version_fits(store: Callable[..., Store], cache: Path) -> None:
+    """Told with uv's words."""
+    with pytest.raises(UnresolvableError) as caught:
+        store().environment(unlocked("prefect", "helper>=9"))
+    assert caught.value.headline == "No versions of the requirements fit together."
+    assert "helper>=9" in caught.value.found
+    assert environments(cache) == []
+
+
+def test_hashes_are_respected(requirements: Path, etl: Etl, store: Callable[..., Store], cache: Path) -> None:
+    """A file with another hash than the requirements name is not installed."""
+    requirements.write_text(f"prefect\nhelper==1.0 \\\n    --hash={OTHER_HASH}\n")
+    assert etl.wheels.exists()
+    with pytest.raises(HashMismatchError) as caught:
+        store().environment(unlocked(files=[requirements]))
+    assert caught.value.render() == (
+        "error[hash-mismatch]: The package index has no file with the hash that the requirements name.\n\n"
+        "helper 1.0\n\n"
+        "hint: If the package was rebuilt on purpose, write its new hash down; else ask who did it."
+    )
+    assert environments(cache) == []
+
+
+def test_versions_are_resolved_anew_after_a_while(
+    requirements: Path, etl: Etl, cache: Path, store: Callable[..., Store], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A day later: the same versions are the same environment, a newer one is another and says so."""
+    first = store().environment(unlocked(files=[requirements]))
+    age(cache, 1.01)
+    assert store().environment(unlocked(files=[requirements])).key == first.key
+    build_wheel(etl.wheels, "helper", "2.0", {"helper.py": "x = 2\n"})
+    assert store().environment(unlocked(files=[requirements])).key == first.key
+    age(cache, 1.01)
+    assert installed(store().environment(unlocked(files=[requirements])).path)["helper"] == "2.0"
+    assert f"is new against {first.key[:12]}: helper 1.0 -> 2.0" in capsys.readouterr().err
+
+
+def test_pinned_requirements_never_expire(
+    requirements: Path, cache: Path, store: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No new release changes what they mean."""
+    requirements.write_text("prefect==3.8.8\nhelper == 1.0\n")
+    store().environment(unlocked(files=[requirements]))
+    age(cache, 1000)
+    monkeypatch.setattr(Uv, "run", no_uv)
+    assert store().environment(unlocked(files=[requirements])).hit
+
+
+def test_old_versions_stay_while_the_index_is_away(
+    etl: Etl, server: Server, cache: Path, make_store: Callable[..., Store], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One warning, and the run goes on with what was resolved before; without an old answer it is an error."""
+    wheel = (etl.wheels / WHEEL).read_bytes()
+    server.on(
+        "GET /api/prefect/",
+        Answer(body=f"<a href='{WHEEL}'>{WHEEL}</a>".encode(), headers={"Content-Type": "text/html"}),
+    )
+    server.on(f"GET /api/prefect/{WHEEL}", Answer(body=wheel))
+    variables = {"UV_DEFAULT_INDEX": server.url, "UV_HTTP_RETRIES": "0"}
+    first = make_store(**variables).environment(unlocked("prefect"))
+    server.on("GET /api/prefect/", Answer(500))
+    age(cache, 2)
+    assert make_store(**variables).environment(unlocked("prefect")).key == first.key
+    assert "warning: versions of etl could not be looked for again: " in capsys.readouterr().err
+    with pytest.raises(IndexUnreachableError):
+        make_store(**variables).environment(unlocked("prefect>=3"))
+
+
+def test_credentials_of_a_requirement_are_not_kept(
+    etl: Etl, cache: Path, make_store: Callable[..., Store], server: Server
+) -> None:
+    """The environment describes itself by the address without them."""
+    for name in ("helper-1.0-py3-none-any.whl", WHEEL):
+        server.on(f"GET /api/{name}", Answer(body=(etl.wheels / name).read_bytes()))
+    url = server.url.replace("//", "//ada:t0ken@")
+    wanted = unlocked(f"helper @ {url}/helper-1.0-py3-none-any.whl", f"prefect @ {url}/{WHEEL}")
+    made = make_store().environment(wanted)
+    assert set(installed(made.path)) == {"helper", "prefect"}
+    files = [path for place in ("envs", "index") for path in (cache / place).rglob("*") if path.is_file()]
+    assert [path for path in files if b"t0ken" in path.read_bytes()] == []
