@@ -14,7 +14,7 @@ from tests.examples.examples import EXAMPLES, Example, found, key
 from tests.stack import Run, Stack
 from tests.stack.environment import unreachable_network
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(480)]
 
 OFFLINE = {"PREFECT_UV_OFFLINE": "true"}
 
