@@ -33,7 +33,7 @@ class Uv:
     settings: Settings
     image: Image
     area: Area
-    trusted: Container[int]
+    trusted: Container[int] = ()
 
     @property
     def cache(self) -> Path:
