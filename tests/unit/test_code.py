@@ -216,7 +216,7 @@ def test_build_fails(make_session: Callable[..., Session], shop: Path, environme
     ("text", "hint"),
     [
         (
-            "error: command 'x86_64-linux-gnu-gcc' failed: No such file or directory",
+            "error: [Errno 2] No such file or directory: 'x86_64-linux-gnu-gcc'",
             "The image has no compiler: build one FROM it with `apt-get install gcc libc6-dev python3-dev`.",
         ),
         (

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from prefect_uv.contract import choose
+from prefect_uv.contract import VERBS, choose
+from prefect_uv.recipe import VERBS as FUNCTIONS
 
-VERBS = ["run", "sync", "exec", "doctor"]
 EXECUTE = ["prefect", "flow-run", "execute"]
 ID = "0c7a4b5e-1111-4222-8333-444455556666"
 
@@ -43,13 +43,13 @@ ID = "0c7a4b5e-1111-4222-8333-444455556666"
 )
 def test_command_line_with_a_flow_run(argv: list[str], verb: str, arguments: list[str]) -> None:
     """The table of the README, with PREFECT__FLOW_RUN_ID set as workers do."""
-    assert choose(argv, {"PREFECT__FLOW_RUN_ID": ID}, VERBS) == (verb, arguments)
+    assert choose(argv, {"PREFECT__FLOW_RUN_ID": ID}) == (verb, arguments)
 
 
 @pytest.mark.parametrize("environ", [{}, {"PREFECT__FLOW_RUN_ID": ""}])
 def test_nothing_asked_for_is_help(environ: dict[str, str]) -> None:
     """No command and no flow run: a short help."""
-    assert choose(["prefect-uv"], environ, VERBS) == ("help", [])
+    assert choose(["prefect-uv"], environ) == ("help", [])
 
 
 def _entrypoint(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -98,3 +98,22 @@ def test_prefect_that_is_only_our_own_link_ends(tmp_path: Path) -> None:
     )
     assert finished.returncode == 127
     assert "prefect: command not found" in finished.stderr
+
+
+def test_every_verb_has_a_function() -> None:
+    """The words that are taken for verbs, and what they do, are the same list."""
+    assert sorted(VERBS) == sorted(FUNCTIONS)
+
+
+def test_another_program_waits_for_none_of_our_imports() -> None:
+    """`docker run IMAGE COMMAND` becomes the command before the recipe is imported."""
+    program = "import sys, prefect_uv.__main__; print(*(name for name in sys.modules if name.startswith('prefect_uv')))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
+    assert done.stdout.split() == ["prefect_uv", "prefect_uv.contract", "prefect_uv.__main__"]

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+VERBS = ("run", "sync", "exec", "bake", "doctor", "cache")
 EXECUTE = ("prefect", "flow-run", "execute")
 FLOW_RUN_ID = "PREFECT__FLOW_RUN_ID"
 HELP = """\
@@ -25,11 +26,11 @@ a pyproject.toml and a uv.lock that has prefect. Nothing was asked for, so nothi
 """
 
 
-def choose(argv: Sequence[str], environ: Mapping[str, str], verbs: Sequence[str]) -> tuple[str, list[str]]:
+def choose(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[str, list[str]]:
     """The verb and its arguments, for a command line and an environment.
 
     Returns:
-        one of `verbs`, or `help`, or `command` with the command to become.
+        one of VERBS, or `help`, or `command` with the command to become.
     """
     words = list(argv[1:])
     if Path(argv[0]).name == "prefect":
@@ -40,7 +41,7 @@ def choose(argv: Sequence[str], environ: Mapping[str, str], verbs: Sequence[str]
         return ("run" if environ.get(FLOW_RUN_ID) else "help"), []
     if tuple(words[:3]) == EXECUTE:
         return "run", words[3:]
-    if words[0] in verbs:
+    if words[0] in VERBS:
         return words[0], words[1:]
     if words[0] in {"help", "--help", "-h"}:
         return "help", []

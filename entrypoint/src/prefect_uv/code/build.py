@@ -34,7 +34,7 @@ IGNORED = {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "UV_LINK_MODE", "UV_NO_CACHE
 MISPLACED_PYTHON = """"$(dirname -- "$(realpath -- "$0")")"/'/"""
 _HINTS = (
     (
-        r"command '\S*(cc|\+\+|clang)\S*' failed: No such file|[Uu]nknown compiler|CMAKE_C\w*_COMPILER",
+        r"'\S*(cc|\+\+|clang)' failed: No such|No such file or directory: '\S*(cc|\+\+|clang)'|[Uu]nknown compiler",
         "The image has no compiler: build one FROM it with `apt-get install gcc libc6-dev python3-dev`.",
     ),
     (

@@ -12,14 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prefect_uv.project.pyproject import normalized
+from prefect_uv.project.pyproject import NAME, normalized
 from prefect_uv.project.sources import source_roots
 from prefect_uv.project.toml import Table, at, read
 from prefect_uv.selection import DEV, Selection
 
 PACKAGE = "[[package]]\n"
 LOCAL = re.compile(r'^source = \{ (virtual|editable|directory) = "([^"]+)" \}$', re.MULTILINE)
-NAME = re.compile(r'^name = "([^"]+)"$', re.MULTILINE)
 VIRTUAL = "virtual"
 
 
@@ -38,6 +37,13 @@ class LocalPackage:
     directory: Path
     installable: bool
     document: Table = field(repr=False)
+
+    @classmethod
+    def of(cls, directory: Path) -> LocalPackage:
+        """A directory that is in no lock but is to be installed."""
+        document = read(directory / NAME)
+        name = str(at(document, "project").get("name", directory.name))
+        return cls(normalized(name), directory, installable=True, document=document)
 
     @property
     def source_roots(self) -> tuple[Path, ...]:
@@ -58,22 +64,21 @@ def local_packages(lock: str, root: Path, directory: Path, selection: Selection)
         directory: the project's.
         selection: groups, extras and workspace member.
     """
-    local, others = _split(lock)
-    packages = {name: _package(name, table, root) for name, table in local.items()}
-    first = selection.package or next((one.name for one in packages.values() if _same(one.directory, directory)), "")
+    tables = Tables.of(lock)
+    packages = {name: _package(name, table, root) for name, table in tables.local.items()}
+    first = normalized(selection.package) or next(
+        (one.name for one in packages.values() if _same(one.directory, directory)), ""
+    )
     if first not in packages:
         return tuple(packages.values())
-    groups = _groups(packages[first], selection)
-    own = next((local[one.name] for one in packages.values() if _same(one.directory, root)), {})
-    shared = [*_of(own.get("dev-dependencies", {}), groups), *_of(_shared_groups(lock), groups)]
-    wanted = dict(_needed(local, first, groups, selection, shared))
-    named = (name for name in packages if f'{{ name = "{name}"' in others)
+    wanted = _needed(tables, first, _groups(packages[first], selection), selection)
+    named = (name for name in packages if f'{{ name = "{name}"' in tables.others)
     return tuple(packages[name] for name in dict.fromkeys((*wanted, *named)))
 
 
 def import_path(packages: Iterable[LocalPackage], directory: Path, chosen: tuple[Path, ...]) -> tuple[Path, ...]:
     """Where the flow's code is imported from: the project's own roots, or the chosen ones, then the other packages'."""
-    own = chosen or source_roots(directory, read(directory / "pyproject.toml"))
+    own = chosen or source_roots(directory, read(directory / NAME))
     others = (root for one in packages if not _same(one.directory, directory) for root in one.source_roots)
     return tuple(dict.fromkeys((*own, *others)))
 
@@ -83,24 +88,45 @@ def local_directories(lock: str, root: Path) -> list[Path]:
     return [root / path for _, path in LOCAL.findall(lock)]
 
 
-def _split(lock: str) -> tuple[dict[str, Table], str]:
-    """The tables of the local packages by name, and the text of all else."""
-    local: dict[str, Table] = {}
-    others = []
-    for text in lock.split(PACKAGE)[1:]:
-        name = NAME.search(text)
-        table = _parsed(PACKAGE + text) if name and LOCAL.search(text) else {}
-        if name and table:
-            local[name[1]] = table
-        else:
-            others.append(text)
-    return local, "".join(others)
+@dataclass(frozen=True)
+class Tables:
+    """What is parsed of a lock.
+
+    Attributes:
+        manifest: of the workspace; its root has its groups here when it is no project.
+        local: the tables of local packages by name.
+        others: the text of all other packages.
+    """
+
+    manifest: Table
+    local: Mapping[str, Table]
+    others: str
+
+    @classmethod
+    def of(cls, lock: str) -> Tables:
+        """Of a lock's text; one that cannot be read is refused by uv."""
+        head, *texts = lock.split(PACKAGE)
+        local: dict[str, Table] = {}
+        others = []
+        for text in texts:
+            table = _parsed(PACKAGE + text).get("package", [{}])[0] if LOCAL.search(text) else {}
+            if table:
+                local[table["name"]] = table
+            else:
+                others.append(text)
+        return cls(at(_parsed(head), "manifest"), local, "".join(others))
+
+    def groups(self, first: str) -> dict[str, list[Table]]:
+        """The dependency groups for a member: its own and those of the workspace's root (uv 0.13.8)."""
+        root = (table for table in self.local.values() if "." in table["source"].values())
+        tables = [self.manifest.get("dependency-groups", {})]
+        tables += (table.get("dev-dependencies", {}) for table in (*root, self.local[first]))
+        return {group: edges for table in tables for group, edges in table.items()}
 
 
 def _parsed(text: str) -> Table:
-    """One package's table; a lock that cannot be read is refused by uv."""
     try:
-        return dict(tomllib.loads(text)["package"][0])
+        return tomllib.loads(text)
     except ValueError:
         return {}
 
@@ -108,51 +134,39 @@ def _parsed(text: str) -> Table:
 def _package(name: str, table: Table, root: Path) -> LocalPackage:
     ((kind, path),) = table["source"].items()
     directory = (root / path).resolve()
-    return LocalPackage(name, directory, kind != VIRTUAL, read(directory / "pyproject.toml"))
+    return LocalPackage(name, directory, kind != VIRTUAL, read(directory / NAME))
 
 
 def _same(one: Path, other: Path) -> bool:
     return one.resolve() == other.resolve()
 
 
-def _groups(package: LocalPackage, selection: Selection) -> list[str]:
+def _groups(package: LocalPackage, selection: Selection) -> set[str]:
     """The dependency groups that uv installs for this selection: the default ones too, `dev` only when named."""
-    if selection.only_groups:
-        return [*selection.only_groups]
     default = at(package.document, "tool", "uv").get("default-groups", ())
     every = at(package.document, "dependency-groups") if default == "all" else default
-    return [*selection.groups, *(name for name in every if name != DEV)]
+    unasked = (name for name in every if name != DEV)
+    return {normalized(name) for name in selection.only_groups or (*selection.groups, *unasked)}
 
 
-def _shared_groups(lock: str) -> Table:
-    """The dependency groups of a workspace's root that is no project, which count for all members."""
-    try:
-        return at(tomllib.loads(lock.partition(PACKAGE)[0]), "manifest", "dependency-groups")
-    except ValueError:
-        return {}
-
-
-def _needed(
-    local: Mapping[str, Table], first: str, groups: Iterable[str], selection: Selection, shared: Iterable[Table]
-) -> Iterator[tuple[str, None]]:
-    """Names in the order in which they are met, from the first package on, with the groups of the workspace's root."""
-    extras = () if selection.only_groups else selection.extras
-    waiting = [(first, frozenset(extras))]
-    seen = set(waiting)
+def _needed(tables: Tables, first: str, groups: set[str], selection: Selection) -> Iterator[str]:
+    """Names in the order in which they are met, from the first package on, once for each extra that is asked of it."""
+    waiting = [] if selection.only_groups else [(first, ("", *map(normalized, selection.extras)))]
+    waiting += _of(tables.groups(first), groups)
+    seen = set[tuple[str, str]]()
+    yield first
     while waiting:
-        name, extras_of = waiting.pop(0)
-        yield name, None
-        table = local[name]
-        edges = [] if name == first and selection.only_groups else [*table.get("dependencies", [])]
-        edges += _of(table.get("optional-dependencies", {}), extras_of)
-        edges += [*_of(table.get("dev-dependencies", {}), groups), *shared] if name == first else []
-        for edge in edges:
-            step = (edge["name"], frozenset(edge.get("extra", ())))
-            if step[0] in local and step not in seen:
-                seen.add(step)
-                waiting.append(step)
+        name, extras = waiting.pop(0)
+        table = tables.local.get(name, {})
+        for extra in extras if table else ():
+            if (name, extra) not in seen:
+                seen.add((name, extra))
+                yield name
+                needed = at(table, "optional-dependencies") if extra else {"": table.get("dependencies", ())}
+                waiting += _of(needed, {extra})
 
 
-def _of(tables: Mapping[str, list[Table]], names: Iterable[str]) -> list[Table]:
-    """The edges of these groups or extras; the lock has their names normalized."""
-    return [edge for name in names for edge in tables.get(normalized(name), [])]
+def _of(table: Table, names: set[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """The packages that a table lists below these names, with their extras."""
+    edges = (edge for name in table if name in names for edge in table[name])
+    return [(edge["name"], ("", *edge.get("extra", ()))) for edge in edges]

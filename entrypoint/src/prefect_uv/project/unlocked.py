@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from prefect_uv.errors import PrefectMissingError
@@ -10,13 +10,11 @@ from prefect_uv.image import Image
 from prefect_uv.project import selecting
 from prefect_uv.project.kinds import Unlocked
 from prefect_uv.project.locked import METADATA, inputs
-from prefect_uv.project.packages import import_path
-from prefect_uv.project.pyproject import NAME
+from prefect_uv.project.packages import LocalPackage, import_path
 from prefect_uv.project.requirements import Requirements
 from prefect_uv.project.script import Script
-from prefect_uv.project.sources import chosen_roots, source_roots
+from prefect_uv.project.sources import chosen_roots
 from prefect_uv.project.start import Start
-from prefect_uv.project.toml import read
 from prefect_uv.selection import Selection
 from prefect_uv.settings import Settings
 
@@ -41,6 +39,7 @@ def requirements_files(start: Start, directory: Path, files: Iterable[Path], set
             f"Without hashes in them, {added[0]} would be added, as the image has it.",
             f"Add {added[0]} to what the file is made of, compile it again, commit, and push.",
         )
+    packages = tuple(map(LocalPackage.of, found.local))
     own = inputs(directory, [*dict(found.texts), *(place / name for place in found.local for name in METADATA)])
     return Unlocked(
         name=found.files[0].stem,
@@ -48,7 +47,8 @@ def requirements_files(start: Start, directory: Path, files: Iterable[Path], set
         directory=directory,
         root=directory,
         inputs=own,
-        source_roots=(*_own_roots(start, directory, settings), *_roots(found.local)),
+        source_roots=_own_roots(start, directory, settings, packages),
+        packages=packages,
         requirements=added,
         files=found.files,
         hashed=found.hashed,
@@ -93,14 +93,11 @@ def nothing(start: Start, settings: Settings) -> Unlocked:
     )
 
 
-def _own_roots(start: Start, directory: Path, settings: Settings) -> tuple[Path, ...]:
+def _own_roots(
+    start: Start, directory: Path, settings: Settings, packages: Iterable[LocalPackage] = ()
+) -> tuple[Path, ...]:
     """Where the flow's code is imported from, as in a project."""
-    return import_path((), directory, chosen_roots(start.working_directory, settings.source_root))
-
-
-def _roots(local: Iterable[Path]) -> Iterator[Path]:
-    """Where the code of installed directories is imported from."""
-    return (root for place in local for root in source_roots(place, read(place / NAME)))
+    return import_path(packages, directory, chosen_roots(start.working_directory, settings.source_root))
 
 
 def _prefect() -> str:

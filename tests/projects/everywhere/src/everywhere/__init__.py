@@ -1,0 +1,1 @@
+"""A flow that looks at itself from everywhere."""
