@@ -15,6 +15,7 @@ import pytest
 
 from prefect_uv.code import Code, baked_place, importable, install_project
 from prefect_uv.errors import ProjectBuildError
+from prefect_uv.image import Image
 from prefect_uv.project import Locked
 from prefect_uv.project.packages import LocalPackage
 from prefect_uv.project.toml import read
@@ -86,8 +87,9 @@ def found(*directories: Path, installable: bool = True) -> Locked:
 
 
 @pytest.fixture
-def make_session(make_settings: MakeSettings, log: RunLog) -> Iterator[Callable[..., Session]]:
+def make_session(make_settings: MakeSettings, log: RunLog, this_image: Image) -> Iterator[Callable[..., Session]]:
     """A maker of sessions, whose scratch directories go at the end."""
+    assert this_image
     made: list[Session] = []
 
     def make(**variables: str) -> Session:
@@ -191,6 +193,16 @@ def test_read_only_checkout(make_session: Callable[..., Session], shop: Path, en
     assert not (shop / "written").exists()
 
 
+def test_leftovers_of_setuptools(make_session: Callable[..., Session], shop: Path, environment: Environment) -> None:
+    """A module that was deleted since the last build is not packed again; a package called `build` is kept."""
+    (shop / "build" / "lib" / "shop").mkdir(parents=True)
+    (shop / "src" / "build").mkdir()
+    backend(shop, "sys.exit(str([os.path.exists('build'), os.path.exists('src/build')]))")
+    with pytest.raises(ProjectBuildError) as caught:
+        importable(make_session(PREFECT_UV_INSTALL_PROJECT="true"), found(shop), environment)
+    assert "[False, True]" in caught.value.found
+
+
 def backend(directory: Path, code: str) -> None:
     """A build backend inside the project."""
     (directory / "backend.py").write_text(f"import os, sys\ndef build_wheel(*_):\n    {code}\n")
@@ -205,7 +217,7 @@ def test_build_fails(make_session: Callable[..., Session], shop: Path, environme
     with pytest.raises(ProjectBuildError) as caught:
         importable(make_session(PREFECT_UV_INSTALL_PROJECT="true"), found(shop), environment)
     lines = caught.value.render().splitlines()
-    assert lines[0] == "error[project-build-failed]: checkout could not be built and installed."
+    assert lines[0] == "error[project-build-failed]: checkout could not be built."
     assert lines[2].startswith("`uv --no-progress --color never build --wheel --out-dir ")
     assert lines[2].endswith("exited with code 2:")
     assert "nothing here can be built" in caught.value.found

@@ -19,6 +19,7 @@ from prefect_uv.errors import LaunchError, SettingsInvalidError, UsageError
 from prefect_uv.flowrun import FlowRun, Settled
 from prefect_uv.mask import Mask
 from prefect_uv.project import Locked, Unlocked
+from prefect_uv.pull import Workspace
 from prefect_uv.runlog import RunLog
 from prefect_uv.session import Session
 from prefect_uv.store import Environment, Keeper
@@ -49,7 +50,9 @@ def ready(make_settings: MakeSettings, prefect: str = "3.8.8", **variables: str)
     roots = (CODE / "src", Path("/code/lib"))
     project = Locked(name="etl", shape="project", directory=CODE, root=Path("/code"), inputs=(), source_roots=roots)
     code = Code((*roots, Path("/tmp/metadata")), (Path("/tmp/installed/bin"),))
-    return Ready(make_settings(variables), CODE / "flows", project, environment, code, "flow.py:main", keeper, (0,))
+    settings = make_settings(variables)
+    workspace = Workspace(CODE, CODE / "flows", settings.environ)
+    return Ready(settings, workspace, project, environment, code, keeper, "flow.py:main")
 
 
 @pytest.fixture

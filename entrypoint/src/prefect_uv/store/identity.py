@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -82,7 +83,7 @@ def fingerprint(fields: Iterable[Field], image: Image, environ: Mapping[str, str
 
 def project_fields(project: Project) -> list[Field]:
     """A project's raw inputs: which Python and which member of it, and its files as they are."""
-    fields: list[Field] = [project.python_request, str(project.directory.relative_to(project.root))]
+    fields: list[Field] = [project.python_request, os.path.relpath(project.directory, project.root)]
     return [*fields, *(field for entry in project.inputs for field in entry)]
 
 
