@@ -161,7 +161,7 @@ class Store:
         known = [item for item in manifests(home.area) if home.trusts(item[0])]
         near = build.plan.base or nearest(known, build.contents, build.purpose)
         self.log.info(explanation(build.contents, build.purpose, near))
-        base = None if build.plan.base else foundation(known, build.contents)
+        base = None if build.plan.base else foundation([*known, *self.baked.known()], build.contents)
         held = lease(base[0], touch=False) if base else None
         try:
             with build.performed(base if held is not None else None) as environment:
