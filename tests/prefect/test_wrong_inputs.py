@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
 import pytest
@@ -101,9 +101,9 @@ def flow_file_missing(scene: Scene) -> Attempt:
     return scene.attempt(scene.plain.url, entrypoint="nowhere.py:hello")
 
 
-def no_pyproject(scene: Scene) -> Attempt:
-    """The repository has no project."""
-    return scene.project("no-pyproject", lock=False)
+def no_such_project(scene: Scene) -> Attempt:
+    """The deployment names a directory that has no project."""
+    return replace(scene.project("no-pyproject", lock=False), environment={"PREFECT_UV_PROJECT": "etl"})
 
 
 def no_lockfile(scene: Scene) -> Attempt:
@@ -183,7 +183,7 @@ CASES = (
     Case(no_such_repository, "repository-not-found", 71, r"nowhere\.git"),
     Case(no_such_branch, "revision-not-found", 71, "nowhere"),
     Case(flow_file_missing, "flow-file-missing", 72, r"nowhere\.py"),
-    Case(no_pyproject, "project-missing", 72, r"pyproject\.toml"),
+    Case(no_such_project, "project-missing", 72, r"pyproject\.toml"),
     Case(no_lockfile, "lockfile-missing", 73, "uv lock"),
     Case(stale_lockfile, "lockfile-stale", 73, "uv lock"),
     Case(no_prefect, "prefect-missing", 74, "uv add prefect"),

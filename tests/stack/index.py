@@ -35,17 +35,17 @@ class PackageIndex:
         with serve(host, handler) as address:
             yield cls(address, files)
 
-    def publish(self, name: str, version: str, code: str) -> str:
-        """Put a pure Python wheel of one module on the index; the value is its file name."""
+    def publish(self, name: str, version: str, code: str, module: str = "") -> str:
+        """Put a pure Python wheel of one module, called as the package by default; the value is its file name."""
         filename = f"{name}-{version}-py3-none-any.whl"
-        self.files[filename] = _wheel(name, version, code)
+        self.files[filename] = _wheel(name, version, code, module or name)
         return filename
 
 
-def _wheel(name: str, version: str, code: str) -> bytes:
+def _wheel(name: str, version: str, code: str, module: str) -> bytes:
     info = f"{name}-{version}.dist-info"
     members = {
-        f"{name}.py": code,
+        f"{module}.py": code,
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
@@ -85,7 +85,7 @@ class _IndexHandler(Handler):
         links = [
             f'<a href="/files/{name}#sha256={hashlib.sha256(content).hexdigest()}">{name}</a>'
             for name, content in self.files.items()
-            if name.startswith(f"{project}-")
+            if name.partition("-")[0].replace("_", "-") == project
         ]
         status = HTTPStatus.OK if links else HTTPStatus.NOT_FOUND
         self.answer("\n".join(["<!DOCTYPE html>", *links]).encode(), "text/html", status)

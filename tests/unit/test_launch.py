@@ -19,6 +19,7 @@ from prefect_uv.errors import LaunchError, SettingsInvalidError, UsageError
 from prefect_uv.flowrun import FlowRun, Settled
 from prefect_uv.mask import Mask
 from prefect_uv.project import Locked, Unlocked
+from prefect_uv.pull import Workspace
 from prefect_uv.runlog import RunLog
 from prefect_uv.session import Session
 from prefect_uv.store import Environment, Keeper
@@ -49,7 +50,9 @@ def ready(make_settings: MakeSettings, prefect: str = "3.8.8", **variables: str)
     roots = (CODE / "src", Path("/code/lib"))
     project = Locked(name="etl", shape="project", directory=CODE, root=Path("/code"), inputs=(), source_roots=roots)
     code = Code((*roots, Path("/tmp/metadata")), (Path("/tmp/installed/bin"),))
-    return Ready(make_settings(variables), CODE / "flows", project, environment, code, "flow.py:main", keeper, (0,))
+    settings = make_settings(variables)
+    workspace = Workspace(CODE, CODE / "flows", settings.environ)
+    return Ready(settings, workspace, project, environment, code, keeper, "flow.py:main")
 
 
 @pytest.fixture
@@ -104,6 +107,31 @@ def test_environment_is_active(session: Session, make_settings: MakeSettings) ->
     assert launch.environ["UV_CACHE_DIR"] == "/cache/uv-0.13"
     assert (launch.environ["PREFECT_API_KEY"], launch.environ["MY_OWN"]) == ("pnu_key", "kept")
     assert launch.directory == CODE / "flows"
+
+
+@pytest.mark.parametrize("kind", ["project", "requirements"])
+@pytest.mark.parametrize("launcher", ["uv", "python"])
+def test_real_launch(session: Session, make_settings: MakeSettings, tmp_path: Path, kind: str, launcher: str) -> None:
+    """A real uv starts the environment's Python, whatever else the directory asks for, and says nothing of its own."""
+    (tmp_path / "prefect").mkdir()
+    (tmp_path / "prefect" / "__init__.py").touch()
+    (tmp_path / "prefect" / "flow_engine.py").write_text("import sys; print(sys.prefix, *sys.argv[1:])")
+    (tmp_path / ".python-version").write_text("3.99")
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "etl"\nversion = "1"\nrequires-python = ">=3.99"\n')
+    flow = ready(make_settings, PREFECT_UV_LAUNCHER=launcher, UV_PYTHON="3.98")
+    bare = Unlocked(name="etl", shape="requirements", directory=tmp_path, root=tmp_path, inputs=(), source_roots=())
+    flow = replace(
+        flow,
+        workspace=replace(flow.workspace, directory=tmp_path),
+        project=replace(flow.project, directory=tmp_path) if kind == "project" else bare,
+        environment=replace(flow.environment, uv_cache=tmp_path / "uv", run_cache=tmp_path / "run"),
+        code=Code((tmp_path,)),
+    )
+    begin = launch_flow(session, flow)
+    done = subprocess.run(
+        begin.command, env=begin.environ, cwd=begin.directory, capture_output=True, text=True, check=False, timeout=20
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{ENVIRONMENT} flow.py:main\n", "")
 
 
 def test_environment_without_python(make_settings: MakeSettings, tmp_path: Path) -> None:

@@ -421,6 +421,31 @@ hint: Run `uv add --script flows.py prefect`, commit flows.py and flows.py.lock,
     )
 
 
+def test_script_without_lock_and_prefect(pulled: MakeCheckout) -> None:
+    """The same without a lock, once uv has resolved it."""
+    checkout = pulled("script-without-prefect")
+    assert checkout.text(prefect_missing(checkout.look(FLOW), ["trinket"])) == (
+        """error[prefect-missing]: Prefect is not among the dependencies of flows.py.
+
+/code/flows.py does not name prefect or prefect-client for this platform.
+
+hint: Run `uv add --script flows.py prefect`, commit flows.py, and push."""
+    )
+
+
+def test_requirements_that_come_to_no_prefect(pulled: MakeCheckout) -> None:
+    """Named, but not for this platform."""
+    checkout = pulled("requirements")
+    checkout.write("requirements.txt", "prefect ; sys_platform == 'win32'\ntrinket\n")
+    assert checkout.text(prefect_missing(checkout.look(FLOW), ["trinket"])) == (
+        """error[prefect-missing]: Prefect is not among the requirements of requirements.
+
+uv resolved them to trinket.
+
+hint: Add `prefect` to them, commit and push."""
+    )
+
+
 def test_member_without_prefect(pulled: MakeCheckout) -> None:
     """uv adds it to the member."""
     checkout = pulled("workspace")

@@ -25,11 +25,8 @@ def ready(session: Session) -> Ready:
     store = Store(session.settings, session.log)
     environment = session.phase("sync", install, session, store, project, workspace)
     code = session.phase("code", importable, session, project, environment)
-    settings, leases = replace(session.settings, environ=workspace.environ), (environment.lease,)
     keeper = store.keeping(environment)
-    return Ready(
-        settings, workspace.directory, project, environment, code, deployment.get("entrypoint"), keeper, leases
-    )
+    return Ready(session.settings, workspace, project, environment, code, keeper, deployment.get("entrypoint"))
 
 
 def find(session: Session, workspace: Workspace, entrypoint: str | None) -> Project:

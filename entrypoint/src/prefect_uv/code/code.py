@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefect_uv.code.build import Builder
+from prefect_uv.code.build import install
 from prefect_uv.code.digest import digest
 from prefect_uv.code.metadata import describe, is_static
 from prefect_uv.project import Project
@@ -60,7 +60,7 @@ def install_project(settings: Settings, project: Project, environment: Environme
     Raises:
         ProjectBuildError: a package could not be built.
     """
-    Builder.of(settings, environment).install(_installable(project), project.root, target)
+    install(settings, environment, _installable(project), project.root, target)
 
 
 def baked_place(settings: Settings, project: Project, environment: Environment) -> Path:

@@ -18,6 +18,7 @@ from prefect_uv.code import Code
 from prefect_uv.engine.version import Engine
 from prefect_uv.errors import DeploymentNotFoundError, LaunchError, UsageError
 from prefect_uv.project import Locked, Project
+from prefect_uv.pull import Workspace
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 from prefect_uv.store import Environment, Keeper
@@ -25,16 +26,15 @@ from prefect_uv.store import Environment, Keeper
 
 @dataclass(frozen=True)
 class Ready:
-    """Code and environment, ready to run."""
+    """What the phases before have found and made; without a flow run there is no entrypoint."""
 
     settings: Settings
-    directory: Path
+    workspace: Workspace
     project: Project
     environment: Environment
     code: Code
-    entrypoint: str | None
     keeper: Keeper
-    leases: tuple[int, ...]
+    entrypoint: str | None
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,8 @@ def _launch(ready: Ready, command: Sequence[str], environ: Mapping[str, str]) ->
         )
     engine = Engine.of(ready.environment.prefect)
     variables = {**_environ(ready, python), **environ}
-    return Launch(tuple(command), variables, ready.directory, ready.leases, str(python), engine)
+    leases = (ready.environment.lease,)
+    return Launch(tuple(command), variables, ready.workspace.directory, leases, str(python), engine)
 
 
 def _launcher(ready: Ready) -> list[str]:
@@ -144,7 +145,7 @@ def _environ(ready: Ready, python: Path) -> dict[str, str]:
     `uv run` in the flow takes this environment as it is: in a project by UV_PROJECT_ENVIRONMENT, elsewhere by
     VIRTUAL_ENV, in both cases only if it is content with its Python, which UV_PYTHON makes sure of.
     """
-    environ = dict(ready.settings.environ)
+    environ = dict(ready.workspace.environ)
     environment = ready.environment.path
     uv_cache = ready.environment.uv_cache
     if uv_cache is None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from prefect_uv.project.packages import LocalPackage
 from prefect_uv.selection import Selection
 
+SCRIPT = "script"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Project:

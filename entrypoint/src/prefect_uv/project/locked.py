@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prefect_uv.errors import SelectionInvalidError
 from prefect_uv.project import selecting
-from prefect_uv.project.kinds import Locked
+from prefect_uv.project.kinds import SCRIPT, Locked
 from prefect_uv.project.local import check_local
 from prefect_uv.project.locks import Wish, requires_python
 from prefect_uv.project.packages import LocalPackage, import_path, local_directories, local_packages
@@ -73,7 +73,7 @@ def locked_script(start: Start, script: Script, settings: Settings) -> Locked:
     files = [script.lock, *(place / name for place in local_directories(lock, directory) for name in METADATA)]
     return Locked(
         name=script.path.stem,
-        shape="script",
+        shape=SCRIPT,
         directory=directory,
         root=directory,
         script=script.path,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from prefect_uv.errors import PrefectMissingError
-from prefect_uv.project.kinds import Locked
+from prefect_uv.project.kinds import SCRIPT, Locked, Project, Unlocked
 from prefect_uv.project.locked import wished
 from prefect_uv.project.locks import Lock
 from prefect_uv.project.pyproject import Pyproject
@@ -15,15 +16,29 @@ from prefect_uv.project.workspace import members
 from prefect_uv.selection import Selection
 
 
-def prefect_missing(project: Locked) -> PrefectMissingError:
-    """The error for a project or a script whose selected dependencies have no Prefect."""
-    if project.script:
-        name = project.script.name
-        return PrefectMissingError(
-            f"Prefect is not among the dependencies of {name}.",
-            f"{project.lock} does not lock prefect or prefect-client for this platform.",
-            f"Run `uv add --script {name} prefect`, commit {name} and {project.lock.name}, and push.",
-        )
+def prefect_missing(project: Project, resolved: Iterable[str] = ()) -> PrefectMissingError:
+    """The error for what selects no Prefect: of a lock, or of requirements that were resolved to these packages."""
+    if isinstance(project, Locked):
+        return _of_script(project.script, project.lock) if project.script else _of_project(project)
+    if project.shape == SCRIPT and isinstance(project, Unlocked):
+        return _of_script(project.files[0], None)
+    return PrefectMissingError(
+        f"Prefect is not among the requirements of {project.name}.",
+        f"uv resolved them to {', '.join(sorted(resolved)) or 'no package'}.",
+        "Add `prefect` to them, commit and push.",
+    )
+
+
+def _of_script(script: Path, lock: Path | None) -> PrefectMissingError:
+    files = f"{script.name} and {lock.name}" if lock else script.name
+    return PrefectMissingError(
+        f"Prefect is not among the dependencies of {script.name}.",
+        f"{lock or script} does not {'lock' if lock else 'name'} prefect or prefect-client for this platform.",
+        f"Run `uv add --script {script.name} prefect`, commit {files}, and push.",
+    )
+
+
+def _of_project(project: Locked) -> PrefectMissingError:
     selected = str(project.selection)
     what = f"the selected dependencies ({selected})" if selected else "the project's locked dependencies"
     found, hint = next(_remedies(project), ("", ""))

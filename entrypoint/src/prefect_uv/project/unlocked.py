@@ -8,7 +8,7 @@ from pathlib import Path
 from prefect_uv.errors import PrefectMissingError
 from prefect_uv.image import Image
 from prefect_uv.project import selecting
-from prefect_uv.project.kinds import Unlocked
+from prefect_uv.project.kinds import SCRIPT, Unlocked
 from prefect_uv.project.locked import METADATA, inputs
 from prefect_uv.project.packages import LocalPackage, import_path
 from prefect_uv.project.requirements import Requirements
@@ -62,7 +62,7 @@ def script_alone(start: Start, script: Script, settings: Settings) -> Unlocked:
     directory = script.path.parent
     return Unlocked(
         name=script.path.stem,
-        shape="script",
+        shape=SCRIPT,
         directory=directory,
         root=directory,
         inputs=((f"/{script.path.name}", script.block.encode()),),

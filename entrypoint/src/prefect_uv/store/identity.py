@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -46,7 +47,14 @@ NEUTRAL = {
 }
 NEUTRAL_NAME = re.compile(r"UV_(?:.+_)?(?:USERNAME|PASSWORD|TOKEN|URL_MIRROR)|UV_(?:PUBLISH|TOOL|RUN|LOG|ENV)_.+")
 INDEXES = {"UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX_STRATEGY"}
-PYTHONS = {"UV_PYTHON", "UV_PYTHON_PREFERENCE", "UV_PYTHON_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS_JSON_URL"}
+PYTHONS = {
+    "UV_MANAGED_PYTHON",
+    "UV_NO_MANAGED_PYTHON",
+    "UV_PYTHON",
+    "UV_PYTHON_DOWNLOADS_JSON_URL",
+    "UV_PYTHON_INSTALL_MIRROR",
+    "UV_PYTHON_PREFERENCE",
+}
 TOOL_SETTINGS = (
     "build-constraint-dependencies",
     "config-settings",
@@ -82,7 +90,7 @@ def fingerprint(fields: Iterable[Field], image: Image, environ: Mapping[str, str
 
 def project_fields(project: Project) -> list[Field]:
     """A project's raw inputs: which Python and which member of it, and its files as they are."""
-    fields: list[Field] = [project.python_request, str(project.directory.relative_to(project.root))]
+    fields: list[Field] = [project.python_request, os.path.relpath(project.directory, project.root)]
     return [*fields, *(field for entry in project.inputs for field in entry)]
 
 

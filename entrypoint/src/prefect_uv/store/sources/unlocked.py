@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prefect_uv.errors import PrefectMissingError
-from prefect_uv.project import Unlocked
+from prefect_uv.project import Unlocked, prefect_missing
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store.identity import Field, project_fields
@@ -49,11 +48,7 @@ class UnlockedSource:
         lock = _one_prefect(resolve(uv, python, wishes))
         packages = lock.packages()
         if not has_prefect(packages):
-            raise PrefectMissingError(
-                f"Prefect is not among the requirements of {project.name}.",
-                f"uv resolved them to {', '.join(sorted(packages)) or 'no package'}.",
-                "Add `prefect` to them, commit and push.",
-            )
+            raise prefect_missing(project, packages)
         contents = contents_of(uv, project, python, packages)
         return Plan(contents, installer(uv, lock), is_pinned(lock, wishes.requirements))
 

@@ -6,8 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def seen():
-    """The environment, and the versions of the project, a dependency and an extra package."""
-    return {"environment": sys.prefix, **{name: _version(name) for name in ("everywhere", "mako", "cowsay")}}
+    """The environment, and the versions of the project, its neighbour, a dependency and an extra package."""
+    return {"environment": sys.prefix, **{name: _version(name) for name in ("everywhere", "counted", "mako", "cowsay")}}
 
 
 def _version(name):
