@@ -9,12 +9,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
+from urllib.parse import quote
+from uuid import UUID
 
 from docker.errors import APIError
 from docker.models.containers import Container
 
-from tests.stack import CacheVolume
+from tests.stack import CacheVolume, Run, Stack
 
 SAMPLE = 0.05
 
@@ -31,9 +34,12 @@ class Planted:
 
     @property
     def needles(self) -> list[bytes]:
-        """The secrets themselves and what HTTP's Basic authentication makes of them."""
-        secrets = [value.rstrip(":").rpartition(":")[2].encode() for value in self.values]
-        return [*secrets, *(base64.b64encode(value.encode()).rstrip(b"=") for value in self.values)]
+        """The secrets themselves, as addresses have them, and what HTTP's Basic authentication makes of them."""
+        secrets = [value.rstrip(":").rpartition(":")[2] for value in self.values]
+        encoded = [base64.b64encode(value.encode()).rstrip(b"=") for value in self.values]
+        return list(
+            dict.fromkeys([*(form.encode() for text in secrets for form in (text, quote(text, safe=""))), *encoded])
+        )
 
     def found_in(self, content: bytes) -> list[str]:
         """The secrets that are in this content."""
@@ -76,3 +82,36 @@ def process_lists(container: Container) -> Iterator[set[str]]:
     finally:
         over.set()
         sampler.join()
+
+
+@dataclass(frozen=True)
+class Hunt:
+    """A run in which no secret was found.
+
+    Attributes:
+        run: what is known of it.
+        command_lines: every command line that was seen in its container.
+    """
+
+    run: Run
+    command_lines: str
+
+
+def hunt(stack: Stack, flow_run: UUID, container: Container, exchange: Path, planted: Planted) -> Hunt:
+    """Let a run complete whose flow writes `ready` and waits for `go`, and find no secret in what it shows and leaves.
+
+    Looked through are command lines, the container's files during and after the flow, log, state and output, and the
+    cache volume.
+    """
+    with process_lists(container) as command_lines:
+        stack.wait_for_file(exchange / "ready", container)
+        assert in_files(container, planted) == {}
+        (exchange / "go").touch()
+        run = stack.finish(flow_run, container)
+    assert run.state.name == "Completed", run.report()
+    seen = "\n".join(command_lines)
+    assert planted.found_in(seen.encode()) == []
+    assert planted.found_in(run.report().encode()) == []
+    assert in_files(container, planted) == {}
+    assert in_volume(stack.cache, planted) == []
+    return Hunt(run, seen)

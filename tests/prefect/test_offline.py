@@ -1,15 +1,20 @@
-"""Steps that Prefect performs, in a container that has no way out but to the API."""
+"""Pulling in a container that has no way out but to the API."""
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
+from docker.types import Mount
 
 from tests.prefect.conftest import PROJECTS
 from tests.pull.conftest import fill
-from tests.stack import EXCHANGE, CacheVolume, ClosedNetwork, Stack
+from tests.stack import EXCHANGE, CacheVolume, ClosedNetwork, Run, Stack, git, git_clone
 from tests.stack.environment import job_volumes
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
@@ -21,6 +26,41 @@ def mark(text):
     print(f"marking {text}")
     return {"marked": text}
 '''
+
+
+def test_clone_offline(stack: Stack, cache: CacheVolume, closed: ClosedNetwork) -> None:
+    """Code and environment come from the volume, which may be read-only; what it does not have is named."""
+    repository = stack.git.create("offline-clone", PROJECTS / "plain")
+    first = git(repository.work, "rev-parse", "HEAD")
+    deployment = stack.api.deploy("offline-clone", "flows.py:hello", [git_clone(repository.url)])
+    other = stack.api.deploy("offline-other", "flows.py:hello", [git_clone(repository.url, "other")])
+    offline = {**closed.environment, "PREFECT_UV_OFFLINE": "true"}
+    mounts = [Mount("/store", cache.name, type="volume", read_only=True)]
+
+    def run(chosen: UUID, environment: Mapping[str, str], **options: Any) -> Run:
+        flow_run = stack.api.create_run(chosen)
+        stack.api.submit(flow_run)
+        return stack.finish(flow_run, stack.start_directly(flow_run, environment, **options))
+
+    warm = run(deployment, {}, cache=cache.name)
+    assert warm.state.name == "Completed", warm.report()
+    (repository.work / "README.md").write_text("Nobody pulls this commit.")
+    repository.commit("Another commit")
+    again = run(deployment, offline, network_mode=closed.mode, cache=cache.name)
+    store = {"PREFECT_UV_CACHE_DIR": "/store"}
+    unwritten = run(deployment, {**offline, **store}, network_mode=closed.mode, mounts=mounts)
+    for ended in (again, unwritten):
+        assert ended.state.name == "Completed", ended.report()
+        assert re.search(rf"offline: restored, as it was on .* UTC, .* at {first[:12]} ", ended.messages), (
+            ended.report()
+        )
+        assert "(hit " in ended.messages, ended.report()
+    missing = run(other, offline, network_mode=closed.mode, cache=cache.name)
+    assert missing.outcome.exit_code == 71, missing.report()
+    assert (
+        f"error[offline-code-missing]: The cache volume has no branch 'other' of {repository.url},"
+        " and PREFECT_UV_OFFLINE is set."
+    ) in missing.messages, missing.report()
 
 
 def test_delegated_steps_offline(stack: Stack, cache: CacheVolume, closed: ClosedNetwork, exchange: Path) -> None:

@@ -11,7 +11,7 @@ import certifi
 import pytest
 
 from tests.prefect.conftest import PROJECTS
-from tests.prefect.hunt import Planted, in_files, in_volume, process_lists
+from tests.prefect.hunt import Planted, hunt, in_files, in_volume
 from tests.pull.conftest import fill
 from tests.pull.servers import HttpsGit, https_git
 from tests.stack import EXCHANGE, Repository, Stack
@@ -136,24 +136,14 @@ def test_every_provider(stack: Stack, providers: HttpsGit, exchange: Path, tmp_p
     options = _container_options(stack, providers, tmp_path)
     container = stack.start_directly(flow_run, environment, exchange=exchange, **options)
     planted = Planted(tuple(providers.accepted))
-    with process_lists(container) as command_lines:
-        stack.wait_for_file(exchange / "ready", container)
-        assert in_files(container, planted) == {}
-        (exchange / "go").touch()
-        run = stack.finish(flow_run, container)
-    assert run.state.name == "Completed", run.report()
-    assert set(providers.offered) == providers.accepted, run.report()
+    found = hunt(stack, flow_run, container, exchange, planted)
+    assert set(providers.offered) == providers.accepted, found.run.report()
     assert len(providers.offered) == len(providers.requests), "each request has its login at once"
-    seen = "\n".join(command_lines)
-    assert [host for host in HOSTS if f"//{host}:" not in seen] == [], seen
-    assert planted.found_in(seen.encode()) == []
-    assert planted.found_in(run.report().encode()) == []
+    assert [host for host in HOSTS if f"//{host}:" not in found.command_lines] == [], found.command_lines
     environs = (exchange / "environ").read_bytes()
     assert planted.found_in(environs) == []
     assert b"PREFECT_UV_GIT_" not in environs
     assert str(flow_run).encode() in environs, "the search finds what is there"
-    assert in_files(container, planted) == {}
-    assert in_volume(stack.cache, planted) == []
     configured = [name for name in in_files(container, Planted((":hunted.git",))) if name.endswith(".git/config")]
     assert len(configured) == len(CASES), "the search finds what is there"
     assert in_volume(stack.cache, Planted((":hunted.git",))), "the search finds what is there"

@@ -5,27 +5,59 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
 
 from tests.prefect.conftest import PROJECTS
-from tests.prefect.hunt import Planted, in_files, in_volume, process_lists
+from tests.prefect.hunt import Planted, hunt, in_files, in_volume
 from tests.stack import EXCHANGE, GitServer, PackageIndex, Stack, git_clone
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(180)]
 
 API_KEY = "pnu_3f1c9a7e5b2d4c68"
 GIT_TOKEN = "ghp-8d2b6e4f0a1c3597"  # noqa: S105 - planted to be looked for
-INDEX_TOKEN = "pypi-71c5e9d3b8a2f604"  # noqa: S105 - planted to be looked for
+INDEX_TOKEN = "pypi-71c5/e9d3@b8a2f604"  # noqa: S105 - planted to be looked for
 SLOW = 0.5
 """Seconds that git server and index take to answer, so that their clients are seen in the process list."""
 
 
-INDEX_CREDENTIALS: dict[str, Callable[[PackageIndex], dict[str, str]]] = {
-    "in-variables": lambda _: {"UV_INDEX_LOCAL_USERNAME": "ci", "UV_INDEX_LOCAL_PASSWORD": INDEX_TOKEN},
-    "in-the-url": lambda index: {"UV_INDEX": f"local={index.url.replace('://', f'://ci:{INDEX_TOKEN}@')}"},
+SECRETS = "/run/secrets"
+NAMED = {"UV_INDEX_LOCAL_USERNAME": "ci", "UV_INDEX_LOCAL_PASSWORD": INDEX_TOKEN}
+
+FILES: dict[str, str] = {
+    "index-password": f"{INDEX_TOKEN}\n",
+    "api-key": f"{API_KEY}\n",
+    "netrc": f"machine %(host)s login ci password {INDEX_TOKEN}\n",
 }
+
+
+def with_token(index: PackageIndex, token: str) -> str:
+    """The index's address with a token in it."""
+    return index.url.replace("://", f"://ci:{quote(token, safe='')}@")
+
+
+INDEX_CREDENTIALS: dict[str, Callable[[PackageIndex], dict[str, str]]] = {
+    "in-variables": lambda _: {**NAMED, "PREFECT_API_KEY": API_KEY},
+    "in-the-url": lambda index: {
+        "UV_INDEX": f"local={with_token(index, INDEX_TOKEN)}",
+        "PREFECT_API_KEY": API_KEY,
+    },
+    "in-files": lambda _: {
+        "UV_INDEX_LOCAL_USERNAME": "ci",
+        "UV_INDEX_LOCAL_PASSWORD_FILE": f"{SECRETS}/index-password",
+        "PREFECT_API_KEY_FILE": f"{SECRETS}/api-key",
+    },
+    "in-netrc": lambda _: {"NETRC": f"{SECRETS}/netrc", "PREFECT_API_KEY_FILE": f"{SECRETS}/api-key"},
+}
+
+
+def mounted(folder: Path, index: PackageIndex) -> list[str]:
+    """The volumes that hold the secrets in files, each alone, as an orchestrator mounts them."""
+    for name, content in FILES.items():
+        (folder / name).write_text(content % {"host": index.address.partition(":")[0]})
+    return [f"{folder / name}:{SECRETS}/{name}:ro" for name in FILES]
 
 
 @pytest.fixture
@@ -44,36 +76,55 @@ def private_index(stack: Stack) -> Iterator[PackageIndex]:
 
 
 @pytest.mark.parametrize("form", INDEX_CREDENTIALS)
-def test_no_secret_is_found(
-    stack: Stack,
-    private_git: GitServer,
-    private_index: PackageIndex,
-    form: str,
-    exchange: Path,
+def test_no_secret_is_found(  # noqa: PLR0913, PLR0917 (fixtures)
+    stack: Stack, private_git: GitServer, private_index: PackageIndex, form: str, exchange: Path, tmp_path: Path
 ) -> None:
     """Plant an auth string, an API key, a token in the git URL and one for the index; look everywhere."""
-    credentials = INDEX_CREDENTIALS[form](private_index)
     addresses = {"http://index.invalid/simple": private_index.url}
-    repository = private_git.create("private", PROJECTS / "private-index", replace=addresses, environment=credentials)
+    repository = private_git.create("private", PROJECTS / "private-index", replace=addresses, environment=NAMED)
     url = repository.url.replace("://", f"://ada:{GIT_TOKEN}@")
     planted = Planted((stack.server.auth_string, API_KEY, f"ada:{GIT_TOKEN}", f"ci:{INDEX_TOKEN}"))
     deployment = stack.api.deploy("secrets", "flows.py:waiting", [git_clone(url)])
     flow_run = stack.api.create_run(deployment, {"folder": EXCHANGE})
-    container = stack.start_directly(flow_run, {**credentials, "PREFECT_API_KEY": API_KEY}, exchange=exchange)
-    with process_lists(container) as command_lines:
-        stack.wait_for_file(exchange / "ready", container)
-        assert in_files(container, planted) == {}
-        (exchange / "go").touch()
-        run = stack.finish(flow_run, container)
-    assert run.state.name == "Completed", run.report()
-    assert any(re.search(r"\bgit clone|git-remote-http", line) for line in command_lines), "\n".join(command_lines)
-    assert any(re.search(r"\buv .*\bsync", line) for line in command_lines), "\n".join(command_lines)
-    assert [line for line in command_lines if planted.found_in(line.encode())] == []
+    environment = INDEX_CREDENTIALS[form](private_index)
+    volumes = mounted(tmp_path, private_index)
+    container = stack.start_directly(flow_run, environment, exchange=exchange, volumes=volumes)
+    found = hunt(stack, flow_run, container, exchange, planted)
+    assert re.search(r"\bgit clone|git-remote-http", found.command_lines), found.command_lines
+    assert re.search(r"\buv .*\b(sync|install)", found.command_lines), found.command_lines
+    environs = (exchange / "environ").read_bytes()
+    assert bool(Planted((f"ci:{INDEX_TOKEN}",)).found_in(environs)) == (form in {"in-variables", "in-the-url"})
+    assert API_KEY.encode() in environs, "the engine has the API's key"
+    assert in_files(container, Planted(("import trinket",))), "the search finds what is there"
+    assert in_volume(stack.cache, Planted(("clink",))), "the search finds what is there"
+
+
+def test_no_secret_is_found_when_the_index_refuses(
+    stack: Stack, private_git: GitServer, private_index: PackageIndex, tmp_path: Path
+) -> None:
+    """A wrong password from a file and one in an address of pip's: neither error nor failure memory shows them."""
+    addresses = {"http://index.invalid/simple": private_index.url}
+    private_index.publish("trinket", "1.0", f"SAYS = 'clank {uuid4()}'\n")
+    repository = private_git.create("closed", PROJECTS / "private-index", replace=addresses, environment=NAMED)
+    file, token = tmp_path / "index-password", "pypi-wrong/5a9c@2e7d"
+    file.write_text(token)
+    environment = {
+        "UV_INDEX_LOCAL_USERNAME": "ci",
+        "UV_INDEX_LOCAL_PASSWORD_FILE": f"{SECRETS}/index-password",
+        "PIP_EXTRA_INDEX_URL": with_token(private_index, token),
+    }
+    url = repository.url.replace("://", f"://ada:{GIT_TOKEN}@")
+    flow_run = stack.api.create_run(stack.api.deploy("closed", "flows.py:waiting", [git_clone(url)]))
+    stack.api.submit(flow_run)
+    container = stack.start_directly(flow_run, environment, volumes=[f"{file}:{SECRETS}/index-password:ro"])
+    run = stack.finish(flow_run, container)
+    planted = Planted((f"ci:{token}", f"ada:{GIT_TOKEN}"))
+    assert "error[index-unreachable]" in run.outcome.stderr, run.report()
+    assert "pip's variables used for uv: PIP_EXTRA_INDEX_URL as UV_INDEX" in run.messages, run.report()
+    assert run.outcome.exit_code == 76, run.report()
     assert planted.found_in(run.report().encode()) == []
     assert in_files(container, planted) == {}
     assert in_volume(stack.cache, planted) == []
-    assert in_files(container, Planted(("import trinket",))), "the search finds what is there"
-    assert in_volume(stack.cache, Planted(("clink",))), "the search finds what is there"
 
 
 def test_no_secret_is_found_when_the_clone_fails(stack: Stack, private_git: GitServer) -> None:

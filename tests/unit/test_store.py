@@ -256,7 +256,7 @@ def test_python_that_the_image_has_not(etl: Etl, cache: Path, make_store: Callab
     (etl.directory / ".python-version").write_text("3.99\n")
     with pytest.raises(PythonMissingError) as caught:
         sync(make_store(), etl)
-    assert caught.value.headline == "The image has no Python 3.99, which .python-version asks for."
+    assert caught.value.headline == "There is no Python 3.99 here, which .python-version asks for."
     assert _nothing_built(cache)
 
 
