@@ -100,6 +100,14 @@ def test_baked_cold_warm_and_offline(baked: Built) -> None:
     assert_promised(BAKED, runs)
 
 
+def test_extra_package_upon_the_baked_environment(baked: Built) -> None:
+    """A deployment's own package: the environment in the image is copied to the volume and added to."""
+    run = baked.run({"PREFECT_UV_EXTRA_PACKAGES": "tabulate==0.9.0"})
+    assert (run.state.name, found(run)) == ("Completed", "miss"), run.report()
+    assert "12,345 orders, counted by /cache/envs/v1" in run.messages, run.report()
+    assert "does not fit: + tabulate 0.9.0; environment " in run.messages, run.report()
+
+
 def test_baked_layer_survives_an_edit_of_code(baked: Built) -> None:
     """The same image, bit by bit."""
     flows = baked.repository.work / "flows.py"

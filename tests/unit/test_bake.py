@@ -7,16 +7,17 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from prefect_uv.bake import announce, bake, with_baked_selection
-from prefect_uv.errors import BakedMismatchError, UsageError, VolumeUnusableError
-from prefect_uv.project import look
+from prefect_uv.code import baked_place
+from prefect_uv.errors import BakedMismatchError, DependencyUnreachableError, UsageError, VolumeUnusableError
+from prefect_uv.project import Extras, look
 from prefect_uv.runlog import RunLog
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
@@ -25,11 +26,20 @@ from prefect_uv.store.manifest import Manifest
 from prefect_uv.store.uv import Uv
 from tests.unit.conftest import MakeSettings
 from tests.unit.etl import Etl, environments, sync
+from tests.unit.wheels import build_wheel
 
 USAGE = (
     "prefect-uv bake [--group NAME]… [--only-group NAME]… [--extra NAME]… [--package NAME] [--project DIR]"
     " [--install-project] [--version VERSION]"
 )
+BUILT = """
+[project.scripts]
+say = "etl:main"
+
+[build-system]
+requires = ["uv_build"]
+build-backend = "uv_build"
+"""
 GROUPS = """
 [dependency-groups]
 extra = ["helper"]
@@ -45,16 +55,20 @@ class Baked:
     log: RunLog
     make_settings: MakeSettings
     make_store: Callable[..., Store]
+    copied: tuple[str, ...] = ("pyproject.toml", "uv.lock")
+    variables: Mapping[str, str] = field(default_factory=dict)
 
-    def bake(self, *words: str, **variables: str) -> None:
-        """`prefect-uv bake` where nothing but pyproject.toml and uv.lock has been copied to."""
+    def bake(self, *words: str, whole: bool = False, **variables: str) -> None:
+        """`prefect-uv bake` where nothing but pyproject.toml and uv.lock has been copied to, or the whole project."""
         copy = self.directory.parent / "build" / "etl"
         shutil.rmtree(copy.parent, ignore_errors=True)
         copy.mkdir(parents=True)
-        for name in ("pyproject.toml", "uv.lock"):
+        for name in self.copied:
             shutil.copy(self.etl.directory / name, copy)
+        if whole:
+            shutil.copytree(self.etl.directory, copy, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".git"))
         (copy.parent / "wheels").symlink_to(self.etl.wheels)
-        settings = self.settings(PREFECT_UV_CACHE_DIR="/nonexistent", **variables)
+        settings = self.settings(PREFECT_UV_CACHE_DIR="/nonexistent", **self.variables, **variables)
         with contextlib.chdir(copy):
             assert bake(Session(settings, self.log, words)) == 0
 
@@ -62,9 +76,13 @@ class Baked:
         """Settings of a container of the image."""
         return self.make_settings({"PREFECT_UV_BAKED_DIR": str(self.directory), **variables})
 
+    def store(self, **variables: str) -> Store:
+        """The store of a start."""
+        return self.make_store(PREFECT_UV_BAKED_DIR=str(self.directory), **variables)
+
     def start(self, **variables: str) -> Environment:
         """The environment that a start gets."""
-        return sync(self.make_store(PREFECT_UV_BAKED_DIR=str(self.directory), **variables), self.etl)
+        return sync(self.store(**variables), self.etl)
 
     @property
     def environments(self) -> list[Path]:
@@ -157,6 +175,31 @@ def test_other_package_is_told_and_built(
     assert f"{misfit}; environment {new} is built in {cache}" in lines
     assert baked.start().hit is True
     assert f"{misfit}; environment {new} of the volume is used" in capfd.readouterr().err.splitlines()
+
+
+def test_build_starts_from_the_baked_environment(etl: Etl, baked: Baked) -> None:
+    """What did not change is taken from the image, its bytecode too: only the difference is fetched."""
+    build_wheel(etl.wheels, "tools", "1.0", {"tools.py": "y = 1\n"})
+    etl.write("prefect", "tools")
+    etl.lock()
+    baked.bake()
+    etl.write("prefect", "tools", "helper")
+    etl.lock()
+    environment = baked.start().path
+    assert list(environment.glob("lib/*/site-packages/prefect/__pycache__/flow_engine.*.pyc"))
+    assert not list(environment.glob("lib/*/site-packages/__pycache__/helper.*.pyc"))
+
+
+def test_extras_upon_a_baked_environment(etl: Etl, cache: Path, baked: Baked) -> None:
+    """The deployment's own packages are added in a copy on the volume."""
+    baked.bake()
+    store = baked.store()
+    project = look(etl.directory, None, store.settings)
+    extended = store.extended(store.environment(project), Extras(("helper==1.0",)), project)
+    assert extended.path.is_relative_to(cache)
+    python = extended.path / "bin" / "python"
+    subprocess.run([python, "-c", "import helper, prefect.flow_engine"], check=True, timeout=20)
+    assert len(baked.environments) == 1
 
 
 def test_other_package_is_refused(etl: Etl, cache: Path, baked: Baked) -> None:
@@ -279,3 +322,72 @@ def test_environment_works(baked: Baked) -> None:
     python = baked.start().path / "bin" / "python"
     answer = subprocess.run([python, "-m", "prefect.flow_engine"], check=True, capture_output=True, timeout=20)
     assert answer.stdout == b"engine\n"
+
+
+def test_requirements_are_baked(etl: Etl, baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A requirements.txt: found again without uv, however long ago it was resolved."""
+    (etl.directory / "uv.lock").unlink()
+    (etl.directory / "pyproject.toml").unlink()
+    (etl.directory / "requirements.txt").write_text("prefect\nhelper\n")
+    wheels = {"PREFECT_UV_WHEELS": str(etl.wheels), "PREFECT_UV_RESOLVE_DAYS": "0"}
+    replace(baked, copied=("requirements.txt",), variables=wheels).bake()
+    monkeypatch.setattr(Uv, "run", no_uv)
+    assert baked.start(**wheels).path == baked.environments[0]
+
+
+def test_script_is_baked(etl: Etl, baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--project` names the script; the image's selection is none. uv's settings beside it are copied with it."""
+    (etl.directory / "moon.py").write_text('# /// script\n# dependencies = ["prefect", "helper"]\n# ///\n')
+    wheels = {"PREFECT_UV_WHEELS": str(etl.wheels)}
+    replace(baked, copied=("moon.py", "pyproject.toml"), variables=wheels).bake("--project", "moon.py")
+    monkeypatch.setattr(Uv, "run", no_uv)
+    store = baked.store(**wheels)
+    project = look(etl.directory, "moon.py:phase", store.settings)
+    assert store.environment(project).path == baked.environments[0]
+
+
+def test_code_is_installed(etl: Etl, baked: Baked) -> None:
+    """Under the name that a start of the same code and environment looks for; an edit has another one."""
+    path = etl.directory / "pyproject.toml"
+    path.write_text(path.read_text().replace("../wheels", str(etl.wheels)) + BUILT)
+    etl.lock()
+    (etl.directory / "src" / "etl").mkdir(parents=True)
+    module = etl.directory / "src" / "etl" / "__init__.py"
+    module.write_text("def main():\n    print('installed')\n")
+    baked.bake("--install-project", whole=True)
+    (place,) = (baked.directory / "code" / "v1").iterdir()
+    store = baked.store()
+    project = look(etl.directory, None, store.settings)
+    assert baked_place(store.settings, project, store.environment(project)) == place
+    answer = subprocess.run(
+        [place / "bin" / "say"], check=True, capture_output=True, timeout=20, env={"PYTHONPATH": str(place)}
+    )
+    assert answer.stdout == b"installed\n"
+    module.write_text("")
+    assert baked_place(store.settings, project, store.environment(project)) != place
+
+
+def test_nothing_to_install(baked: Baked, capfd: pytest.CaptureFixture[str]) -> None:
+    """A virtual project has no build system."""
+    baked.bake("--install-project")
+    assert capfd.readouterr().err.endswith("prefect-uv: nothing to install: no package here has a build system\n")
+
+
+def test_directory_of_the_lock_that_was_not_copied(etl: Etl, baked: Baked) -> None:
+    """The hint is one for a Dockerfile."""
+    (etl.directory / "shared").mkdir()
+    (etl.directory / "shared" / "pyproject.toml").write_text('[project]\nname = "shared"\nversion = "1"\n')
+    etl.write("prefect", "shared")
+    path = etl.directory / "pyproject.toml"
+    path.write_text(path.read_text() + '[tool.uv.sources]\nshared = { path = "shared" }\n')
+    etl.lock()
+    with pytest.raises(DependencyUnreachableError) as raised:
+        baked.bake()
+    place = baked.directory.parent / "build" / "etl"
+    assert raised.value.render() == (
+        f"error[dependency-unreachable]: shared, a path dependency in {place}/uv.lock, was not pulled.\n"
+        "\n"
+        f"{place}/shared does not exist.\n"
+        "\n"
+        "hint: COPY its pyproject.toml to its place as well; the sources are not needed."
+    )

@@ -21,6 +21,7 @@ from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store import Store
 from prefect_uv.store.contents import Contents
+from prefect_uv.store.layout import Area
 from prefect_uv.store.requirements import parsed
 from prefect_uv.store.sources.locked import LockedSource, planned_packages
 from prefect_uv.store.uv import Uv
@@ -112,7 +113,7 @@ def key_of(tmp_path_factory: pytest.TempPathFactory, image: Image) -> Callable[[
         subprocess.run(lock, cwd=project, env=environ, check=True, timeout=30)
         locked = look(project, None, Settings())
         assert isinstance(locked, Locked)
-        uv = Uv(Settings.from_environ(environ), image, home / "uv-cache")
+        uv = Uv(Settings.from_environ(environ), image, Area(home, home / "uv-cache"))
         return LockedSource(locked, "locked").plan(uv, RunLog(Mask())).contents.key
 
     return key

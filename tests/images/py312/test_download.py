@@ -13,7 +13,8 @@ from images import engine as machine
 from images.build import NO_PYTHON, build
 from images.family import Family
 from tests.images.containers import Runner
-from tests.images.mirror import VERSION, member, mirrored_image
+from tests.images.mirror import member, mirrored_image
+from tests.unit.pythons import VERSION
 
 
 @pytest.fixture

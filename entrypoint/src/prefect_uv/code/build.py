@@ -20,6 +20,7 @@ from prefect_uv.process import Finished
 from prefect_uv.project.packages import LocalPackage
 from prefect_uv.settings import Settings
 from prefect_uv.store import Environment
+from prefect_uv.store.layout import Area
 from prefect_uv.store.uv import Uv
 
 GIT_READS_ONLY = {
@@ -57,7 +58,8 @@ def install(
         ProjectBuildError: one of them could not be built.
     """
     with tempfile.TemporaryDirectory(prefix="prefect-uv-build-") as place:
-        uv = Uv(settings, Image.read(), environment.uv_cache or Path(place) / "uv")
+        cache = environment.uv_cache or Path(place) / "uv"
+        uv = Uv(settings, Image.read(), Area(cache.parent, cache))
         builder = Builder(uv, environment.path / "bin" / "python", Copies(Path(place) / "code", root))
         for package in packages:
             builder.build(package, Path(place) / "wheels")

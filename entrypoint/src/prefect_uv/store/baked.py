@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from prefect_uv.errors import BakedMismatchError
@@ -12,7 +13,7 @@ from prefect_uv.store import index
 from prefect_uv.store.contents import Contents, shortened
 from prefect_uv.store.identity import RESOLVING, fingerprint
 from prefect_uv.store.layout import Area
-from prefect_uv.store.manifest import Manifest, manifests, nearest
+from prefect_uv.store.manifest import Known, Manifest, manifests, nearest
 from prefect_uv.store.shelf import Environment, Shelf
 from prefect_uv.store.sources import Source
 
@@ -36,6 +37,10 @@ class Baked:
         """What this image has; whoever made it is trusted as much as the image is."""
         return cls(Shelf(Area(settings.baked_dir, settings.baked_dir, read_only=True), ANYBODY), image, settings)
 
+    def known(self) -> Iterator[Known]:
+        """Every environment in the image."""
+        return manifests(self.shelf.area)
+
     def look_up(self, source: Source) -> Environment | None:
         """The environment that was baked from the same files and selection: found without uv."""
         if not self.shelf.area.index.is_dir():
@@ -55,7 +60,7 @@ class Baked:
         Raises:
             BakedMismatchError: PREFECT_UV_BAKED=refuse.
         """
-        near = nearest(manifests(self.shelf.area), contents, project)
+        near = nearest(self.known(), contents, project)
         if near is None:
             return
         changes = shortened(contents.differences(near[1].contents))

@@ -20,6 +20,7 @@ from prefect_uv.store.build import CLAIM
 from prefect_uv.store.layout import Area, crosses_nodes
 from prefect_uv.store.lease import idle, last_use
 from prefect_uv.store.lock import alone, is_abandoned
+from prefect_uv.store.python import sweep_pythons
 from prefect_uv.store.usage import Usage
 
 DAY = 86400.0
@@ -80,6 +81,7 @@ def sweep(area: Area) -> None:
         known = index.read(entry)
         if known is None or known.key not in keys:
             entry.unlink(missing_ok=True)
+    sweep_pythons(area, now - MARGIN_SECONDS)
     for place in (area.index, area.failures, area.locks, area.builds):
         _remove_old_files(place, now - SMALL_FILES_DAYS * DAY)
     _empty(area.trash)

@@ -53,6 +53,11 @@ class Area:
         return self.root / "envs" / "trash"
 
     @property
+    def pythons(self) -> Path:
+        """Interpreters that uv has installed."""
+        return self.root / "python"
+
+    @property
     def mirrors(self) -> Path:
         """Snapshots of repositories, by what pull steps ask for (`pull/mirror.py`)."""
         return self.root / MIRRORS

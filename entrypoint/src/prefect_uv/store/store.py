@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 from prefect_uv.errors import (
     EnvironmentDamagedError,
@@ -23,11 +21,12 @@ from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store import failures, index
 from prefect_uv.store.baked import Baked
-from prefect_uv.store.build import FULL, Build
+from prefect_uv.store.build import Build
 from prefect_uv.store.gc import collect
+from prefect_uv.store.home import full_disk_is_an_error, shelf_at, writable
 from prefect_uv.store.identity import fingerprint
 from prefect_uv.store.keeper import Keeper
-from prefect_uv.store.layout import Area, is_executable, shared_umask
+from prefect_uv.store.layout import shared_umask
 from prefect_uv.store.lease import lease
 from prefect_uv.store.lock import Say, claimed, shared
 from prefect_uv.store.manifest import Manifest, explanation, foundation, manifests, nearest
@@ -44,7 +43,7 @@ class Store:
         self.image = Image.read()
         self.log = log
         self.baked = Baked.of(settings, self.image)
-        self.shelf = self._shelf(settings.cache_dir, read_only=settings.cache_readonly)
+        self.shelf = shelf_at(settings.cache_dir, settings, self.image, read_only=settings.cache_readonly)
         self._home: Shelf | None = None
 
     def environment(self, project: Project) -> Environment:
@@ -117,7 +116,7 @@ class Store:
         with full_disk_is_an_error(self.shelf.area.root):
             self._home = self._home or self.writable()
             area = self._home.area
-            uv = Uv(self.settings, self.image, area.uv_cache)
+            uv = Uv(self.settings, self.image, area, self._home.trusted)
             with shared(area.locks / "uv-cache"):
                 plan = source.plan(uv, self.log)
                 resolved = 0.0 if plan.pinned else time.time()
@@ -162,7 +161,7 @@ class Store:
         known = [item for item in manifests(home.area) if home.trusts(item[0])]
         near = build.plan.base or nearest(known, build.contents, build.purpose)
         self.log.info(explanation(build.contents, build.purpose, near))
-        base = None if build.plan.base else foundation(known, build.contents)
+        base = None if build.plan.base else foundation([*known, *self.baked.known()], build.contents)
         held = lease(base[0], touch=False) if base else None
         try:
             with build.performed(base if held is not None else None) as environment:
@@ -180,69 +179,16 @@ class Store:
 
     def writable(self) -> Shelf:
         """The cache directory, or a private one in the container where that one cannot be used."""
-        root = self.shelf.area.root
-        reason = _obstacle(self.shelf.area)
-        if not reason:
-            self.shelf = self._shelf(root, read_only=False)
-            return self.shelf
-        environ = self.settings.environ
-        for place in (environ.get("TMPDIR", "/tmp"), environ.get("HOME", "/"), str(Path.cwd())):  # noqa: S108
-            if os.access(place, os.W_OK) and is_executable(Path(place)):
-                private = self._shelf(Path(tempfile.mkdtemp(prefix="prefect-uv-store-", dir=place)), read_only=False)
-                private.area.prepare()
-                self.log.warning(f"{root} {reason}: what it does not hold is built for this run only, in {place}")
-                return private
-        raise VolumeUnusableError(
-            f"There is no place for an environment: {root} {reason}.",
-            "Neither the temporary directory nor the home or working directory is writable and executable.",
-            f"Mount a volume at {root} that uid {os.geteuid()} or group 0 may write, not noexec.",
-        )
-
-    def _shelf(self, root: Path, *, read_only: bool) -> Shelf:
-        """An area, and whom we trust in it: ourselves, root, its owner, and whom the settings name."""
-        own_cache = self.settings.environ.get("UV_CACHE_DIR")
-        area = Area(root, Path(own_cache) if own_cache else root / f"uv-{self.image.uv_minor}", read_only)
-        owner = {root.stat().st_uid} if root.exists() else set()
-        return Shelf(area, frozenset({0, os.geteuid(), *owner, *self.settings.cache_trust}))
+        home = writable(self.settings, self.image, self.log)
+        if home.area.root == self.shelf.area.root:
+            self.shelf = home
+        return home
 
     def say(self, key: str) -> Say:
         """Lines about an environment."""
         return lambda message: self.log.info(f"environment {key[:12]}: {message}")
 
 
-def _obstacle(area: Area) -> str:
-    """Why nothing can be built in an area; empty when it can. A full disk is not an obstacle: room can be made."""
-    if area.read_only:
-        return "is not to be written (PREFECT_UV_CACHE_READONLY)"
-    try:
-        area.prepare()
-        with tempfile.TemporaryFile(dir=area.builds):
-            pass
-    except OSError as error:
-        if error.errno in FULL:
-            raise
-        return f"is not writable ({error.strerror})"
-    places = (area.environments, area.index, area.locks, area.failures, area.uv_cache)
-    if closed := next((place for place in places if not os.access(place, os.W_OK)), None):
-        return f"is not writable in {closed.relative_to(area.root)}"
-    return "" if is_executable(area.root) else "is mounted noexec"
-
-
 def _is_decided(shelf: Shelf, key: str) -> bool:
     """Whether waiting is over: the environment is there, or somebody found out that it cannot be built."""
     return shelf.has(key) or failures.recent(shelf.area, key) is not None
-
-
-@contextmanager
-def full_disk_is_an_error(root: Path) -> Iterator[None]:
-    """What the system says of a full disk becomes our error."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise VolumeFullError(
-            f"No space is left on {root}.",
-            str(error),
-            "Make the cache volume larger, or set PREFECT_UV_CACHE_LIMIT so that old environments go earlier.",
-        ) from None

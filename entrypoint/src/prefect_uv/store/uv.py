@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from prefect_uv.errors import PrefectUvError, UnresolvableError
 from prefect_uv.image import Image
 from prefect_uv.process import Finished, run
 from prefect_uv.settings import Settings
-from prefect_uv.store.uv_failures import explain
+from prefect_uv.store.layout import Area
+from prefect_uv.store.uv_failures import explain, missing_offline
 
 QUIET = ("--no-progress", "--color", "never")
-IGNORED = {"VIRTUAL_ENV", "UV_LINK_MODE", "UV_NO_CACHE", "UV_NO_SYNC", "UV_PROJECT_ENVIRONMENT"}
+PREFERENCES = {"UV_PYTHON_PREFERENCE", "UV_MANAGED_PYTHON", "UV_NO_MANAGED_PYTHON"}
+IGNORED = {"VIRTUAL_ENV", "UV_LINK_MODE", "UV_NO_CACHE", "UV_NO_SYNC", "UV_PROJECT_ENVIRONMENT", *PREFERENCES}
 NOWHERE = "/nonexistent"
 
 
 @dataclass(frozen=True)
 class Uv:
-    """uv with one cache.
+    """uv in one area.
 
     Attributes:
         settings: the deployment's choices, with the user's variables.
         image: what the image has.
-        cache: uv's cache.
+        area: where its cache and its interpreters are.
+        trusted: the user ids whose interpreters there are used.
     """
 
     settings: Settings
     image: Image
-    cache: Path
+    area: Area
+    trusted: Container[int] = ()
+
+    @property
+    def cache(self) -> Path:
+        """Its cache."""
+        return self.area.uv_cache
 
     @property
     def environ(self) -> dict[str, str]:
@@ -66,8 +76,13 @@ class Uv:
         """
         finished = self.run(*arguments, cwd=cwd, environ=environ)
         if finished.exit_code:
-            raise explain(finished)
+            raise self.explained(finished)
         return finished
+
+    def explained(self, finished: Finished) -> PrefectUvError:
+        """What a failure means: from a directory of wheels, no version that fits is a wheel that is not there."""
+        error = explain(finished)
+        return missing_offline(finished) if self.settings.wheels and isinstance(error, UnresolvableError) else error
 
     def run(
         self, *arguments: str | Path, cwd: Path | None = None, environ: Mapping[str, str] | None = None

@@ -8,6 +8,7 @@ from prefect_uv.errors import (
     HashMismatchError,
     IndexUnreachableError,
     LockfileStaleError,
+    OfflineMissingError,
     PackageNotFoundError,
     PrefectUvError,
     ProjectInvalidError,
@@ -51,6 +52,12 @@ _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         "If it was rebuilt on purpose, run `uv lock --upgrade-package NAME`, commit and push; else ask who did it.",
     ),
     (
+        r"could not be queried",
+        IndexUnreachableError,
+        "A package index did not give what uv asked for.",
+        "Check UV_DEFAULT_INDEX or UV_INDEX and their credentials.",
+    ),
+    (
         r"No solution found",
         UnresolvableError,
         "No versions of the requirements fit together.",
@@ -69,7 +76,19 @@ _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         "Check the network, UV_DEFAULT_INDEX or UV_INDEX and their credentials, SSL_CERT_FILE and the proxy variables.",
     ),
     (
-        r"Failed to parse|TOML parse error|unsupported schema version",
+        r"unsupported schema version|Required uv version",
+        ProjectInvalidError,
+        "The project wants another uv than the image has.",
+        "Use an image with that uv; or lock with the image's uv and let `required-version` allow it.",
+    ),
+    (
+        r"the start of a requirement|Couldn't parse requirement|Distribution not found at",
+        UnresolvableError,
+        "A requirement cannot be read.",
+        "Write `name==1.0`, with spaces between several, or one on each line, as in a requirements file.",
+    ),
+    (
+        r"Failed to parse|TOML parse error",
         ProjectInvalidError,
         "uv cannot read the project's files.",
         "Run `uv lock --check` in the project and mend what it reports.",
@@ -77,9 +96,30 @@ _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
 )
 
 
+_OFFLINE = re.compile(r"network (?:connectivity )?(?:was|is) disabled", re.IGNORECASE)
+_NAMED = re.compile(
+    r"Failed to (?:download|fetch|build|download and build) `([^`]+)`"
+    r"|Because (\S+) was not found in the|there is no version of (\S+)"
+)
+
+
 def explain(finished: Finished) -> PrefectUvError:
     """The error of the catalogue that a failure of uv stands for."""
+    if _OFFLINE.search(finished.stderr):
+        return missing_offline(finished)
     for pattern, error, headline, hint in _FAILURES:
         if re.search(pattern, finished.stderr):
             return error(headline, finished.report, hint)
     return SyncError("uv could not build the environment.", finished.report)
+
+
+def missing_offline(finished: Finished) -> OfflineMissingError:
+    """What uv could not have without a network or from a directory of wheels, by its names."""
+    named = dict.fromkeys(name for names in _NAMED.findall(finished.stderr) for name in names if name)
+    what = ", ".join(named) or "what uv names"
+    return OfflineMissingError(
+        f"Neither in uv's cache nor among the wheels, and no index may be asked: {what}.",
+        finished.report,
+        "Warm the volume with `prefect-uv sync` where the network may be used; or put the wheels into a directory and"
+        " set PREFECT_UV_WHEELS.",
+    )

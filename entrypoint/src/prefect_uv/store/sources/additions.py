@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from prefect_uv.errors import ExtrasConflictError, PrefectUvError, UnresolvableError
+from prefect_uv.errors import ExtrasConflictError, OfflineMissingError, PrefectUvError, UnresolvableError
 from prefect_uv.process import Finished
 from prefect_uv.project import Extras, Project
 from prefect_uv.runlog import RunLog
@@ -24,7 +24,6 @@ from prefect_uv.store.sources.base import Plan
 from prefect_uv.store.sources.resolve import Wanted, installer, is_pinned, resolve
 from prefect_uv.store.sources.wheels import listing
 from prefect_uv.store.uv import Uv
-from prefect_uv.store.uv_failures import explain
 
 _NAME = re.compile(r"\b[A-Za-z0-9][A-Za-z0-9._-]*")
 HINT = (
@@ -97,16 +96,15 @@ class Additions:
             form = ("--dry-run", "--output-format", "json", "--python", path / "bin" / "python")
             told = uv.run("pip", "install", *form, *uv.index, "-c", constraints, *files, cwd=self.project.directory)
         if told.exit_code:
-            raise self._explained(told, there)
+            raise self._explained(uv.explained(told), told, there)
         changes = {change["name"]: change.get("version", "") for change in json.loads(told.stdout)["changes"]}
         if changed := sorted(changes.keys() & there.keys()):
             raise _conflict(changed, changed, there, f"{', '.join(changed)} would be installed from another address.")
         return changes
 
-    def _explained(self, told: Finished, there: Mapping[str, str]) -> PrefectUvError:
+    def _explained(self, error: PrefectUvError, told: Finished, there: Mapping[str, str]) -> PrefectUvError:
         """A conflict, when uv's report names a package of the environment as it is; otherwise what uv says."""
-        error = explain(told)
-        if not isinstance(error, UnresolvableError):
+        if not isinstance(error, UnresolvableError | OfflineMissingError):
             return error
         words = {normalized(word) for word in _NAME.findall(told.stderr)}
         named = {name: rf"\b{re.escape(name)}=={re.escape(version)}(?![\w.])" for name, version in there.items()}
