@@ -36,7 +36,7 @@ class Pyproject:
         """
         path = directory / NAME
         try:
-            return cls(directory, tomllib.loads(path.read_text()))
+            return cls(directory, tomllib.loads(path.read_text("utf-8-sig")))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except ValueError as error:

@@ -127,7 +127,7 @@ def without_credentials(text: str) -> str:
 
 
 def _table(name: str, content: bytes) -> Mapping[str, Any]:
-    document = tomllib.loads(content.decode())
+    document = tomllib.loads(content.decode("utf-8-sig"))
     return document.get("tool", {}).get("uv", {}) if name.endswith("pyproject.toml") else document
 
 
