@@ -190,6 +190,16 @@ There is nothing at /code/packages/web; /code/packages has apart, etl, stock.
 {NO_PROJECT}""",
         ),
         (
+            "developers-root",
+            None,
+            {"project": "."},
+            f"""error[project-missing]: PREFECT_UV_PROJECT names ., and there is no project.
+
+/code has flows.py, pyproject.toml.
+
+{NO_PROJECT}""",
+        ),
+        (
             "plain",
             None,
             {"project": "flows.py"},
@@ -217,7 +227,7 @@ def test_refusal(
 ) -> None:
     """The error's full text."""
     checkout = pulled(project)
-    if (checkout.directory / "pyproject.toml").is_file():
+    if (checkout.directory / "pyproject.toml").is_file() and project != "developers-root":
         checkout.lock()
     assert checkout.refusal(entrypoint, **variables) == text
 
