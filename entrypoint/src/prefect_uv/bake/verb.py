@@ -35,7 +35,7 @@ def bake(session: Session) -> int:
     settings = arguments.settings
     require_writable(settings.baked_dir)
     project = session.phase("look", find, Path.cwd(), settings, session.log)
-    with layer(settings, session.log) as inside, shared_umask():
+    with shared_umask(), layer(settings, session.log) as inside:
         environment = session.phase("bake", environment_in_layer, project, settings, inside, session.log)
         baked = Baking.of(project, environment.key)
         baked.write(settings.baked_dir)
