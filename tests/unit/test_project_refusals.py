@@ -122,6 +122,16 @@ It has requirements/base.txt, requirements/dev.in, requirements/etl.txt.
 {RELATIVE}""",
         ),
         (
+            "src-layout",
+            "shop.flows:report",
+            {"source_root": "src,lib"},
+            """error[source-root-missing]: PREFECT_UV_SOURCE_ROOT names a directory that is not in /code.
+
+There is no directory /code/lib.
+
+hint: Name directories relative to the pulled code, as `src` or `packages/etl/src`, separated by commas.""",
+        ),
+        (
             "requirements-include-missing",
             FLOW,
             {},
