@@ -44,7 +44,8 @@ class UnlockedSource:
         """
         project = self.project
         python = interpreter(uv, project, log)
-        wishes = Wanted(project.directory, project.requirements, project.files, project.constraints)
+        lines, files = project.requirements, project.files
+        wishes = Wanted(project.directory, lines, files, project.constraints, hashed=project.hashed)
         lock = _one_prefect(resolve(uv, python, wishes))
         packages = lock.packages()
         if not has_prefect(packages):
