@@ -336,10 +336,10 @@ def test_requirements_are_baked(etl: Etl, baked: Baked, monkeypatch: pytest.Monk
 
 
 def test_script_is_baked(etl: Etl, baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--project` names the script; the image's selection is none."""
+    """`--project` names the script; the image's selection is none. uv's settings beside it are copied with it."""
     (etl.directory / "moon.py").write_text('# /// script\n# dependencies = ["prefect", "helper"]\n# ///\n')
     wheels = {"PREFECT_UV_WHEELS": str(etl.wheels)}
-    replace(baked, copied=("moon.py",), variables=wheels).bake("--project", "moon.py")
+    replace(baked, copied=("moon.py", "pyproject.toml"), variables=wheels).bake("--project", "moon.py")
     monkeypatch.setattr(Uv, "run", no_uv)
     store = baked.store(**wheels)
     project = look(etl.directory, "moon.py:phase", store.settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from prefect_uv.runlog import RunLog
 from prefect_uv.session import Session
 from prefect_uv.store import Environment
 from tests.unit.conftest import MakeSettings
+from tests.unit.wheels import build_wheel
 
 PROJECT = """[project]
 name = "My.Shop"
@@ -216,12 +218,22 @@ def test_build_fails(make_session: Callable[..., Session], shop: Path, environme
     backend(shop, "sys.exit('nothing here can be built')")
     with pytest.raises(ProjectBuildError) as caught:
         importable(make_session(PREFECT_UV_INSTALL_PROJECT="true"), found(shop), environment)
-    lines = caught.value.render().splitlines()
-    assert lines[0] == "error[project-build-failed]: checkout could not be built."
-    assert lines[2].startswith("`uv --no-progress --color never build --wheel --out-dir ")
-    assert lines[2].endswith("exited with code 2:")
-    assert "nothing here can be built" in caught.value.found
-    assert lines[-1] == "hint: Run `uv build --wheel` in the package's directory: what fails here fails there."
+    place = re.search(r"\S+/prefect-uv-build-\w+", caught.value.found)
+    assert place
+    copy = f"{place[0]}/code/{str(shop).strip('/').replace('/', '-')}"
+    command = f"build --wheel --out-dir {place[0]}/wheels --python {environment.path}/bin/python"
+    assert caught.value.render() == (
+        "error[project-build-failed]: checkout could not be built.\n\n"
+        f"`uv --no-progress --color never {command}` exited with code 2:\n"
+        "    Building wheel...\n"
+        "    nothing here can be built\n"
+        f"    error: Failed to build `{copy}`\n"
+        "      cause: The build backend returned an error\n"
+        "      cause: Call to `backend.build_wheel` failed (exit status: 1)\n"
+        "    \n"
+        "    hint: Build failures usually indicate a problem with the package or the build environment\n\n"
+        "hint: Run `uv build --wheel` in the package's directory: what fails here fails there."
+    )
 
 
 @pytest.mark.parametrize(
@@ -253,6 +265,20 @@ def test_backend_offline(make_session: Callable[..., Session], shop: Path, envir
     with pytest.raises(ProjectBuildError, match="checkout could not be built") as caught:
         importable(make_session(PREFECT_UV_INSTALL_PROJECT="true"), found(shop), environment)
     assert "PREFECT_UV_WHEELS" in caught.value.hint
+
+
+def test_backend_from_a_directory_of_wheels(
+    make_session: Callable[..., Session], shop: Path, environment: Environment, tmp_path: Path
+) -> None:
+    """PREFECT_UV_WHEELS is enough, without a network."""
+    code = "import sys\ndef build_wheel(*_):\n    sys.exit('frob was here')\n"
+    build_wheel(tmp_path / "wheels", "frob", "1.0", {"frob.py": code})
+    text = PROJECT.partition("[build-system]")[0]
+    (shop / "pyproject.toml").write_text(f'{text}[build-system]\nrequires = ["frob"]\nbuild-backend = "frob"\n')
+    variables = {"PREFECT_UV_INSTALL_PROJECT": "true", "PREFECT_UV_WHEELS": str(tmp_path / "wheels")}
+    with pytest.raises(ProjectBuildError) as caught:
+        importable(make_session(**variables), found(shop), environment)
+    assert "frob was here" in caught.value.found
 
 
 def test_several_packages(

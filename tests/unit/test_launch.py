@@ -109,6 +109,31 @@ def test_environment_is_active(session: Session, make_settings: MakeSettings) ->
     assert launch.directory == CODE / "flows"
 
 
+@pytest.mark.parametrize("kind", ["project", "requirements"])
+@pytest.mark.parametrize("launcher", ["uv", "python"])
+def test_real_launch(session: Session, make_settings: MakeSettings, tmp_path: Path, kind: str, launcher: str) -> None:
+    """A real uv starts the environment's Python, whatever else the directory asks for, and says nothing of its own."""
+    (tmp_path / "prefect").mkdir()
+    (tmp_path / "prefect" / "__init__.py").touch()
+    (tmp_path / "prefect" / "flow_engine.py").write_text("import sys; print(sys.prefix, *sys.argv[1:])")
+    (tmp_path / ".python-version").write_text("3.99")
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "etl"\nversion = "1"\nrequires-python = ">=3.99"\n')
+    flow = ready(make_settings, PREFECT_UV_LAUNCHER=launcher, UV_PYTHON="3.98")
+    bare = Unlocked(name="etl", shape="requirements", directory=tmp_path, root=tmp_path, inputs=(), source_roots=())
+    flow = replace(
+        flow,
+        workspace=replace(flow.workspace, directory=tmp_path),
+        project=replace(flow.project, directory=tmp_path) if kind == "project" else bare,
+        environment=replace(flow.environment, uv_cache=tmp_path / "uv", run_cache=tmp_path / "run"),
+        code=Code((tmp_path,)),
+    )
+    begin = launch_flow(session, flow)
+    done = subprocess.run(
+        begin.command, env=begin.environ, cwd=begin.directory, capture_output=True, text=True, check=False, timeout=20
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{ENVIRONMENT} flow.py:main\n", "")
+
+
 def test_environment_without_python(make_settings: MakeSettings, tmp_path: Path) -> None:
     """Its interpreter was one of another image: word for word."""
     flow = ready(make_settings)

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -207,3 +208,17 @@ def test_hanging_log_does_not_hold_the_end(
     assert start(_asking(lambda: 3), environ, []) == 3
     assert not answered.is_set()
     release.set()
+
+
+@pytest.mark.parametrize("ending", ["returns", "fails"])
+def test_scratch_goes_with_the_start(ending: str) -> None:
+    """However it ends, nothing of what was made for it alone stays."""
+    made: list[Path] = []
+
+    def verb(session: Session) -> int:
+        made.append(session.scratch())
+        (made[0] / "lib").mkdir()
+        return 0 if ending == "returns" else _no_lock()
+
+    assert start(verb, {}, []) == (0 if ending == "returns" else 73)
+    assert not made[0].exists()

@@ -51,6 +51,11 @@ class Script:
             raise ProjectInvalidError(headline, str(error), "Mend it, commit, and push.") from None
 
     @property
+    def input(self) -> tuple[str, bytes]:
+        """What of it can change what is installed."""
+        return f"/{self.path.name}", self.block.encode()
+
+    @property
     def lock(self) -> Path:
         """Its lock, as `uv lock --script` names it."""
         return self.path.with_name(f"{self.path.name}.lock")

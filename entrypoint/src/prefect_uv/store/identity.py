@@ -114,12 +114,11 @@ def configuration(environ: Mapping[str, str]) -> list[tuple[str, bytes]]:
 
 def tool_settings(project: Project, environ: Mapping[str, str]) -> list[str]:
     """The settings in the project's and uv's files that make another environment of the same lock."""
-    found = []
-    for name, content in [*project.inputs, *configuration(environ)]:
-        if name in {"/pyproject.toml", "/uv.toml"} or (name, content) not in project.inputs:
-            table = _table(name, content)
-            found += [f"{setting}={_canonical(table[setting])}" for setting in TOOL_SETTINGS if table.get(setting)]
-    return sorted(found)
+    files = dict.fromkeys(filter(None, (project.root / "pyproject.toml", project.configuration)))
+    own = [(str(file), file.read_bytes()) for file in files if file.is_file()]
+    tables = [_table(name, content) for name, content in [*own, *configuration(environ)]]
+    settings = ((setting, table[setting]) for table in tables for setting in TOOL_SETTINGS if table.get(setting))
+    return sorted(f"{setting}={_canonical(value)}" for setting, value in settings)
 
 
 def without_credentials(text: str) -> str:
@@ -128,7 +127,7 @@ def without_credentials(text: str) -> str:
 
 
 def _table(name: str, content: bytes) -> Mapping[str, Any]:
-    document = tomllib.loads(content.decode())
+    document = tomllib.loads(content.decode("utf-8-sig"))
     return document.get("tool", {}).get("uv", {}) if name.endswith("pyproject.toml") else document
 
 
