@@ -12,7 +12,7 @@ from prefect_uv.project.inputs import configuration, read_all
 from prefect_uv.project.kinds import SCRIPT, Locked
 from prefect_uv.project.local import check_local
 from prefect_uv.project.locks import Wish, requires_python
-from prefect_uv.project.packages import LocalPackage, import_path, local_directories, local_packages
+from prefect_uv.project.packages import LocalPackage, import_path, local_packages, local_places
 from prefect_uv.project.pyproject import NAME, Pyproject, normalized
 from prefect_uv.project.script import Script
 from prefect_uv.project.sources import chosen_roots
@@ -38,7 +38,7 @@ def locked_project(start: Start, project: Pyproject, settings: Settings) -> Lock
     selecting.check(selection, chosen, root)
     lock = _text(root.directory / LOCK)
     packages = local_packages(lock, root.directory, chosen.directory, selection)
-    every = local_directories(lock, root.directory)
+    every = (place for _, place in local_places(lock, root.directory))
     check_local(root.directory / LOCK, lock, packages, start, frozen=settings.lock == "frozen")
     settings_of_uv = configuration(root.directory, start)
     files = [root.directory / LOCK, settings_of_uv]
@@ -67,7 +67,7 @@ def locked_script(start: Start, script: Script, settings: Settings) -> Locked:
     packages = local_packages(lock, directory, directory, Selection())
     check_local(script.lock, lock, packages, start, frozen=settings.lock == "frozen")
     settings_of_uv = configuration(directory, start)
-    read = read_all(directory, [script.lock, settings_of_uv], local_directories(lock, directory))
+    read = read_all(directory, [script.lock, settings_of_uv], (place for _, place in local_places(lock, directory)))
     return Locked(
         name=script.path.stem,
         shape=SCRIPT,
