@@ -9,11 +9,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from prefect_uv.errors import LockfileStaleError, PrefectMissingError, SelectionInvalidError
 from prefect_uv.project import Locked, look
+from prefect_uv.selection import Selection
 from prefect_uv.store import Store
 from prefect_uv.store.uv import Uv
 from prefect_uv.store.verify import installed
@@ -127,7 +129,8 @@ def grouped(etl: Etl) -> Etl:
 def test_unknown_selection(grouped: Etl, make_store: Callable[..., Store], kind: str) -> None:
     """Where the look has not refused it, uv does."""
     project = look(grouped.directory, None, make_store().settings)
-    wrong = replace(project, selection=replace(project.selection, **{kind: ("nope",)}))
+    choice: dict[str, Any] = {kind: ("nope",)}
+    wrong = replace(project, selection=Selection(**choice))
     with pytest.raises(SelectionInvalidError) as caught:
         make_store().environment(wrong)
     assert "`nope` is not defined in the " in caught.value.found

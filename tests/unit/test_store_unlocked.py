@@ -6,7 +6,6 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,13 +135,15 @@ def hash_of(wheel: Path) -> str:
 
 def test_hashes_are_respected(requirements: Path, etl: Etl, store: Callable[..., Store], cache: Path) -> None:
     """A file with another hash than the requirements name is not installed, one with the same is."""
-    requirements.write_text(f"prefect\nhelper==1.0 \\\n    --hash={OTHER_HASH}\n")
+    requirements.write_text(f"prefect {hash_of(etl.wheels / WHEEL)}\nhelper==1.0 \\\n    --hash={OTHER_HASH}\n")
     with pytest.raises(HashMismatchError) as caught:
         store().environment(unlocked(files=[requirements]))
     assert caught.value.render() == HASHES.format(package="helper 1.0")
     assert environments(cache) == []
     own = hash_of(etl.wheels / "helper-1.0-py3-none-any.whl")
-    requirements.write_text(f"prefect\nhelper==1.0 --hash={OTHER_HASH} {own}\nhelper==0.9 ; sys_platform == 'win32'\n")
+    prefect = f"prefect==3.8.8 {hash_of(etl.wheels / WHEEL)}"
+    other = "helper==0.9 ; sys_platform == 'win32'"
+    requirements.write_text(f"{prefect}\nhelper==1.0 --hash={OTHER_HASH} {own}\n{other}\n")
     assert "helper" in installed(store().environment(unlocked(files=[requirements])).path)
 
 
@@ -152,7 +153,7 @@ def test_hashed_requirements_name_everything(requirements: Path, etl: Etl, store
     own = [f"{name} {hash_of(next(etl.wheels.glob(pattern)))}" for name, pattern in NEEDY]
     requirements.write_text("\n".join(own) + "\n")
     with pytest.raises(HashMismatchError) as caught:
-        store().environment(replace(unlocked(files=[requirements]), hashed=True))
+        store().environment(unlocked(files=[requirements]))
     assert caught.value.render() == HASHES.format(package="helper 1.0")
 
 
