@@ -144,14 +144,15 @@ def test_sealed_needs_nothing_but_the_api(sealed: Built, closed: ClosedNetwork) 
 
 
 def test_sealed_as_any_user_on_a_read_only_root(sealed: Built, closed: ClosedNetwork) -> None:
-    """Nothing is written but to temporary file systems."""
+    """Nothing is written but to temporary file systems; neither uv nor git is there."""
     stack = sealed.stack
     flow_run = stack.api.create_run(sealed.deployments[0])
     stack.api.submit(flow_run)
     environment = {**closed.environment, "PREFECT__FLOW_RUN_ID": str(flow_run)}
     options = {"user": "54321:0", "read_only": True, "tmpfs": {"/tmp": "", "/home/prefect": "mode=1777"}}
     command = ["prefect", "flow-run", "execute"]
-    container = stack.containers.start(sealed.image, command, environment, [], network_mode=closed.mode, **options)
+    nothing = [f"/dev/null:{program}:ro" for program in ("/usr/local/bin/uv", "/usr/bin/git")]
+    container = stack.containers.start(sealed.image, command, environment, nothing, network_mode=closed.mode, **options)
     run = stack.finish(flow_run, container)
     run.require_quiet()
     assert (run.state.name, found(run)) == ("Completed", "hit"), run.report()

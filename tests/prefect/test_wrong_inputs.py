@@ -135,6 +135,12 @@ def pinned_python(scene: Scene) -> Attempt:
     return scene.project("pinned-python")
 
 
+def no_compiler(scene: Scene) -> Attempt:
+    """The project is to be installed and has an extension in C; the images have no compiler."""
+    url = scene.stack.git.create("compiled", PROJECTS / "compiled").url
+    return replace(scene.attempt(url, "sums.flows:hello"), environment={"PREFECT_UV_INSTALL_PROJECT": "true"})
+
+
 def package_removed(scene: Scene) -> Attempt:
     """A locked wheel is not on the index any more."""
     attempt = scene.indexed()
@@ -189,6 +195,7 @@ CASES = (
     Case(no_prefect, "prefect-missing", 74, "uv add prefect"),
     Case(other_python, "python-missing", 75, r"3\.11"),
     Case(pinned_python, "python-missing", 75, r"\.python-version"),
+    Case(no_compiler, "project-build-failed", 76, "The image has no compiler"),
     Case(package_removed, "package-not-found", 76, "trinket"),
     Case(package_changed, "hash-mismatch", 76, "trinket"),
     Case(index_stopped, "index-unreachable", 76, "trinket"),

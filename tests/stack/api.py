@@ -70,7 +70,7 @@ class Api:
             enforce_parameter_schema=False,
         )
 
-    def set_variable(self, name: str, value: str) -> None:
+    def set_variable(self, name: str, value: Any) -> None:
         """Make a Prefect Variable."""
         self.client.create_variable(VariableCreate(name=name, value=value))
 

@@ -14,10 +14,11 @@ from typing import NoReturn
 
 import pytest
 
-from prefect_uv.bake import announce, bake, with_baked_selection
+from prefect_uv.bake import announce, bake, selections, with_baked_selection
 from prefect_uv.code import baked_place
+from prefect_uv.doctor import doctor
 from prefect_uv.errors import BakedMismatchError, DependencyUnreachableError, UsageError, VolumeUnusableError
-from prefect_uv.project import Extras, look
+from prefect_uv.project import Extras, extras, look
 from prefect_uv.runlog import RunLog
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
@@ -35,6 +36,17 @@ USAGE = (
 BUILT = """
 [project.scripts]
 say = "etl:main"
+
+[build-system]
+requires = ["uv_build"]
+build-backend = "uv_build"
+"""
+MEMBER = """
+[project]
+name = "shared"
+version = "1.0"
+requires-python = ">=3.11"
+dependencies = ["prefect", "helper"]
 
 [build-system]
 requires = ["uv_build"]
@@ -202,6 +214,52 @@ def test_extras_upon_a_baked_environment(etl: Etl, cache: Path, baked: Baked) ->
     assert len(baked.environments) == 1
 
 
+def test_extras_are_baked(etl: Etl, baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A requirements-extras.txt that was copied as well: a start needs uv for nothing."""
+    (etl.directory / "requirements-extras.txt").write_text("helper==1.0\n")
+    replace(baked, copied=("pyproject.toml", "uv.lock", "requirements-extras.txt")).bake()
+    assert len(baked.environments) == 2
+    monkeypatch.setattr(Uv, "run", no_uv)
+    store = baked.store()
+    project = look(etl.directory, None, store.settings)
+    extended = store.extended(store.environment(project), extras(etl.directory, project, store.settings), project)
+    assert extended.path in baked.environments
+    python = extended.path / "bin" / "python"
+    subprocess.run([python, "-c", "import helper, prefect.flow_engine"], check=True, timeout=20)
+
+
+def test_workspace_without_sources(etl: Etl, baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pyproject.toml of each member is enough, and a checkout with all sources finds what was baked of it."""
+    member = etl.directory / "shared"
+    member.mkdir()
+    path = etl.directory / "pyproject.toml"
+    path.write_text(path.read_text() + '[tool.uv.workspace]\nmembers = ["shared"]\n')
+    (member / "pyproject.toml").write_text(MEMBER)
+    etl.lock()
+    baked.bake("--package", "shared", whole=True)
+    (member / "src" / "shared").mkdir(parents=True)
+    (member / "src" / "shared" / "__init__.py").touch()
+    monkeypatch.setattr(Uv, "run", no_uv)
+    environment = baked.start(PREFECT_UV_PACKAGE="shared")
+    assert [environment.path] == baked.environments
+
+
+def test_nothing_but_prefect(baked: Baked, etl: Etl) -> None:
+    """No file is copied: the image's Prefect, for flows that need nothing else."""
+    empty = replace(baked, copied=(), variables={"PREFECT_UV_WHEELS": str(etl.wheels)})
+    empty.bake()
+    (record,) = selections(baked.directory)
+    assert [record.key] == [path.name for path in baked.environments]
+
+
+def test_doctor_lists_what_is_baked(baked: Baked, etl: Etl, capfd: pytest.CaptureFixture[str]) -> None:
+    """A line for each selection."""
+    write_groups(etl)
+    baked.bake("--group", "extra")
+    doctor(Session(baked.settings(), baked.log))
+    assert f"baked           {baked.environments[0].name[:12]} for etl (groups extra)\n" in capfd.readouterr().out
+
+
 def test_other_package_is_refused(etl: Etl, cache: Path, baked: Baked) -> None:
     """PREFECT_UV_BAKED=refuse: also what the volume has is not taken."""
     baked.bake()
@@ -336,10 +394,10 @@ def test_requirements_are_baked(etl: Etl, baked: Baked, monkeypatch: pytest.Monk
 
 
 def test_script_is_baked(etl: Etl, baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--project` names the script; the image's selection is none."""
+    """`--project` names the script; the image's selection is none. uv's settings beside it are copied with it."""
     (etl.directory / "moon.py").write_text('# /// script\n# dependencies = ["prefect", "helper"]\n# ///\n')
     wheels = {"PREFECT_UV_WHEELS": str(etl.wheels)}
-    replace(baked, copied=("moon.py",), variables=wheels).bake("--project", "moon.py")
+    replace(baked, copied=("moon.py", "pyproject.toml"), variables=wheels).bake("--project", "moon.py")
     monkeypatch.setattr(Uv, "run", no_uv)
     store = baked.store(**wheels)
     project = look(etl.directory, "moon.py:phase", store.settings)

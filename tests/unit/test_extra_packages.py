@@ -129,6 +129,22 @@ def test_list_in_a_job_variable(text: str, packages: tuple[str, ...]) -> None:
     assert package_list(text) == packages
 
 
+@pytest.mark.parametrize(
+    ("text", "packages"),
+    [
+        ("cowsay==6.1 humanize", ("cowsay==6.1", "humanize")),
+        ("cowsay == 6.1 humanize >= 4, < 5", ("cowsay==6.1", "humanize>=4,<5")),
+        ("cowsay @ git+https://me@git.example.com/cowsay.git", ("cowsay@git+https://me@git.example.com/cowsay.git",)),
+        ("cowsay; python_version > '3'", ("cowsay; python_version > '3'",)),
+        ("cowsay==6.1  # for the greeting", ("cowsay==6.1",)),
+        ("cowsay ==6.1\n# and\nhumanize # too", ("cowsay ==6.1", "humanize # too")),
+    ],
+)
+def test_words_in_a_job_variable(text: str, packages: tuple[str, ...]) -> None:
+    """One line is separated by spaces, as people write it; of several lines each is one requirement, as it is."""
+    assert package_list(text) == packages
+
+
 @pytest.mark.parametrize("text", ["[cowsay]", "[1]", "['cowsay'"])
 def test_list_that_is_none(text: str) -> None:
     """Refused, not guessed."""

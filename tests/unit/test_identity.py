@@ -100,6 +100,18 @@ def test_index_changes_the_fingerprint_only() -> None:
     assert key_of(environ=environ) == key_of()
 
 
+def test_constraints_change_the_fingerprint_only(tmp_path: Path) -> None:
+    """By what the file says: it decides what is resolved, and the result is in the key by itself."""
+    file = tmp_path / "constraints.txt"
+    environ = {"UV_CONSTRAINT": f"{file} https://h/more.txt"}
+    names = [fp()]
+    for content in ("helper==1.0", "helper==2.0"):
+        file.write_text(content)
+        names.append(fp(environ=environ))
+    assert len(set(names)) == len(names)
+    assert key_of(environ=environ) == key_of()
+
+
 def test_wish_for_a_python_changes_the_fingerprint_only() -> None:
     """The interpreter that it leads to is in the key by itself."""
     environ = {"UV_PYTHON_PREFERENCE": "only-managed"}

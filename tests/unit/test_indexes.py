@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from prefect_uv.errors import IndexUnreachableError, LockfileStaleError
-from prefect_uv.project import look
+from prefect_uv.errors import IndexUnreachableError, LockfileStaleError, PrefectUvError
+from prefect_uv.project import Extras, look
 from prefect_uv.store import Environment, Store
-from tests.unit.etl import HTML, WHEEL, Etl
+from prefect_uv.store.verify import installed
+from tests.unit.etl import HTML, WHEEL, Etl, unlocked
 from tests.unit.http_server import Answer, Request, Server, running_server
 
 MakeStore = Callable[..., Store]
@@ -23,19 +24,29 @@ USERINFO = "bot:p%40ss%2Fw%3Ard@"
 BASIC = "Basic Ym90OnBAc3MvdzpyZA=="
 
 
-def serve_prefect(index: Server, etl: Etl, authorization: str = "") -> None:
+SECRETS = (PASSWORD, USERINFO.removeprefix("bot:").removesuffix("@"), BASIC.partition(" ")[2])
+
+
+def revealing(folder: Path) -> list[Path]:
+    """The files with the password in them, in any form."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return [path for path in files if any(secret.encode() in path.read_bytes() for secret in SECRETS)]
+
+
+def guarded(answer: Answer, authorization: str) -> Callable[[Request], Answer]:
+    """An answer for those who know the password, if there is one."""
+    refusal = Answer(401, {}, {"WWW-Authenticate": 'Basic realm="tests"'})
+    return lambda request: (
+        answer if not authorization or request.headers.get("authorization") == authorization else refusal
+    )
+
+
+def serve_prefect(index: Server, etl: Etl, authorization: str = "", prefix: str = "/api/") -> None:
     """Let a server have the made-up Prefect, as an index; for those who know the password, if there is one."""
     wheel = (etl.wheels / WHEEL).read_bytes()
     link = f"<a href='{WHEEL}#sha256={hashlib.sha256(wheel).hexdigest()}'>{WHEEL}</a>"
-
-    def guarded(answer: Answer) -> Callable[[Request], Answer]:
-        refusal = Answer(401, {}, {"WWW-Authenticate": 'Basic realm="tests"'})
-        return lambda request: (
-            answer if not authorization or request.headers.get("authorization") == authorization else refusal
-        )
-
-    index.on("GET /api/prefect/", guarded(Answer(body=link.encode(), headers=HTML)))
-    index.on(f"GET /api/prefect/{WHEEL}", guarded(Answer(body=wheel)))
+    index.on(f"GET {prefix}prefect/", guarded(Answer(body=link.encode(), headers=HTML), authorization))
+    index.on(f"GET {prefix}prefect/{WHEEL}", guarded(Answer(body=wheel), authorization))
 
 
 @pytest.fixture
@@ -178,10 +189,57 @@ def test_private_index(  # noqa: PLR0913, PLR0917 (fixtures)
     store.log.info(f"what it is: {PASSWORD} {USERINFO}")
     assert environment(store, locked).path.is_dir()
     shown = capsys.readouterr().err
-    files = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
-    for secret in (PASSWORD, USERINFO.removesuffix("@"), BASIC.partition(" ")[2]):
-        assert secret not in shown
-        assert not [path for path in files if secret.encode() in path.read_bytes()]
+    assert [secret for secret in SECRETS if secret in shown] == []
+    assert revealing(tmp_path / "cache") == []
+
+
+def serve_helper(index: Server, etl: Etl) -> str:
+    """Let a server have `helper` for those who know the password; the address of its wheel, with the password."""
+    name = "helper-1.0-py3-none-any.whl"
+    wheel = (etl.wheels / name).read_bytes()
+    link = f"<a href='{name}#sha256={hashlib.sha256(wheel).hexdigest()}'>{name}</a>"
+    index.on("GET /api/helper/", guarded(Answer(body=link.encode(), headers=HTML), BASIC))
+    index.on(f"GET /api/helper/{name}", guarded(Answer(body=wheel), BASIC))
+    return f"{index.url.replace('://', f'://{USERINFO}')}/helper/{name}"
+
+
+@pytest.mark.parametrize("kind", ["PIP_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL_FILE", "address", "file"])
+def test_extra_package_of_another_index(
+    locked: Etl, other: Server, make_store: MakeStore, kind: str, tmp_path: Path
+) -> None:
+    """Extra packages are resolved with pip's indexes, though these judge no lock; no file has the password."""
+    wheel = serve_helper(other, locked)
+    requirements = tmp_path / "requirements-extras.txt"
+    requirements.write_text(f"helper @ {wheel}\n")
+    wanted = {"address": Extras((f"helper @ {wheel}",)), "file": Extras(files=(requirements,))}
+    store = make_store(**(credentials(kind, other.url, tmp_path) if kind not in wanted else {}))
+    project = look(locked.directory, None, store.settings)
+    extras = wanted.get(kind, Extras(("helper==1.0",)))
+    environment = store.extended(store.environment(project), extras, project)
+    assert installed(environment.path)["helper"] == "1.0"
+    assert revealing(tmp_path / "cache") == []
+
+
+def test_extra_package_that_is_gone(locked: Etl, other: Server, make_store: MakeStore, tmp_path: Path) -> None:
+    """What is remembered of the failure does not have the password either."""
+    wheel = serve_helper(other, locked).replace("helper-1.0", "helper-1.1")
+    store = make_store(UV_HTTP_RETRIES="0")
+    project = look(locked.directory, None, store.settings)
+    with pytest.raises(PrefectUvError) as caught:
+        store.extended(store.environment(project), Extras((f"helper @ {wheel}",)), project)
+    assert [secret for secret in SECRETS if secret in caught.value.render()] == []
+    assert revealing(tmp_path / "cache") == []
+
+
+def test_requirements_of_a_private_index(etl: Etl, index: Server, make_store: MakeStore, tmp_path: Path) -> None:
+    """What nothing locks is resolved with the main index of pip."""
+    serve_prefect(index, etl, BASIC)
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("prefect\n")
+    store = make_store(PIP_INDEX_URL=index.url.replace("://", f"://{USERINFO}"))
+    found = store.environment(unlocked(files=[requirements]))
+    assert installed(found.path) == {"prefect": "3.8.8"}
+    assert revealing(tmp_path / "cache") == []
 
 
 def test_wrong_password(locked: Etl, private: Server, make_store: MakeStore, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_uv.project.packages import LocalPackage, import_path, local_directories, local_packages
+from prefect_uv.project.packages import LocalPackage, import_path, local_packages, local_places
 from prefect_uv.selection import Selection
 
 BUILD = """
@@ -108,8 +108,8 @@ def test_named_by_a_package_of_an_index(workspace: Path) -> None:
 
 def test_directories_of_all(workspace: Path) -> None:
     """Whether they are selected or not: their pyproject.toml counts for the lock."""
-    places = local_directories((workspace / "uv.lock").read_text(), workspace)
-    assert {place.name for place in places} == {*MEMBERS, "plain"}
+    places = local_places((workspace / "uv.lock").read_text(), workspace)
+    assert {place.name for _, place in places} == {*MEMBERS, "plain"}
 
 
 def test_lock_that_cannot_be_read(workspace: Path) -> None:

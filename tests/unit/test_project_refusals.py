@@ -122,6 +122,16 @@ It has requirements/base.txt, requirements/dev.in, requirements/etl.txt.
 {RELATIVE}""",
         ),
         (
+            "src-layout",
+            "shop.flows:report",
+            {"source_root": "src,lib"},
+            """error[source-root-missing]: PREFECT_UV_SOURCE_ROOT names a directory that is not in /code.
+
+There is no directory /code/lib.
+
+hint: Name directories relative to the pulled code, as `src` or `packages/etl/src`, separated by commas.""",
+        ),
+        (
             "requirements-include-missing",
             FLOW,
             {},
@@ -190,6 +200,16 @@ There is nothing at /code/packages/web; /code/packages has apart, etl, stock.
 {NO_PROJECT}""",
         ),
         (
+            "developers-root",
+            None,
+            {"project": "."},
+            f"""error[project-missing]: PREFECT_UV_PROJECT names ., and there is no project.
+
+/code has flows.py, pyproject.toml.
+
+{NO_PROJECT}""",
+        ),
+        (
             "plain",
             None,
             {"project": "flows.py"},
@@ -217,7 +237,7 @@ def test_refusal(
 ) -> None:
     """The error's full text."""
     checkout = pulled(project)
-    if (checkout.directory / "pyproject.toml").is_file():
+    if (checkout.directory / "pyproject.toml").is_file() and project != "developers-root":
         checkout.lock()
     assert checkout.refusal(entrypoint, **variables) == text
 

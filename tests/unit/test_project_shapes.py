@@ -9,6 +9,7 @@ import pytest
 from prefect_uv.image import Image
 from prefect_uv.project import Locked
 from prefect_uv.selection import Selection
+from prefect_uv.store.requirements import sources
 from tests.unit.checkouts import MakeCheckout
 
 ALONE = "no project, script or requirements file: prefect==3.8.8 alone, as the image has it"
@@ -213,14 +214,23 @@ def test_what_requirements_include_is_an_input(pulled: MakeCheckout) -> None:
     """Files that are included, constraints too."""
     project = pulled("requirements").unlocked("flows.py:hello")
     assert [name for name, _ in project.inputs] == ["/requirements.txt", "/constraints.txt", "/more/base.txt"]
-    assert (project.requirements, project.hashed) == ((), False)
+    assert project.requirements == ()
+
+
+def test_what_is_included_from_an_address_is_not_read(pulled: MakeCheckout) -> None:
+    """Neither by the look nor for the key: uv reads it when it resolves."""
+    checkout = pulled("requirements")
+    checkout.write("requirements.txt", "prefect\n-r https://index.invalid/more.txt\n")
+    project = checkout.unlocked("flows.py:hello")
+    assert [name for name, _ in project.inputs] == ["/requirements.txt"]
+    assert [name for name, _ in sources(project.files)] == ["requirements.txt"]
 
 
 def test_requirements_install_a_directory(pulled: MakeCheckout) -> None:
     """Its code is imported from where it is; its pyproject.toml says what else is installed."""
     checkout = pulled("requirements-local")
     project = checkout.unlocked("flows.py:hello")
-    assert project.local == (checkout.directory / "lib",)
+    assert [package.directory for package in project.packages] == [checkout.directory / "lib"]
     assert "/lib/pyproject.toml" in dict(project.inputs)
 
 
@@ -266,6 +276,28 @@ def test_settings_of_uv_above_the_project_are_an_input(pulled: MakeCheckout) -> 
     checkout.write("uv.toml", "no-binary = true\n")
     names = [name for name, _ in checkout.look("packages/apart/flows.py:hello").inputs]
     assert names == ["/uv.lock", "/../../uv.toml", "/pyproject.toml"]
+
+
+@pytest.mark.parametrize(
+    ("project", "locks", "entrypoint", "file"),
+    [
+        ("workspace", ("",), DAILY, "uv.toml"),
+        ("workspace", ("", "packages/apart"), "packages/apart/flows.py:hello", "packages/apart/uv.toml"),
+        ("requirements", (), "flows.py:hello", "uv.toml"),
+        ("script-without-prefect", (), "flows.py:hello", "uv.toml"),
+        ("no-pyproject", (), "flows.py:hello", "uv.toml"),
+    ],
+)
+@pytest.mark.usefixtures("this_image")
+def test_settings_of_uv(pulled: MakeCheckout, project: str, locks: tuple[str, ...], entrypoint: str, file: str) -> None:
+    """One file counts, whatever the shape; a member's own does not, since uv reads the root's."""
+    checkout = pulled(project).lock(*locks) if locks else pulled(project)
+    checkout.write(file, "no-binary = true\n")
+    checkout.write("packages/etl/uv.toml", "no-build = true\n")
+    found = checkout.look(entrypoint)
+    assert found.configuration == checkout.directory / file
+    assert b"no-binary = true\n" in dict(found.inputs).values()
+    assert b"no-build = true\n" not in dict(found.inputs).values()
 
 
 def test_selection_of_a_project(pulled: MakeCheckout) -> None:

@@ -303,3 +303,10 @@ def test_credentials_are_in_no_file(
     assert TOKEN not in capsys.readouterr().err
     files = [path for path in cache.rglob("*") if path.is_file() and not path.is_symlink()]
     assert not [path for path in files if TOKEN.encode() in path.read_bytes()]
+
+
+def test_byte_order_mark_in_pyproject(etl: Etl, make_store: Callable[..., Store]) -> None:
+    """Editors on Windows write one; uv reads over it, and so do we."""
+    path = etl.directory / "pyproject.toml"
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert sync(make_store(), etl).path.exists()

@@ -22,6 +22,9 @@ from prefect_uv.store.uv_failures import explain
         ("error: Request failed after 3 retries\n  Caused by: error sending request for url", "index-unreachable"),
         ("  Caused by: dns error: failed to lookup address information", "index-unreachable"),
         ("error: Failed to parse `uv.lock`\n  Caused by: TOML parse error at line 1", "project-invalid"),
+        ("error: The lockfile at `uv.lock` uses an unsupported schema version (v9, but only v1 …", "project-invalid"),
+        ("error: Required uv version `>=0.99` does not match the running version `0.13.8`.", "project-invalid"),
+        ("error: Unexpected '=', expected '-c', '-e', '-r' or the start of a requirement: x.in:1:1", "unresolvable"),
         (
             "error: No solution found\n  cause: Because you require a<1 and a>1",
             "unresolvable",

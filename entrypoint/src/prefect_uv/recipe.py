@@ -40,10 +40,10 @@ def find(session: Session, workspace: Workspace, entrypoint: str | None) -> Proj
 
 def install(session: Session, store: Store, project: Project, workspace: Workspace) -> Environment:
     """The project's environment, or one that also has what the deployment and its pull steps want."""
-    environment = store.environment(project)
     wanted = extras(workspace.directory, project, session.settings, session.extra_packages())
     if wanted.line:
         session.log.info(wanted.line)
+    environment = store.environment(project)
     return store.extended(environment, replace(wanted, files=(*wanted.files, *workspace.requirements)), project)
 
 

@@ -15,15 +15,17 @@ from prefect_uv.bake.record import VERSION, Baking
 from prefect_uv.code import baked_place, install_project
 from prefect_uv.errors import DependencyUnreachableError, EnvironmentDamagedError, VolumeUnusableError
 from prefect_uv.image import Image
-from prefect_uv.project import Project, look, tell
+from prefect_uv.project import Project, extras, look, tell
 from prefect_uv.runlog import RunLog
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 from prefect_uv.store import Environment, Store
+from prefect_uv.store.baked import Baked
 from prefect_uv.store.gc import gigabytes
 from prefect_uv.store.layout import Area, shared_umask
-from prefect_uv.store.manifest import Manifest
-from prefect_uv.store.sources import source_of
+from prefect_uv.store.lease import lease
+from prefect_uv.store.manifest import Manifest, manifests
+from prefect_uv.store.sources import Additions, source_of
 from prefect_uv.store.usage import Usage
 
 
@@ -33,7 +35,7 @@ def bake(session: Session) -> int:
     settings = arguments.settings
     require_writable(settings.baked_dir)
     project = session.phase("look", find, Path.cwd(), settings, session.log)
-    with layer(settings, session.log) as inside, shared_umask():
+    with shared_umask(), layer(settings, session.log) as inside:
         environment = session.phase("bake", environment_in_layer, project, settings, inside, session.log)
         baked = Baking.of(project, environment.key)
         baked.write(settings.baked_dir)
@@ -60,24 +62,38 @@ def find(directory: Path, settings: Settings, log: RunLog) -> Project:
 
 @contextmanager
 def layer(settings: Settings, log: RunLog) -> Iterator[Settings]:
-    """The settings to build below the baked directory, with bytecode; nothing else is left there of building."""
+    """The settings to build below the baked directory, with bytecode; nothing else is left there of building.
+
+    What is baked already is held in use, so that a full disk does not make it go.
+    """
     directory = settings.baked_dir
     area = Area(directory, directory)
+    area.prepare()
+    held = [lease(path, touch=False) for path, _ in manifests(area)]
     with _uv_cache(settings, log) as variables:
         environ = {**variables, **settings.environ, "UV_COMPILE_BYTECODE": "1"}
         yield replace(settings, cache_dir=directory, cache_readonly=False, environ=environ)
     for place in (area.builds, area.trash, area.locks, area.failures.parent):
         shutil.rmtree(place, ignore_errors=True)
+    for descriptor in filter(None, held):
+        os.close(descriptor)
 
 
 def environment_in_layer(project: Project, settings: Settings, inside: Settings, log: RunLog) -> Environment:
-    """The environment, built as on a volume, and found by the fingerprint that a start in the image has."""
-    environment = Store(replace(inside, baked_dir=Path(os.devnull)), log).environment(project)
-    manifest = Manifest.read(environment.path)
-    if manifest is None:
-        raise EnvironmentDamagedError(f"Environment {environment.key[:12]} vanished after it was built.")
-    Area(inside.cache_dir, inside.cache_dir).prepare()
-    Store(settings, log).baked.remember(source_of(project, settings), manifest)
+    """The environment, built as on a volume, and found by the fingerprint that a start in the image has.
+
+    Extra packages that the settings or a file name are baked as well, in an environment of their own.
+    """
+    store = Store(replace(inside, baked_dir=Path(os.devnull)), log)
+    baked = Baked.of(settings, store.image)
+    environment = store.environment(project)
+    manifest = _manifest(environment)
+    baked.remember(source_of(project, settings), manifest)
+    if wanted := extras(Path.cwd(), project, settings):
+        log.info(wanted.line)
+        source = Additions((environment.path, manifest), wanted, project, settings)
+        environment = store.extended(environment, wanted, project)
+        baked.remember(source, _manifest(environment))
     return environment
 
 
@@ -125,6 +141,13 @@ def require_writable(directory: Path) -> None:
         f"Nothing can be baked into {directory}: uid {os.geteuid()} cannot write there.",
         hint="Bake with the image's own user (`USER 1000:0`) or as root, into an image FROM ours.",
     )
+
+
+def _manifest(environment: Environment) -> Manifest:
+    manifest = Manifest.read(environment.path)
+    if manifest is None:
+        raise EnvironmentDamagedError(f"Environment {environment.key[:12]} vanished after it was built.")
+    return manifest
 
 
 def _size(path: Path) -> int:

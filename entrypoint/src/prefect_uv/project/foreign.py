@@ -49,5 +49,5 @@ def described(place: Path) -> str:
 
 
 def _listed(directory: Path) -> str:
-    names = sorted(entry.name for entry in directory.iterdir())
+    names = sorted(entry.name for entry in directory.iterdir() if not entry.name.startswith("."))
     return ", ".join([*names[:NAMED], *(["…"] if len(names) > NAMED else [])]) or "no files"

@@ -21,6 +21,7 @@ class Project:
         directory: where it is.
         root: where its lock or its first requirements file is.
         inputs: every file that can change what is installed, with its name relative to `root`.
+        configuration: the one of them that uv reads its settings from.
         source_roots: the directories to import the project's own code and its local dependencies from.
         packages: the project and those dependencies of it that are directories, as its lock has them.
         python_request: what PREFECT_UV_PYTHON or .python-version asks for, or nothing.
@@ -38,6 +39,7 @@ class Project:
     root: Path
     inputs: tuple[tuple[str, bytes], ...]
     source_roots: tuple[Path, ...]
+    configuration: Path | None = None
     packages: tuple[LocalPackage, ...] = ()
     python_request: str = ""
     python_origin: str = ""
@@ -76,15 +78,11 @@ class Unlocked(Project):
     Attributes:
         requirements: lines of a requirements file.
         files: requirements files, or a script.
-        hashed: whether the files name the hash of everything that they install.
-        local: directories that the files install from, as `-e .`: their code is imported and not installed.
         constraints: versions that count where such a package is needed.
     """
 
     requirements: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
-    hashed: bool = False
-    local: tuple[Path, ...] = ()
     constraints: tuple[str, ...] = ()
 
 

@@ -7,11 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from prefect_uv.errors import DependencyUnreachableError
-from prefect_uv.project.packages import LocalPackage
+from prefect_uv.project.packages import LocalPackage, local_places
 from prefect_uv.project.start import Start, upwards
-
-_KINDS = "virtual|editable|directory|path"
-_LOCAL = re.compile(rf'^name = "([^"]+)"\n(?:version = .*\n)?source = \{{ (?:{_KINDS}) = "([^"]+)" \}}$', re.MULTILINE)
 
 
 def check_local(file: Path, lock: str, needed: Iterable[LocalPackage], start: Start, *, frozen: bool) -> None:
@@ -21,8 +18,8 @@ def check_local(file: Path, lock: str, needed: Iterable[LocalPackage], start: St
         DependencyUnreachableError: one is not.
     """
     names = {package.name for package in needed}
-    for name, path in _LOCAL.findall(lock):
-        place = (file.parent / path).resolve()
+    for name, path in local_places(lock, file.parent):
+        place = path.resolve()
         if not _is_there(place) and (name in names or not frozen):
             raise DependencyUnreachableError(
                 f"{name}, a path dependency in {file}, was not pulled.",

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from prefect_uv.errors import SelectionInvalidError
 from prefect_uv.project import selecting
+from prefect_uv.project.inputs import configuration, read_all
 from prefect_uv.project.kinds import SCRIPT, Locked
 from prefect_uv.project.local import check_local
 from prefect_uv.project.locks import Wish, requires_python
-from prefect_uv.project.packages import LocalPackage, import_path, local_directories, local_packages
+from prefect_uv.project.packages import LocalPackage, import_path, local_packages, local_places
 from prefect_uv.project.pyproject import NAME, Pyproject, normalized
 from prefect_uv.project.script import Script
 from prefect_uv.project.sources import chosen_roots
@@ -22,7 +22,6 @@ from prefect_uv.selection import Selection
 from prefect_uv.settings import Settings
 
 LOCK = "uv.lock"
-METADATA = (NAME, "setup.py", "setup.cfg")
 
 
 def locked_project(start: Start, project: Pyproject, settings: Settings) -> Locked:
@@ -39,20 +38,17 @@ def locked_project(start: Start, project: Pyproject, settings: Settings) -> Lock
     selecting.check(selection, chosen, root)
     lock = _text(root.directory / LOCK)
     packages = local_packages(lock, root.directory, chosen.directory, selection)
-    every = local_directories(lock, root.directory)
+    every = (place for _, place in local_places(lock, root.directory))
     check_local(root.directory / LOCK, lock, packages, start, frozen=settings.lock == "frozen")
-    places = [root.directory, chosen.directory, *every]
-    files = [
-        root.directory / LOCK,
-        *configuration(root, above),
-        *(place / name for place in places for name in METADATA),
-    ]
+    settings_of_uv = configuration(root.directory, start)
+    files = [root.directory / LOCK, settings_of_uv]
     return Locked(
         name=chosen.name,
         shape=_shape(root, chosen),
         directory=chosen.directory,
         root=root.directory,
-        inputs=inputs(root.directory, files),
+        inputs=read_all(root.directory, files, [root.directory, chosen.directory, *every]),
+        configuration=settings_of_uv,
         source_roots=_import_path(start, packages, chosen.directory, settings),
         packages=packages,
         requires_python=requires_python(lock) or chosen.requires_python,
@@ -70,14 +66,16 @@ def locked_script(start: Start, script: Script, settings: Settings) -> Locked:
     lock, directory = _text(script.lock), script.path.parent
     packages = local_packages(lock, directory, directory, Selection())
     check_local(script.lock, lock, packages, start, frozen=settings.lock == "frozen")
-    files = [script.lock, *(place / name for place in local_directories(lock, directory) for name in METADATA)]
+    settings_of_uv = configuration(directory, start)
+    read = read_all(directory, [script.lock, settings_of_uv], (place for _, place in local_places(lock, directory)))
     return Locked(
         name=script.path.stem,
         shape=SCRIPT,
         directory=directory,
         root=directory,
         script=script.path,
-        inputs=((f"/{script.path.name}", script.block.encode()), *inputs(directory, files)),
+        inputs=(script.input, *read),
+        configuration=settings_of_uv,
         source_roots=_import_path(start, packages, directory, settings),
         packages=packages,
         requires_python=requires_python(lock) or script.requires_python,
@@ -87,24 +85,8 @@ def locked_script(start: Start, script: Script, settings: Settings) -> Locked:
 
 def wished(root: Pyproject, project: Pyproject, selection: Selection) -> Wish:
     """What uv is asked for, in the lock's terms; a root that is no project stands for all members (uv 0.13.8)."""
-    targets = (project.name,) if project.project is not None else tuple(members(root))
+    targets = (project.name,) if project.is_project else tuple(members(root))
     return Wish(targets, root.name, selection, frozenset(project.default_groups))
-
-
-def inputs(root: Path, files: Iterable[Path]) -> tuple[tuple[str, bytes], ...]:
-    """Files with names that do not depend on where the checkout is."""
-    found = dict.fromkeys(Path(os.path.normpath(file)) for file in files)
-    return tuple((f"/{os.path.relpath(file, root)}", file.read_bytes()) for file in found if file.is_file())
-
-
-def configuration(root: Pyproject, above: Iterable[Path]) -> list[Path]:
-    """The file that uv reads its settings from: the nearest uv.toml or [tool.uv], from the root upwards (uv 0.13.8)."""
-    for place in (place for place in above if root.directory.is_relative_to(place)):
-        if (place / "uv.toml").is_file():
-            return [place / "uv.toml"]
-        if (found := Pyproject.read(place)) and found.uv:
-            return [place / NAME]
-    return []
 
 
 def _text(lock: Path) -> str:
@@ -132,7 +114,7 @@ def _member(root: Pyproject, package: str) -> Pyproject:
 def _shape(root: Pyproject, project: Pyproject) -> str:
     if project.directory != root.directory:
         return "workspace member"
-    if project.project is None:
+    if not project.is_project:
         return "workspace"
     return "package" if project.backend else "virtual project"
 

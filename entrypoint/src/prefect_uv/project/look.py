@@ -77,7 +77,7 @@ def _chosen(start: Start, settings: Settings) -> Project:
     if script := Script.read(place if place.is_file() else None):
         project = _script(start, script, settings)
     else:
-        if not any((place / name).is_file() for name in (NAME, REQUIREMENTS)):
+        if not _nearest([place]) and not (place / REQUIREMENTS).is_file():
             raise ProjectMissingError(
                 f"PREFECT_UV_PROJECT names {settings.project}, and there is no project.",
                 foreign.described(place),
@@ -120,8 +120,8 @@ def _found(start: Start, places: Sequence[Path], settings: Settings) -> Project:
 def _nearest(places: Sequence[Path]) -> Pyproject | None:
     """The nearest project, or the nearest workspace when no project is there: tool settings alone make none."""
     documents = [*filter(None, map(Pyproject.read, places))]
-    named = [document for document in documents if document.project is not None]
-    return next(iter([*named, *(document for document in documents if "workspace" in document.uv)]), None)
+    named = [document for document in documents if document.is_project]
+    return next(iter([*named, *(document for document in documents if document.is_workspace)]), None)
 
 
 def _lock_of(start: Start, project: Pyproject) -> Path:

@@ -18,8 +18,9 @@ from prefect_uv.project.toml import Table, at, read
 from prefect_uv.selection import DEV, Selection
 
 PACKAGE = "[[package]]\n"
-LOCAL = re.compile(r'^source = \{ (virtual|editable|directory) = "([^"]+)" \}$', re.MULTILINE)
+LOCAL = re.compile(r'name = "(.+)"\n(?:version = .*\n)?source = \{ (virtual|editable|directory|path) = "(.+)" \}\n')
 VIRTUAL = "virtual"
+FILE = "path"
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,11 @@ def import_path(packages: Iterable[LocalPackage], directory: Path, chosen: tuple
     return tuple(dict.fromkeys((*own, *others)))
 
 
-def local_directories(lock: str, root: Path) -> list[Path]:
-    """Where all local packages of a lock are, whether they are selected or not."""
-    return [root / path for _, path in LOCAL.findall(lock)]
+def local_places(lock: str, root: Path) -> Iterator[tuple[str, Path]]:
+    """Where all local packages of a lock are, whether they are selected or not; wheels and archives are files."""
+    for text in lock.split(PACKAGE)[1:]:
+        if found := LOCAL.match(text):
+            yield found[1], root / found[3]
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,8 @@ class Tables:
         local: dict[str, Table] = {}
         others = []
         for text in texts:
-            table = _parsed(PACKAGE + text).get("package", [{}])[0] if LOCAL.search(text) else {}
+            found = LOCAL.match(text)
+            table = _parsed(PACKAGE + text).get("package", [{}])[0] if found and found[2] != FILE else {}
             if table:
                 local[table["name"]] = table
             else:

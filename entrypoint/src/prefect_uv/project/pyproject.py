@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from prefect_uv.errors import ProjectInvalidError
+from prefect_uv.project.toml import Table, at
 
 NAME = "pyproject.toml"
 DEV = "dev"
@@ -26,7 +25,7 @@ class Pyproject:
     """The document, and the directory that it is in."""
 
     directory: Path
-    document: Mapping[str, Any]
+    document: Table
 
     @classmethod
     def read(cls, directory: Path) -> Pyproject | None:
@@ -37,32 +36,41 @@ class Pyproject:
         """
         path = directory / NAME
         try:
-            return cls(directory, tomllib.loads(path.read_text()))
+            return cls(directory, tomllib.loads(path.read_text("utf-8-sig")))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except ValueError as error:
             raise ProjectInvalidError(f"{path} cannot be read.", str(error), "Mend it, commit, and push.") from None
 
     @property
-    def project(self) -> Mapping[str, Any] | None:
-        """The table that makes it a project: files with tool settings alone have none."""
-        return self.document.get("project")
+    def is_project(self) -> bool:
+        """Whether it has the table that makes it one: files with tool settings alone have none."""
+        return "project" in self.document
 
     @property
-    def uv(self) -> Mapping[str, Any]:
+    def is_workspace(self) -> bool:
+        """Whether it is a workspace's root."""
+        return "workspace" in self.uv
+
+    @property
+    def is_poetry(self) -> bool:
+        """Whether its dependencies are in a table that only Poetry reads."""
+        return not self.is_project and "poetry" in at(self.document, "tool")
+
+    @property
+    def uv(self) -> Table:
         """The table [tool.uv]."""
-        table: Mapping[str, Any] = self.document.get("tool", {}).get("uv", {})
-        return table
+        return at(self.document, "tool", "uv")
 
     @property
     def name(self) -> str:
         """The project's normalized name, else the directory's."""
-        return normalized(str((self.project or {}).get("name", self.directory.name)))
+        return normalized(str(at(self.document, "project").get("name", self.directory.name)))
 
     @property
     def groups(self) -> set[str]:
         """The dependency groups that it defines."""
-        own = {normalized(name) for name in self.document.get("dependency-groups", {})}
+        own = {normalized(name) for name in at(self.document, "dependency-groups")}
         return own | ({DEV} if "dev-dependencies" in self.uv else set())
 
     @property
@@ -74,23 +82,17 @@ class Pyproject:
     @property
     def extras(self) -> set[str]:
         """The extras that it defines."""
-        return {normalized(name) for name in (self.project or {}).get("optional-dependencies", {})}
+        return {normalized(name) for name in at(self.document, "project", "optional-dependencies")}
 
     @property
     def requires_python(self) -> str:
         """The Python versions that it accepts."""
-        return str((self.project or {}).get("requires-python", ""))
-
-    @property
-    def is_poetry(self) -> bool:
-        """Whether its dependencies are in a table that only Poetry reads."""
-        return self.project is None and "poetry" in self.document.get("tool", {})
+        return str(at(self.document, "project").get("requires-python", ""))
 
     @property
     def backend(self) -> str:
         """What builds it; empty for a project that is not a package (uv's rule)."""
-        system = self.document.get("build-system")
-        if not self.uv.get("package", system is not None):
+        if not self.uv.get("package", "build-system" in self.document):
             return ""
-        name = str((system or {}).get("build-backend", "setuptools.build_meta"))
+        name = str(at(self.document, "build-system").get("build-backend", "setuptools.build_meta"))
         return BACKENDS.get(name, name.partition(".")[0])

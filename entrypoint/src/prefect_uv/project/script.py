@@ -11,6 +11,7 @@ from typing import Any
 
 from prefect_uv.errors import ProjectInvalidError
 
+PYTHON = ".py"
 # The expression of the specification: https://packaging.python.org/specifications/inline-script-metadata/
 _BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 
@@ -36,7 +37,7 @@ class Script:
         Raises:
             ProjectInvalidError: it has two comments of the kind, or one that is not TOML.
         """
-        if path is None or path.suffix != ".py":
+        if path is None or path.suffix != PYTHON:
             return None
         found = [match for match in _BLOCK.finditer(path.read_text(errors="replace")) if match["type"] == "script"]
         if not found:
@@ -49,6 +50,11 @@ class Script:
         except ValueError as error:
             headline = f"The block `# /// script` of {path} cannot be read."
             raise ProjectInvalidError(headline, str(error), "Mend it, commit, and push.") from None
+
+    @property
+    def input(self) -> tuple[str, bytes]:
+        """What of it can change what is installed."""
+        return f"/{self.path.name}", self.block.encode()
 
     @property
     def lock(self) -> Path:

@@ -13,7 +13,7 @@ Table = Mapping[str, Any]
 def read(path: Path) -> Table:
     """A file; nothing when there is none, or when it is not TOML."""
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError):
         return {}
 

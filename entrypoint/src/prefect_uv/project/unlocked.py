@@ -8,8 +8,8 @@ from pathlib import Path
 from prefect_uv.errors import PrefectMissingError
 from prefect_uv.image import Image
 from prefect_uv.project import selecting
+from prefect_uv.project.inputs import configuration, read_all
 from prefect_uv.project.kinds import SCRIPT, Unlocked
-from prefect_uv.project.locked import METADATA, inputs
 from prefect_uv.project.packages import LocalPackage, import_path
 from prefect_uv.project.requirements import Requirements
 from prefect_uv.project.script import Script
@@ -40,19 +40,18 @@ def requirements_files(start: Start, directory: Path, files: Iterable[Path], set
             f"Add {added[0]} to what the file is made of, compile it again, commit, and push.",
         )
     packages = tuple(map(LocalPackage.of, found.local))
-    own = inputs(directory, [*dict(found.texts), *(place / name for place in found.local for name in METADATA)])
+    settings_of_uv = configuration(directory, start)
     return Unlocked(
         name=found.files[0].stem,
         shape="requirements files" if len(found.files) > 1 else "requirements file",
         directory=directory,
         root=directory,
-        inputs=own,
+        inputs=read_all(directory, [*dict(found.texts), settings_of_uv], found.local),
+        configuration=settings_of_uv,
         source_roots=_own_roots(start, directory, settings, packages),
         packages=packages,
         requirements=added,
         files=found.files,
-        hashed=found.hashed,
-        local=found.local,
         line=names + (f"; {added[0]} is added, as the image has it" if added else ""),
     )
 
@@ -60,12 +59,14 @@ def requirements_files(start: Start, directory: Path, files: Iterable[Path], set
 def script_alone(start: Start, script: Script, settings: Settings) -> Unlocked:
     """The packages of a script's own block."""
     directory = script.path.parent
+    settings_of_uv = configuration(directory, start)
     return Unlocked(
         name=script.path.stem,
         shape=SCRIPT,
         directory=directory,
         root=directory,
-        inputs=((f"/{script.path.name}", script.block.encode()),),
+        inputs=(script.input, *read_all(directory, [settings_of_uv])),
+        configuration=settings_of_uv,
         source_roots=_own_roots(start, directory, settings),
         requires_python=script.requires_python,
         files=(script.path,),
@@ -81,12 +82,14 @@ def nothing(start: Start, settings: Settings) -> Unlocked:
     """
     selecting.refuse_any(Selection.of(settings), "there is no project", NO_SELECTION)
     prefect, directory = _prefect(), start.working_directory
+    settings_of_uv = configuration(directory, start)
     return Unlocked(
         name="prefect",
         shape=NO_PROJECT,
         directory=directory,
         root=directory,
-        inputs=(),
+        inputs=read_all(directory, [settings_of_uv]),
+        configuration=settings_of_uv,
         source_roots=_own_roots(start, directory, settings),
         requirements=(prefect,),
         line=f"no project, script or requirements file: {prefect} alone, as the image has it",

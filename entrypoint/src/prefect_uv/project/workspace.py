@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from prefect_uv.project.pyproject import NAME, Pyproject
+from prefect_uv.project.toml import at
 
 
 def root_of(project: Pyproject, above: Iterable[Path]) -> Pyproject:
@@ -13,7 +14,7 @@ def root_of(project: Pyproject, above: Iterable[Path]) -> Pyproject:
 
     As uv 0.13.8 does it: the nearest pyproject.toml above decides, whether it is a workspace with this member or not.
     """
-    if "workspace" in project.uv:
+    if project.is_workspace:
         return project
     nearest = next(filter(None, map(Pyproject.read, above)), None)
     return nearest if nearest and project.directory in _directories(nearest) else project
@@ -22,11 +23,11 @@ def root_of(project: Pyproject, above: Iterable[Path]) -> Pyproject:
 def members(root: Pyproject) -> dict[str, Pyproject]:
     """The projects of a workspace by name, its root's own included."""
     found = [root, *filter(None, map(Pyproject.read, sorted(_directories(root))))]
-    return {one.name: one for one in found if one.project is not None}
+    return {one.name: one for one in found if one.is_project}
 
 
 def _directories(root: Pyproject) -> set[Path]:
-    table = root.uv.get("workspace", {})
+    table = at(root.uv, "workspace")
     return _matching(root, table.get("members", [])) - _matching(root, table.get("exclude", []))
 
 

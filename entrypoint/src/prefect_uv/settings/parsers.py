@@ -10,6 +10,7 @@ from uuid import UUID
 
 TRUE = {"1", "true", "t", "yes", "y", "on"}
 FALSE = {"0", "false", "f", "no", "n", "off"}
+_SPACED = re.compile(r"\s*(===|[~=!<>]=|[<>@,])\s*")
 
 
 def boolean(text: str) -> bool:
@@ -137,7 +138,7 @@ def package_list(text: str) -> tuple[str, ...]:
         return requirements(_literal(text))
     stripped = [line.strip() for line in text.splitlines()]
     lines = [line for line in stripped if line and not line.startswith("#")]
-    return requirements(lines if len(lines) > 1 else shlex.split("".join(lines)))
+    return requirements(lines if len(lines) > 1 else _words("".join(lines)))
 
 
 def requirements(found: object) -> tuple[str, ...]:
@@ -149,6 +150,12 @@ def requirements(found: object) -> tuple[str, ...]:
         message = f"has the option {option}, and only packages are installed from it"
         raise ValueError(message)
     return tuple(item.strip() for item in found if item.strip())
+
+
+def _words(line: str) -> list[str]:
+    """A single line: a marker makes it one requirement, and spaces around an operator separate nothing."""
+    line = re.split(r"\s#", line)[0]
+    return [line] if ";" in line else shlex.split(_SPACED.sub(r"\1", line))
 
 
 def _literal(text: str) -> object:

@@ -11,7 +11,7 @@ from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store import index
 from prefect_uv.store.contents import Contents, shortened
-from prefect_uv.store.identity import INDEXES, fingerprint
+from prefect_uv.store.identity import RESOLVING, fingerprint
 from prefect_uv.store.layout import Area
 from prefect_uv.store.manifest import Known, Manifest, manifests, nearest
 from prefect_uv.store.shelf import Environment, Shelf
@@ -70,6 +70,6 @@ class Baked:
         log.info(f"{misfit}; {instead}")
 
     def _inputs(self, source: Source) -> str:
-        """As on the volume, but for where the indexes are: the lock has been compared with them when it was baked."""
-        environ = {name: value for name, value in self.settings.environ.items() if name not in INDEXES}
+        """As on the volume, but for indexes and constraints: the lock has been compared with them when it was baked."""
+        environ = {name: value for name, value in self.settings.environ.items() if name not in RESOLVING}
         return fingerprint(source.fields(), self.image, environ)

@@ -47,6 +47,7 @@ NEUTRAL = {
 }
 NEUTRAL_NAME = re.compile(r"UV_(?:.+_)?(?:USERNAME|PASSWORD|TOKEN|URL_MIRROR)|UV_(?:PUBLISH|TOOL|RUN|LOG|ENV)_.+")
 INDEXES = {"UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX_STRATEGY"}
+RESOLVING = {*INDEXES, "UV_CONSTRAINT"}
 PYTHONS = {
     "UV_MANAGED_PYTHON",
     "UV_NO_MANAGED_PYTHON",
@@ -84,7 +85,7 @@ def digest(fields: Iterable[Field]) -> str:
 def fingerprint(fields: Iterable[Field], image: Image, environ: Mapping[str, str]) -> str:
     """The name of a source's raw inputs, with uv's settings and variables, interpreter and platform."""
     ground = [LAYOUT, image.uv_minor, image.python, image.python_version, image.platform]
-    outside = [field for entry in configuration(environ) for field in entry]
+    outside = [field for entry in (*configuration(environ), *constraints(environ)) for field in entry]
     return digest([*ground, *fields, *outside, *variables(environ)])
 
 
@@ -95,8 +96,8 @@ def project_fields(project: Project) -> list[Field]:
 
 
 def variables(environ: Mapping[str, str], *, indexes: bool = True) -> list[str]:
-    """uv's variables that can change a result; indexes decide what is locked, and requests which Python is taken."""
-    left_out = NEUTRAL if indexes else NEUTRAL | INDEXES | PYTHONS
+    """uv's variables that can change a result; indexes decide what is resolved, and requests which Python is taken."""
+    left_out = NEUTRAL if indexes else NEUTRAL | RESOLVING | PYTHONS
     return [
         f"{name}={without_credentials(value)}"
         for name, value in sorted(environ.items())
@@ -112,14 +113,19 @@ def configuration(environ: Mapping[str, str]) -> list[tuple[str, bytes]]:
     return [(place, Path(place).read_bytes()) for place in places if Path(place).is_file()]
 
 
+def constraints(environ: Mapping[str, str]) -> list[tuple[str, bytes]]:
+    """The files that limit what is resolved; an address among them is only known by its name."""
+    files = [Path(place) for place in environ.get("UV_CONSTRAINT", "").split()]
+    return [(str(file), file.read_bytes()) for file in files if file.is_file()]
+
+
 def tool_settings(project: Project, environ: Mapping[str, str]) -> list[str]:
     """The settings in the project's and uv's files that make another environment of the same lock."""
-    found = []
-    for name, content in [*project.inputs, *configuration(environ)]:
-        if name in {"/pyproject.toml", "/uv.toml"} or (name, content) not in project.inputs:
-            table = _table(name, content)
-            found += [f"{setting}={_canonical(table[setting])}" for setting in TOOL_SETTINGS if table.get(setting)]
-    return sorted(found)
+    files = dict.fromkeys(filter(None, (project.root / "pyproject.toml", project.configuration)))
+    own = [(str(file), file.read_bytes()) for file in files if file.is_file()]
+    tables = [_table(name, content) for name, content in [*own, *configuration(environ)]]
+    settings = ((setting, table[setting]) for table in tables for setting in TOOL_SETTINGS if table.get(setting))
+    return sorted(f"{setting}={_canonical(value)}" for setting, value in settings)
 
 
 def without_credentials(text: str) -> str:
@@ -128,7 +134,7 @@ def without_credentials(text: str) -> str:
 
 
 def _table(name: str, content: bytes) -> Mapping[str, Any]:
-    document = tomllib.loads(content.decode())
+    document = tomllib.loads(content.decode("utf-8-sig"))
     return document.get("tool", {}).get("uv", {}) if name.endswith("pyproject.toml") else document
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-SCRIPT = ".py"
-_BLOCK = re.compile(r"^# /// script$\s(?P<content>(^#(| .*)$\s)+)^# ///$", re.MULTILINE)
+from prefect_uv.project.pyproject import normalized
+from prefect_uv.project.script import PYTHON, Script
+
 _COMMENT = re.compile(r"(^|\s)#.*$", re.MULTILINE)
 _EXACT = re.compile(r"^\s*(?:@|===?\s*[^*,\s]+\s*$)")
 _HASH = re.compile(r"\s--hash[= ](\S+)")
@@ -43,11 +43,6 @@ class Requirement:
         return self.what.lstrip("=").strip() if self.exact and self.what.startswith("=") else ""
 
 
-def normalized(name: str) -> str:
-    """A package's name as uv writes it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def parsed(text: str) -> list[Requirement]:
     """The requirements in a text; markers and extras do not count, and options are left out."""
     lines = (line.strip() for line in _COMMENT.sub("", text).replace("\\\n", " ").splitlines())
@@ -64,29 +59,25 @@ def wanted(lines: Sequence[str], files: Iterable[Path]) -> list[Requirement]:
 
 
 def sources(files: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
-    """Everything that files say, themselves and what they include: a script says no more than its metadata."""
+    """Everything that files say, themselves and what they include: a script says no more than its metadata.
+
+    What is included from an address is not read: like versions that nothing pins, it is looked at when uv resolves.
+    """
     for path in files:
-        text = path.read_text()
-        yield path.name, (metadata(text) if path.suffix == SCRIPT else text).encode()
+        script = Script.read(path)
+        yield path.name, script.block.encode() if script else path.read_bytes()
         yield from sources(_included(path, constraints=True))
-
-
-def metadata(script: str) -> str:
-    """The metadata block of a script without its comment signs (PEP 723), or nothing."""
-    block = _BLOCK.search(script)
-    lines = block["content"].splitlines() if block else []
-    return "\n".join(line.removeprefix("#").removeprefix(" ") for line in lines)
 
 
 def _text(path: Path) -> str:
     """A requirements file as it is, or the dependencies of a script."""
-    text = path.read_text()
-    return text if path.suffix != SCRIPT else "\n".join(tomllib.loads(metadata(text)).get("dependencies", []))
+    script = Script.read(path)
+    return "\n".join(script.document.get("dependencies", [])) if script else path.read_text()
 
 
 def _included(path: Path, *, constraints: bool) -> list[Path]:
-    lines = path.read_text().splitlines() if path.suffix != SCRIPT else []
-    found = [_INCLUDE.match(line.strip()) for line in lines]
+    lines = path.read_text().splitlines() if path.suffix != PYTHON else []
+    found = [_INCLUDE.match(line.strip()) for line in lines if "://" not in line]
     return [path.parent / match[2] for match in found if match and (constraints or "-c" not in match[1])]
 
 

@@ -13,6 +13,7 @@ from prefect_uv.errors import (
     PrefectUvError,
     ProjectInvalidError,
     PythonMissingError,
+    SelectionInvalidError,
     SyncError,
     UnresolvableError,
     VolumeFullError,
@@ -32,6 +33,12 @@ _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         PythonMissingError,
         "The image has no Python that the project accepts.",
         "Use the image of the family that has it (py312, py313, …), or change requires-python or .python-version.",
+    ),
+    (
+        r"(?:Group|Extra)s? `.*` (?:is|are) not defined",
+        SelectionInvalidError,
+        "The project has not what is selected of it.",
+        "Correct PREFECT_UV_GROUPS, PREFECT_UV_ONLY_GROUPS or PREFECT_UV_EXTRAS, or define it in pyproject.toml.",
     ),
     (
         r"No space left on device|os error 28|Disk quota exceeded",
@@ -76,7 +83,19 @@ _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         "Check the network, UV_DEFAULT_INDEX or UV_INDEX and their credentials, SSL_CERT_FILE and the proxy variables.",
     ),
     (
-        r"Failed to parse|TOML parse error|unsupported schema version",
+        r"unsupported schema version|Required uv version",
+        ProjectInvalidError,
+        "The project wants another uv than the image has.",
+        "Use an image with that uv; or lock with the image's uv and let `required-version` allow it.",
+    ),
+    (
+        r"the start of a requirement|Couldn't parse requirement|Distribution not found at",
+        UnresolvableError,
+        "A requirement cannot be read.",
+        "Write `name==1.0`, with spaces between several, or one on each line, as in a requirements file.",
+    ),
+    (
+        r"Failed to parse|TOML parse error",
         ProjectInvalidError,
         "uv cannot read the project's files.",
         "Run `uv lock --check` in the project and mend what it reports.",

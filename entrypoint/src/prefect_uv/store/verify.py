@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from prefect_uv.process import run
+from prefect_uv.project.pyproject import normalized
 from prefect_uv.store.contents import Contents
-from prefect_uv.store.requirements import normalized
 
 SHOWN = 20
 FIND_PREFECT = "import importlib.util as u; s = u.find_spec('prefect'); print(s.origin if s else None)"

@@ -15,11 +15,12 @@ from pathlib import Path
 from prefect_uv.errors import ExtrasConflictError, OfflineMissingError, PrefectUvError, UnresolvableError
 from prefect_uv.process import Finished
 from prefect_uv.project import Extras, Project
+from prefect_uv.project.pyproject import normalized
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store.identity import Field, project_fields
 from prefect_uv.store.manifest import Known
-from prefect_uv.store.requirements import normalized, sources
+from prefect_uv.store.requirements import sources
 from prefect_uv.store.sources.base import Plan
 from prefect_uv.store.sources.resolve import Wanted, installer, is_pinned, resolve
 from prefect_uv.store.sources.wheels import listing

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from prefect_uv.errors import OfflineMissingError
+from prefect_uv.project.pyproject import normalized
 from prefect_uv.settings import Settings
 from prefect_uv.store.contents import Contents
-from prefect_uv.store.requirements import Requirement, normalized, parsed
+from prefect_uv.store.requirements import Requirement, parsed
 from prefect_uv.store.uv import Uv
 
 HINT = "Put the wheels there (`uv export`, then `pip download`), or unset PREFECT_UV_WHEELS to use an index."
