@@ -14,8 +14,9 @@ from uuid import uuid4
 
 from prefect_uv import __version__
 from prefect_uv.errors import ApiRefusedError, ApiUnauthorizedError, ApiUnreachableError
+from prefect_uv.reach import basic_authorization
 from prefect_uv.settings import Settings
-from prefect_uv.transport import Answer, Patience, Request, Transport, UnansweredError, basic_authorization
+from prefect_uv.transport import Answer, Patience, Request, Transport, UnansweredError
 
 API_VERSION = "0.8.4"
 OWN_HEADERS = {"user-agent", "prefect-csrf-token", "prefect-csrf-client"}

@@ -1,13 +1,11 @@
-"""How requests reach the API: connections, TLS, proxies, redirects and retries.
+"""How requests reach the API: connections, redirects and retries.
 
 On the standard library's http.client: every start imports this, and urllib3 costs it 50 ms more (ADR 0015).
 """
 
 from __future__ import annotations
 
-import base64
 import random
-import ssl
 import threading
 import time
 import weakref
@@ -15,9 +13,9 @@ from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPSConnection
 from typing import NamedTuple
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
-from prefect_uv.errors import SettingsInvalidError
+from prefect_uv.reach import proxy, proxy_headers, tls_context
 from prefect_uv.settings import Settings
 
 RETRIED_CODES = {408, 429, 502, 503}
@@ -70,7 +68,7 @@ class Transport:
     def __init__(self, settings: Settings) -> None:
         self._url = settings.api_url
         self._context = tls_context(settings) if self._url.startswith("https://") else None
-        self._proxy = _proxy(settings)
+        self._proxy = proxy(settings)
         self._retried = RETRIED_CODES | set(settings.api_retry_codes)
         self._idle: list[HTTPConnection] = []
         self._lock = threading.Lock()
@@ -131,7 +129,7 @@ class Transport:
             connection.sock.settimeout(seconds)
         path = url._replace(scheme="", netloc="", fragment="").geturl() or "/"
         absolute = self._proxy is not None and url.scheme == "http"
-        extra = _basic(self._proxy, "Proxy-Authorization") if self._proxy and absolute else {}
+        extra = proxy_headers(self._proxy) if self._proxy and absolute else {}
         try:
             connection.request(
                 request.method, url.geturl() if absolute else path, request.body, {**request.headers, **extra}
@@ -155,43 +153,13 @@ class Transport:
             return HTTPConnection(host or "", port, timeout=seconds)
         connection = HTTPSConnection(host or "", port, timeout=seconds, context=self._context)
         if proxy:
-            connection.set_tunnel(url.hostname or "", url.port, _basic(proxy, "Proxy-Authorization"))
+            connection.set_tunnel(url.hostname or "", url.port, proxy_headers(proxy))
         return connection
 
 
 def _close(connections: Iterable[HTTPConnection]) -> None:
     for connection in connections:
         connection.close()
-
-
-def tls_context(settings: Settings) -> ssl.SSLContext:
-    """How the API's certificate is verified: the system's CAs or the given bundle, or not at all where that is set.
-
-    Raises:
-        SettingsInvalidError: the CA bundle cannot be read.
-    """
-    try:
-        context = ssl.create_default_context(cafile=settings.api_ca_file or None)
-    except OSError as error:
-        raise SettingsInvalidError(
-            f"The CA bundle {settings.api_ca_file} cannot be read.",
-            str(error),
-            "Mount it, or correct PREFECT_API_SSL_CERT_FILE (or SSL_CERT_FILE).",
-        ) from None
-    if settings.api_insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def basic_authorization(credentials: str) -> str:
-    """The value of a header for `user:password`."""
-    return f"Basic {base64.b64encode(credentials.encode()).decode()}"
-
-
-def _basic(proxy: SplitResult, header: str) -> dict[str, str]:
-    credentials = unquote(proxy.netloc.rpartition("@")[0])
-    return {header: basic_authorization(credentials)} if credentials else {}
 
 
 def _pause(answer: Answer | None, attempts: int) -> float:
@@ -206,18 +174,3 @@ def _pause(answer: Answer | None, attempts: int) -> float:
             pass
     longer = 2.0 ** (attempts - 1) + random.uniform(0, JITTER_SECONDS) if attempts > 1 else 0.0  # noqa: S311
     return min(LONGEST_BACKOFF_SECONDS, longer)
-
-
-def _proxy(settings: Settings) -> SplitResult | None:
-    """The proxy for the API by the usual variables, read as Python's own urllib reads them."""
-    given = settings.flow_environ.items()
-    variables = {name.lower(): value for name, value in given if name.lower().endswith("_proxy")}
-    scheme, _, rest = settings.api_url.partition("://")
-    proxy = variables.get(f"{scheme}_proxy") or variables.get("all_proxy")
-    if not proxy:
-        return None
-    import urllib.request  # noqa: PLC0415 (few need it, and it costs 10 ms)
-
-    host = rest.partition("/")[0]
-    bypass = urllib.request.proxy_bypass_environment(host, {"no": variables.get("no_proxy", "")})  # type: ignore[attr-defined]
-    return None if bypass else urlsplit(proxy if "://" in proxy else f"http://{proxy}")

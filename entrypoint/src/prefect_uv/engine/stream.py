@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from prefect_uv.reach import tls_context
 from prefect_uv.settings import Settings
-from prefect_uv.transport import tls_context
 
 if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
