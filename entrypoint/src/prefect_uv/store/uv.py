@@ -15,7 +15,9 @@ from prefect_uv.store.uv_failures import explain, missing_offline
 
 QUIET = ("--no-progress", "--color", "never")
 PREFERENCES = {"UV_PYTHON_PREFERENCE", "UV_MANAGED_PYTHON", "UV_NO_MANAGED_PYTHON"}
-IGNORED = {"VIRTUAL_ENV", "UV_LINK_MODE", "UV_NO_CACHE", "UV_NO_SYNC", "UV_PROJECT_ENVIRONMENT", *PREFERENCES}
+LIMITS = {"UV_CONSTRAINT": "--constraints", "UV_OVERRIDE": "--overrides"}
+OURS = {"VIRTUAL_ENV", "UV_LINK_MODE", "UV_NO_CACHE", "UV_NO_SYNC", "UV_PROJECT_ENVIRONMENT"}
+IGNORED = OURS | PREFERENCES | LIMITS.keys()
 NOWHERE = "/nonexistent"
 
 
@@ -52,6 +54,12 @@ class Uv:
         """Options that make uv take wheels from a directory instead of the indexes, where one is given."""
         wheels = self.settings.wheels
         return ("--no-index", "--find-links", str(wheels), "--only-binary", ":all:") if wheels else ()
+
+    @property
+    def limits(self) -> list[str]:
+        """Options for the user's constraints where versions are chosen; uv 0.13.8 takes none where they are not."""
+        found = ((option, self.settings.environ.get(name, "").split()) for name, option in LIMITS.items())
+        return [word for option, files in found for file in files for word in (option, file)]
 
     def venv(self, python: str, place: Path) -> None:
         """An empty environment that can be moved."""
