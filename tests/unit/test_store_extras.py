@@ -156,7 +156,8 @@ def test_miss_says_what_is_added(
     base = sync(make_store(), locked)
     capsys.readouterr()
     extended = extend(make_store(), locked, "needy==1.0")
-    line = f"prefect-uv: environment {extended.key[:12]} is new against {base.key[:12]} of etl: + needy 1.0"
+    new = f"environment {extended.key[:12]} for etl + needy is new"
+    line = f"prefect-uv: {new} against {base.key[:12]} of etl: + needy 1.0"
     assert line in capsys.readouterr().err.splitlines()
 
 
