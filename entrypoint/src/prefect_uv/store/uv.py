@@ -72,7 +72,8 @@ class Uv:
     def install(self, place: Path, file: Path, link_mode: str) -> None:
         """Put what a file pins into an environment, and nothing else."""
         inside = ("--python", place / "bin" / "python", "--link-mode", link_mode)
-        self.checked("pip", "install", *inside, "--no-deps", "--preview-features", "pylock", *self.index, "-r", file)
+        pinned = ("--no-deps", "--preview-features", "pylock", *self.index, "-r", str(file))
+        self.checked("pip", "install", *inside, *pinned)
 
     def checked(
         self, *arguments: str | Path, cwd: Path | None = None, environ: Mapping[str, str] | None = None
