@@ -43,7 +43,7 @@ def accepted(checkout: Checkout, directory: str, selection: dict[str, str]) -> b
     return True
 
 
-@pytest.mark.parametrize("directory", ["packages/etl", "packages/stock", "."])
+@pytest.mark.parametrize("directory", ["packages/etl", "."])
 @pytest.mark.parametrize("is_project", [True, False], ids=["project", "no project"])
 def test_uv_refuses_the_same_selections(pulled: MakeCheckout, directory: str, *, is_project: bool) -> None:
     """Each pair of names that exist, exist elsewhere, are spelled otherwise, and do not exist."""

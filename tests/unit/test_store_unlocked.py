@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -9,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from prefect_uv.errors import HashMismatchError, IndexUnreachableError, PrefectMissingError, UnresolvableError
+from prefect_uv.errors import (
+    HashMismatchError,
+    IndexUnreachableError,
+    PrefectMissingError,
+    RequirementsIncompleteError,
+    UnresolvableError,
+)
 from prefect_uv.store import Store
 from prefect_uv.store.uv import Uv
 from prefect_uv.store.verify import installed
@@ -130,6 +137,28 @@ def test_hashes_are_respected(requirements: Path, etl: Etl, store: Callable[...,
         "hint: If the package was rebuilt on purpose, write its new hash down; else ask who did it."
     )
     assert environments(cache) == []
+
+
+def test_hashed_requirements_are_complete(
+    requirements: Path, etl: Etl, store: Callable[..., Store], cache: Path
+) -> None:
+    """A package that nothing names does not come in; with its hash it does."""
+    needy = build_wheel(etl.wheels, "needy", "1.0", {"needy.py": ""}, ["helper"])
+    hashed = ""
+    for wheel in (etl.wheels / WHEEL, needy, etl.wheels / "helper-1.0-py3-none-any.whl"):
+        name, version = wheel.name.split("-")[:2]
+        lines = f"{name}=={version} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+        requirements.write_text(hashed := hashed + lines)
+        if name == "needy":
+            with pytest.raises(RequirementsIncompleteError) as caught:
+                store().environment(unlocked(files=[requirements]))
+    assert caught.value.render() == (
+        "error[requirements-incomplete]: The hashed requirements leave out helper.\n\n"
+        "A package among them depends on it, and nothing says which of its files to accept.\n\n"
+        "hint: Compile them again with all that they need (`uv pip compile --generate-hashes`), commit, and push."
+    )
+    assert environments(cache) == []
+    assert installed(store().environment(unlocked(files=[requirements])).path).keys() == {"prefect", "needy", "helper"}
 
 
 def test_versions_are_resolved_anew_after_a_while(

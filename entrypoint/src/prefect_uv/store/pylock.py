@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prefect_uv.errors import HashMismatchError
+from prefect_uv.errors import HashMismatchError, RequirementsIncompleteError
 from prefect_uv.store.contents import Package
 from prefect_uv.store.identity import digest, without_credentials
 from prefect_uv.store.requirements import Requirement
@@ -45,10 +45,16 @@ class Pylock:
     def accepting(self, given: Iterable[Requirement]) -> Pylock:
         """Only the files whose hashes the requirements name, where they name any; uv 0.13.8 does not look at them.
 
+        Requirements that all have hashes are complete, as for pip: nothing else comes in.
+
         Raises:
             HashMismatchError: a package has no such file.
+            RequirementsIncompleteError: all requirements have hashes, and need a package more.
         """
-        hashes = {requirement.name: set(requirement.hashes) for requirement in given if requirement.hashes}
+        wanted = list(given)
+        hashes = {requirement.name: set(requirement.hashes) for requirement in wanted if requirement.hashes}
+        if wanted and all(requirement.hashes for requirement in wanted):
+            _refuse_more(sorted(self.entries.keys() - hashes.keys()))
         entries = {
             name: _only(entry, hashes[name]) if name in hashes else entry for name, entry in self.entries.items()
         }
@@ -84,6 +90,15 @@ def _absolute(entry: Entry, directory: Path) -> Entry:
 def _files(entry: Entry) -> Iterator[Entry]:
     yield from entry.get("wheels", [])
     yield from (entry[kind] for kind in ("sdist", "archive") if kind in entry)
+
+
+def _refuse_more(names: list[str]) -> None:
+    if names:
+        raise RequirementsIncompleteError(
+            f"The hashed requirements leave out {', '.join(names)}.",
+            "A package among them depends on it, and nothing says which of its files to accept.",
+            "Compile them again with all that they need (`uv pip compile --generate-hashes`), commit, and push.",
+        )
 
 
 def _hashes(file: Entry) -> list[str]:
