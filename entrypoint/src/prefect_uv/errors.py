@@ -209,12 +209,6 @@ class RequirementsMissingError(ProjectMissingError):
     slug = "requirements-missing"
 
 
-class RequirementsIncompleteError(RequirementsMissingError):
-    """Hashed requirements leave out a package that one of them needs."""
-
-    slug = "requirements-incomplete"
-
-
 class DependencyUnreachableError(ProjectMissingError):
     """A dependency from a directory beside the project was not pulled with it."""
 

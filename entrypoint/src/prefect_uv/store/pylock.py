@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prefect_uv.errors import HashMismatchError, RequirementsIncompleteError
+from prefect_uv.errors import HashMismatchError
 from prefect_uv.store.contents import Package
 from prefect_uv.store.identity import digest, without_credentials
 from prefect_uv.store.requirements import Requirement
@@ -42,27 +42,26 @@ class Pylock:
         """What would be built from source code that is here: a project's own, which changes with each commit."""
         return [name for name, entry in self.entries.items() if "directory" in entry]
 
-    def accepting(self, given: Iterable[Requirement]) -> Pylock:
+    def accepting(self, given: Sequence[Requirement], *, hashed: bool) -> Pylock:
         """Only the files whose hashes the requirements name, where they name any; uv 0.13.8 does not look at them.
 
-        Requirements that all have hashes are complete, as for pip: nothing else comes in.
+        Args:
+            given: the requirements.
+            hashed: they name the hashes of everything, so that nothing else is accepted.
 
         Raises:
             HashMismatchError: a package has no such file.
-            RequirementsIncompleteError: all requirements have hashes, and need a package more.
         """
-        wanted = list(given)
-        hashes = {requirement.name: set(requirement.hashes) for requirement in wanted if requirement.hashes}
-        if wanted and all(requirement.hashes for requirement in wanted):
-            _refuse_more(sorted(self.entries.keys() - hashes.keys()))
-        entries = {
-            name: _only(entry, hashes[name]) if name in hashes else entry for name, entry in self.entries.items()
-        }
+        entries = {}
+        for name, entry in self.entries.items():
+            hashes = _given(entry, given)
+            entries[name] = _only(entry, hashes) if hashes or (hashed and "vcs" not in entry) else entry
         if bad := [f"{name} {entry['version']}" for name, entry in entries.items() if not _origin(entry)]:
             raise HashMismatchError(
-                "The package index has no file with the hash that the requirements name.",
+                "The package index has no file with a hash that the requirements name.",
                 "\n".join(bad),
-                "If the package was rebuilt on purpose, write its new hash down; else ask who did it.",
+                "Compile the requirements again if they lack the package, or if it was rebuilt on purpose; else ask who"
+                " did it.",
             )
         return Pylock(self.head, entries)
 
@@ -80,6 +79,12 @@ class Pylock:
         path.write_text("\n".join(lines) + "\n")
 
 
+def _given(entry: Entry, requirements: Iterable[Requirement]) -> set[str]:
+    """The hashes for this version of a package."""
+    mine = (item for item in requirements if item.name == entry["name"] and item.version in {"", entry.get("version")})
+    return {mark for item in mine for mark in item.hashes}
+
+
 def _absolute(entry: Entry, directory: Path) -> Entry:
     for kind in ("archive", "directory"):
         if place := entry.get(kind, {}).get("path"):
@@ -90,15 +95,6 @@ def _absolute(entry: Entry, directory: Path) -> Entry:
 def _files(entry: Entry) -> Iterator[Entry]:
     yield from entry.get("wheels", [])
     yield from (entry[kind] for kind in ("sdist", "archive") if kind in entry)
-
-
-def _refuse_more(names: list[str]) -> None:
-    if names:
-        raise RequirementsIncompleteError(
-            f"The hashed requirements leave out {', '.join(names)}.",
-            "A package among them depends on it, and nothing says which of its files to accept.",
-            "Compile them again with all that they need (`uv pip compile --generate-hashes`), commit, and push.",
-        )
 
 
 def _hashes(file: Entry) -> list[str]:
