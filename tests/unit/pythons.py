@@ -19,14 +19,14 @@ UNUSED = ("*/site-packages/*", "*/dist-packages/*", "*/test/*", "*/__pycache__/*
 
 
 @contextmanager
-def served(directory: Path) -> Iterator[str]:
+def served(directory: Path, host: str = "127.0.0.1") -> Iterator[str]:
     """A directory over HTTP on this machine."""
     handler = partial(SimpleHTTPRequestHandler, directory=str(directory))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with ThreadingHTTPServer((host, 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield f"http://{host}:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()

@@ -195,6 +195,43 @@ def test_read_only_checkout(make_session: Callable[..., Session], shop: Path, en
     assert not (shop / "written").exists()
 
 
+def no_place() -> Path:
+    """What Python says where nothing can be written."""
+    raise FileNotFoundError(2, "No usable temporary directory found")
+
+
+def test_nowhere_to_write(
+    make_session: Callable[..., Session],
+    shop: Path,
+    environment: Environment,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A file system that is read-only throughout: without metadata, with a warning."""
+    session = make_session()
+    monkeypatch.setattr(session, "scratch", no_place)
+    assert importable(session, found(shop), environment) == Code((shop / "src",))
+    assert capsys.readouterr().err == (
+        "prefect-uv: warning: importlib.metadata does not know checkout: [Errno 2] No usable temporary directory"
+        " found\n"
+    )
+
+
+def test_nowhere_to_build(
+    make_session: Callable[..., Session], shop: Path, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Word for word."""
+    session = make_session(PREFECT_UV_INSTALL_PROJECT="true")
+    monkeypatch.setattr(session, "scratch", no_place)
+    with pytest.raises(ProjectBuildError) as caught:
+        importable(session, found(shop), environment)
+    assert caught.value.render() == (
+        "error[project-build-failed]: There is no place to build the project in.\n\n"
+        "[Errno 2] No usable temporary directory found\n\n"
+        "hint: Mount a writable /tmp that is not noexec, or set TMPDIR to such a directory."
+    )
+
+
 def test_leftovers_of_setuptools(make_session: Callable[..., Session], shop: Path, environment: Environment) -> None:
     """A module that was deleted since the last build is not packed again; a package called `build` is kept."""
     (shop / "build" / "lib" / "shop").mkdir(parents=True)

@@ -41,12 +41,12 @@ def guarded(answer: Answer, authorization: str) -> Callable[[Request], Answer]:
     )
 
 
-def serve_prefect(index: Server, etl: Etl, authorization: str = "") -> None:
+def serve_prefect(index: Server, etl: Etl, authorization: str = "", prefix: str = "/api/") -> None:
     """Let a server have the made-up Prefect, as an index; for those who know the password, if there is one."""
     wheel = (etl.wheels / WHEEL).read_bytes()
     link = f"<a href='{WHEEL}#sha256={hashlib.sha256(wheel).hexdigest()}'>{WHEEL}</a>"
-    index.on("GET /api/prefect/", guarded(Answer(body=link.encode(), headers=HTML), authorization))
-    index.on(f"GET /api/prefect/{WHEEL}", guarded(Answer(body=wheel), authorization))
+    index.on(f"GET {prefix}prefect/", guarded(Answer(body=link.encode(), headers=HTML), authorization))
+    index.on(f"GET {prefix}prefect/{WHEEL}", guarded(Answer(body=wheel), authorization))
 
 
 @pytest.fixture

@@ -215,10 +215,10 @@ def test_replace_becomes_the_command(tmp_path: Path) -> None:
 
 
 def test_read_only_store_is_run_by_its_own_python(session: Session, make_settings: MakeSettings) -> None:
-    """`uv run` wants a cache that it may write; the flow's Python writes no bytecode either."""
+    """`uv run` wants a cache that it may write, and gets none in the flow; the flow's Python writes no bytecode."""
     flow = ready(make_settings)
     flow = replace(flow, environment=replace(flow.environment, run_cache=None, uv_cache=None))
     launch = launch_flow(session, flow)
     assert launch.command[0] == str(ENVIRONMENT / "bin" / "python")
-    assert launch.environ["PYTHONDONTWRITEBYTECODE"] == "1"
+    assert (launch.environ["PYTHONDONTWRITEBYTECODE"], launch.environ["UV_NO_CACHE"]) == ("1", "1")
     assert "UV_CACHE_DIR" not in launch.environ

@@ -165,7 +165,14 @@ def test_other_commit_is_there(pulled: Pull, hosted: str, origin: Origin) -> Non
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_submodules(pulled: Pull, hosted: str, origin: Origin, cache: Path, kept: bool) -> None:  # noqa: FBT001
+def test_submodules(  # noqa: PLR0913, PLR0917 (fixtures)
+    pulled: Pull,
+    hosted: str,
+    origin: Origin,
+    cache: Path,
+    kept: bool,  # noqa: FBT001
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """They are in the clone that the volume has; where they are not, git may not fetch them."""
     library = Origin(origin.path.parent / "library")
     library.commit("library.py", "x = 1")
@@ -183,6 +190,10 @@ def test_submodules(pulled: Pull, hosted: str, origin: Origin, cache: Path, kept
     shutil.rmtree(snapshot / "modules")
     with pytest.raises(OfflineCodeError):
         pulled(inputs, PREFECT_UV_OFFLINE="true")
+    assert (
+        f"warning: the mirror's snapshot {snapshot} could not be used: Git would fetch more of {bare(hosted)}"
+        " (a submodule, or what a clone left out), and PREFECT_UV_OFFLINE is set."
+    ) in capsys.readouterr().err
 
 
 def test_clone_that_is_there_already(

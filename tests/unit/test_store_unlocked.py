@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from tests.unit.test_store import no_uv
 from tests.unit.wheels import build_wheel
 
 OTHER_HASH = "sha256:" + "0" * 64
+NEEDY = (("prefect==3.8.8", "prefect-*"), ("needy==1.0", "needy-*"))
 SCRIPT = """\
 # /// script
 # requires-python = ">=3.11"
@@ -118,18 +120,41 @@ def test_no_version_fits(store: Callable[..., Store], cache: Path) -> None:
     assert environments(cache) == []
 
 
+HASHES = (
+    "error[hash-mismatch]: The package index has no file with a hash that the requirements name.\n\n"
+    "{package}\n\n"
+    "hint: Compile the requirements again if they lack the package, or if it was rebuilt on purpose; else ask who did"
+    " it."
+)
+
+
+def hash_of(wheel: Path) -> str:
+    """As requirements files write it."""
+    return f"--hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}"
+
+
 def test_hashes_are_respected(requirements: Path, etl: Etl, store: Callable[..., Store], cache: Path) -> None:
-    """A file with another hash than the requirements name is not installed."""
-    requirements.write_text(f"prefect\nhelper==1.0 \\\n    --hash={OTHER_HASH}\n")
-    assert etl.wheels.exists()
+    """A file with another hash than the requirements name is not installed, one with the same is."""
+    requirements.write_text(f"prefect {hash_of(etl.wheels / WHEEL)}\nhelper==1.0 \\\n    --hash={OTHER_HASH}\n")
     with pytest.raises(HashMismatchError) as caught:
         store().environment(unlocked(files=[requirements]))
-    assert caught.value.render() == (
-        "error[hash-mismatch]: The package index has no file with the hash that the requirements name.\n\n"
-        "helper 1.0\n\n"
-        "hint: If the package was rebuilt on purpose, write its new hash down; else ask who did it."
-    )
+    assert caught.value.render() == HASHES.format(package="helper 1.0")
     assert environments(cache) == []
+    own = hash_of(etl.wheels / "helper-1.0-py3-none-any.whl")
+    prefect = f"prefect==3.8.8 {hash_of(etl.wheels / WHEEL)}"
+    other = "helper==0.9 ; sys_platform == 'win32'"
+    requirements.write_text(f"{prefect}\nhelper==1.0 --hash={OTHER_HASH} {own}\n{other}\n")
+    assert "helper" in installed(store().environment(unlocked(files=[requirements])).path)
+
+
+def test_hashed_requirements_name_everything(requirements: Path, etl: Etl, store: Callable[..., Store]) -> None:
+    """As pip reads them: what is needed and not named is refused."""
+    build_wheel(etl.wheels, "needy", "1.0", {"needy.py": ""}, requires=["helper"])
+    own = [f"{name} {hash_of(next(etl.wheels.glob(pattern)))}" for name, pattern in NEEDY]
+    requirements.write_text("\n".join(own) + "\n")
+    with pytest.raises(HashMismatchError) as caught:
+        store().environment(unlocked(files=[requirements]))
+    assert caught.value.render() == HASHES.format(package="helper 1.0")
 
 
 def test_versions_are_resolved_anew_after_a_while(

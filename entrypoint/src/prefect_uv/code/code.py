@@ -9,12 +9,14 @@ from pathlib import Path
 from prefect_uv.code.build import install
 from prefect_uv.code.digest import digest
 from prefect_uv.code.metadata import describe, is_static
+from prefect_uv.errors import ProjectBuildError
 from prefect_uv.project import Project
 from prefect_uv.project.packages import LocalPackage
 from prefect_uv.runlog import RunLog
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 from prefect_uv.store import Environment
+from prefect_uv.store.layout import is_executable
 
 BAKED = Path("code", "v1")
 COMPILED = "*.so"
@@ -45,8 +47,7 @@ def importable(session: Session, project: Project, environment: Environment) -> 
     if packages and (baked := _baked(settings, project, environment, session.log)):
         return _installed(project, packages, baked)
     if settings.install_project and packages:
-        place = session.scratch()
-        install_project(settings, project, environment, place)
+        place = _built(session, project, environment)
         _warn_of_shadows(packages, place, session.log)
         return _installed(project, packages, place)
     if settings.install_project:
@@ -89,16 +90,35 @@ def _installed(project: Project, packages: Sequence[LocalPackage], place: Path) 
     return Code((place, *(root for root in project.source_roots if root not in sources)), (place / "bin",))
 
 
+def _built(session: Session, project: Project, environment: Environment) -> Path:
+    """A new installation, where programs and extension modules can be executed."""
+    hint = "Mount a writable /tmp that is not noexec, or set TMPDIR to such a directory."
+    try:
+        place = session.scratch()
+        install_project(session.settings, project, environment, place)
+    except OSError as error:
+        raise ProjectBuildError("There is no place to build the project in.", str(error), hint) from None
+    if not is_executable(place):
+        raise ProjectBuildError("The project cannot be installed.", f"{place.parent} is mounted noexec.", hint)
+    return place
+
+
 def _described(packages: Sequence[LocalPackage], session: Session) -> tuple[Path, ...]:
-    """A directory with metadata, where any is known."""
+    """A directory with metadata, where any is known and there is a place for it."""
     static = [package for package in packages if is_static(package)]
     if unknown := ", ".join(package.name for package in packages if package not in static):
         reason = "no version is written in pyproject.toml; PREFECT_UV_INSTALL_PROJECT=true builds and installs it"
         session.log.info(f"importlib.metadata does not know {unknown}: {reason}")
     if not static:
         return ()
-    place = session.scratch()
-    describe(static, place)
+    try:
+        place = session.scratch()
+        describe(static, place)
+    except OSError as error:
+        session.log.warning(
+            f"importlib.metadata does not know {', '.join(package.name for package in static)}: {error}"
+        )
+        return ()
     return (place,)
 
 

@@ -149,7 +149,7 @@ def _environ(ready: Ready, python: Path) -> dict[str, str]:
     environment = ready.environment.path
     uv_cache = ready.environment.uv_cache
     if uv_cache is None:
-        environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        environ |= {"PYTHONDONTWRITEBYTECODE": "1", "UV_NO_CACHE": "1"}
     else:
         environ["UV_CACHE_DIR"] = str(uv_cache)
     return environ | {

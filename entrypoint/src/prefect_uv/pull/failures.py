@@ -11,6 +11,7 @@ from prefect_uv.errors import (
     GitUnauthorizedError,
     GitUnreachableError,
     HostKeyUnknownError,
+    OfflineCodeError,
     PrefectUvError,
     PullStepError,
     RepositoryNotFoundError,
@@ -19,6 +20,12 @@ from prefect_uv.errors import (
 from prefect_uv.process import Finished
 
 _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
+    (
+        r"transport '.+' not allowed",
+        OfflineCodeError,
+        "Git would fetch more of {url} (a submodule, or what a clone left out), and PREFECT_UV_OFFLINE is set.",
+        "Pull it once with a network and this cache volume.",
+    ),
     (
         r"No space left on device|Disk quota exceeded",
         CheckoutFullError,

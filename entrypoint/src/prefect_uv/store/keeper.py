@@ -50,7 +50,7 @@ class Keeper:
     def _keep(self) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         self._ended.wait(AFTER_LAUNCH_SECONDS)
-        if self._environment.uv_cache == self._area.uv_cache and self._is_due():
+        if self._environment.uv_cache == self._area.uv_cache:
             self._collect()
         while not self._ended.wait(REFRESH_SECONDS):
             for lease in self._leases:
@@ -67,6 +67,8 @@ class Keeper:
     def _collect(self) -> None:
         try:
             with shared_umask():
+                if not self._is_due():
+                    return
                 (self._area.locks / "collected").touch()
                 collect(self._area, self._settings, self._log)
                 prune_uv(self._area, self._settings.environ)

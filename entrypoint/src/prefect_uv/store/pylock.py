@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,21 +42,26 @@ class Pylock:
         """What would be built from source code that is here: a project's own, which changes with each commit."""
         return [name for name, entry in self.entries.items() if "directory" in entry]
 
-    def accepting(self, given: Iterable[Requirement]) -> Pylock:
+    def accepting(self, given: Sequence[Requirement], *, hashed: bool) -> Pylock:
         """Only the files whose hashes the requirements name, where they name any; uv 0.13.8 does not look at them.
+
+        Args:
+            given: the requirements.
+            hashed: they name the hashes of everything, so that nothing else is accepted.
 
         Raises:
             HashMismatchError: a package has no such file.
         """
-        hashes = {requirement.name: set(requirement.hashes) for requirement in given if requirement.hashes}
-        entries = {
-            name: _only(entry, hashes[name]) if name in hashes else entry for name, entry in self.entries.items()
-        }
+        entries = {}
+        for name, entry in self.entries.items():
+            hashes = _given(entry, given)
+            entries[name] = _only(entry, hashes) if hashes or (hashed and "vcs" not in entry) else entry
         if bad := [f"{name} {entry['version']}" for name, entry in entries.items() if not _origin(entry)]:
             raise HashMismatchError(
-                "The package index has no file with the hash that the requirements name.",
+                "The package index has no file with a hash that the requirements name.",
                 "\n".join(bad),
-                "If the package was rebuilt on purpose, write its new hash down; else ask who did it.",
+                "Compile the requirements again if they lack the package, or if it was rebuilt on purpose; else ask who"
+                " did it.",
             )
         return Pylock(self.head, entries)
 
@@ -72,6 +77,12 @@ class Pylock:
         for entry in self.entries.values():
             lines += ["", "[[packages]]", *(f"{key} = {_toml(value)}" for key, value in entry.items())]
         path.write_text("\n".join(lines) + "\n")
+
+
+def _given(entry: Entry, requirements: Iterable[Requirement]) -> set[str]:
+    """The hashes for this version of a package."""
+    mine = (item for item in requirements if item.name == entry["name"] and item.version in {"", entry.get("version")})
+    return {mark for item in mine for mark in item.hashes}
 
 
 def _absolute(entry: Entry, directory: Path) -> Entry:

@@ -63,9 +63,11 @@ class Store:
             ExtrasConflictError, UnresolvableError: before anything is built.
             SyncError, VolumeFullError: the build failed; nothing of it stays.
         """
-        manifest = Manifest.read(environment.path)
-        if not extras or manifest is None:
+        if not extras:
             return environment
+        manifest = Manifest.read(environment.path)
+        if manifest is None:
+            raise _vanished(environment.key)
         source = Additions((environment.path, manifest), extras, project, self.settings)
         if loose := source.unpinned():
             self.log.warning(
@@ -153,8 +155,7 @@ class Store:
         failures.forget(area, key)
         environment = home.open(key, hit=False)
         if environment is None:
-            message = f"Environment {key[:12]} vanished after it was built."
-            raise EnvironmentDamagedError(message, hint="Something else deletes below the cache directory: stop it.")
+            raise _vanished(key)
         return environment
 
     def _build(self, home: Shelf, build: Build) -> None:
@@ -192,3 +193,8 @@ class Store:
 def _is_decided(shelf: Shelf, key: str) -> bool:
     """Whether waiting is over: the environment is there, or somebody found out that it cannot be built."""
     return shelf.has(key) or failures.recent(shelf.area, key) is not None
+
+
+def _vanished(key: str) -> EnvironmentDamagedError:
+    message = f"Environment {key[:12]} vanished."
+    return EnvironmentDamagedError(message, hint="Something else deletes below the cache directory: stop it.")

@@ -16,6 +16,7 @@ from prefect_uv.store.uv_failures import explain, missing_offline
 QUIET = ("--no-progress", "--color", "never")
 PREFERENCES = {"UV_PYTHON_PREFERENCE", "UV_MANAGED_PYTHON", "UV_NO_MANAGED_PYTHON"}
 IGNORED = {"VIRTUAL_ENV", "UV_LINK_MODE", "UV_NO_CACHE", "UV_NO_SYNC", "UV_PROJECT_ENVIRONMENT", *PREFERENCES}
+LIMITS = ("UV_CONSTRAINT", "UV_OVERRIDE")  # for resolving; uv refuses them beside a pylock.toml
 NOWHERE = "/nonexistent"
 
 
@@ -64,7 +65,8 @@ class Uv:
     def install(self, place: Path, file: Path, link_mode: str) -> None:
         """Put what a file pins into an environment, and nothing else."""
         inside = ("--python", place / "bin" / "python", "--link-mode", link_mode)
-        self.checked("pip", "install", *inside, "--no-deps", "--preview-features", "pylock", *self.index, "-r", file)
+        pinned = ("--no-deps", "--preview-features", "pylock", *self.index, "-r", str(file))
+        self.checked("pip", "install", *inside, *pinned, environ=dict.fromkeys(LIMITS, ""))
 
     def checked(
         self, *arguments: str | Path, cwd: Path | None = None, environ: Mapping[str, str] | None = None

@@ -13,6 +13,7 @@ from prefect_uv.errors import (
     PrefectUvError,
     ProjectInvalidError,
     PythonMissingError,
+    SelectionInvalidError,
     SyncError,
     UnresolvableError,
     VolumeFullError,
@@ -32,6 +33,12 @@ _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         PythonMissingError,
         "The image has no Python that the project accepts.",
         "Use the image of the family that has it (py312, py313, …), or change requires-python or .python-version.",
+    ),
+    (
+        r"(?:Group|Extra)s? `.*` (?:is|are) not defined",
+        SelectionInvalidError,
+        "The project has not what is selected of it.",
+        "Correct PREFECT_UV_GROUPS, PREFECT_UV_ONLY_GROUPS or PREFECT_UV_EXTRAS, or define it in pyproject.toml.",
     ),
     (
         r"No space left on device|os error 28|Disk quota exceeded",

@@ -23,6 +23,7 @@ class Wanted:
         files: requirements files, or a script.
         constraints: versions that count where such a package is needed.
         excluded: packages that are there already, and are not looked up.
+        hashed: the files name the hashes of everything.
     """
 
     directory: Path
@@ -30,6 +31,7 @@ class Wanted:
     files: Sequence[Path] = ()
     constraints: Sequence[str] = ()
     excluded: Iterable[str] = ()
+    hashed: bool = False
 
     @property
     def requirements(self) -> list[Requirement]:
@@ -53,7 +55,7 @@ def resolve(uv: Uv, python: str, wishes: Wanted) -> Pylock:
             "pip", "compile", *form, "--python", python, *uv.index, *options, *inputs, cwd=wishes.directory
         ).stdout
     found = Pylock.read(told, wishes.directory)
-    return found.without(found.directories()).accepting(wishes.requirements)
+    return found.without(found.directories()).accepting(wishes.requirements, hashed=wishes.hashed)
 
 
 def installer(uv: Uv, lock: Pylock) -> Callable[[Path, str], None]:

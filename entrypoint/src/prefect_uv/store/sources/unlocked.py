@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prefect_uv.project import Unlocked, prefect_missing
 from prefect_uv.runlog import RunLog
@@ -45,6 +45,7 @@ class UnlockedSource:
         project = self.project
         python = interpreter(uv, project, log)
         wishes = Wanted(project.directory, project.requirements, project.files, project.constraints)
+        wishes = replace(wishes, hashed=any(item.hashes for item in wishes.requirements))
         lock = _one_prefect(resolve(uv, python, wishes))
         packages = lock.packages()
         if not has_prefect(packages):
