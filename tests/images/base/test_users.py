@@ -8,14 +8,14 @@ import pytest
 
 from tests.images.containers import Runner
 
-WRITABLE = ["/cache", "/opt/prefect", "/home/prefect", "/tmp"]
+WRITABLE = ["/cache", "/opt/baked", "/opt/prefect", "/home/prefect", "/tmp"]
 OWN = {"user": None}
 ARBITRARY = {"user": "12345:0"}
 
 
 @pytest.mark.parametrize("user", [OWN, ARBITRARY], ids=["own", "arbitrary"])
 def test_writable_directories(run: Runner, user: dict[str, Any]) -> None:
-    """The cache, the work directory and the home are writable for any user in group 0."""
+    """The cache, what is baked into, the work directory and the home are writable for any user in group 0."""
     script = 'for directory; do touch "$directory/probe" && rm "$directory/probe" || exit; done'
     run.succeed(["bash", "-c", script, "bash", *WRITABLE], **user)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from prefect_uv.project import Locked, Project
+from prefect_uv.project.toml import at, read
 from prefect_uv.runlog import RunLog
 from prefect_uv.selection import Selection
 from prefect_uv.settings import Settings
@@ -66,7 +66,7 @@ def root_name(project: Project) -> str:
     path = project.root / "pyproject.toml"
     if not path.is_file():
         return project.name
-    return str(_document(path).get("project", {}).get("name", ""))
+    return str(at(read(path), "project").get("name", ""))
 
 
 def with_baked_selection(settings: Settings, project: Project, log: RunLog) -> Settings:
@@ -91,11 +91,3 @@ def announce(settings: Settings, log: RunLog) -> None:
     """Say which version the image is."""
     if found := version(settings.baked_dir):
         log.info(f"version {found} of the image")
-
-
-def _document(path: Path) -> Mapping[str, Any]:
-    """A TOML file; what is not TOML is left for uv, which says where."""
-    try:
-        return tomllib.loads(path.read_text())
-    except ValueError:
-        return {}
