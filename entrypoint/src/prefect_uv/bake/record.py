@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect_uv.project import Locked, Project
+from prefect_uv.project.pyproject import normalized
 from prefect_uv.project.toml import at, read
 from prefect_uv.runlog import RunLog
 from prefect_uv.selection import Selection
@@ -70,13 +71,18 @@ def root_name(project: Project) -> str:
 
 
 def with_baked_selection(settings: Settings, project: Project, log: RunLog) -> Settings:
-    """The settings, with the one selection that was baked of this project when the deployment has none."""
+    """The settings, with the one selection that was baked of this project when the deployment has none.
+
+    A flow that lies in one member of a workspace is not given the dependencies of another one.
+    """
     if Selection.of(settings) != Selection() or not isinstance(project, Locked) or project.script:
         return settings
     baked = list(selections(settings.baked_dir))
     if len(baked) != 1 or baked[0].root != root_name(project) or baked[0].selection == Selection():
         return settings
     chosen = baked[0].selection
+    if chosen.package and project.directory != project.root and normalized(chosen.package) != normalized(project.name):
+        return settings
     log.info(f"no groups or extras are set: the ones that the image was baked with are taken ({chosen})")
     return replace(settings, **vars(chosen))
 
