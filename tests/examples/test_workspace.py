@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 
 from tests.examples.examples import BY_NAME, found, key
-from tests.stack import Repository, Run, Stack
+from tests.stack import CacheVolume, Repository, Run, Stack
+from tests.stack.environment import job_volumes
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 
@@ -36,17 +37,6 @@ class Deployed:
         self.repository.commit(message)
         return run_all(self.stack, self.deployments)
 
-    def sees(self, run: Run, module: str) -> bool:
-        """Whether the Python of a run's environment can import this module."""
-        script = f'for python in /cache/envs/v1/{key(run)}*/bin/python; do "$python" -c "$0"; done'
-        code = f"import importlib.util; print(importlib.util.find_spec({module!r}) is not None)"
-        return self.stack.cache.run("sh", "-c", script, code).split() == ["True"]
-
-    def is_linked(self, run: Run, path: str) -> bool:
-        """Whether a file of a run's environment is one of uv's cache, and no copy of it."""
-        script = "find /cache/uv-* -samefile /cache/envs/v1/$0*/lib/python*/site-packages/$1"
-        return bool(self.stack.cache.run("sh", "-c", script, key(run), path))
-
 
 def run_all(stack: Stack, deployments: list[UUID]) -> list[Run]:
     """Run them at once; all must complete."""
@@ -70,11 +60,26 @@ def deployed(stack: Stack) -> Deployed:
 
 def test_two_deployments_share_a_cache_and_nothing_else(deployed: Deployed) -> None:
     """Two groups are two environments of hard links to one uv cache, and neither has the other's packages."""
-    etl, ml = deployed.etl, deployed.ml
-    assert [deployed.sees(etl, module) for module in ("prefect", ETL, ML)] == [True, True, False]
-    assert [deployed.sees(ml, module) for module in ("prefect", ETL, ML)] == [True, False, True]
-    for run in (etl, ml):
-        assert deployed.is_linked(run, "prefect/__init__.py")
+    stack = deployed.stack
+    with CacheVolume.create(stack.containers, stack.image) as volume:
+        volumes = job_volumes(volume.name)
+        etl, ml = (stack.follow(stack.api.create_run(one, volumes=volumes)) for one in deployed.deployments)
+        for run in (etl, ml):
+            run.require_completed()
+        assert [_sees(volume, etl, module) for module in ("prefect", ETL, ML)] == [True, True, False]
+        assert [_sees(volume, ml, module) for module in ("prefect", ETL, ML)] == [True, False, True]
+        places = ("/cache/uv-*/archive-v0/*", "/cache/envs/v1/*/lib/*/site-packages")
+        names = " ".join(f"{place}/prefect/__init__.py" for place in places)
+        files = volume.run("sh", "-c", f"stat -c %i {names}").split()
+    assert len(files) == 3
+    assert len(set(files)) == 1
+
+
+def _sees(volume: CacheVolume, run: Run, module: str) -> bool:
+    """Whether the Python of a run's environment can import this module."""
+    script = f'for python in /cache/envs/v1/{key(run)}*/bin/python; do "$python" -c "$0"; done'
+    code = f"import importlib.util; print(importlib.util.find_spec({module!r}) is not None)"
+    return volume.run("sh", "-c", script, code).split() == ["True"]
 
 
 def test_edit_of_what_is_not_selected_builds_nothing(deployed: Deployed) -> None:

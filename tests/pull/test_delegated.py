@@ -99,7 +99,7 @@ def test_environment_is_built_once(stored: Ours, base: Path) -> None:
     assert stored([step], base).outputs == {"later": "now!"}
     stored.said.clear()
     assert stored([step], base).outputs == {"later": "now!"}
-    assert not [line for line in stored.said if line.startswith("building")]
+    assert not [line for line in stored.said if line.startswith("environment")]
 
 
 def test_step_that_raises(stored: Ours, base: Path) -> None:
@@ -135,7 +135,7 @@ def test_package_that_needs_all_of_prefect(stored: Ours, base: Path) -> None:
     outcome = stored([{"whole_steps.whole": {"requires": f"prefect-docker=={version('prefect-docker')}"}}], base)
     assert outcome.error == ""
     assert outcome.outputs == {"names": ["prefect", "prefect-docker"]}
-    assert len([line for line in stored.said if line.startswith("building")]) == 1
+    assert len([line for line in stored.said if line.startswith("environment")]) == 1
 
 
 def test_remote_storage_s3(stored: Ours, base: Path) -> None:
@@ -176,7 +176,7 @@ def test_step_of_prefect_aws(stored: Ours, base: Path) -> None:
     assert (base / "flow.py").read_text() == "from s3"
     assert (base / "etl" / "deep.py").read_text() == "deep"
     assert SECRET not in "\n".join(stored.said)
-    assert any(line.startswith("building environment") and "prefect-aws" in line for line in stored.said)
+    assert any(" for a pull step with prefect-aws is new against " in line for line in stored.said)
 
 
 def test_block(stored: Ours, base: Path, storage: str) -> None:

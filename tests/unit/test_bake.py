@@ -242,6 +242,11 @@ def test_workspace_without_sources(etl: Etl, baked: Baked, monkeypatch: pytest.M
     monkeypatch.setattr(Uv, "run", no_uv)
     environment = baked.start(PREFECT_UV_PACKAGE="shared")
     assert [environment.path] == baked.environments
+    settings = baked.settings()
+    in_root = look(etl.directory, None, settings)
+    assert with_baked_selection(settings, in_root, baked.log).package == "shared"
+    in_other_member = replace(in_root, directory=etl.directory / "other", name="other")
+    assert with_baked_selection(settings, in_other_member, baked.log) is settings
 
 
 def test_nothing_but_prefect(baked: Baked, etl: Etl) -> None:

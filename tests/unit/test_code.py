@@ -390,7 +390,9 @@ def test_baked(
     place = baked_place(session.settings, found(shop), environment)
     place.mkdir(parents=True)
     install_project(session.settings, found(shop), environment, place)
-    (shop / "src" / "shop" / "__pycache__").mkdir()
+    for name in ("src/shop/__pycache__", "src/shop.egg-info", "build/lib/shop", ".venv/lib"):
+        (shop / name).mkdir(parents=True)
+        (shop / name / "derived").touch()
     os.utime(shop / "pyproject.toml", (0, 0))
     assert importable(session, found(shop), environment) == Code((place,), (place / "bin",))
     assert capsys.readouterr().err == ""
@@ -398,7 +400,12 @@ def test_baked(
     assert importable(session, found(shop), other).import_path[0] == shop / "src"
     say(shop, "goodbye")
     assert importable(session, found(shop), environment).import_path[0] == shop / "src"
-    assert capsys.readouterr().err == 2 * (
+    say(shop, "hello")
+    (shop / "src" / "shop" / "loop").symlink_to("..")
+    (shop / "src" / "shop" / "build").mkdir()
+    (shop / "src" / "shop" / "build" / "code.py").touch()
+    assert importable(session, found(shop), environment).import_path[0] == shop / "src"
+    assert capsys.readouterr().err == 3 * (
         "prefect-uv: the code is not what the image has installed, or not for this environment: it is imported from its"
         " sources\n"
     )

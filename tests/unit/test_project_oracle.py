@@ -20,7 +20,8 @@ NAMES = {
     "extras": ("", "Charts", "web"),
     "package": ("", "etl", "apart"),
 }
-SELECTIONS = [dict(zip(NAMES, names, strict=True)) for names in itertools.product(*NAMES.values())]
+EVERY = [dict(zip(NAMES, names, strict=True)) for names in itertools.product(*NAMES.values())]
+SELECTIONS = [selection for selection in EVERY if sum(map(bool, selection.values())) <= 2]
 OPTIONS = {"groups": "--group", "only_groups": "--only-group", "extras": "--extra", "package": "--package"}
 MEMBER = '[project]\nname = "{}"\nversion = "1"\nrequires-python = ">=3.11"\n'
 
@@ -33,21 +34,27 @@ def exported(checkout: Checkout, directory: str, *options: str) -> bool:
     return finished.returncode == 0
 
 
-def accepted(checkout: Checkout, selection: dict[str, str]) -> bool:
+def accepted(checkout: Checkout, directory: str, selection: dict[str, str]) -> bool:
     """Whether we go on with it."""
     try:
-        checkout.look("packages/etl/src/etl/flows.py:hello", **selection)
+        checkout.look(project=directory, **selection)
     except SelectionInvalidError:
         return False
     return True
 
 
-def test_uv_refuses_the_same_selections(pulled: MakeCheckout) -> None:
-    """Every combination of names that exist, exist elsewhere, are spelled otherwise, and do not exist."""
-    checkout = pulled("workspace").lock()
+@pytest.mark.parametrize("directory", ["packages/etl", "."])
+@pytest.mark.parametrize("is_project", [True, False], ids=["project", "no project"])
+def test_uv_refuses_the_same_selections(pulled: MakeCheckout, directory: str, *, is_project: bool) -> None:
+    """Each pair of names that exist, exist elsewhere, are spelled otherwise, and do not exist."""
+    checkout = pulled("workspace")
+    if not is_project:
+        text = (checkout.directory / "pyproject.toml").read_text()
+        checkout.write("pyproject.toml", text[text.index("[dependency-groups]") :])
+    checkout.lock()
     for selection in SELECTIONS:
         options = [word for name, value in selection.items() if value for word in (OPTIONS[name], value)]
-        assert accepted(checkout, selection) == exported(checkout, "packages/etl", *options), selection
+        assert accepted(checkout, directory, selection) == exported(checkout, directory, *options), selection
 
 
 @pytest.mark.parametrize(

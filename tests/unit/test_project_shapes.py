@@ -63,6 +63,7 @@ CASES = [
     ),
     Case("workspace", MEMBER, MEMBERS, "packages/etl", HERE, DAILY),
     Case("workspace", MEMBER, MEMBERS, "packages/etl", HERE, "etl.flows:hello"),
+    Case("workspace", MEMBER, MEMBERS, "packages/etl", HERE, "etl.flows.hello"),
     Case("workspace", "virtual project shop, uv.lock beside it", locks=HERE, entrypoint=None),
     Case("workspace", f"{MEMBER}, groups ml", MEMBERS, "packages/etl", HERE, DAILY, {"groups": "ml"}),
     Case(

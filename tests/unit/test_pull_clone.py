@@ -225,6 +225,15 @@ def test_credentials_in_the_address(  # noqa: PLR0913, PLR0917 (fixtures)
     assert not [path for path in files if PASSWORD.encode() in path.read_bytes()]
 
 
+def test_credentials_in_netrc(
+    base: Path, log: RunLog, hosted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git reads the one at home, where no credentials are given."""
+    (tmp_path / ".netrc").write_text(f"machine 127.0.0.1 login bot password {PASSWORD}\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert content(clone(base, log, repository=f"http://{hosted}/flows")) == "first"
+
+
 @pytest.mark.parametrize("inputs", [{"branch": "main"}, {"commit": True}])
 def test_credentials_and_a_revision(
     base: Path, log: RunLog, hosted: str, origin: Origin, inputs: dict[str, Any]

@@ -310,3 +310,13 @@ def test_byte_order_mark_in_pyproject(etl: Etl, make_store: Callable[..., Store]
     path = etl.directory / "pyproject.toml"
     path.write_text(path.read_text(), encoding="utf-8-sig")
     assert sync(make_store(), etl).path.exists()
+
+
+def test_shared_files_are_writable_for_the_group(etl: Etl, cache: Path, make_store: Callable[..., Store]) -> None:
+    """Arbitrary uids share group 0: what one container has locked or looked up by time, another one can, too."""
+    store = make_store()
+    sync(store, etl)
+    store.shelf.area.now()
+    files = [path for name in ("index", "locks", "failed") for path in (cache / name).rglob("*")]
+    assert files
+    assert [path for path in files if not path.stat().st_mode & 0o020] == []

@@ -86,6 +86,21 @@ def test_environments_made_from_requirements(
     assert not made.path.exists()
 
 
+def test_environments_of_the_first_version(
+    etl: Etl, make_store: Callable[..., Store], run: Run, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What pull steps had there is listed, not verified, and goes as all garbage does."""
+    sync(make_store(), etl)
+    old = cache / "envs" / "isolated-v1" / ("0" * 64)
+    old.mkdir(parents=True)
+    (old / "prefect-uv.json").write_text('{"key": "x", "wanted": ["cowsay"], "packages": {}}')
+    (old / ".inuse").touch()
+    assert (run("list"), run("verify")) == (0, 0)
+    assert "000000000000" in capsys.readouterr().out
+    assert run("prune", "--all") == 0
+    assert not old.exists()
+
+
 def test_unknown_word(etl: Etl, make_store: Callable[..., Store], run: Run) -> None:
     """The error says what there is."""
     sync(make_store(), etl)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from collections.abc import Callable, Mapping
@@ -155,7 +156,8 @@ def test_miss_says_what_is_added(
     base = sync(make_store(), locked)
     capsys.readouterr()
     extended = extend(make_store(), locked, "needy==1.0")
-    line = f"prefect-uv: environment {extended.key[:12]} is new against {base.key[:12]} of etl: + needy 1.0"
+    new = f"environment {extended.key[:12]} for etl + needy is new"
+    line = f"prefect-uv: {new} against {base.key[:12]} of etl: + needy 1.0"
     assert line in capsys.readouterr().err.splitlines()
 
 
@@ -164,6 +166,30 @@ def test_requirements_file(locked: Etl, make_store: Callable[..., Store], tmp_pa
     file = tmp_path / "requirements-extras.txt"
     file.write_text("needy==1.0\n")
     assert "needy" in installed(extend(make_store(), locked, files=(file,)).path)
+
+
+def test_users_constraints(locked: Etl, make_store: Callable[..., Store], tmp_path: Path) -> None:
+    """They count where versions are chosen, and do not disturb where they are not."""
+    build_wheel(locked.wheels, "needy", "2.0", {"needy.py": ""})
+    constraints = tmp_path / "constraints.txt"
+    constraints.write_text("needy<2\n")
+    made = extend(make_store(UV_CONSTRAINT=str(constraints)), locked, "needy")
+    assert installed(made.path)["needy"] == "1.0"
+
+
+def test_copy_where_links_cannot_reach(
+    locked: Etl, make_store: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from an image to a volume."""
+    base = sync(make_store(), locked)
+
+    def crossing(*_: object) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    monkeypatch.setattr(os, "link", crossing)
+    extended = extend(make_store(), locked, "needy==1.0")
+    assert installed(extended.path) == {**installed(base.path), "needy": "1.0"}
+    assert not inodes(base.path, "prefect/*.py") & inodes(extended.path, "prefect/*.py")
 
 
 def repository(directory: Path, name: str, version: str) -> str:

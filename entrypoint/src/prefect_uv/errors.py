@@ -253,7 +253,7 @@ class SyncError(PrefectUvError):
 
 
 class PackageNotFoundError(SyncError):
-    """A locked file is not on the index any more."""
+    """A package, or a file that was locked, is not on the index."""
 
     slug = "package-not-found"
     kind: ClassVar[Kind] = "user"

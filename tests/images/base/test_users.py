@@ -15,7 +15,7 @@ ARBITRARY = {"user": "12345:0"}
 
 @pytest.mark.parametrize("user", [OWN, ARBITRARY], ids=["own", "arbitrary"])
 def test_writable_directories(run: Runner, user: dict[str, Any]) -> None:
-    """The cache, the place to bake into, the work directory and the home are writable for any user in group 0."""
+    """The cache, what is baked into, the work directory and the home are writable for any user in group 0."""
     script = 'for directory; do touch "$directory/probe" && rm "$directory/probe" || exit; done'
     run.succeed(["bash", "-c", script, "bash", *WRITABLE], **user)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from prefect_uv.project import Locked, Project
+from prefect_uv.project.pyproject import normalized
+from prefect_uv.project.toml import at, read
 from prefect_uv.runlog import RunLog
 from prefect_uv.selection import Selection
 from prefect_uv.settings import Settings
@@ -66,17 +67,22 @@ def root_name(project: Project) -> str:
     path = project.root / "pyproject.toml"
     if not path.is_file():
         return project.name
-    return str(_document(path).get("project", {}).get("name", ""))
+    return str(at(read(path), "project").get("name", ""))
 
 
 def with_baked_selection(settings: Settings, project: Project, log: RunLog) -> Settings:
-    """The settings, with the one selection that was baked of this project when the deployment has none."""
+    """The settings, with the one selection that was baked of this project when the deployment has none.
+
+    A flow that lies in one member of a workspace is not given the dependencies of another one.
+    """
     if Selection.of(settings) != Selection() or not isinstance(project, Locked) or project.script:
         return settings
     baked = list(selections(settings.baked_dir))
     if len(baked) != 1 or baked[0].root != root_name(project) or baked[0].selection == Selection():
         return settings
     chosen = baked[0].selection
+    if chosen.package and project.directory != project.root and normalized(chosen.package) != normalized(project.name):
+        return settings
     log.info(f"no groups or extras are set: the ones that the image was baked with are taken ({chosen})")
     return replace(settings, **vars(chosen))
 
@@ -91,11 +97,3 @@ def announce(settings: Settings, log: RunLog) -> None:
     """Say which version the image is."""
     if found := version(settings.baked_dir):
         log.info(f"version {found} of the image")
-
-
-def _document(path: Path) -> Mapping[str, Any]:
-    """A TOML file; what is not TOML is left for uv, which says where."""
-    try:
-        return tomllib.loads(path.read_text())
-    except ValueError:
-        return {}

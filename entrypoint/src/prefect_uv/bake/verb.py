@@ -71,7 +71,7 @@ def layer(settings: Settings, log: RunLog) -> Iterator[Settings]:
     area.prepare()
     held = [lease(path, touch=False) for path, _ in manifests(area)]
     with _uv_cache(settings, log) as variables:
-        environ = {**variables, **settings.environ, "UV_COMPILE_BYTECODE": "1"}
+        environ = {**settings.environ, **variables, "UV_COMPILE_BYTECODE": "1"}
         yield replace(settings, cache_dir=directory, cache_readonly=False, environ=environ)
     for place in (area.builds, area.trash, area.locks, area.failures.parent):
         shutil.rmtree(place, ignore_errors=True)

@@ -6,10 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-GIT = ".git"
-LEFT_OUT = {GIT, ".venv", "__pycache__"}
-BUILD = "build"
-SETUPTOOLS_LEFTOVERS = ("lib", "bdist.", "temp.")
+from prefect_uv.code.derived import GIT, is_derived
 
 
 @dataclass(frozen=True)
@@ -39,13 +36,8 @@ class Copies:
 
 
 def _left_out(directory: str, names: list[str]) -> set[str]:
-    """What is derived from other files: a build that finds its own leftovers may pack what was deleted since."""
-    left = LEFT_OUT & set(names)
-    return left | ({BUILD} if BUILD in names and _is_leftover(Path(directory) / BUILD) else set())
-
-
-def _is_leftover(build: Path) -> bool:
-    return build.is_dir() and any(entry.name.startswith(SETUPTOOLS_LEFTOVERS) for entry in build.iterdir())
+    """A build that finds the leavings of another one may pack what was deleted since."""
+    return {name for name in names if is_derived(Path(directory) / name)}
 
 
 def _refer(git: Path, copy: Path) -> None:

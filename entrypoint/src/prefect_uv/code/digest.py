@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
+from prefect_uv.code.derived import is_derived
 from prefect_uv.project.packages import LocalPackage
-
-DERIVED = {".git", ".venv", "__pycache__", "build", "dist"}
 
 
 def digest(packages: Iterable[LocalPackage], key: str) -> str:
@@ -20,16 +19,17 @@ def digest(packages: Iterable[LocalPackage], key: str) -> str:
     whole = sha256(key.encode())
     for package in packages:
         whole.update(f"\0{package.name}\0".encode())
-        for path in _files(package.directory):
-            content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+        for path in _files(package.directory, ()):
+            content = path.read_bytes()
             whole.update(os.fsencode(path.relative_to(package.directory)) + f"\0{len(content)}\0".encode() + content)
     return whole.hexdigest()
 
 
-def _files(directory: Path) -> Iterator[Path]:
-    """Files and links, in an order that does not depend on the file system."""
-    for entry in sorted(directory.iterdir()):
-        if entry.is_symlink() or entry.is_file():
+def _files(directory: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    """Files, also those that links lead to, in an order that does not depend on the file system."""
+    chain = (*above, directory.resolve())
+    for entry in sorted(entry for entry in directory.iterdir() if not is_derived(entry)):
+        if entry.is_file():
             yield entry
-        elif entry.is_dir() and entry.name not in DERIVED and not entry.name.endswith(".egg-info"):
-            yield from _files(entry)
+        elif entry.is_dir() and entry.resolve() not in chain:
+            yield from _files(entry, chain)

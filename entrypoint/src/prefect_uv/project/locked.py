@@ -35,7 +35,7 @@ def locked_project(start: Start, project: Pyproject, settings: Settings) -> Lock
     root = root_of(project, above[1:])
     selection = Selection.of(settings)
     chosen = _member(root, selection.package) if selection.package else project
-    selecting.check(selection, chosen, root)
+    selecting.check(selection, [chosen] if chosen.is_project else [*members(root).values()], root)
     lock = _text(root.directory / LOCK)
     packages = local_packages(lock, root.directory, chosen.directory, selection)
     every = (place for _, place in local_places(lock, root.directory))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from prefect_uv.errors import SelectionInvalidError
@@ -10,8 +10,10 @@ from prefect_uv.project.pyproject import NAME, Pyproject, normalized
 from prefect_uv.selection import Selection
 
 
-def check(selection: Selection, project: Pyproject, root: Pyproject) -> None:
-    """Compare with what the project defines; uv 0.13.8 refuses the same, one at a time and in its options' words.
+def check(selection: Selection, projects: Sequence[Pyproject], root: Pyproject) -> None:
+    """Compare with what the projects define; uv 0.13.8 refuses the same, one at a time and in its options' words.
+
+    A group of the workspace's root counts for every member; where the root is no project, all members are meant.
 
     Raises:
         SelectionInvalidError: a group or an extra does not exist, or the choices exclude each other.
@@ -22,11 +24,12 @@ def check(selection: Selection, project: Pyproject, root: Pyproject) -> None:
             "PREFECT_UV_ONLY_GROUPS leaves the project's own dependencies and its extras out.",
             "Name all groups in PREFECT_UV_GROUPS, or all of them in PREFECT_UV_ONLY_GROUPS.",
         )
-    both = (project,) if project.directory == root.directory else (project, root)
-    groups = {group for one in both for group in one.groups}
-    _check(Selection(groups=selection.groups), selection.groups, "dependency group", groups, both)
-    _check(Selection(only_groups=selection.only_groups), selection.only_groups, "dependency group", groups, both)
-    _check(Selection(extras=selection.extras), selection.extras, "extra", project.extras, (project,))
+    every = list({one.directory: one for one in (*projects, root)}.values())
+    groups = {group for one in every for group in one.groups}
+    extras = {extra for one in projects for extra in one.extras}
+    _check(Selection(groups=selection.groups), selection.groups, "dependency group", groups, every)
+    _check(Selection(only_groups=selection.only_groups), selection.only_groups, "dependency group", groups, every)
+    _check(Selection(extras=selection.extras), selection.extras, "extra", extras, projects)
 
 
 def refuse_any(selection: Selection, why: str, hint: str) -> None:
@@ -40,7 +43,7 @@ def refuse_any(selection: Selection, why: str, hint: str) -> None:
 
 
 def _check(
-    chosen: Selection, names: Iterable[str], kind: str, existing: set[str], documents: tuple[Pyproject, ...]
+    chosen: Selection, names: Iterable[str], kind: str, existing: set[str], documents: Sequence[Pyproject]
 ) -> None:
     if unknown := [name for name in names if normalized(name) not in existing]:
         there = f"{kind if len(existing) == 1 else f'{kind}s'} {', '.join(sorted(existing))}".rstrip()

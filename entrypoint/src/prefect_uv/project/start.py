@@ -24,13 +24,13 @@ class Start:
 
     @classmethod
     def of(cls, working_directory: Path, entrypoint: str | None, source_root: Sequence[str]) -> Start:
-        """The start for an entrypoint, `path/to/file.py:function` or `module.path:function`.
+        """The start for an entrypoint, `path/to/file.py:function`, `module.path:function` or `module.path.function`.
 
         Raises:
             FlowFileMissingError: the file is not there.
         """
         directory = working_directory.resolve()
-        what = (entrypoint or "").rpartition(":")[0]
+        what = (entrypoint or "").rpartition(":" if ":" in (entrypoint or "") else ".")[0]
         if not what.endswith(".py"):
             return cls(directory, _module(directory, what, source_root) if what else None)
         if not (directory / what).is_file():

@@ -107,7 +107,7 @@ def _project(requirements: Sequence[str], prefect: str) -> Unlocked:
     """The requirements with as much of the image's Prefect as they need: the client, or all of it."""
     nowhere = Path("/")
     return Unlocked(
-        name=f"pull steps: {', '.join(without_credentials(line) for line in requirements) or 'Prefect'}",
+        name=" with ".join(["a pull step", *filter(None, [", ".join(map(without_credentials, requirements))])]),
         shape="pull step",
         directory=nowhere,
         root=nowhere,

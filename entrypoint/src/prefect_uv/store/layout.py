@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -98,10 +99,9 @@ class Area:
         path.rename(self.trash / f"{path.name}-{uuid4().hex}")
 
     def now(self) -> float:
-        """The time by the volume's own clock, to compare with the times of its files."""
-        clock = self.locks / "clock"
-        clock.touch()
-        return clock.stat().st_mtime
+        """The time by the volume's own clock, to compare with the times of its files; it leaves no file behind."""
+        with tempfile.TemporaryFile(dir=self.locks) as clock:
+            return os.fstat(clock.fileno()).st_mtime
 
 
 def publish(aside: Path, name: Path) -> None:

@@ -77,6 +77,6 @@ def explanation(contents: Contents, project: str, near: Known | None) -> str:
     if near is None:
         return f"environment {short} is the first one here"
     _, manifest = near
-    of = "" if manifest.project == project else f" of {manifest.project}"
+    whose, of = ("", "") if manifest.project == project else (f" for {project}", f" of {manifest.project}")
     changes = shortened(contents.differences(manifest.contents))
-    return f"environment {short} is new against {manifest.key[:12]}{of}: {changes}"
+    return f"environment {short}{whose} is new against {manifest.key[:12]}{of}: {changes}"

@@ -15,8 +15,9 @@ from prefect_uv.store.uv_failures import explain, missing_offline
 
 QUIET = ("--no-progress", "--color", "never")
 PREFERENCES = {"UV_PYTHON_PREFERENCE", "UV_MANAGED_PYTHON", "UV_NO_MANAGED_PYTHON"}
-IGNORED = {"VIRTUAL_ENV", "UV_LINK_MODE", "UV_NO_CACHE", "UV_NO_SYNC", "UV_PROJECT_ENVIRONMENT", *PREFERENCES}
-LIMITS = ("UV_CONSTRAINT", "UV_OVERRIDE")  # for resolving; uv refuses them beside a pylock.toml
+LIMITS = {"UV_CONSTRAINT": "--constraints", "UV_OVERRIDE": "--overrides"}
+OURS = {"VIRTUAL_ENV", "UV_LINK_MODE", "UV_NO_CACHE", "UV_NO_SYNC", "UV_PROJECT_ENVIRONMENT"}
+IGNORED = OURS | PREFERENCES | LIMITS.keys()
 NOWHERE = "/nonexistent"
 
 
@@ -54,6 +55,12 @@ class Uv:
         wheels = self.settings.wheels
         return ("--no-index", "--find-links", str(wheels), "--only-binary", ":all:") if wheels else ()
 
+    @property
+    def limits(self) -> list[str]:
+        """Options for the user's constraints where versions are chosen; uv 0.13.8 takes none where they are not."""
+        found = ((option, self.settings.environ.get(name, "").split()) for name, option in LIMITS.items())
+        return [word for option, files in found for file in files for word in (option, file)]
+
     def venv(self, python: str, place: Path) -> None:
         """An empty environment that can be moved."""
         self.checked("venv", "--no-project", "--relocatable", "--python", python, place)
@@ -66,7 +73,7 @@ class Uv:
         """Put what a file pins into an environment, and nothing else."""
         inside = ("--python", place / "bin" / "python", "--link-mode", link_mode)
         pinned = ("--no-deps", "--preview-features", "pylock", *self.index, "-r", str(file))
-        self.checked("pip", "install", *inside, *pinned, environ=dict.fromkeys(LIMITS, ""))
+        self.checked("pip", "install", *inside, *pinned)
 
     def checked(
         self, *arguments: str | Path, cwd: Path | None = None, environ: Mapping[str, str] | None = None

@@ -65,16 +65,16 @@ _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         "Check UV_DEFAULT_INDEX or UV_INDEX and their credentials.",
     ),
     (
+        r"404 Not Found|was not found in the package registry",
+        PackageNotFoundError,
+        "A package is not on the index.",
+        "Check its name, UV_DEFAULT_INDEX and UV_INDEX; lock again with `uv lock` if the lock is of another index.",
+    ),
+    (
         r"No solution found",
         UnresolvableError,
         "No versions of the requirements fit together.",
         "Change the requirements as uv's report says; for a package that is on another index, set UV_INDEX.",
-    ),
-    (
-        r"404 Not Found|was not found in the package registry",
-        PackageNotFoundError,
-        "A package of uv.lock is not on the index.",
-        "It was deleted, or locked with another index: run `uv lock` against the index that this container uses.",
     ),
     (
         r"error sending request|[Cc]onnection|dns error|timed out|HTTP status|end of file|connectivity|40[13] ",

@@ -95,7 +95,8 @@ class Additions:
             lines.write_text("".join(f"{line}\n" for line in self.extras.requirements))
             files = [word for file in (lines, *self.extras.files) for word in ("-r", str(file))]
             form = ("--dry-run", "--output-format", "json", "--python", path / "bin" / "python")
-            told = uv.run("pip", "install", *form, *uv.index, "-c", constraints, *files, cwd=self.project.directory)
+            limits = ("-c", str(constraints), *uv.limits)
+            told = uv.run("pip", "install", *form, *uv.index, *limits, *files, cwd=self.project.directory)
         if told.exit_code:
             raise self._explained(uv.explained(told), told, there)
         changes = {change["name"]: change.get("version", "") for change in json.loads(told.stdout)["changes"]}

@@ -47,7 +47,7 @@ def resolve(uv: Uv, python: str, wishes: Wanted) -> Pylock:
         HashMismatchError: the index has other files than the requirements name.
     """
     with tempfile.TemporaryDirectory(prefix="prefect-uv-resolve-") as private:
-        options = [*_file(private, "constraints", "-c", wishes.constraints)]
+        options = [*uv.limits, *_file(private, "constraints", "-c", wishes.constraints)]
         options += _file(private, "excludes", "--excludes", list(wishes.excluded))
         inputs = [*_file(private, "requirements", "", wishes.lines), *map(str, wishes.files)]
         form = ("--format", "pylock.toml", "--no-header", "--no-annotate", "--preview-features", "pylock")
