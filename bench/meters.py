@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,13 +49,13 @@ def memory(container: Container) -> Iterator[Used]:
 
 
 @contextmanager
-def _polled(look: object, seconds: float) -> Iterator[None]:
+def _polled(look: Callable[[], None], seconds: float) -> Iterator[None]:
     over = threading.Event()
 
     def poll() -> None:
         while not over.wait(seconds):
             with suppress(OSError):
-                look()  # type: ignore[operator]
+                look()
 
     thread = threading.Thread(target=poll)
     thread.start()
