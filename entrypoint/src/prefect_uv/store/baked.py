@@ -37,13 +37,18 @@ class Baked:
         """What this image has; whoever made it is trusted as much as the image is."""
         return cls(Shelf(Area(settings.baked_dir, settings.baked_dir, read_only=True), ANYBODY), image, settings)
 
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing was baked into this image."""
+        return not self.shelf.area.index.is_dir()
+
     def known(self) -> Iterator[Known]:
         """Every environment in the image."""
         return manifests(self.shelf.area)
 
     def look_up(self, source: Source) -> Environment | None:
         """The environment that was baked from the same files and selection: found without uv."""
-        if not self.shelf.area.index.is_dir():
+        if self.nothing:
             return None
         known = index.look_up(self.shelf.area, self._inputs(source), self.shelf.trusted)
         return self.shelf.open(known.key, hit=True) if known else None

@@ -135,8 +135,9 @@ class Store:
 
     def _compare(self, environment: Environment, source: Source) -> None:
         """An environment of the volume is used: if there are baked ones, the reader wants to know why."""
-        manifest = Manifest.read(environment.path)
-        if manifest and not environment.path.is_relative_to(self.baked.shelf.area.root):
+        if self.baked.nothing or environment.path.is_relative_to(self.baked.shelf.area.root):
+            return
+        if manifest := Manifest.read(environment.path):
             instead = f"environment {environment.key[:12]} of the volume is used"
             self.baked.decline(manifest.contents, source.name, instead, self.log)
 
