@@ -16,7 +16,7 @@ from typing import Any
 
 from prefect_uv.image import Image
 from prefect_uv.project import Project
-from prefect_uv.store.layout import LAYOUT
+from prefect_uv.volume.layout import LAYOUT
 
 Field = bytes | str
 
