@@ -9,6 +9,7 @@ from pathlib import Path
 
 from prefect_uv.errors import DependencyUnreachableError, RequirementsMissingError
 from prefect_uv.names import has_prefect, normalized
+from prefect_uv.project.patterns import matching
 
 NAME = "requirements.txt"
 _OPTION = re.compile(r"(-r|-c|-e|--requirement|--constraint|--editable)[ =]*(\S+)")
@@ -118,7 +119,7 @@ def expanded(directory: Path, patterns: Iterable[str], variable: str) -> tuple[P
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
-        files = [path for path in _matching(directory, pattern) if path.is_file()]
+        files = [path for path in matching(directory, pattern) if path.is_file()]
         if not files:
             raise RequirementsMissingError(
                 f"{variable} names {pattern}, and {directory} has no such file.",
@@ -127,12 +128,6 @@ def expanded(directory: Path, patterns: Iterable[str], variable: str) -> tuple[P
             )
         found |= dict.fromkeys(path.resolve() for path in files)
     return tuple(found)
-
-
-def _matching(directory: Path, pattern: str) -> list[Path]:
-    if Path(pattern).is_absolute() or not re.search(r"[*?\[]", pattern):
-        return [directory / pattern]
-    return sorted(directory.glob(pattern))
 
 
 def _named_so(directory: Path) -> list[str]:
