@@ -157,6 +157,7 @@ def test_wish_for_a_python_changes_the_fingerprint_only() -> None:
         ({"UV_INDEX_PRIVATE_PASSWORD": "a"}, {"UV_INDEX_PRIVATE_PASSWORD": "b"}),
         ({"UV_INDEX_PRIVATE_USERNAME": "a"}, {}),
         ({"UV_DEFAULT_INDEX": "https://u:a@index.example/s"}, {"UV_DEFAULT_INDEX": "https://u:b@index.example/s"}),
+        ({"UV_DEFAULT_INDEX": "https://u:a@b@index.example/s"}, {"UV_DEFAULT_INDEX": "https://index.example/s"}),
         ({"UV_INDEX": "p=https://tok@index.example/s"}, {"UV_INDEX": "p=https://index.example/s"}),
         (
             {"UV_INDEX": "https://u:a@a.example https://u:b@b.example"},

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect_uv.image import Image
+from prefect_uv.mask import USERINFO
 from prefect_uv.project import Project
 from prefect_uv.store.layout import LAYOUT
 from prefect_uv.store.requirements import sources
@@ -72,7 +73,6 @@ TOOL_SETTINGS = (
     "no-build-isolation-package",
     "no-build-package",
 )
-_USERINFO = re.compile(r"(?<=://)[^\s/@]+@")
 
 
 def digest(fields: Iterable[Field]) -> str:
@@ -136,7 +136,7 @@ def tool_settings(project: Project, environ: Mapping[str, str]) -> list[str]:
 
 def without_credentials(text: str) -> str:
     """A text without what stands before the `@` of its addresses."""
-    return _USERINFO.sub("", text)
+    return USERINFO.sub("", text)
 
 
 def _said(value: str, directory: Path) -> str:
