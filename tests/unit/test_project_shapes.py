@@ -304,7 +304,7 @@ def test_settings_of_uv(pulled: MakeCheckout, project: str, locks: tuple[str, ..
 def test_selection_of_a_project(pulled: MakeCheckout) -> None:
     """Names as uv compares them."""
     project = pulled("workspace").lock().look(DAILY, groups="ML", extras="Charts")
-    assert project.selection == Selection(groups=("ML",), extras=("Charts",))
+    assert project.selection == Selection(groups=("ml",), extras=("charts",))
 
 
 def test_module_below_a_source_root(pulled: MakeCheckout) -> None:

@@ -182,6 +182,17 @@ def test_what_builds_says_why(
     assert line in capsys.readouterr().err.splitlines()
 
 
+@pytest.mark.parametrize("variable", ["PREFECT_UV_GROUPS", "PREFECT_UV_ONLY_GROUPS"])
+def test_developers_group_by_any_spelling(etl: Etl, make_store: Callable[..., Store], variable: str) -> None:
+    """Names are compared as uv does it: one that is selected is never left out because of its capital letter."""
+    path = etl.directory / "pyproject.toml"
+    path.write_text(path.read_text() + '\n[dependency-groups]\nDev = ["helper", "prefect"]\n')
+    etl.lock()
+    first = sync(make_store(**{variable: "Dev,DEV"}), etl)
+    assert set(installed(first.path)) == {"prefect", "helper"}
+    assert sync(make_store(**{variable: "dev"}), etl).hit
+
+
 def test_two_selections_are_two_environments(grouped: Etl, cache: Path, make_store: Callable[..., Store]) -> None:
     """One lock, and neither sees the other's packages."""
     ml = sync(make_store(PREFECT_UV_GROUPS="ml"), grouped)

@@ -6,10 +6,10 @@ dynamic is never guessed: only a build knows it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from prefect_uv.names import normalized
 from prefect_uv.project.packages import LocalPackage
 from prefect_uv.project.toml import Table, at
 
@@ -26,7 +26,7 @@ def describe(packages: Iterable[LocalPackage], place: Path) -> None:
     """A `dist-info` for each, for `importlib.metadata` to find on the import path."""
     for package in packages:
         project = at(package.document, "project")
-        name = re.sub(r"[-_.]+", "_", project["name"]).lower()
+        name = normalized(project["name"]).replace("-", "_")
         directory = place / f"{name}-{project['version'].replace('-', '_')}.dist-info"
         directory.mkdir()
         (directory / "METADATA").write_text("".join(f"{line}\n" for line in _metadata(project)))

@@ -13,7 +13,7 @@ from prefect_uv.project.kinds import SCRIPT, Locked
 from prefect_uv.project.local import check_local
 from prefect_uv.project.locks import Wish, requires_python
 from prefect_uv.project.packages import LocalPackage, import_path, local_packages, local_places
-from prefect_uv.project.pyproject import NAME, Pyproject, normalized
+from prefect_uv.project.pyproject import NAME, Pyproject
 from prefect_uv.project.script import Script
 from prefect_uv.project.sources import chosen_roots
 from prefect_uv.project.start import Start, upwards
@@ -102,13 +102,13 @@ def _import_path(
 
 def _member(root: Pyproject, package: str) -> Pyproject:
     existing = members(root)
-    if normalized(package) not in existing:
+    if package not in existing:
         raise SelectionInvalidError(
             f"PREFECT_UV_PACKAGE names {package}, which is no member of the workspace.",
             f"{root.directory / NAME} has {', '.join(sorted(existing)) or 'no members'}.",
             "Correct the job variable, or add the package to [tool.uv.workspace] and lock again.",
         )
-    return existing[normalized(package)]
+    return existing[package]
 
 
 def _shape(root: Pyproject, project: Pyproject) -> str:

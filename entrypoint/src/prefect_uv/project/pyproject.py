@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_uv.errors import ProjectInvalidError
+from prefect_uv.names import DEV, normalized
 from prefect_uv.project.toml import Table, at
 
 NAME = "pyproject.toml"
-DEV = "dev"
 BACKENDS = {"hatchling.build": "hatchling", "setuptools.build_meta": "setuptools"}
-
-
-def normalized(name: str) -> str:
-    """A name as packages, groups and extras are compared (PEP 503, PEP 685, PEP 735)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @dataclass(frozen=True)

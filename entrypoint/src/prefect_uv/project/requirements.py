@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_uv.errors import DependencyUnreachableError, RequirementsMissingError
-from prefect_uv.project.pyproject import normalized
+from prefect_uv.names import has_prefect, normalized
 
 NAME = "requirements.txt"
-PREFECT = frozenset({"prefect", "prefect-client"})
 _OPTION = re.compile(r"(-r|-c|-e|--requirement|--constraint|--editable)[ =]*(\S+)")
 _NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _FILE = re.compile(
@@ -52,7 +51,7 @@ class Requirements:
     @property
     def has_prefect(self) -> bool:
         """Whether Prefect is among them by name."""
-        return not PREFECT.isdisjoint(self.names)
+        return has_prefect(self.names)
 
     @property
     def hashed(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefect_uv.project.pyproject import normalized
+from prefect_uv.names import normalized
 from prefect_uv.project.script import PYTHON, Script
 
 _COMMENT = re.compile(r"(^|\s)#.*$", re.MULTILINE)

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prefect_uv.errors import ExtrasConflictError, OfflineMissingError, PrefectUvError, UnresolvableError
+from prefect_uv.names import normalized
 from prefect_uv.process import Finished
 from prefect_uv.project import Extras, Project
-from prefect_uv.project.pyproject import normalized
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store.identity import Field, project_fields

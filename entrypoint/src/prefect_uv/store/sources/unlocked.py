@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from prefect_uv.names import PREFECT, has_prefect
 from prefect_uv.project import Unlocked, prefect_missing
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
@@ -11,8 +12,7 @@ from prefect_uv.store.identity import Field, project_fields
 from prefect_uv.store.pylock import Pylock
 from prefect_uv.store.python import interpreter
 from prefect_uv.store.requirements import sources
-from prefect_uv.store.shelf import PREFECT
-from prefect_uv.store.sources.base import Plan, contents_of, has_prefect
+from prefect_uv.store.sources.base import Plan, contents_of
 from prefect_uv.store.sources.resolve import Wanted, installer, is_pinned, resolve
 from prefect_uv.store.sources.wheels import listing
 from prefect_uv.store.uv import Uv

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from prefect_uv.errors import OfflineMissingError
-from prefect_uv.project.pyproject import normalized
+from prefect_uv.names import normalized
 from prefect_uv.settings import Settings
 from prefect_uv.store.contents import Contents
 from prefect_uv.store.requirements import Requirement, parsed
