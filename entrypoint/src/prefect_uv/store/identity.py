@@ -19,10 +19,11 @@ from prefect_uv.mask import USERINFO
 from prefect_uv.project import Project
 from prefect_uv.store.layout import LAYOUT
 from prefect_uv.store.requirements import sources
+from prefect_uv.store.uv import OURS
 
 Field = bytes | str
 
-NEUTRAL = {
+NEUTRAL = OURS | {
     "UV_CACHE_DIR",
     "UV_COMPILE_BYTECODE",
     "UV_CONCURRENT_BUILDS",
@@ -33,16 +34,12 @@ NEUTRAL = {
     "UV_HTTP_TIMEOUT",
     "UV_INSECURE_HOST",
     "UV_KEYRING_PROVIDER",
-    "UV_LINK_MODE",
     "UV_LOCK_TIMEOUT",
     "UV_NATIVE_TLS",
     "UV_NETRC",
-    "UV_NO_CACHE",
     "UV_NO_PROGRESS",
-    "UV_NO_SYNC",
     "UV_NO_WRAP",
     "UV_OFFLINE",
-    "UV_PROJECT_ENVIRONMENT",
     "UV_PYTHON_DOWNLOADS",
     "UV_PYTHON_INSTALL_DIR",
     "UV_SYSTEM_CERTS",

@@ -16,7 +16,20 @@ from prefect_uv.store.uv_failures import explain, missing_offline
 QUIET = ("--no-progress", "--color", "never")
 PREFERENCES = {"UV_PYTHON_PREFERENCE", "UV_MANAGED_PYTHON", "UV_NO_MANAGED_PYTHON"}
 LIMITS = {"UV_CONSTRAINT": "--constraints", "UV_OVERRIDE": "--overrides", "UV_EXCLUDE": "--excludes"}
-OURS = {"VIRTUAL_ENV", "UV_LINK_MODE", "UV_NO_CACHE", "UV_NO_SYNC", "UV_PROJECT_ENVIRONMENT"}
+ELSEWHERE = {"UV_PROJECT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY"}
+OURS = ELSEWHERE | {
+    "UV_FROZEN",
+    "UV_LINK_MODE",
+    "UV_LOCKED",
+    "UV_NO_CACHE",
+    "UV_NO_SYNC",
+    "UV_ONLY_INSTALL_LOCAL",
+    "UV_ONLY_INSTALL_PROJECT",
+    "UV_ONLY_INSTALL_WORKSPACE",
+    "UV_PROJECT_ENVIRONMENT",
+    "UV_VENV_SEED",
+    "VIRTUAL_ENV",
+}
 IGNORED = OURS | PREFERENCES | LIMITS.keys()
 NOWHERE = "/nonexistent"
 
