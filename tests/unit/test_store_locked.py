@@ -21,7 +21,7 @@ from prefect_uv.store.uv import Uv
 from prefect_uv.store.verify import installed
 from tests.unit.etl import Etl, environments, sync
 from tests.unit.test_store import no_uv
-from tests.unit.test_store_unlocked import SCRIPT
+from tests.unit.test_store_unlocked import SCRIPT, age
 from tests.unit.wheels import build_wheel
 
 GROUPS = '\n[dependency-groups]\nml = ["helper"]\ndocs = ["tools"]\n'
@@ -72,6 +72,20 @@ def test_stale_lock_of_a_script(script: Path, make_store: Callable[..., Store]) 
     assert "tools" not in installed(frozen.environment(found(frozen, script)).path)
     relocked = make_store(PREFECT_UV_LOCK="relock")
     assert "tools" in installed(relocked.environment(found(relocked, script)).path)
+
+
+def test_new_lock_is_looked_over_after_a_while(etl: Etl, cache: Path, make_store: Callable[..., Store]) -> None:
+    """Nobody has committed what `relock` locks: newer versions are found, as for anything that nothing pins."""
+    etl.write("prefect", "helper")
+    relocked = make_store(PREFECT_UV_LOCK="relock")
+    for wanted in ("1.0", "2.0"):
+        (etl.directory / "uv.lock").unlink()
+        assert installed(sync(relocked, etl).path)["helper"] == wanted
+        (etl.directory / "uv.lock").unlink()
+        build_wheel(etl.wheels, "helper", "2.0", {"helper.py": "x = 2\n"})
+        assert sync(relocked, etl).hit
+        (etl.directory / "uv.lock").write_text("")
+        age(cache, 2)
 
 
 def test_script_without_prefect(script: Path, make_store: Callable[..., Store]) -> None:

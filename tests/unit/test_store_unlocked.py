@@ -86,6 +86,27 @@ def test_included_file_counts(requirements: Path, store: Callable[..., Store], t
     assert set(installed(second.path)) - set(installed(first.path)) == {"helper"}
 
 
+@pytest.mark.parametrize(
+    ("name", "limits", "version"),
+    [
+        ("UV_CONSTRAINT", ("helper<2", "helper<3"), "2.0"),
+        ("UV_OVERRIDE", ("helper==1.0", "helper==2.0"), "2.0"),
+        ("UV_EXCLUDE", ("needy", "helper"), None),
+    ],
+)
+def test_limits_that_were_edited_count(
+    requirements: Path, store: Callable[..., Store], name: str, limits: tuple[str, str], version: str | None
+) -> None:
+    """The next start resolves by what the file says now; a relative path starts at the project, as uv does."""
+    build_wheel(requirements.parent / "wheels", "helper", "2.0", {})
+    found = []
+    for content in limits:
+        (requirements.parent / "limits.txt").write_text(f"{content}\n")
+        environment = store(**{name: "limits.txt"}).environment(unlocked(files=[requirements]))
+        found.append(installed(environment.path).get("helper"))
+    assert found[0] != found[1] == version
+
+
 def started(store: Store, script: Path) -> Environment:
     """The environment of a script, as a start gets it."""
     return store.environment(look(script.parent, f"{script.name}:flow", store.settings))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prefect_uv.errors import ProjectInvalidError
 from prefect_uv.names import DEV, normalized
-from prefect_uv.project.toml import Table, at
+from prefect_uv.project.toml import Table, at, texts
 
 NAME = "pyproject.toml"
 BACKENDS = {"hatchling.build": "hatchling", "setuptools.build_meta": "setuptools"}
@@ -70,8 +70,8 @@ class Pyproject:
     @property
     def default_groups(self) -> set[str]:
         """The groups that uv installs unasked, without those for developers; `all` stands for every group."""
-        named = self.uv.get("default-groups", [])
-        return (self.groups if named == "all" else {normalized(name) for name in named}) - {DEV}
+        named = self.uv.get("default-groups")
+        return (self.groups if named == "all" else {normalized(name) for name in texts(named)}) - {DEV}
 
     @property
     def extras(self) -> set[str]:

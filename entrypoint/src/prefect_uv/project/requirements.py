@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from prefect_uv.errors import RequirementsMissingError
 from prefect_uv.names import has_prefect
 from prefect_uv.project.inputs import Inputs, read_all
+from prefect_uv.project.patterns import matching
 from prefect_uv.project.places import reached, read_places, there
 from prefect_uv.project.requirement import Include, Requirement, statements
 from prefect_uv.project.text import decoded
@@ -133,7 +133,7 @@ def expanded(directory: Path, patterns: Iterable[str], variable: str) -> tuple[P
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
-        files = [path for path in _matching(directory, pattern) if path.is_file()]
+        files = [path for path in matching(directory, pattern) if path.is_file()]
         if not files:
             raise RequirementsMissingError(
                 f"{variable} names {pattern}, and {directory} has no such file.",
@@ -142,12 +142,6 @@ def expanded(directory: Path, patterns: Iterable[str], variable: str) -> tuple[P
             )
         found |= dict.fromkeys(path.resolve() for path in files)
     return tuple(found)
-
-
-def _matching(directory: Path, pattern: str) -> list[Path]:
-    if Path(pattern).is_absolute() or not re.search(r"[*?\[]", pattern):
-        return [directory / pattern]
-    return sorted(directory.glob(pattern))
 
 
 def _named_so(directory: Path) -> list[str]:

@@ -15,7 +15,7 @@ from prefect_uv.store.uv_failures import explain, missing_offline
 
 QUIET = ("--no-progress", "--color", "never")
 PREFERENCES = {"UV_PYTHON_PREFERENCE", "UV_MANAGED_PYTHON", "UV_NO_MANAGED_PYTHON"}
-LIMITS = {"UV_CONSTRAINT": "--constraints", "UV_OVERRIDE": "--overrides"}
+LIMITS = {"UV_CONSTRAINT": "--constraints", "UV_OVERRIDE": "--overrides", "UV_EXCLUDE": "--excludes"}
 OURS = {"VIRTUAL_ENV", "UV_LINK_MODE", "UV_NO_CACHE", "UV_NO_SYNC", "UV_PROJECT_ENVIRONMENT"}
 IGNORED = OURS | PREFERENCES | LIMITS.keys()
 NOWHERE = "/nonexistent"

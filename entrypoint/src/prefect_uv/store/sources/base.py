@@ -37,6 +37,10 @@ class Source(Protocol):
     """A source of an environment."""
 
     @property
+    def project(self) -> Project:
+        """Whose requirements they are."""
+
+    @property
     def name(self) -> str:
         """What it is for, for people and manifests."""
 
@@ -51,7 +55,7 @@ def contents_of(uv: Uv, project: Project, python: str, packages: dict[str, Packa
     """The contents of an environment with these packages."""
     version, platform = _interpreter(python, uv.image)
     environ = uv.settings.environ
-    settings = (*variables(environ, indexes=False), *tool_settings(project, environ))
+    settings = (*variables(environ, project.directory, indexes=False), *tool_settings(project, environ))
     return Contents(uv.image.uv_minor, python, version, platform, settings, packages)
 
 

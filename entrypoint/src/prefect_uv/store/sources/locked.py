@@ -57,11 +57,11 @@ class LockedSource:
         packages = planned_packages(exported, self._planned(uv, python))
         if not has_prefect(packages):
             raise prefect_missing(self.project)
-        contents = contents_of(uv, self.project, python, packages)
+        contents, pinned = contents_of(uv, self.project, python, packages), self.policy != "relock"
         if uv.settings.wheels:
             pins = lines(self.project.directory, contents, exported)
-            return Plan(contents, partial(install_from_wheels, uv, pins))
-        return Plan(contents, partial(self.sync, uv, python))
+            return Plan(contents, partial(install_from_wheels, uv, pins), pinned)
+        return Plan(contents, partial(self.sync, uv, python), pinned)
 
     def _export(self, uv: Uv, python: str) -> str:
         """The requirements of the selection, with hashes; the policy `locked` refuses a stale lock."""
