@@ -12,7 +12,7 @@ from typing import Any
 from prefect_uv.errors import ProjectInvalidError
 from prefect_uv.names import normalized
 from prefect_uv.project.requirement import parsed
-from prefect_uv.project.toml import at
+from prefect_uv.project.toml import at, texts
 
 PYTHON = ".py"
 # The expression of the specification: https://packaging.python.org/specifications/inline-script-metadata/
@@ -70,7 +70,7 @@ class Script:
     def pinned(self) -> set[str]:
         """The packages of which its own lines name one version; sources may be branches."""
         sources = {normalized(name) for name in at(self.document, "tool", "uv", "sources")}
-        found = parsed("\n".join(self.document.get("dependencies", ())))
+        found = parsed("\n".join(texts(self.document.get("dependencies"))))
         return {item.name for item in found if item.exact} - sources
 
     @property
