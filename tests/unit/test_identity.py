@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from prefect_uv.image import Image
 from prefect_uv.project import Locked
+from prefect_uv.project.requirement import parsed
 from prefect_uv.store.contents import Contents
 from prefect_uv.store.identity import LIMITS, NEUTRAL, configuration, digest, fingerprint, variables
-from prefect_uv.store.requirements import parsed
 from prefect_uv.store.sources.locked import LockedSource, planned_packages
 
 IMAGE = Image("py313", "0.1.0", "0.13.8", "3.8.8", "/usr/bin/python3.13", "3.13.5", "CPython-cpython-313-linux")

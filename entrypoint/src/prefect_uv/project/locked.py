@@ -17,6 +17,7 @@ from prefect_uv.project.pyproject import NAME, Pyproject
 from prefect_uv.project.script import Script
 from prefect_uv.project.sources import chosen_roots
 from prefect_uv.project.start import Start, upwards
+from prefect_uv.project.text import text
 from prefect_uv.project.workspace import members, root_of
 from prefect_uv.selection import Selection
 from prefect_uv.settings import Settings
@@ -91,7 +92,7 @@ def wished(root: Pyproject, project: Pyproject, selection: Selection) -> Wish:
 
 def _text(lock: Path) -> str:
     """A lock's text; PREFECT_UV_LOCK=relock goes on without one."""
-    return lock.read_text(errors="replace") if lock.is_file() else ""
+    return text(lock) if lock.is_file() else ""
 
 
 def _import_path(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prefect_uv.errors import PrefectMissingError
 from prefect_uv.names import has_prefect
-from prefect_uv.project.kinds import SCRIPT, Locked, Project, Unlocked
+from prefect_uv.project.kinds import Locked, Project, Unlocked
 from prefect_uv.project.locked import wished
 from prefect_uv.project.locks import Lock
 from prefect_uv.project.pyproject import Pyproject
@@ -20,8 +20,8 @@ def prefect_missing(project: Project, resolved: Iterable[str] = ()) -> PrefectMi
     """The error for what selects no Prefect: of a lock, or of requirements that were resolved to these packages."""
     if isinstance(project, Locked):
         return _of_script(project.script, project.lock) if project.script else _of_project(project)
-    if project.shape == SCRIPT and isinstance(project, Unlocked):
-        return _of_script(project.files[0], None)
+    if isinstance(project, Unlocked) and project.script:
+        return _of_script(project.script.path, None)
     return PrefectMissingError(
         f"Prefect is not among the requirements of {project.name}.",
         f"uv resolved them to {', '.join(sorted(resolved)) or 'no package'}.",

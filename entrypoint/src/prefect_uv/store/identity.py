@@ -17,8 +17,8 @@ from typing import Any
 from prefect_uv.image import Image
 from prefect_uv.mask import USERINFO
 from prefect_uv.project import Project
+from prefect_uv.project.requirements import Requirements
 from prefect_uv.store.layout import LAYOUT
-from prefect_uv.store.requirements import sources
 from prefect_uv.store.uv import OURS
 
 Field = bytes | str
@@ -102,7 +102,7 @@ def variables(environ: Mapping[str, str], directory: Path, *, indexes: bool = Tr
     """
     left_out = NEUTRAL if indexes else NEUTRAL | RESOLVING | PYTHONS
     return [
-        f"{name}={without_credentials(value)}{_said(value, directory) if name in FILES else ''}"
+        f"{name}={without_credentials(value)}{_said(value, directory, environ) if name in FILES else ''}"
         for name, value in sorted(environ.items())
         if name.startswith("UV_") and name not in left_out and not NEUTRAL_NAME.fullmatch(name)
     ]
@@ -136,10 +136,10 @@ def without_credentials(text: str) -> str:
     return USERINFO.sub("", text)
 
 
-def _said(value: str, directory: Path) -> str:
+def _said(value: str, directory: Path, environ: Mapping[str, str]) -> str:
     """The short digest of files and of what they include; an address among them is only known by its name."""
-    files = (directory / place for place in value.split())
-    return f" ({digest(part for entry in sources(filter(Path.is_file, files)) for part in entry)[:12]})"
+    files = filter(Path.is_file, (directory / place for place in value.split()))
+    return f" ({digest(content for _, content in Requirements.read(directory, files, environ).inputs)[:12]})"
 
 
 def _table(name: str, content: bytes) -> Mapping[str, Any]:

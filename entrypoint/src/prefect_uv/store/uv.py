@@ -69,6 +69,12 @@ class Uv:
         return ("--no-index", "--find-links", str(wheels), "--only-binary", ":all:") if wheels else ()
 
     @property
+    def only_wheels(self) -> tuple[str, ...]:
+        """The same options where uv calls them otherwise: `uv export`."""
+        wheels = self.settings.wheels
+        return ("--no-index", "--find-links", str(wheels), "--no-build") if wheels else ()
+
+    @property
     def limits(self) -> list[str]:
         """Options for the user's constraints where versions are chosen; uv 0.13.8 takes none where they are not."""
         found = ((option, self.settings.environ.get(name, "").split()) for name, option in LIMITS.items())

@@ -96,6 +96,12 @@ _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         "Check UV_DEFAULT_INDEX or UV_INDEX and their credentials.",
     ),
     (
+        r"Git operation failed",
+        IndexUnreachableError,
+        "A git repository did not give what uv asked for.",
+        "Check its address, the branch or commit, its credentials, and the network.",
+    ),
+    (
         r"404 Not Found|was not found in the package registry",
         PackageNotFoundError,
         "A package is not on the index.",

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from prefect_uv.names import has_prefect
 from prefect_uv.project import Locked, prefect_missing
+from prefect_uv.project.requirement import Requirement, parsed
 from prefect_uv.runlog import RunLog
 from prefect_uv.store.contents import Package
 from prefect_uv.store.identity import Field, digest, project_fields, without_credentials
 from prefect_uv.store.python import interpreter
 from prefect_uv.store.registries import for_judging
-from prefect_uv.store.requirements import Requirement, parsed
 from prefect_uv.store.sources.base import Plan, contents_of
 from prefect_uv.store.sources.wheels import install_from_wheels, lines
 from prefect_uv.store.uv import NOWHERE, Uv
