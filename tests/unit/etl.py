@@ -15,6 +15,7 @@ import pytest
 
 from prefect_uv.image import Image
 from prefect_uv.project import Unlocked, look
+from prefect_uv.project.requirements import Requirements
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store import Environment, Store
@@ -145,7 +146,7 @@ def unlocked(*requirements: str, files: Sequence[Path] = (), constraints: Sequen
         shape="requirements",
         directory=directory,
         root=directory,
-        inputs=(),
+        inputs=Requirements.read(directory, files, {}).inputs,
         source_roots=(),
         requirements=requirements,
         files=tuple(files),

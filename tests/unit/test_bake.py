@@ -358,6 +358,10 @@ def test_version(baked: Baked, capfd: pytest.CaptureFixture[str]) -> None:
         (("--groups", "etl"), "unrecognized arguments: --groups etl", USAGE),
         (("--group", "--all"), "argument --group: expected one argument", USAGE),
         (("--package", ""), "argument --package: a name is empty", USAGE),
+        (("--package", "etl ml"), "argument --package: etl ml is more than one name", USAGE),
+        (("--package", "etl", "--package", "ml"), "argument --package: given more than once", USAGE),
+        (("--project", "a", "--project", "a"), "argument --project: given more than once", USAGE),
+        (("--version", "1", "--version", "2"), "argument --version: given more than once", USAGE),
     ],
 )
 def test_mistakes_are_told(baked: Baked, words: tuple[str, ...], headline: str, hint: str) -> None:

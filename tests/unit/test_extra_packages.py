@@ -56,12 +56,15 @@ def test_api_of_the_session_is_used(server: Server, session: Session) -> None:
 
 def test_credentials_in_it_are_masked(server: Server, session: Session, capsys: pytest.CaptureFixture[str]) -> None:
     """In the line about it, and from then on."""
-    package = "etl @ https://bot:hush-hush@h/etl-1.0-py3-none-any.whl"
+    package = "etl @ https://bot:hush@hush@h/etl-1.0-py3-none-any.whl?sig=hidden"
     server.on(f"GET /api/variables/name/{NAME}", Answer(body={"value": [package]}))
     assert session.extra_packages() == (package,)
     shown = capsys.readouterr().err
-    assert f"extra packages of the Prefect Variable '{NAME}': etl @ https://****@h/etl-1.0-py3-none-any.whl" in shown
-    assert session.log.mask("hush-hush") == "****"
+    assert (
+        f"extra packages of the Prefect Variable '{NAME}': etl @ https://****@h/etl-1.0-py3-none-any.whl?sig=****\n"
+        in shown
+    )
+    assert session.log.mask("hush@hush") == "****"
 
 
 def test_missing_variable(session: Session) -> None:

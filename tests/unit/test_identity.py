@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from prefect_uv.image import Image
 from prefect_uv.project import Locked
+from prefect_uv.project.requirement import parsed
 from prefect_uv.store.contents import Contents
-from prefect_uv.store.identity import NEUTRAL, digest, fingerprint, variables
-from prefect_uv.store.requirements import parsed
+from prefect_uv.store.identity import LIMITS, NEUTRAL, configuration, digest, fingerprint, variables
 from prefect_uv.store.sources.locked import LockedSource, planned_packages
 
 IMAGE = Image("py313", "0.1.0", "0.13.8", "3.8.8", "/usr/bin/python3.13", "3.13.5", "CPython-cpython-313-linux")
@@ -37,12 +37,12 @@ def fp(
     environ: Mapping[str, str] = NOTHING,
 ) -> str:
     """A fingerprint."""
-    return fingerprint(LockedSource(project, policy).fields(), image, environ)
+    return fingerprint(LockedSource(project, policy).fields(), image, environ, project.directory)
 
 
 def key_of(requirements: str = REQUIREMENTS, image: Image = IMAGE, environ: Mapping[str, str] = NOTHING) -> str:
     """A key."""
-    settings = tuple(variables(environ, indexes=False))
+    settings = tuple(variables(environ, PROJECT.directory, indexes=False))
     planned = {"prefect": "3.8.8"}
     return Contents(
         image.uv_minor,
@@ -100,16 +100,48 @@ def test_index_changes_the_fingerprint_only() -> None:
     assert key_of(environ=environ) == key_of()
 
 
-def test_constraints_change_the_fingerprint_only(tmp_path: Path) -> None:
-    """By what the file says: it decides what is resolved, and the result is in the key by itself."""
-    file = tmp_path / "constraints.txt"
-    environ = {"UV_CONSTRAINT": f"{file} https://h/more.txt"}
-    names = [fp()]
-    for content in ("helper==1.0", "helper==2.0"):
-        file.write_text(content)
-        names.append(fp(environ=environ))
+@pytest.mark.parametrize("name", sorted(LIMITS))
+def test_limits_change_the_fingerprint_only(tmp_path: Path, name: str) -> None:
+    """By what the files and those that they include say: it decides what is resolved, which is in the key by itself."""
+    environ = {name: f"limits.txt {tmp_path}/no-such.txt https://h/more.txt"}
+    project = replace(PROJECT, directory=tmp_path, root=tmp_path)
+    names = [fp(project)]
+    for limits, more in (("helper==1.0", ""), ("helper==2.0", ""), ("-r more.txt", "helper"), ("-r more.txt", "needy")):
+        (tmp_path / "limits.txt").write_text(limits)
+        (tmp_path / "more.txt").write_text(more)
+        names.append(fp(project, environ=environ))
     assert len(set(names)) == len(names)
     assert key_of(environ=environ) == key_of()
+
+
+def test_limits_of_builds_change_both(tmp_path: Path) -> None:
+    """Other tools may build something else of the same files."""
+    names = [fp(), key_of()]
+    file = tmp_path / "build.txt"
+    for content in ("setuptools<80", "setuptools<90"):
+        file.write_text(content)
+        names += [fp(environ={"UV_BUILD_CONSTRAINT": str(file)}), key_of(environ={"UV_BUILD_CONSTRAINT": str(file)})]
+    assert len(set(names)) == len(names)
+
+
+def test_settings_of_the_machine_are_those_that_uv_reads(tmp_path: Path) -> None:
+    """The user's and the first of the system's (XDG), or the one file that is named, from where uv is started."""
+    for place in ("home", "first", "second"):
+        (tmp_path / place / "uv").mkdir(parents=True)
+        (tmp_path / place / "uv" / "uv.toml").write_text(f"no-build-package = ['{place}']\n")
+    system = {"XDG_CONFIG_DIRS": f"{tmp_path}/none:{tmp_path}/first:{tmp_path}/second"}
+    found = [
+        [Path(place).relative_to(tmp_path).parts[0] for place, _ in configuration(environ, tmp_path)]
+        for environ in (
+            system,
+            {**system, "XDG_CONFIG_HOME": f"{tmp_path}/home"},
+            {**system, "UV_CONFIG_FILE": "second/uv/uv.toml"},
+        )
+    ]
+    assert found == [["first"], ["home", "first"], ["second"]]
+    names = {fp(environ=system)}
+    (tmp_path / "first" / "uv" / "uv.toml").write_text("no-build = true\n")
+    assert fp(environ=system) not in names
 
 
 def test_wish_for_a_python_changes_the_fingerprint_only() -> None:
@@ -125,6 +157,7 @@ def test_wish_for_a_python_changes_the_fingerprint_only() -> None:
         ({"UV_INDEX_PRIVATE_PASSWORD": "a"}, {"UV_INDEX_PRIVATE_PASSWORD": "b"}),
         ({"UV_INDEX_PRIVATE_USERNAME": "a"}, {}),
         ({"UV_DEFAULT_INDEX": "https://u:a@index.example/s"}, {"UV_DEFAULT_INDEX": "https://u:b@index.example/s"}),
+        ({"UV_DEFAULT_INDEX": "https://u:a@b@index.example/s"}, {"UV_DEFAULT_INDEX": "https://index.example/s"}),
         ({"UV_INDEX": "p=https://tok@index.example/s"}, {"UV_INDEX": "p=https://index.example/s"}),
         (
             {"UV_INDEX": "https://u:a@a.example https://u:b@b.example"},

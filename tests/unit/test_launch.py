@@ -31,6 +31,7 @@ RUN = "0c7a4b5e-1111-4222-8333-444455556666"
 CODE = Path("/code/etl")
 ENVIRONMENT = Path(sys.prefix)
 PYTHON = str(ENVIRONMENT / "bin" / "python")
+ELSEWHERE = dict.fromkeys(("UV_PROJECT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY"), "/nowhere")
 
 
 def ready(make_settings: MakeSettings, prefect: str = "3.8.8", **variables: str) -> Ready:
@@ -118,7 +119,7 @@ def test_real_launch(session: Session, make_settings: MakeSettings, tmp_path: Pa
     (tmp_path / "prefect" / "flow_engine.py").write_text("import sys; print(sys.prefix, *sys.argv[1:])")
     (tmp_path / ".python-version").write_text("3.99")
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "etl"\nversion = "1"\nrequires-python = ">=3.99"\n')
-    flow = ready(make_settings, PREFECT_UV_LAUNCHER=launcher, UV_PYTHON="3.98")
+    flow = ready(make_settings, PREFECT_UV_LAUNCHER=launcher, UV_PYTHON="3.98", **ELSEWHERE)
     bare = Unlocked(name="etl", shape="requirements", directory=tmp_path, root=tmp_path, inputs=(), source_roots=())
     flow = replace(
         flow,

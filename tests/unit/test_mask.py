@@ -31,13 +31,20 @@ def test_secret_is_masked_in_each_spelling(text: str) -> None:
         ("https://user:token@git.example/x", "https://****@git.example/x"),
         ("https://token@git.example/x", "https://****@git.example/x"),
         ("see https://a:b@c and ssh://d:e@f", "see https://****@c and ssh://****@f"),
-        ("https://git.example/x?to=a@b", "https://git.example/x?to=a@b"),
+        ("foo @ https://ci:p@ss'w0rd@git.example/foo.whl", "foo @ https://****@git.example/foo.whl"),
+        ("git+https://t@git.example/x@main, https://h/@x", "git+https://****@git.example/x@main, https://h/@x"),
+        (
+            "`https://h/a=b/f.whl?sig=a%2Fb&se=1;sp=r#sha256=ab` went",
+            "`https://h/a=b/f.whl?sig=****&se=****;sp=****#sha256=ab` went",
+        ),
+        ("https://git.example/x?to=a@b", "https://git.example/x?to=****"),
+        ("why? a=b", "why? a=b"),
         ("Authorization: Bearer abc", "Authorization: Bearer ****"),
         ("> authorization: basic dXNlcg==", "> authorization: basic ****"),
     ],
 )
 def test_unknown_credentials_are_masked_by_their_place(text: str, masked: str) -> None:
-    """What stands before the `@` of a URL, or in an Authorization header, is masked without being known."""
+    """What stands before the last `@` of a host, in a query or in an Authorization header, without being known."""
     assert Mask()(text) == masked
 
 

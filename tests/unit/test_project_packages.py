@@ -67,7 +67,7 @@ def found(root: Path, member: str, **selection: tuple[str, ...]) -> tuple[LocalP
         ({"groups": ("nightly",)}, "lib models reports base fast"),
         ({"groups": ("dev",)}, "lib checks reports base fast"),
         ({"extras": ("charts",)}, "lib charts reports base fast"),
-        ({"groups": ("For_All",)}, "lib slow reports base fast"),
+        ({"groups": ("for-all",)}, "lib slow reports base fast"),
         ({"only_groups": ("ml",)}, "models"),
     ],
 )

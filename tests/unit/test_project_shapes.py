@@ -9,7 +9,6 @@ import pytest
 from prefect_uv.image import Image
 from prefect_uv.project import Locked
 from prefect_uv.selection import Selection
-from prefect_uv.store.requirements import sources
 from tests.unit.checkouts import MakeCheckout
 
 ALONE = "no project, script or requirements file: prefect==3.8.8 alone, as the image has it"
@@ -224,7 +223,6 @@ def test_what_is_included_from_an_address_is_not_read(pulled: MakeCheckout) -> N
     checkout.write("requirements.txt", "prefect\n-r https://index.invalid/more.txt\n")
     project = checkout.unlocked("flows.py:hello")
     assert [name for name, _ in project.inputs] == ["/requirements.txt"]
-    assert [name for name, _ in sources(project.files)] == ["requirements.txt"]
 
 
 def test_requirements_install_a_directory(pulled: MakeCheckout) -> None:
@@ -304,7 +302,7 @@ def test_settings_of_uv(pulled: MakeCheckout, project: str, locks: tuple[str, ..
 def test_selection_of_a_project(pulled: MakeCheckout) -> None:
     """Names as uv compares them."""
     project = pulled("workspace").lock().look(DAILY, groups="ML", extras="Charts")
-    assert project.selection == Selection(groups=("ML",), extras=("Charts",))
+    assert project.selection == Selection(groups=("ml",), extras=("charts",))
 
 
 def test_module_below_a_source_root(pulled: MakeCheckout) -> None:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from prefect_uv.errors import ExtrasConflictError, UnresolvableError
+from prefect_uv.errors import (
+    DependencyUnreachableError,
+    ExtrasConflictError,
+    RequirementsMissingError,
+    UnresolvableError,
+)
 from prefect_uv.project import Extras, look
 from prefect_uv.store import Environment, Store
 from prefect_uv.store.uv import Uv
@@ -253,3 +259,108 @@ def test_extra_from_git(locked: Etl, make_store: Callable[..., Store], tmp_path:
     """By its address, beside the locked packages."""
     address = repository(tmp_path / "gitty", "gitty", "1.5")
     assert installed(extend(make_store(), locked, f"gitty @ {address}").path)["gitty"] == "1.5"
+
+
+def test_extra_from_a_branch(
+    locked: Etl, cache: Path, make_store: Callable[..., Store], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No version is written down: what it leads to is looked for again, and a commit is not."""
+    address = repository(tmp_path / "gitty", "gitty", "1.5")
+    commit = subprocess.run([*GIT, "rev-parse", "HEAD"], cwd=tmp_path / "gitty", check=True, capture_output=True)
+    exact = f"gitty @ {address}@{commit.stdout.decode().strip()}"
+    extend(make_store(), locked, exact)
+    assert "without a version" not in capsys.readouterr().err
+    subprocess.run([*GIT, "branch", "newest"], cwd=tmp_path / "gitty", check=True)
+    branch = f"gitty @ {address}@newest"
+    extend(make_store(), locked, branch)
+    assert "extra packages without a version: gitty;" in capsys.readouterr().err
+    for name in ("backend.py", "pyproject.toml"):
+        path = tmp_path / "gitty" / name
+        path.write_text(path.read_text().replace("1.5", "1.6"))
+    for words in (["checkout", "--quiet", "newest"], ["commit", "--quiet", "--all", "--message", "y"]):
+        subprocess.run([*GIT, *words], cwd=tmp_path / "gitty", check=True)
+    age(cache, 1.01)
+    assert installed(extend(make_store(), locked, branch).path)["gitty"] == "1.6"
+    assert installed(extend(make_store(), locked, exact).path)["gitty"] == "1.5"
+    shutil.rmtree(tmp_path / "gitty")
+    age(cache, 1.01)
+    assert installed(extend(make_store(), locked, branch).path)["gitty"] == "1.6"
+
+
+def test_extra_from_another_wheel_of_the_same_name(locked: Etl, make_store: Callable[..., Store]) -> None:
+    """Its content counts."""
+    vendor = locked.directory / "vendor"
+    for content in ("x = 1\n", "x = 2\n"):
+        wheel = build_wheel(vendor, "acme", "1.0", {"acme.py": content})
+        made = extend(make_store(), locked, f"./vendor/{wheel.name}")
+        assert next(made.path.glob("lib/*/site-packages/acme.py")).read_text() == content
+
+
+def test_include_with_a_comment(locked: Etl, make_store: Callable[..., Store], tmp_path: Path) -> None:
+    """An address in it does not hide the file."""
+    build_wheel(locked.wheels, "needy", "2.0", {"needy.py": ""})
+    file = tmp_path / "requirements-extras.txt"
+    file.write_text("-r more.txt  # see https://wiki.example\n")
+    for version in ("1.0", "2.0"):
+        (tmp_path / "more.txt").write_text(f"needy=={version}\n")
+        assert installed(extend(make_store(), locked, files=(file,)).path)["needy"] == version
+
+
+def test_files_that_include_each_other(locked: Etl, make_store: Callable[..., Store], tmp_path: Path) -> None:
+    """As uv accepts them."""
+    file = tmp_path / "requirements-extras.txt"
+    file.write_text("-r more.txt\n")
+    (tmp_path / "more.txt").write_text("-r requirements-extras.txt\nneedy==1.0\n")
+    assert installed(extend(make_store(), locked, files=(file,)).path)["needy"] == "1.0"
+
+
+def test_include_that_is_missing(locked: Etl, make_store: Callable[..., Store], tmp_path: Path) -> None:
+    """As for the requirements of a project."""
+    file = tmp_path / "requirements-extras.txt"
+    file.write_text("-r more.txt\n")
+    with pytest.raises(RequirementsMissingError) as caught:
+        extend(make_store(), locked, files=(file,))
+    assert caught.value.headline == f"{file} includes more.txt, which is not there."
+
+
+def test_utf_16(locked: Etl, make_store: Callable[..., Store], tmp_path: Path) -> None:
+    """As PowerShell writes it."""
+    file = tmp_path / "requirements-extras.txt"
+    file.write_text("needy==1.0\n", "utf-16")
+    assert installed(extend(make_store(), locked, files=(file,)).path)["needy"] == "1.0"
+
+
+def test_directory(locked: Etl, make_store: Callable[..., Store]) -> None:
+    """It would be in no environment and on no import path; the project's own is on it already."""
+    base = sync(make_store(), locked)
+    (locked.directory / "lib").mkdir()
+    (locked.directory / "lib" / "pyproject.toml").write_text('[project]\nname = "lib"\nversion = "1"\n')
+    with pytest.raises(UnresolvableError) as caught:
+        extend(make_store(), locked, "./lib")
+    assert caught.value.render().replace(str(locked.directory), "/code") == (
+        "error[unresolvable]: ./lib cannot be an extra package: it is a directory.\n\n"
+        "/code/lib is no part of the project, so that no flow could import it.\n\n"
+        "hint: Make it a dependency of the project (`uv add`, or its requirements.txt), commit and push; or name a"
+        " wheel of it."
+    )
+    file = locked.directory / "requirements-extras.txt"
+    file.write_text("-e .\nneedy==1.0\n")
+    assert installed(extend(make_store(), locked, files=(file,)).path) == {**installed(base.path), "needy": "1.0"}
+
+
+def test_directory_that_was_not_pulled(locked: Etl, make_store: Callable[..., Store]) -> None:
+    """In full."""
+    with pytest.raises(DependencyUnreachableError) as caught:
+        extend(make_store(), locked, "./lib")
+    assert caught.value.render().replace(str(locked.directory), "/code") == (
+        "error[dependency-unreachable]: The list of packages installs ./lib, which was not pulled.\n\n"
+        "There is nothing at /code/lib.\n\n"
+        "hint: Let the pull steps bring it, or take the line out."
+    )
+
+
+def test_nothing_to_add(locked: Etl, make_store: Callable[..., Store], tmp_path: Path) -> None:
+    """A file of comments."""
+    file = tmp_path / "requirements-extras.txt"
+    file.write_text("# nothing yet\n")
+    assert extend(make_store(), locked, files=(file,)).path == sync(make_store(), locked).path

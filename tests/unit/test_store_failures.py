@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_uv.errors import IndexUnreachableError
+from prefect_uv.errors import IndexUnreachableError, SyncError
 from prefect_uv.store import Environment, Store
 from prefect_uv.store import failures as failures_module
 from prefect_uv.store.uv import Uv
@@ -66,6 +66,16 @@ def test_wrong_credentials_are_not_remembered(etl: Etl, unreachable: Server, mak
         sync(make_store(UV_HTTP_RETRIES="0"), etl)
     unreachable.on(f"GET /api/prefect/{WHEEL}", Answer(body=(etl.wheels / WHEEL).read_bytes()))
     assert sync(make_store(), etl).hit is False
+
+
+def test_what_is_remembered_is_no_secret(make_store: Callable[..., Store]) -> None:
+    """uv tells signed addresses as they are; the volume does not keep them (uv 0.13.8)."""
+    area = make_store().writable().area
+    failures_module.remember(area, "key", SyncError("Failed.", "404 for `https://h/x.whl?sig=hidden`", "Try."))
+    assert "hidden" not in (area.failures / "key").read_text()
+    told = failures_module.recent(area, "key")
+    assert told is not None
+    assert told.found.startswith("404 for `https://h/x.whl?sig=****`\n")
 
 
 def test_double_build_is_harmless(

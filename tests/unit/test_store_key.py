@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from prefect_uv.image import Image
 from prefect_uv.mask import Mask
 from prefect_uv.project import Locked, look
+from prefect_uv.project.requirement import parsed
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store import Store
 from prefect_uv.store.contents import Contents
-from prefect_uv.store.requirements import parsed
 from prefect_uv.store.sources.locked import LockedSource, planned_packages
 from prefect_uv.store.uv import Uv
 from prefect_uv.volume.layout import Area

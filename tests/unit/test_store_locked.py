@@ -21,7 +21,7 @@ from prefect_uv.store.uv import Uv
 from prefect_uv.store.verify import installed
 from tests.unit.etl import Etl, environments, sync
 from tests.unit.test_store import no_uv
-from tests.unit.test_store_unlocked import SCRIPT
+from tests.unit.test_store_unlocked import SCRIPT, age
 from tests.unit.wheels import build_wheel
 
 GROUPS = '\n[dependency-groups]\nml = ["helper"]\ndocs = ["tools"]\n'
@@ -72,6 +72,20 @@ def test_stale_lock_of_a_script(script: Path, make_store: Callable[..., Store]) 
     assert "tools" not in installed(frozen.environment(found(frozen, script)).path)
     relocked = make_store(PREFECT_UV_LOCK="relock")
     assert "tools" in installed(relocked.environment(found(relocked, script)).path)
+
+
+def test_new_lock_is_looked_over_after_a_while(etl: Etl, cache: Path, make_store: Callable[..., Store]) -> None:
+    """Nobody has committed what `relock` locks: newer versions are found, as for anything that nothing pins."""
+    etl.write("prefect", "helper")
+    relocked = make_store(PREFECT_UV_LOCK="relock")
+    for wanted in ("1.0", "2.0"):
+        (etl.directory / "uv.lock").unlink()
+        assert installed(sync(relocked, etl).path)["helper"] == wanted
+        (etl.directory / "uv.lock").unlink()
+        build_wheel(etl.wheels, "helper", "2.0", {"helper.py": "x = 2\n"})
+        assert sync(relocked, etl).hit
+        (etl.directory / "uv.lock").write_text("")
+        age(cache, 2)
 
 
 def test_script_without_prefect(script: Path, make_store: Callable[..., Store]) -> None:
@@ -180,6 +194,17 @@ def test_what_builds_says_why(
     second = sync(make_store(**ml), grouped)
     line = f"prefect-uv: environment {second.key[:12]} is new against {first.key[:12]}: helper 1.0 -> 2.0"
     assert line in capsys.readouterr().err.splitlines()
+
+
+@pytest.mark.parametrize("variable", ["PREFECT_UV_GROUPS", "PREFECT_UV_ONLY_GROUPS"])
+def test_developers_group_by_any_spelling(etl: Etl, make_store: Callable[..., Store], variable: str) -> None:
+    """Names are compared as uv does it: one that is selected is never left out because of its capital letter."""
+    path = etl.directory / "pyproject.toml"
+    path.write_text(path.read_text() + '\n[dependency-groups]\nDev = ["helper", "prefect"]\n')
+    etl.lock()
+    first = sync(make_store(**{variable: "Dev,DEV"}), etl)
+    assert set(installed(first.path)) == {"prefect", "helper"}
+    assert sync(make_store(**{variable: "dev"}), etl).hit
 
 
 def test_two_selections_are_two_environments(grouped: Etl, cache: Path, make_store: Callable[..., Store]) -> None:

@@ -10,8 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from prefect_uv.errors import HashMismatchError, IndexUnreachableError, PrefectMissingError, UnresolvableError
-from prefect_uv.store import Store
+from prefect_uv.errors import (
+    DependencyUnreachableError,
+    HashMismatchError,
+    IndexUnreachableError,
+    PrefectMissingError,
+    UnresolvableError,
+)
+from prefect_uv.project import look
+from prefect_uv.store import Environment, Store
 from prefect_uv.store.uv import Uv
 from prefect_uv.store.verify import installed
 from tests.unit.etl import WHEEL, Etl, environments, leftovers, only_wheels, unlocked
@@ -79,16 +86,111 @@ def test_included_file_counts(requirements: Path, store: Callable[..., Store], t
     assert set(installed(second.path)) - set(installed(first.path)) == {"helper"}
 
 
+@pytest.mark.parametrize(
+    ("name", "limits", "version"),
+    [
+        ("UV_CONSTRAINT", ("helper<2", "helper<3"), "2.0"),
+        ("UV_OVERRIDE", ("helper==1.0", "helper==2.0"), "2.0"),
+        ("UV_EXCLUDE", ("needy", "helper"), None),
+    ],
+)
+def test_limits_that_were_edited_count(
+    requirements: Path, store: Callable[..., Store], name: str, limits: tuple[str, str], version: str | None
+) -> None:
+    """The next start resolves by what the file says now; a relative path starts at the project, as uv does."""
+    build_wheel(requirements.parent / "wheels", "helper", "2.0", {})
+    found = []
+    for content in limits:
+        (requirements.parent / "limits.txt").write_text(f"{content}\n")
+        environment = store(**{name: "limits.txt"}).environment(unlocked(files=[requirements]))
+        found.append(installed(environment.path).get("helper"))
+    assert found[0] != found[1] == version
+
+
+def started(store: Store, script: Path) -> Environment:
+    """The environment of a script, as a start gets it."""
+    return store.environment(look(script.parent, f"{script.name}:flow", store.settings))
+
+
 def test_script(etl: Etl, make_store: Callable[..., Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its own block and uv settings; its code is not part of it."""
     build_wheel(etl.wheels, "helper", "2.0", {"helper.py": ""})
     script = tmp_path / "flow.py"
     script.write_text(SCRIPT.format(wheels=etl.wheels))
-    first = make_store().environment(unlocked(files=[script]))
+    first = started(make_store(), script)
     assert installed(first.path) == {"prefect": "3.8.8", "helper": "1.0"}
     monkeypatch.setattr(Uv, "run", no_uv)
     script.write_text(script.read_text() + "more = 'code'\n")
-    assert make_store().environment(unlocked(files=[script])).hit
+    assert started(make_store(), script).hit
+
+
+SOURCES = """\
+# /// script
+# dependencies = ["prefect", "helper", "lib", "trinket<2 ; python_version < '3.5'", "trinket ; python_version > '3'"]
+#
+# [tool.uv]
+# no-index = true
+# find-links = ["{wheels}"]
+#
+# [tool.uv.sources]
+# helper = {{ path = "{helper}" }}
+# lib = {{ path = "libs/lib" }}
+# ///
+"""
+
+
+def test_sources_of_a_script(etl: Etl, make_store: Callable[..., Store], tmp_path: Path) -> None:
+    """They count more than the index; what is source code is imported, and its dependencies are installed."""
+    helper = build_wheel(tmp_path / "vendor", "helper", "1.0", {"helper.py": "x = 'own'\n"})
+    for version in ("1.5", "2.0"):
+        build_wheel(etl.wheels, "helper", version, {"helper.py": "x = 'index'\n"})
+        build_wheel(etl.wheels, "trinket", version, {"trinket.py": ""})
+    build_wheel(etl.wheels, "needy", "1.0", {"needy.py": ""})
+    lib = tmp_path / "libs" / "lib"
+    lib.mkdir(parents=True)
+    (lib / "pyproject.toml").write_text('[project]\nname = "lib"\nversion = "1"\ndependencies = ["needy"]\n')
+    script = tmp_path / "flow.py"
+    script.write_text(SOURCES.format(wheels=etl.wheels, helper=helper))
+    made = started(make_store(), script)
+    assert installed(made.path) == {"prefect": "3.8.8", "helper": "1.0", "needy": "1.0", "trinket": "2.0"}
+    assert next(made.path.glob("lib/*/site-packages/helper.py")).read_text() == "x = 'own'\n"
+    assert lib in look(tmp_path, "flow.py:flow", make_store().settings).source_roots
+    assert not script.with_name("flow.py.lock").exists()
+    build_wheel(tmp_path / "vendor", "helper", "1.0", {"helper.py": "x = 'new'\n"})
+    assert next(started(make_store(), script).path.glob("lib/*/site-packages/helper.py")).read_text() == "x = 'new'\n"
+
+
+def test_script_from_wheels(etl: Etl, make_store: Callable[..., Store], tmp_path: Path) -> None:
+    """Without an index, and source code beside it is no obstacle."""
+    script = tmp_path / "flow.py"
+    script.write_text('# /// script\n# dependencies = ["prefect", "helper"]\n# ///\n')
+    made = started(make_store(PREFECT_UV_WHEELS=str(etl.wheels)), script)
+    assert installed(made.path) == {"prefect": "3.8.8", "helper": "1.0"}
+
+
+def test_source_that_was_not_pulled(make_store: Callable[..., Store], tmp_path: Path) -> None:
+    """In full, before uv is asked."""
+    script = tmp_path / "flow.py"
+    script.write_text(SOURCES.format(wheels="", helper="vendor/helper.whl"))
+    with pytest.raises(DependencyUnreachableError) as caught:
+        started(make_store(), script)
+    assert caught.value.render().replace(str(tmp_path), "/code") == (
+        "error[dependency-unreachable]: /code/flow.py installs vendor/helper.whl, which was not pulled.\n\n"
+        "There is nothing at /code/vendor/helper.whl.\n\n"
+        "hint: Let the pull steps bring it, or take the line out."
+    )
+
+
+def test_wheels_of_the_same_name(requirements: Path, etl: Etl, make_store: Callable[..., Store]) -> None:
+    """In the directory of wheels, and named by the requirements: their content counts."""
+    vendor = requirements.parent / "vendor"
+    for content in ("x = 1\n", "x = 22\n"):
+        build_wheel(etl.wheels, "helper", "1.0", {"helper.py": content})
+        acme = build_wheel(vendor, "acme", "1.0", {"acme.py": content})
+        requirements.write_text(f"prefect==3.8.8\nhelper==1.0\n./vendor/{acme.name}\n")
+        made = make_store(PREFECT_UV_WHEELS=str(etl.wheels)).environment(unlocked(files=[requirements]))
+        for module in ("helper", "acme"):
+            assert next(made.path.glob(f"lib/*/site-packages/{module}.py")).read_text() == content
 
 
 @pytest.mark.parametrize(("wanted", "prefect"), [("helper", "prefect-client"), ("prefect", "prefect")])

@@ -8,12 +8,23 @@ from urllib.parse import quote
 
 MASK = "****"
 SHORTEST = 4
-_URL_CREDENTIALS = re.compile(r"(?<=://)[^\s/@'\"`]+(?=@)")
+USERINFO = re.compile(r"(?<=://)([^\s/]+)@")
+_QUERY = re.compile(r"(://[^\s'\"`?#<>]+\?)([^\s'\"`#<>]+)")
+_VALUE = re.compile(r"=[^&;]+")
 _AUTHORIZATION = re.compile(r"(?i)(authorization:\s*(?:basic|bearer)\s+)\S+")
 
 
+def masked(text: str) -> str:
+    """A text without what is secret by its place: before the last `@` of an address's host, in its query, in a header.
+
+    A signed address carries its right in the query; names of parameters stay.
+    """
+    text = _QUERY.sub(lambda match: match[1] + _VALUE.sub(f"={MASK}", match[2]), USERINFO.sub(f"{MASK}@", text))
+    return _AUTHORIZATION.sub(rf"\1{MASK}", text)
+
+
 class Mask:
-    """Replaces known secrets, and whatever stands before the `@` of a URL, by `****`."""
+    """Replaces known secrets, and what is secret by its place, by `****`."""
 
     def __init__(self) -> None:
         self._secrets: set[str] = set()
@@ -28,4 +39,4 @@ class Mask:
         """The text without secrets, longest first so that no part of one survives."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, MASK)
-        return _AUTHORIZATION.sub(rf"\1{MASK}", _URL_CREDENTIALS.sub(MASK, text))
+        return masked(text)

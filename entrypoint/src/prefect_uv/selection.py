@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from prefect_uv.names import DEV, normalized
 from prefect_uv.settings import Settings
-
-DEV = "dev"
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Groups, extras and workspace member, as uv's options name them.
+    """Groups, extras and workspace member by their normalized names, as uv's options name them.
 
     Attributes:
         groups: dependency groups beside the project's own dependencies.
@@ -28,8 +27,10 @@ class Selection:
 
     @classmethod
     def of(cls, settings: Settings) -> Selection:
-        """What the settings ask for."""
-        return cls(settings.groups, settings.only_groups, settings.extras, settings.package)
+        """What the settings ask for, each name once."""
+        chosen = (settings.groups, settings.only_groups, settings.extras)
+        groups, only_groups, extras = (tuple(dict.fromkeys(map(normalized, names))) for names in chosen)
+        return cls(groups, only_groups, extras, normalized(settings.package))
 
     @property
     def options(self) -> tuple[str, ...]:

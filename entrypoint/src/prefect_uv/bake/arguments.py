@@ -33,6 +33,16 @@ class _Extend(argparse.Action):
         setattr(namespace, self.dest, (*(getattr(namespace, self.dest) or ()), *values))
 
 
+class _Once(argparse.Action):
+    """A value that there is one of."""
+
+    def __call__(self, _parser: Any, namespace: argparse.Namespace, values: Any, _option: str | None = None) -> None:
+        """Set it."""
+        if getattr(namespace, self.dest) is not None:
+            raise argparse.ArgumentError(self, "given more than once")
+        setattr(namespace, self.dest, values)
+
+
 @dataclass(frozen=True)
 class Arguments:
     """What to bake.
@@ -52,7 +62,7 @@ class Arguments:
         """Read the options.
 
         Raises:
-            UsageError: an option is not known, or its value is empty or no name.
+            UsageError: an option is not known or given too often, or its value is empty or no name.
         """
         options: dict[str, Any] = vars(_parser().parse_args(words))
         install_project, version = options.pop("install_project"), options.pop("version")
@@ -67,10 +77,10 @@ def _parser() -> _Parser:
     parser = _Parser(prog="prefect-uv bake", usage=USAGE, add_help=False, allow_abbrev=False)
     for option, field in (("--group", "groups"), ("--only-group", "only_groups"), ("--extra", "extras")):
         parser.add_argument(option, dest=field, action=_Extend, type=_names)
-    parser.add_argument("--package", type=_name)
-    parser.add_argument("--project")
+    parser.add_argument("--package", action=_Once, type=_name)
+    parser.add_argument("--project", action=_Once)
+    parser.add_argument("--version", action=_Once)
     parser.add_argument("--install-project", action="store_true")
-    parser.add_argument("--version")
     return parser
 
 
@@ -82,4 +92,8 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _name(text: str) -> str:
-    return _names(text)[0]
+    name, *more = _names(text)
+    if more:
+        message = f"{text} is more than one name"
+        raise argparse.ArgumentTypeError(message)
+    return name

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from prefect_uv.project import Locked, Project
-from prefect_uv.project.pyproject import normalized
 from prefect_uv.project.toml import at, read
 from prefect_uv.runlog import RunLog
 from prefect_uv.selection import Selection
@@ -81,7 +80,7 @@ def with_baked_selection(settings: Settings, project: Project, log: RunLog) -> S
     if len(baked) != 1 or baked[0].root != root_name(project) or baked[0].selection == Selection():
         return settings
     chosen = baked[0].selection
-    if chosen.package and project.directory != project.root and normalized(chosen.package) != normalized(project.name):
+    if chosen.package and project.directory != project.root and chosen.package != project.name:
         return settings
     log.info(f"no groups or extras are set: the ones that the image was baked with are taken ({chosen})")
     return replace(settings, **vars(chosen))

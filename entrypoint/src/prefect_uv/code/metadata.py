@@ -6,12 +6,12 @@ dynamic is never guessed: only a build knows it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from prefect_uv.names import normalized
 from prefect_uv.project.packages import LocalPackage
-from prefect_uv.project.toml import Table, at
+from prefect_uv.project.toml import Table, at, texts
 
 GROUPS = {"scripts": "console_scripts", "gui-scripts": "gui_scripts"}
 
@@ -26,7 +26,7 @@ def describe(packages: Iterable[LocalPackage], place: Path) -> None:
     """A `dist-info` for each, for `importlib.metadata` to find on the import path."""
     for package in packages:
         project = at(package.document, "project")
-        name = re.sub(r"[-_.]+", "_", project["name"]).lower()
+        name = normalized(project["name"]).replace("-", "_")
         directory = place / f"{name}-{project['version'].replace('-', '_')}.dist-info"
         directory.mkdir()
         (directory / "METADATA").write_text("".join(f"{line}\n" for line in _metadata(project)))
@@ -39,10 +39,10 @@ def _metadata(project: Table) -> Iterator[str]:
     yield from ("Metadata-Version: 2.1", f"Name: {project['name']}", f"Version: {project['version']}")
     if requires_python := project.get("requires-python"):
         yield f"Requires-Python: {requires_python}"
-    yield from (f"Requires-Dist: {requirement}" for requirement in project.get("dependencies", ()))
+    yield from (f"Requires-Dist: {requirement}" for requirement in texts(project.get("dependencies")))
     for extra, requirements in at(project, "optional-dependencies").items():
         yield f"Provides-Extra: {extra}"
-        yield from (f"Requires-Dist: {_with_extra(requirement, extra)}" for requirement in requirements)
+        yield from (f"Requires-Dist: {_with_extra(requirement, extra)}" for requirement in texts(requirements))
 
 
 def _with_extra(requirement: str, extra: str) -> str:
@@ -52,8 +52,9 @@ def _with_extra(requirement: str, extra: str) -> str:
 
 
 def _entry_points(project: Table) -> Iterator[str]:
-    named = [(GROUPS[key], at(project, key)) for key in GROUPS] + [*at(project, "entry-points").items()]
+    groups = at(project, "entry-points")
+    named = [(GROUPS[key], at(project, key)) for key in GROUPS] + [(group, at(groups, group)) for group in groups]
     for group, entries in named:
         if entries:
             yield f"[{group}]"
-            yield from (f"{name} = {target}" for name, target in entries.items())
+            yield from (f"{name} = {target}" for name, target in entries.items() if isinstance(target, str))

@@ -22,6 +22,7 @@ from prefect_uv.pull import Workspace
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 from prefect_uv.store import Environment, Keeper
+from prefect_uv.store.uv import ELSEWHERE
 
 
 @dataclass(frozen=True)
@@ -143,9 +144,10 @@ def _environ(ready: Ready, python: Path) -> dict[str, str]:
     """The caller's environment with the project's environment active, also for what the flow itself starts.
 
     `uv run` in the flow takes this environment as it is: in a project by UV_PROJECT_ENVIRONMENT, elsewhere by
-    VIRTUAL_ENV, in both cases only if it is content with its Python, which UV_PYTHON makes sure of.
+    VIRTUAL_ENV, in both cases only if it is content with its Python, which UV_PYTHON makes sure of, and if no variable
+    leads it to another project or directory.
     """
-    environ = dict(ready.workspace.environ)
+    environ = {name: value for name, value in ready.workspace.environ.items() if name not in ELSEWHERE}
     environment = ready.environment.path
     uv_cache = ready.environment.uv_cache
     if uv_cache is None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prefect_uv.project.packages import LocalPackage
+from prefect_uv.project.script import Script
 from prefect_uv.selection import Selection
 
 SCRIPT = "script"
@@ -77,13 +78,15 @@ class Unlocked(Project):
 
     Attributes:
         requirements: lines of a requirements file.
-        files: requirements files, or a script.
+        files: requirements files.
         constraints: versions that count where such a package is needed.
+        script: the script (PEP 723); it has all that is required.
     """
 
     requirements: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     constraints: tuple[str, ...] = ()
+    script: Script | None = None
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from prefect_uv.project.kinds import SCRIPT, Locked
 from prefect_uv.project.local import check_local
 from prefect_uv.project.locks import Wish, requires_python
 from prefect_uv.project.packages import LocalPackage, import_path, local_packages, local_places
-from prefect_uv.project.pyproject import NAME, Pyproject, normalized
+from prefect_uv.project.pyproject import NAME, Pyproject
 from prefect_uv.project.script import Script
 from prefect_uv.project.sources import chosen_roots
 from prefect_uv.project.start import Start, upwards
+from prefect_uv.project.text import text
 from prefect_uv.project.workspace import members, root_of
 from prefect_uv.selection import Selection
 from prefect_uv.settings import Settings
@@ -91,7 +92,7 @@ def wished(root: Pyproject, project: Pyproject, selection: Selection) -> Wish:
 
 def _text(lock: Path) -> str:
     """A lock's text; PREFECT_UV_LOCK=relock goes on without one."""
-    return lock.read_text(errors="replace") if lock.is_file() else ""
+    return text(lock) if lock.is_file() else ""
 
 
 def _import_path(
@@ -102,13 +103,13 @@ def _import_path(
 
 def _member(root: Pyproject, package: str) -> Pyproject:
     existing = members(root)
-    if normalized(package) not in existing:
+    if package not in existing:
         raise SelectionInvalidError(
             f"PREFECT_UV_PACKAGE names {package}, which is no member of the workspace.",
             f"{root.directory / NAME} has {', '.join(sorted(existing)) or 'no members'}.",
             "Correct the job variable, or add the package to [tool.uv.workspace] and lock again.",
         )
-    return existing[normalized(package)]
+    return existing[package]
 
 
 def _shape(root: Pyproject, project: Pyproject) -> str:

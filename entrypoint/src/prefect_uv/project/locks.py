@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefect_uv.project.packages import PACKAGE
-from prefect_uv.project.pyproject import normalized
 from prefect_uv.selection import Selection
 
 _REQUIRES_PYTHON = re.compile(r'^requires-python = "([^"]*)"', re.MULTILINE)
@@ -43,7 +42,7 @@ class Wish:
     def groups(self) -> set[str]:
         """The groups whose dependencies are wanted."""
         chosen = self.selection.only_groups or (*self.selection.groups, *self.defaults)
-        return {normalized(name) for name in chosen}
+        return set(chosen)
 
 
 class Lock:
@@ -72,7 +71,7 @@ class Lock:
     def _first(self, wish: Wish) -> Iterator[tuple[str, str]]:
         """What the selection names itself."""
         if not wish.selection.only_groups:
-            extras = ("", *map(normalized, wish.selection.extras))
+            extras = ("", *wish.selection.extras)
             yield from ((target, extra) for target in wish.targets for extra in extras)
         tables = [self.manifest.get("dependency-groups", {})]
         packages = (package for name in {*wish.targets, wish.root} for package in self.packages.get(name, []))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from prefect_uv.errors import LockfileMissingError, ProjectMissingError, SelectionInvalidError
+from prefect_uv.errors import LockfileMissingError, ProjectInvalidError, ProjectMissingError, SelectionInvalidError
 from prefect_uv.project import foreign, pythons, selecting
 from prefect_uv.project.kinds import Project
 from prefect_uv.project.locked import LOCK, locked_project, locked_script
@@ -34,8 +34,16 @@ def look(working_directory: Path, entrypoint: str | None, settings: Settings) ->
         settings: the deployment's choices.
 
     Raises:
-        PrefectUvError: it is not there, or not as it is selected; nothing was built yet.
+        PrefectUvError: it is not there, not as it is selected, or cannot be read; nothing was built yet.
     """
+    try:
+        return _look(working_directory, entrypoint, settings)
+    except OSError as error:
+        hint = "Mend it, commit, and push; or correct the job variable that names it."
+        raise ProjectInvalidError(f"{error.filename} cannot be read.", f"{error.strerror}.", hint) from None
+
+
+def _look(working_directory: Path, entrypoint: str | None, settings: Settings) -> Project:
     start = Start.of(working_directory, entrypoint, settings.source_root)
     if settings.requirements:
         project = _requirements(start, settings)

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from prefect_uv.errors import PrefectMissingError
-from prefect_uv.project.kinds import SCRIPT, Locked, Project, Unlocked
+from prefect_uv.names import has_prefect
+from prefect_uv.project.kinds import Locked, Project, Unlocked
 from prefect_uv.project.locked import wished
 from prefect_uv.project.locks import Lock
 from prefect_uv.project.pyproject import Pyproject
-from prefect_uv.project.requirements import PREFECT
 from prefect_uv.project.workspace import members
 from prefect_uv.selection import Selection
 
@@ -20,8 +20,8 @@ def prefect_missing(project: Project, resolved: Iterable[str] = ()) -> PrefectMi
     """The error for what selects no Prefect: of a lock, or of requirements that were resolved to these packages."""
     if isinstance(project, Locked):
         return _of_script(project.script, project.lock) if project.script else _of_project(project)
-    if project.shape == SCRIPT and isinstance(project, Unlocked):
-        return _of_script(project.files[0], None)
+    if isinstance(project, Unlocked) and project.script:
+        return _of_script(project.script.path, None)
     return PrefectMissingError(
         f"Prefect is not among the requirements of {project.name}.",
         f"uv resolved them to {', '.join(sorted(resolved)) or 'no package'}.",
@@ -60,22 +60,22 @@ def _remedies(project: Locked) -> Iterator[tuple[str, str]]:
         return
     lock = Lock(project.lock.read_text())
 
-    def has_prefect(target: Pyproject, selection: Selection) -> bool:
-        return not PREFECT.isdisjoint(lock.reached(wished(root, target, selection)))
+    def brings_prefect(target: Pyproject, selection: Selection) -> bool:
+        return has_prefect(lock.reached(wished(root, target, selection)))
 
     chosen = project.selection
-    if chosen.only_groups and has_prefect(own, replace(chosen, only_groups=(), groups=chosen.only_groups)):
+    if chosen.only_groups and brings_prefect(own, replace(chosen, only_groups=(), groups=chosen.only_groups)):
         names = ",".join(chosen.only_groups)
         instead = f"Set PREFECT_UV_GROUPS={names} instead of PREFECT_UV_ONLY_GROUPS={names}."
         yield f"{own.name} depends on it, and PREFECT_UV_ONLY_GROUPS leaves the project's dependencies out.", instead
     for group in sorted(own.groups | root.groups):
-        if has_prefect(own, more := chosen.with_group(group)):
+        if brings_prefect(own, more := chosen.with_group(group)):
             yield f"It is in the dependency group {group}.", f"Set {_setting(more, 'GROUPS')}."
     for extra in sorted(own.extras):
-        if has_prefect(own, more := replace(chosen, only_groups=(), extras=(*chosen.extras, extra))):
+        if brings_prefect(own, more := replace(chosen, only_groups=(), extras=(*chosen.extras, extra))):
             yield f"It is in the extra {extra}.", f"Set {_setting(more, 'EXTRAS')}."
     for name, member in members(root).items():
-        if has_prefect(member, Selection()):
+        if brings_prefect(member, Selection()):
             yield f"The workspace member {name} depends on it.", f"Set PREFECT_UV_PACKAGE={name}."
 
 

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prefect_uv.project.pyproject import NAME, normalized
+from prefect_uv.names import normalized
+from prefect_uv.project.pyproject import NAME, Pyproject
 from prefect_uv.project.sources import source_roots
 from prefect_uv.project.toml import Table, at, read
-from prefect_uv.selection import DEV, Selection
+from prefect_uv.selection import Selection
 
 PACKAGE = "[[package]]\n"
 LOCAL = re.compile(r'name = "(.+)"\n(?:version = .*\n)?source = \{ (virtual|editable|directory|path) = "(.+)" \}\n')
@@ -67,9 +68,7 @@ def local_packages(lock: str, root: Path, directory: Path, selection: Selection)
     """
     tables = Tables.of(lock)
     packages = {name: _package(name, table, root) for name, table in tables.local.items()}
-    first = normalized(selection.package) or next(
-        (one.name for one in packages.values() if _same(one.directory, directory)), ""
-    )
+    first = selection.package or next((one.name for one in packages.values() if _same(one.directory, directory)), "")
     if first not in packages:
         return tuple(packages.values())
     wanted = _needed(tables, first, _groups(packages[first], selection), selection)
@@ -147,15 +146,13 @@ def _same(one: Path, other: Path) -> bool:
 
 def _groups(package: LocalPackage, selection: Selection) -> set[str]:
     """The dependency groups that uv installs for this selection: the default ones too, `dev` only when named."""
-    default = at(package.document, "tool", "uv").get("default-groups", ())
-    every = at(package.document, "dependency-groups") if default == "all" else default
-    unasked = (name for name in every if name != DEV)
-    return {normalized(name) for name in selection.only_groups or (*selection.groups, *unasked)}
+    default = Pyproject(package.directory, package.document).default_groups
+    return set(selection.only_groups or (*selection.groups, *default))
 
 
 def _needed(tables: Tables, first: str, groups: set[str], selection: Selection) -> Iterator[str]:
     """Names in the order in which they are met, from the first package on, once for each extra that is asked of it."""
-    waiting = [] if selection.only_groups else [(first, ("", *map(normalized, selection.extras)))]
+    waiting = [] if selection.only_groups else [(first, ("", *selection.extras))]
     waiting += _of(tables.groups(first), groups)
     seen = set[tuple[str, str]]()
     yield first

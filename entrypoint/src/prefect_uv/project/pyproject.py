@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_uv.errors import ProjectInvalidError
-from prefect_uv.project.toml import Table, at
+from prefect_uv.names import DEV, normalized
+from prefect_uv.project.toml import Table, at, texts
 
 NAME = "pyproject.toml"
-DEV = "dev"
 BACKENDS = {"hatchling.build": "hatchling", "setuptools.build_meta": "setuptools"}
-
-
-def normalized(name: str) -> str:
-    """A name as packages, groups and extras are compared (PEP 503, PEP 685, PEP 735)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @dataclass(frozen=True)
@@ -76,8 +70,8 @@ class Pyproject:
     @property
     def default_groups(self) -> set[str]:
         """The groups that uv installs unasked, without those for developers; `all` stands for every group."""
-        named = self.uv.get("default-groups", [])
-        return (self.groups if named == "all" else {normalized(name) for name in named}) - {DEV}
+        named = self.uv.get("default-groups")
+        return (self.groups if named == "all" else {normalized(name) for name in texts(named)}) - {DEV}
 
     @property
     def extras(self) -> set[str]:

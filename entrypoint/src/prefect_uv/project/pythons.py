@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from prefect_uv.project.text import text
 from prefect_uv.settings import Settings
 
 PIN = ".python-version"
@@ -15,6 +16,6 @@ def request(places: Iterable[Path], settings: Settings) -> tuple[str, str]:
     if settings.python:
         return settings.python, "PREFECT_UV_PYTHON"
     file = next((place / PIN for place in places if (place / PIN).is_file()), None)
-    lines = map(str.strip, file.read_text().splitlines() if file else [])
+    lines = map(str.strip, text(file).splitlines() if file else [])
     pinned = next((line for line in lines if line and not line.startswith("#")), "")
     return pinned, PIN if pinned else ""

@@ -1,114 +1,128 @@
-"""Requirements files: what they include, whether they name Prefect, and what local directories they install."""
+"""Requirements files: what they include, whether they name Prefect, and what they install from this machine."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefect_uv.errors import DependencyUnreachableError, RequirementsMissingError
-from prefect_uv.project.pyproject import normalized
+from prefect_uv.errors import RequirementsMissingError
+from prefect_uv.names import has_prefect
+from prefect_uv.project.inputs import Inputs, read_all
+from prefect_uv.project.patterns import matching
+from prefect_uv.project.places import reached, read_places, there
+from prefect_uv.project.requirement import Include, Requirement, statements
+from prefect_uv.project.text import decoded
 
 NAME = "requirements.txt"
-PREFECT = frozenset({"prefect", "prefect-client"})
-_OPTION = re.compile(r"(-r|-c|-e|--requirement|--constraint|--editable)[ =]*(\S+)")
-_NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_FILE = re.compile(
-    r"(?:[A-Za-z0-9][A-Za-z0-9._\[\],-]*\s*@\s*)?(?:file:(?://)?)?(\.{0,2}/[^\s;#]*|\.{1,2}(?=$|[\s;\[]))"
-)
+LINES = "The list of packages"
+OTHER_KINDS = {".py", ".toml", ".cfg"}
 
 
 @dataclass(frozen=True)
 class Requirements:
-    """Files as they are asked for, with everything that they include.
+    """Lines and files as they are asked for, with everything that they include.
 
     Attributes:
+        directory: where uv works: paths of packages begin there, those of files at the file that includes them.
+        lines: lines of a requirements file.
         files: the files that were asked for.
-        texts: path and content of each of them and of what they include.
-        names: the normalized names that they require; constraints do not count.
-        local: what they install from directories.
+        texts: every file that is read.
+        requirements: what they require; constraints do not count.
+        places: directories and archives on this machine that they or their constraints name, and what these depend on.
     """
 
+    directory: Path
+    lines: Sequence[str]
     files: tuple[Path, ...]
-    texts: tuple[tuple[Path, bytes], ...]
-    names: frozenset[str]
-    local: tuple[Path, ...]
+    texts: tuple[Path, ...]
+    requirements: tuple[Requirement, ...]
+    places: tuple[Path, ...]
 
     @classmethod
-    def read(cls, files: Iterable[Path]) -> Requirements:
-        """The files and what they include.
+    def read(
+        cls, directory: Path, files: Iterable[Path], environ: Mapping[str, str], lines: Sequence[str] = ()
+    ) -> Requirements:
+        """The lines and files, and what they include.
 
         Raises:
             RequirementsMissingError: an included file is not there.
-            DependencyUnreachableError: a directory that one installs is not there.
+            DependencyUnreachableError: a directory or an archive that one installs is not there.
+            ProjectInvalidError: a file is no text.
         """
         chosen = tuple(files)
-        reader = _Reader({}, set(), {})
+        reader = _Reader(directory, environ, {}, [], {})
+        reader.take("\n".join(lines), None, constraint=False)
         for file in chosen:
-            reader.read(file)
-        return cls(chosen, tuple(reader.texts.items()), frozenset(reader.names), tuple(reader.local))
+            reader.read(file, constraint=False)
+        texts = tuple(dict.fromkeys(file for file, _ in reader.seen))
+        return cls(directory, lines, chosen, texts, tuple(reader.requirements), reached(reader.places))
 
     @property
     def has_prefect(self) -> bool:
         """Whether Prefect is among them by name."""
-        return not PREFECT.isdisjoint(self.names)
+        return has_prefect({item.name for item in self.requirements if item.named})
 
     @property
     def hashed(self) -> bool:
         """Whether they name hashes, as `uv pip compile --generate-hashes` writes them."""
-        return any(b"--hash=" in content for _, content in self.texts)
+        return any(item.hashes for item in self.requirements)
+
+    @property
+    def pinned(self) -> set[str]:
+        """The names of which only one version, file or commit will ever do."""
+        return {item.name for item in self.requirements if item.exact}
+
+    @property
+    def inputs(self) -> Inputs:
+        """All that can change what is installed: the files, and what lies on this machine.
+
+        What is included from an address is not read: like versions that nothing pins, uv looks at it when it resolves.
+        """
+        return (*read_all(self.directory, self.texts), *read_places(self.directory, self.places))
 
 
 @dataclass(frozen=True)
 class _Reader:
-    texts: dict[Path, bytes]
-    names: set[str]
-    local: dict[Path, None]
+    directory: Path
+    environ: Mapping[str, str]
+    seen: dict[tuple[Path, bool], None]
+    requirements: list[Requirement]
+    places: dict[Path, None]
 
-    def read(self, file: Path, *, constraint: bool = False) -> None:
-        if file in self.texts:
+    def read(self, file: Path, *, constraint: bool) -> None:
+        """A file, once as requirements and once as constraints; uv reads the other kinds in ways of its own."""
+        if (file, constraint) in self.seen:
             return
-        self.texts[file] = file.read_bytes()
-        for line in _lines(self.texts[file].decode(errors="replace")):
-            if match := _OPTION.match(line):
-                self._option(file, match[1], match[2], constraint=constraint)
-            elif match := _FILE.match(line):
-                self._directory(file, match[1])
-            elif (match := _NAMED.match(line)) and not constraint:
-                self.names.add(normalized(match[0]))
+        self.seen[file, constraint] = None
+        if file.suffix not in OTHER_KINDS:
+            self.take(decoded(file, file.read_bytes()), file, constraint=constraint)
 
-    def _option(self, file: Path, option: str, value: str, *, constraint: bool) -> None:
-        if "://" in value and not value.startswith("file:"):
+    def take(self, text: str, file: Path | None, *, constraint: bool) -> None:
+        """What a text says; of lines, there is no file."""
+        for found in statements(text, self.environ):
+            if isinstance(found, Requirement):
+                self._requirement(found, file, constraint=constraint)
+            elif file and found.path:
+                self._include(found, file, constraint=constraint or found.constraint)
+
+    def _requirement(self, found: Requirement, file: Path | None, *, constraint: bool) -> None:
+        if not constraint:
+            self.requirements.append(found)
+        if not found.path:
             return
-        if option in {"-e", "--editable"}:
-            self._directory(file, value.removeprefix("file://"))
-            return
-        included = (file.parent / value).resolve()
+        place = self.directory / found.path
+        self.places[place if constraint else there(place, file or LINES, found.what)] = None
+
+    def _include(self, found: Include, file: Path, *, constraint: bool) -> None:
+        included = (file.parent / found.path).resolve()
         if not included.is_file():
             raise RequirementsMissingError(
-                f"{file} includes {value}, which is not there.",
+                f"{file} includes {found.value}, which is not there.",
                 f"There is no file {included}.",
                 "Push it, or take the line out.",
             )
-        self.read(included, constraint=constraint or option in {"-c", "--constraint"})
-
-    def _directory(self, file: Path, value: str) -> None:
-        place = (file.parent / value.partition("[")[0]).resolve()
-        if not place.exists():
-            raise DependencyUnreachableError(
-                f"{file} installs {value}, which was not pulled.",
-                f"There is nothing at {place}.",
-                "Let the pull steps bring it, or take the line out.",
-            )
-        if place.is_dir():
-            self.local[place] = None
-
-
-def _lines(text: str) -> Iterator[str]:
-    for line in text.replace("\\\n", " ").splitlines():
-        if (stripped := line.strip()) and not stripped.startswith("#"):
-            yield stripped
+        self.read(included, constraint=constraint)
 
 
 def expanded(directory: Path, patterns: Iterable[str], variable: str) -> tuple[Path, ...]:
@@ -119,7 +133,7 @@ def expanded(directory: Path, patterns: Iterable[str], variable: str) -> tuple[P
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
-        files = [path for path in _matching(directory, pattern) if path.is_file()]
+        files = [path for path in matching(directory, pattern) if path.is_file()]
         if not files:
             raise RequirementsMissingError(
                 f"{variable} names {pattern}, and {directory} has no such file.",
@@ -128,12 +142,6 @@ def expanded(directory: Path, patterns: Iterable[str], variable: str) -> tuple[P
             )
         found |= dict.fromkeys(path.resolve() for path in files)
     return tuple(found)
-
-
-def _matching(directory: Path, pattern: str) -> list[Path]:
-    if Path(pattern).is_absolute() or not re.search(r"[*?\[]", pattern):
-        return [directory / pattern]
-    return sorted(directory.glob(pattern))
 
 
 def _named_so(directory: Path) -> list[str]:

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from prefect_uv.errors import ProjectInvalidError
+from prefect_uv.names import normalized
+from prefect_uv.project.requirement import parsed
+from prefect_uv.project.toml import at, texts
 
 PYTHON = ".py"
 # The expression of the specification: https://packaging.python.org/specifications/inline-script-metadata/
@@ -39,7 +42,9 @@ class Script:
         """
         if path is None or path.suffix != PYTHON:
             return None
-        found = [match for match in _BLOCK.finditer(path.read_text(errors="replace")) if match["type"] == "script"]
+        found = [
+            match for match in _BLOCK.finditer(path.read_text("utf-8-sig", "replace")) if match["type"] == "script"
+        ]
         if not found:
             return None
         if len(found) > 1:
@@ -60,6 +65,13 @@ class Script:
     def lock(self) -> Path:
         """Its lock, as `uv lock --script` names it."""
         return self.path.with_name(f"{self.path.name}.lock")
+
+    @property
+    def pinned(self) -> set[str]:
+        """The packages of which its own lines name one version; sources may be branches."""
+        sources = {normalized(name) for name in at(self.document, "tool", "uv", "sources")}
+        found = parsed("\n".join(texts(self.document.get("dependencies"))))
+        return {item.name for item in found if item.exact} - sources
 
     @property
     def requires_python(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from prefect_uv.errors import SelectionInvalidError
-from prefect_uv.project.pyproject import NAME, Pyproject, normalized
+from prefect_uv.project.pyproject import NAME, Pyproject
 from prefect_uv.selection import Selection
 
 
@@ -45,7 +45,7 @@ def refuse_any(selection: Selection, why: str, hint: str) -> None:
 def _check(
     chosen: Selection, names: Iterable[str], kind: str, existing: set[str], documents: Sequence[Pyproject]
 ) -> None:
-    if unknown := [name for name in names if normalized(name) not in existing]:
+    if unknown := [name for name in names if name not in existing]:
         there = f"{kind if len(existing) == 1 else f'{kind}s'} {', '.join(sorted(existing))}".rstrip()
         files = " and ".join(str(document.directory / NAME) for document in documents)
         have = "has" if len(documents) == 1 else "have"

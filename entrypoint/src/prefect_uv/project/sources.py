@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from prefect_uv.errors import SourceRootMissingError
-from prefect_uv.project.toml import Table, at
+from prefect_uv.project.toml import Table, at, texts
 
 SRC = "src"
 
@@ -49,17 +49,17 @@ def _named(document: Table) -> Iterator[str]:
 
 
 def _uv_build(tool: Table) -> Iterator[str]:
-    yield at(tool, "uv", "build-backend").get("module-root", SRC)
+    yield from texts([at(tool, "uv", "build-backend").get("module-root", SRC)])
 
 
 def _hatchling(tool: Table) -> Iterator[str]:
     """What an editable installation would put on the path, or what the wheel strips from its packages' paths."""
     build = at(tool, "hatch", "build")
     settings = {**build, **at(build, "targets", "wheel")}
-    yield from settings.get("dev-mode-dirs", ())
-    yield from (str(PurePosixPath(package).parent) for package in settings.get("packages", ()))
-    sources = settings.get("sources", ())
-    pairs = sources.items() if isinstance(sources, Mapping) else ((source, "") for source in sources)
+    yield from texts(settings.get("dev-mode-dirs"))
+    yield from (str(PurePosixPath(package).parent) for package in texts(settings.get("packages")))
+    sources = settings.get("sources")
+    pairs = sources.items() if isinstance(sources, Mapping) else ((source, "") for source in texts(sources))
     yield from (root for source, target in pairs for root in _above(source, target))
 
 
@@ -69,13 +69,15 @@ def _setuptools(tool: Table) -> Iterator[str]:
     for name, place in places.items():
         yield from _above(place, name.replace(".", "/"))
     if isinstance(packages, Mapping):
-        yield from at(packages, "find").get("where", ())
+        yield from texts(at(packages, "find").get("where"))
     elif packages and not places:
         yield "."
 
 
-def _above(place: str, name: str) -> Iterator[str]:
-    """The directory in which a place has that name; none when the build gives it another one."""
+def _above(place: object, name: object) -> Iterator[str]:
+    """The directory in which a place has that name; none when the build gives it another one, or no text."""
+    if not isinstance(place, str) or not isinstance(name, str):
+        return
     path, parts = PurePosixPath(place).parts, PurePosixPath(name).parts
     if path[len(path) - len(parts) :] == parts:
         yield str(PurePosixPath(*path[: len(path) - len(parts)]))

@@ -67,7 +67,10 @@ def _checkout(place: Path) -> Path | None:
 
 def _module(directory: Path, name: str, source_root: Sequence[str]) -> Path | None:
     """The file of a module: below the source roots, else the working directory, else a package's directory in it."""
-    path = Path(*name.split("."))
+    parts = name.split(".")
+    if not all(parts):
+        return None
+    path = Path(*parts)
     for place in _places(directory, source_root):
         for file in (place / path.with_suffix(".py"), place / path / "__init__.py"):
             if file.is_file():

@@ -24,3 +24,8 @@ def at(document: Table, *keys: str) -> Table:
         value = document.get(key)
         document = value if isinstance(value, Mapping) else {}
     return document
+
+
+def texts(value: object) -> list[str]:
+    """The texts of a list; nothing else counts, neither in a list nor instead of one."""
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

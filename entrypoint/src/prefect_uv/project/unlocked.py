@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from prefect_uv.project import selecting
 from prefect_uv.project.inputs import configuration, read_all
 from prefect_uv.project.kinds import SCRIPT, Unlocked
 from prefect_uv.project.packages import LocalPackage, import_path
+from prefect_uv.project.places import directories, path_sources, reached, read_places, there
 from prefect_uv.project.requirements import Requirements
 from prefect_uv.project.script import Script
 from prefect_uv.project.sources import chosen_roots
@@ -30,7 +32,7 @@ def requirements_files(start: Start, directory: Path, files: Iterable[Path], set
         SelectionInvalidError: groups, extras or a package are selected.
     """
     selecting.refuse_any(Selection.of(settings), "requirements files have neither groups nor extras", NO_SELECTION)
-    found = Requirements.read(files)
+    found = Requirements.read(directory, files, settings.environ)
     added = () if found.has_prefect else (_prefect(),)
     names = ", ".join(start.shown(file) for file in found.files)
     if added and found.hashed:
@@ -39,14 +41,14 @@ def requirements_files(start: Start, directory: Path, files: Iterable[Path], set
             f"Without hashes in them, {added[0]} would be added, as the image has it.",
             f"Add {added[0]} to what the file is made of, compile it again, commit, and push.",
         )
-    packages = tuple(map(LocalPackage.of, found.local))
+    packages = tuple(map(LocalPackage.of, directories(found.places)))
     settings_of_uv = configuration(directory, start)
     return Unlocked(
         name=found.files[0].stem,
         shape="requirements files" if len(found.files) > 1 else "requirements file",
         directory=directory,
         root=directory,
-        inputs=read_all(directory, [*dict(found.texts), settings_of_uv], found.local),
+        inputs=(*found.inputs, *read_all(directory, [settings_of_uv])),
         configuration=settings_of_uv,
         source_roots=_own_roots(start, directory, settings, packages),
         packages=packages,
@@ -57,19 +59,27 @@ def requirements_files(start: Start, directory: Path, files: Iterable[Path], set
 
 
 def script_alone(start: Start, script: Script, settings: Settings) -> Unlocked:
-    """The packages of a script's own block."""
+    """The packages of a script's own block.
+
+    Raises:
+        DependencyUnreachableError: a directory or an archive that it names was not pulled.
+    """
     directory = script.path.parent
     settings_of_uv = configuration(directory, start)
+    named = path_sources(script.document, directory)
+    found = reached(there(place, script.path, os.path.relpath(place, directory)) for place in named)
+    packages = tuple(map(LocalPackage.of, directories(found)))
     return Unlocked(
         name=script.path.stem,
         shape=SCRIPT,
         directory=directory,
         root=directory,
-        inputs=(script.input, *read_all(directory, [settings_of_uv])),
+        inputs=(script.input, *read_all(directory, [settings_of_uv]), *read_places(directory, found)),
         configuration=settings_of_uv,
-        source_roots=_own_roots(start, directory, settings),
+        source_roots=_own_roots(start, directory, settings, packages),
+        packages=packages,
+        script=script,
         requires_python=script.requires_python,
-        files=(script.path,),
         line=f"script {start.shown(script.path)} without a lock",
     )
 

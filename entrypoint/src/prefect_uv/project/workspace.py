@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from prefect_uv.errors import ProjectInvalidError
+from prefect_uv.project.patterns import matching
 from prefect_uv.project.pyproject import NAME, Pyproject
 from prefect_uv.project.toml import at
 
@@ -21,16 +23,26 @@ def root_of(project: Pyproject, above: Iterable[Path]) -> Pyproject:
 
 
 def members(root: Pyproject) -> dict[str, Pyproject]:
-    """The projects of a workspace by name, its root's own included."""
+    """The projects of a workspace by name, its root's own included.
+
+    Raises:
+        ProjectInvalidError: the workspace's table, or a member's file, cannot be read.
+    """
     found = [root, *filter(None, map(Pyproject.read, sorted(_directories(root))))]
     return {one.name: one for one in found if one.is_project}
 
 
 def _directories(root: Pyproject) -> set[Path]:
-    table = at(root.uv, "workspace")
-    return _matching(root, table.get("members", [])) - _matching(root, table.get("exclude", []))
+    return _matching(root, "members") - _matching(root, "exclude")
 
 
-def _matching(root: Pyproject, patterns: Iterable[str]) -> set[Path]:
-    found = (place for pattern in patterns for place in root.directory.glob(pattern.rstrip("/")))
+def _matching(root: Pyproject, key: str) -> set[Path]:
+    patterns = at(root.uv, "workspace").get(key, [])
+    if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise ProjectInvalidError(
+            f"{root.directory / NAME} cannot be read.",
+            f"[tool.uv.workspace] has {key} = {patterns!r}, which is not a list of texts.",
+            "Mend it, commit, and push.",
+        )
+    found = (place for pattern in patterns for place in matching(root.directory, pattern))
     return {place.resolve() for place in found if (place / NAME).is_file()}

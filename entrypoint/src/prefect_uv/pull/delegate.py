@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from prefect_uv.errors import PullStepError, tool_report
+from prefect_uv.mask import masked
 from prefect_uv.project import Unlocked
 from prefect_uv.pull.offline import refuse_remote
 from prefect_uv.pull.progress import still_going
 from prefect_uv.pull.stream import Line, follow
 from prefect_uv.pull.workspace import Tools, Workspace
 from prefect_uv.store import Store
-from prefect_uv.store.identity import without_credentials
 
 PERFORM = (files("prefect_uv.pull") / "_perform.py").read_text()
 STORAGE_BLOCK = "storage_block"
@@ -118,7 +118,7 @@ def _project(requirements: Sequence[str], prefect: str) -> Unlocked:
     """The requirements with as much of the image's Prefect as they need: the client, or all of it."""
     nowhere = Path("/")
     return Unlocked(
-        name=" with ".join(["a pull step", *filter(None, [", ".join(map(without_credentials, requirements))])]),
+        name=" with ".join(["a pull step", *filter(None, [", ".join(map(masked, requirements))])]),
         shape="pull step",
         directory=nowhere,
         root=nowhere,

@@ -54,15 +54,15 @@ class ProjectSettings:
         "PREFECT_UV_RESOLVE_DAYS",
         whole_number,
         1,
-        "Days for which versions that nothing pins (extra packages, requirements, scripts without a lock) are kept"
-        " before they are resolved anew.",
+        "Days for which versions that nothing pins (extra packages, requirements, scripts without a lock, `relock`)"
+        " are kept before they are resolved anew.",
     )
     lock: str = variable(
         "PREFECT_UV_LOCK",
         choice("locked", "frozen", "relock"),
         "locked",
         "What to do with a uv.lock that does not fit pyproject.toml: `locked` refuses it, `frozen` installs it,"
-        " `relock` locks again for this run.",
+        " `relock` locks again, and keeps the answer for PREFECT_UV_RESOLVE_DAYS.",
     )
     python: str = variable(
         "PREFECT_UV_PYTHON",

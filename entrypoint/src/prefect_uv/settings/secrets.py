@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
-_USERINFO = re.compile(r"://([^\s/@]+)@")
+from prefect_uv.mask import USERINFO
+
 _TOKEN = re.compile(r"UV_.+_(?:PASSWORD|TOKEN)")
 _USERNAME = re.compile(r"UV_INDEX_.+_USERNAME")
 _NETRC = re.compile(r'\bpassword\s+("(?:[^"\\]|\\.)*"|\S+)')
@@ -27,7 +28,7 @@ def secrets(environ: Mapping[str, str]) -> Iterator[str]:
 
 def in_addresses(text: str) -> Iterator[str]:
     """What stands before the `@` of addresses, as it is written and as it is meant; a lone user name is a token."""
-    for userinfo in _USERINFO.findall(text):
+    for userinfo in USERINFO.findall(text):
         user, _, password = userinfo.partition(":")
         for secret in (password or user, userinfo):
             yield secret

@@ -77,4 +77,4 @@ class Baked:
     def _inputs(self, source: Source) -> str:
         """As on the volume, but for indexes and constraints: the lock has been compared with them when it was baked."""
         environ = {name: value for name, value in self.settings.environ.items() if name not in RESOLVING}
-        return fingerprint(source.fields(), self.image, environ)
+        return fingerprint(source.fields(), self.image, environ, source.project.directory)

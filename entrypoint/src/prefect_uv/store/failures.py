@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from prefect_uv.errors import OfflineMissingError, SyncError
+from prefect_uv.mask import masked
 from prefect_uv.volume.layout import Area
 
 REMEMBERED_SECONDS = 60.0
@@ -16,7 +17,7 @@ _CREDENTIALS = re.compile(r"\b(401|403)\b")
 def remember(area: Area, key: str, error: SyncError) -> None:
     """Keep why a build failed; wrong credentials, or no network by its settings, are one container's matter."""
     if not (_CREDENTIALS.search(error.found) or isinstance(error, OfflineMissingError)):
-        value = {"slug": error.slug, "headline": error.headline, "found": error.found, "hint": error.hint}
+        value = {"slug": error.slug, "headline": error.headline, "found": masked(error.found), "hint": error.hint}
         area.write(area.failures / key, json.dumps(value))
 
 

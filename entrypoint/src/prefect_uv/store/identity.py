@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from prefect_uv.image import Image
+from prefect_uv.mask import USERINFO
 from prefect_uv.project import Project
+from prefect_uv.project.requirements import Requirements
+from prefect_uv.store.uv import OURS
 from prefect_uv.volume.layout import LAYOUT
 
 Field = bytes | str
 
-NEUTRAL = {
+NEUTRAL = OURS | {
     "UV_CACHE_DIR",
     "UV_COMPILE_BYTECODE",
     "UV_CONCURRENT_BUILDS",
@@ -31,23 +34,21 @@ NEUTRAL = {
     "UV_HTTP_TIMEOUT",
     "UV_INSECURE_HOST",
     "UV_KEYRING_PROVIDER",
-    "UV_LINK_MODE",
     "UV_LOCK_TIMEOUT",
     "UV_NATIVE_TLS",
     "UV_NETRC",
-    "UV_NO_CACHE",
     "UV_NO_PROGRESS",
-    "UV_NO_SYNC",
     "UV_NO_WRAP",
     "UV_OFFLINE",
-    "UV_PROJECT_ENVIRONMENT",
     "UV_PYTHON_DOWNLOADS",
     "UV_PYTHON_INSTALL_DIR",
     "UV_SYSTEM_CERTS",
 }
 NEUTRAL_NAME = re.compile(r"UV_(?:.+_)?(?:USERNAME|PASSWORD|TOKEN|URL_MIRROR)|UV_(?:PUBLISH|TOOL|RUN|LOG|ENV)_.+")
 INDEXES = {"UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX_STRATEGY"}
-RESOLVING = {*INDEXES, "UV_CONSTRAINT"}
+LIMITS = {"UV_CONSTRAINT", "UV_EXCLUDE", "UV_OVERRIDE"}
+FILES = {*LIMITS, "UV_BUILD_CONSTRAINT"}
+RESOLVING = INDEXES | LIMITS
 PYTHONS = {
     "UV_MANAGED_PYTHON",
     "UV_NO_MANAGED_PYTHON",
@@ -69,7 +70,6 @@ TOOL_SETTINGS = (
     "no-build-isolation-package",
     "no-build-package",
 )
-_USERINFO = re.compile(r"(?<=://)[^\s/@]+@")
 
 
 def digest(fields: Iterable[Field]) -> str:
@@ -82,11 +82,11 @@ def digest(fields: Iterable[Field]) -> str:
     return hasher.hexdigest()
 
 
-def fingerprint(fields: Iterable[Field], image: Image, environ: Mapping[str, str]) -> str:
+def fingerprint(fields: Iterable[Field], image: Image, environ: Mapping[str, str], directory: Path) -> str:
     """The name of a source's raw inputs, with uv's settings and variables, interpreter and platform."""
     ground = [LAYOUT, image.uv_minor, image.python, image.python_version, image.platform]
-    outside = [field for entry in (*configuration(environ), *constraints(environ)) for field in entry]
-    return digest([*ground, *fields, *outside, *variables(environ)])
+    outside = [field for entry in configuration(environ, directory) for field in entry]
+    return digest([*ground, *fields, *outside, *variables(environ, directory)])
 
 
 def project_fields(project: Project) -> list[Field]:
@@ -95,42 +95,51 @@ def project_fields(project: Project) -> list[Field]:
     return [*fields, *(field for entry in project.inputs for field in entry)]
 
 
-def variables(environ: Mapping[str, str], *, indexes: bool = True) -> list[str]:
-    """uv's variables that can change a result; indexes decide what is resolved, and requests which Python is taken."""
+def variables(environ: Mapping[str, str], directory: Path, *, indexes: bool = True) -> list[str]:
+    """uv's variables that can change a result, files by what they say.
+
+    Indexes and limits decide what is resolved, and requests which Python is taken: the result is known by itself.
+    """
     left_out = NEUTRAL if indexes else NEUTRAL | RESOLVING | PYTHONS
     return [
-        f"{name}={without_credentials(value)}"
+        f"{name}={without_credentials(value)}{_said(value, directory, environ) if name in FILES else ''}"
         for name, value in sorted(environ.items())
         if name.startswith("UV_") and name not in left_out and not NEUTRAL_NAME.fullmatch(name)
     ]
 
 
-def configuration(environ: Mapping[str, str]) -> list[tuple[str, bytes]]:
-    """The files outside the project that uv reads its settings from (uv 0.13, `uv-settings`)."""
-    home = environ.get("XDG_CONFIG_HOME") or f"{environ.get('HOME', '/nonexistent')}/.config"
+def configuration(environ: Mapping[str, str], directory: Path) -> list[tuple[str, bytes]]:
+    """The files outside the project that uv, started in a directory, reads its settings from.
+
+    The user's, and the first of the system's; or one that is named instead (tried with uv 0.13.8).
+    """
     own = environ.get("UV_CONFIG_FILE")
-    places = [own] if own else [f"{home}/uv/uv.toml", "/etc/uv/uv.toml"]
-    return [(place, Path(place).read_bytes()) for place in places if Path(place).is_file()]
-
-
-def constraints(environ: Mapping[str, str]) -> list[tuple[str, bytes]]:
-    """The files that limit what is resolved; an address among them is only known by its name."""
-    files = [Path(place) for place in environ.get("UV_CONSTRAINT", "").split()]
-    return [(str(file), file.read_bytes()) for file in files if file.is_file()]
+    home = environ.get("XDG_CONFIG_HOME") or f"{environ.get('HOME', '/nonexistent')}/.config"
+    system = (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep)
+    user, *others = (Path(place, "uv", "uv.toml") for place in (home, *system, "/etc"))
+    first = next(filter(Path.is_file, others), user)
+    places = [directory / own] if own else dict.fromkeys((user, first))
+    return [(str(place), place.read_bytes()) for place in places if place.is_file()]
 
 
 def tool_settings(project: Project, environ: Mapping[str, str]) -> list[str]:
     """The settings in the project's and uv's files that make another environment of the same lock."""
     files = dict.fromkeys(filter(None, (project.root / "pyproject.toml", project.configuration)))
     own = [(str(file), file.read_bytes()) for file in files if file.is_file()]
-    tables = [_table(name, content) for name, content in [*own, *configuration(environ)]]
+    tables = [_table(name, content) for name, content in [*own, *configuration(environ, project.directory)]]
     settings = ((setting, table[setting]) for table in tables for setting in TOOL_SETTINGS if table.get(setting))
     return sorted(f"{setting}={_canonical(value)}" for setting, value in settings)
 
 
 def without_credentials(text: str) -> str:
     """A text without what stands before the `@` of its addresses."""
-    return _USERINFO.sub("", text)
+    return USERINFO.sub("", text)
+
+
+def _said(value: str, directory: Path, environ: Mapping[str, str]) -> str:
+    """The short digest of files and of what they include; an address among them is only known by its name."""
+    files = filter(Path.is_file, (directory / place for place in value.split()))
+    return f" ({digest(content for _, content in Requirements.read(directory, files, environ).inputs)[:12]})"
 
 
 def _table(name: str, content: bytes) -> Mapping[str, Any]:

@@ -13,34 +13,46 @@ from pathlib import Path
 from typing import Any
 
 from prefect_uv.errors import HashMismatchError
+from prefect_uv.project.requirement import Requirement
 from prefect_uv.store.contents import Package
 from prefect_uv.store.identity import digest, without_credentials
-from prefect_uv.store.requirements import Requirement
 
 Entry = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Pylock:
-    """Packages by name, each as uv resolved it for one interpreter on this platform."""
+    """Packages as uv resolved them: for one interpreter on this platform, or until `chosen` for any."""
 
     head: Entry
-    entries: Mapping[str, Entry]
+    entries: tuple[Entry, ...]
 
     @classmethod
     def read(cls, text: str, directory: Path) -> Pylock:
         """From uv's output; relative paths in it start from `directory`."""
         document = tomllib.loads(text)
-        entries = {entry["name"]: _absolute(entry, directory) for entry in document.pop("packages", [])}
+        entries = tuple(_absolute(entry, directory) for entry in document.pop("packages", []))
         return cls(document, entries)
+
+    @property
+    def names(self) -> set[str]:
+        """The packages."""
+        return {entry["name"] for entry in self.entries}
 
     def without(self, names: Iterable[str]) -> Pylock:
         """All but these."""
-        return Pylock(self.head, {name: entry for name, entry in self.entries.items() if name not in {*names}})
+        return Pylock(self.head, tuple(entry for entry in self.entries if entry["name"] not in {*names}))
 
-    def directories(self) -> list[str]:
-        """What would be built from source code that is here: a project's own, which changes with each commit."""
-        return [name for name, entry in self.entries.items() if "directory" in entry]
+    def without_directories(self) -> Pylock:
+        """All but what would be built from source code that is here, which changes with each commit."""
+        return Pylock(self.head, tuple(entry for entry in self.entries if "directory" not in entry))
+
+    def chosen(self, versions: Mapping[str, str]) -> Pylock:
+        """Those that are for this interpreter; what comes from an address may have no version here."""
+        mine = (entry for entry in self.entries if entry["name"] in versions)
+        return Pylock(
+            self.head, tuple(entry for entry in mine if entry.get("version") in {None, versions[entry["name"]]})
+        )
 
     def accepting(self, given: Sequence[Requirement], *, hashed: bool) -> Pylock:
         """Only the files whose hashes the requirements name, where they name any; uv 0.13.8 does not look at them.
@@ -52,29 +64,27 @@ class Pylock:
         Raises:
             HashMismatchError: a package has no such file.
         """
-        entries = {}
-        for name, entry in self.entries.items():
+        entries = []
+        for entry in self.entries:
             hashes = _given(entry, given)
-            entries[name] = _only(entry, hashes) if hashes or (hashed and "vcs" not in entry) else entry
-        if bad := [f"{name} {entry['version']}" for name, entry in entries.items() if not _origin(entry)]:
+            entries.append(_only(entry, hashes) if hashes or (hashed and "vcs" not in entry) else entry)
+        if bad := [f"{entry['name']} {entry['version']}" for entry in entries if not _origin(entry)]:
             raise HashMismatchError(
                 "The package index has no file with a hash that the requirements name.",
                 "\n".join(bad),
                 "Compile the requirements again if they lack the package, or if it was rebuilt on purpose; else ask who"
                 " did it.",
             )
-        return Pylock(self.head, entries)
+        return Pylock(self.head, tuple(entries))
 
     def packages(self) -> dict[str, Package]:
         """For the key: versions, and a digest of where the files come from and of their hashes."""
-        return {
-            name: Package(str(entry.get("version", "")), digest(_origin(entry))) for name, entry in self.entries.items()
-        }
+        return {entry["name"]: Package(str(entry.get("version", "")), digest(_origin(entry))) for entry in self.entries}
 
     def write(self, path: Path) -> None:
         """For uv to install."""
         lines = [f"{key} = {_toml(value)}" for key, value in self.head.items()]
-        for entry in self.entries.values():
+        for entry in self.entries:
             lines += ["", "[[packages]]", *(f"{key} = {_toml(value)}" for key, value in entry.items())]
         path.write_text("\n".join(lines) + "\n")
 

@@ -7,12 +7,11 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from prefect_uv.names import PREFECT
 from prefect_uv.runlog import RunLog
 from prefect_uv.store.manifest import RUN_CACHE, Manifest
 from prefect_uv.volume.layout import Area, is_executable
 from prefect_uv.volume.lease import lease
-
-PREFECT = ("prefect", "prefect-client")
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ class Store:
         """By a look-up of the raw inputs; else uv is asked, and what is not there is built."""
         if environment := self.baked.look_up(source):
             return environment
-        inputs = fingerprint(source.fields(), self.image, self.settings.environ)
+        inputs = fingerprint(source.fields(), self.image, self.settings.environ, source.project.directory)
         known = index.look_up(self.shelf.area, inputs, self.shelf.trusted)
         stale = known is not None and not self.settings.offline and known.is_stale(self.settings.resolve_days)
         if known and not stale and (environment := self._open(known.key, hit=True)):

@@ -15,8 +15,21 @@ from prefect_uv.volume.layout import Area
 
 QUIET = ("--no-progress", "--color", "never")
 PREFERENCES = {"UV_PYTHON_PREFERENCE", "UV_MANAGED_PYTHON", "UV_NO_MANAGED_PYTHON"}
-LIMITS = {"UV_CONSTRAINT": "--constraints", "UV_OVERRIDE": "--overrides"}
-OURS = {"VIRTUAL_ENV", "UV_LINK_MODE", "UV_NO_CACHE", "UV_NO_SYNC", "UV_PROJECT_ENVIRONMENT"}
+LIMITS = {"UV_CONSTRAINT": "--constraints", "UV_OVERRIDE": "--overrides", "UV_EXCLUDE": "--excludes"}
+ELSEWHERE = {"UV_PROJECT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY"}
+OURS = ELSEWHERE | {
+    "UV_FROZEN",
+    "UV_LINK_MODE",
+    "UV_LOCKED",
+    "UV_NO_CACHE",
+    "UV_NO_SYNC",
+    "UV_ONLY_INSTALL_LOCAL",
+    "UV_ONLY_INSTALL_PROJECT",
+    "UV_ONLY_INSTALL_WORKSPACE",
+    "UV_PROJECT_ENVIRONMENT",
+    "UV_VENV_SEED",
+    "VIRTUAL_ENV",
+}
 IGNORED = OURS | PREFERENCES | LIMITS.keys()
 NOWHERE = "/nonexistent"
 
@@ -54,6 +67,12 @@ class Uv:
         """Options that make uv take wheels from a directory instead of the indexes, where one is given."""
         wheels = self.settings.wheels
         return ("--no-index", "--find-links", str(wheels), "--only-binary", ":all:") if wheels else ()
+
+    @property
+    def only_wheels(self) -> tuple[str, ...]:
+        """The same options where uv calls them otherwise: `uv export`."""
+        wheels = self.settings.wheels
+        return ("--no-index", "--find-links", str(wheels), "--no-build") if wheels else ()
 
     @property
     def limits(self) -> list[str]:

@@ -8,8 +8,8 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from prefect_uv.names import normalized
 from prefect_uv.process import run
-from prefect_uv.project.pyproject import normalized
 from prefect_uv.store.contents import Contents
 
 SHOWN = 20

@@ -10,19 +10,20 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from prefect_uv.errors import ExtrasConflictError, OfflineMissingError, PrefectUvError, UnresolvableError
+from prefect_uv.names import normalized
 from prefect_uv.process import Finished
 from prefect_uv.project import Extras, Project
-from prefect_uv.project.pyproject import normalized
+from prefect_uv.project.requirements import Requirements
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store.identity import Field, project_fields
 from prefect_uv.store.manifest import Known
-from prefect_uv.store.requirements import sources
 from prefect_uv.store.sources.base import Plan
-from prefect_uv.store.sources.resolve import Wanted, installer, is_pinned, resolve
+from prefect_uv.store.sources.resolve import installer, resolve
 from prefect_uv.store.sources.wheels import listing
 from prefect_uv.store.uv import Uv
 
@@ -30,6 +31,9 @@ _NAME = re.compile(r"\b[A-Za-z0-9][A-Za-z0-9._-]*")
 HINT = (
     "Ask for another version of the extra package; or add it to the project with `uv add`, so that both are locked"
     " together, commit and push."
+)
+DIRECTORY_HINT = (
+    "Make it a dependency of the project (`uv add`, or its requirements.txt), commit and push; or name a wheel of it."
 )
 
 
@@ -49,41 +53,60 @@ class Additions:
     project: Project
     settings: Settings
 
+    @cached_property
+    def found(self) -> Requirements:
+        """The lines and files, read."""
+        extras = self.extras
+        return Requirements.read(self.project.directory, extras.files, self.settings.environ, extras.requirements)
+
     @property
     def name(self) -> str:
         """The project's, with the packages by name."""
-        return f"{self.project.name} + {', '.join(sorted({item.name for item in self._wanted().requirements}))}"
+        names = sorted({item.name for item in self.found.requirements})
+        return f"{self.project.name} + {', '.join(names) or 'nothing'}"
 
     def fields(self) -> list[Field]:
         """The environment, the lines, and all that the files say."""
         fields: list[Field] = ["additions", self.base[1].key, *project_fields(self.project)]
         fields += [str(len(self.extras.requirements)), *self.extras.requirements, *listing(self.settings)]
-        return [*fields, *(part for entry in sources(self.extras.files) for part in entry)]
+        return [*fields, *(part for entry in self.found.inputs for part in entry)]
 
     def unpinned(self) -> list[str]:
         """The extras whose version nothing says: neither they nor the environment."""
         there = self.base[1].contents.packages
-        return sorted({item.name for item in self._wanted().requirements if not item.exact and item.name not in there})
+        return sorted({item.name for item in self.found.requirements if not item.exact and item.name not in there})
 
     def plan(self, uv: Uv, _log: RunLog) -> Plan:
         """The environment's own contents and what has to be added; its own alone when it satisfies the extras.
 
         Raises:
             ExtrasConflictError: an extra package wants another version of a package of the environment.
-            UnresolvableError: no versions of the extras fit together, or one is nowhere.
+            UnresolvableError: no versions of the extras fit together, or one is nowhere, or is source code.
         """
+        self._refuse_directories()
         path, manifest = self.base
         added = self._added(uv)
         if not added:
             return Plan(manifest.contents, _install_nothing, base=self.base)
-        there, wishes = manifest.contents.packages, self._wanted()
-        lines = [*wishes.lines, *(f"{name}=={version}" for name, version in added.items() if version)]
-        lock = resolve(uv, str(path / "bin" / "python"), replace(wishes, lines=lines, excluded=[*there]))
+        there = manifest.contents.packages
+        lines = [*self.found.lines, *(f"{name}=={version}" for name, version in added.items() if version)]
+        lock = resolve(uv, str(path / "bin" / "python"), replace(self.found, lines=lines), excluded=[*there])
         contents = replace(manifest.contents, packages={**there, **lock.packages()})
-        return Plan(contents, installer(uv, lock), is_pinned(lock, wishes.requirements), self.base)
+        return Plan(contents, installer(uv, lock), lock.names <= self.found.pinned, self.base)
 
-    def _wanted(self) -> Wanted:
-        return Wanted(self.project.directory, self.extras.requirements, self.extras.files)
+    def _refuse_directories(self) -> None:
+        """Source code is no part of an environment, and what the project does not know is not imported either."""
+        known = {self.project.directory, self.project.root, *(one.directory for one in self.project.packages)}
+        named = [item for item in self.found.requirements if item.path]
+        places = {item.what: (self.project.directory / item.path).resolve() for item in named}
+        if unknown := [what for what, place in places.items() if place.is_dir() and place not in known]:
+            raise UnresolvableError(
+                f"{', '.join(unknown)} cannot be an extra package: it is a directory.",
+                "\n".join(
+                    f"{places[what]} is no part of the project, so that no flow could import it." for what in unknown
+                ),
+                DIRECTORY_HINT,
+            )
 
     def _added(self, uv: Uv) -> dict[str, str]:
         """What uv would install into the environment while every package in it stays as it is."""
@@ -111,7 +134,7 @@ class Additions:
         words = {normalized(word) for word in _NAME.findall(told.stderr)}
         named = {name: rf"\b{re.escape(name)}=={re.escape(version)}(?![\w.])" for name, version in there.items()}
         fixed = [name for name, pattern in named.items() if re.search(pattern, told.stderr)]
-        extras = sorted({item.name for item in self._wanted().requirements} & words)
+        extras = sorted({item.name for item in self.found.requirements} & words)
         return _conflict(extras, fixed, there, error.found) if fixed else error
 
 

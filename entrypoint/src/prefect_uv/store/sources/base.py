@@ -13,7 +13,6 @@ from prefect_uv.runlog import RunLog
 from prefect_uv.store.contents import Contents, Package
 from prefect_uv.store.identity import Field, tool_settings, variables
 from prefect_uv.store.manifest import Known
-from prefect_uv.store.shelf import PREFECT
 from prefect_uv.store.uv import Uv
 
 
@@ -38,6 +37,10 @@ class Source(Protocol):
     """A source of an environment."""
 
     @property
+    def project(self) -> Project:
+        """Whose requirements they are."""
+
+    @property
     def name(self) -> str:
         """What it is for, for people and manifests."""
 
@@ -52,13 +55,8 @@ def contents_of(uv: Uv, project: Project, python: str, packages: dict[str, Packa
     """The contents of an environment with these packages."""
     version, platform = _interpreter(python, uv.image)
     environ = uv.settings.environ
-    settings = (*variables(environ, indexes=False), *tool_settings(project, environ))
+    settings = (*variables(environ, project.directory, indexes=False), *tool_settings(project, environ))
     return Contents(uv.image.uv_minor, python, version, platform, settings, packages)
-
-
-def has_prefect(packages: dict[str, Package]) -> bool:
-    """An environment without Prefect runs no flow."""
-    return any(name in packages for name in PREFECT)
 
 
 def _interpreter(python: str, image: Image) -> tuple[str, str]:

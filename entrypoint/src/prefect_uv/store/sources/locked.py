@@ -9,14 +9,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from prefect_uv.names import has_prefect
 from prefect_uv.project import Locked, prefect_missing
+from prefect_uv.project.requirement import Requirement, parsed
 from prefect_uv.runlog import RunLog
 from prefect_uv.store.contents import Package
 from prefect_uv.store.identity import Field, digest, project_fields, without_credentials
 from prefect_uv.store.python import interpreter
 from prefect_uv.store.registries import for_judging
-from prefect_uv.store.requirements import Requirement, parsed
-from prefect_uv.store.sources.base import Plan, contents_of, has_prefect
+from prefect_uv.store.sources.base import Plan, contents_of
 from prefect_uv.store.sources.wheels import install_from_wheels, lines
 from prefect_uv.store.uv import NOWHERE, Uv
 
@@ -56,11 +57,11 @@ class LockedSource:
         packages = planned_packages(exported, self._planned(uv, python))
         if not has_prefect(packages):
             raise prefect_missing(self.project)
-        contents = contents_of(uv, self.project, python, packages)
+        contents, pinned = contents_of(uv, self.project, python, packages), self.policy != "relock"
         if uv.settings.wheels:
             pins = lines(self.project.directory, contents, exported)
-            return Plan(contents, partial(install_from_wheels, uv, pins))
-        return Plan(contents, partial(self.sync, uv, python))
+            return Plan(contents, partial(install_from_wheels, uv, pins), pinned)
+        return Plan(contents, partial(self.sync, uv, python), pinned)
 
     def _export(self, uv: Uv, python: str) -> str:
         """The requirements of the selection, with hashes; the policy `locked` refuses a stale lock."""

@@ -2,70 +2,65 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from prefect_uv.project.requirements import Requirements
 from prefect_uv.store.pylock import Pylock
-from prefect_uv.store.requirements import Requirement, wanted
 from prefect_uv.store.uv import Uv
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """Requirements to resolve.
+def resolve(
+    uv: Uv, python: str, found: Requirements, *, constraints: Sequence[str] = (), excluded: Sequence[str] = ()
+) -> Pylock:
+    """The packages with their files; what is source code in the checkout is left to the import path.
 
-    Attributes:
-        directory: where relative paths start, and where uv looks for its settings.
-        lines: lines of a requirements file.
-        files: requirements files, or a script.
+    Args:
+        uv: as it is set up for the deployment.
+        python: the interpreter that they are for.
+        found: the requirements.
         constraints: versions that count where such a package is needed.
         excluded: packages that are there already, and are not looked up.
-        hashed: the files name the hashes of everything.
-    """
-
-    directory: Path
-    lines: Sequence[str] = ()
-    files: Sequence[Path] = ()
-    constraints: Sequence[str] = ()
-    excluded: Iterable[str] = ()
-    hashed: bool = False
-
-    @property
-    def requirements(self) -> list[Requirement]:
-        """Every requirement in the lines and files."""
-        return wanted(self.lines, self.files)
-
-
-def resolve(uv: Uv, python: str, wishes: Wanted) -> Pylock:
-    """The packages with their files; what is source code in the checkout is left to the import path.
 
     Raises:
         UnresolvableError: no versions fit together, or a package is nowhere.
         HashMismatchError: the index has other files than the requirements name.
     """
     with tempfile.TemporaryDirectory(prefix="prefect-uv-resolve-") as private:
-        options = [*uv.limits, *_file(private, "constraints", "-c", wishes.constraints)]
-        options += _file(private, "excludes", "--excludes", list(wishes.excluded))
-        inputs = [*_file(private, "requirements", "", wishes.lines), *map(str, wishes.files)]
+        options = [*uv.limits, *_file(private, "constraints", "-c", constraints)]
+        options += _file(private, "excludes", "--excludes", excluded)
+        inputs = [*_file(private, "requirements", "", found.lines), *map(str, found.files)]
         form = ("--format", "pylock.toml", "--no-header", "--no-annotate", "--preview-features", "pylock")
         told = uv.checked(
-            "pip", "compile", *form, "--python", python, *uv.index, *options, *inputs, cwd=wishes.directory
+            "pip", "compile", *form, "--python", python, *uv.index, *options, *inputs, cwd=found.directory
         ).stdout
-    found = Pylock.read(told, wishes.directory)
-    return found.without(found.directories()).accepting(wishes.requirements, hashed=wishes.hashed)
+    lock = Pylock.read(told, found.directory).without_directories()
+    return lock.accepting(found.requirements, hashed=found.hashed)
+
+
+def resolve_script(uv: Uv, python: str, script: Path) -> Pylock:
+    """The packages of a script with their files, by its own settings and sources; source code here is left out.
+
+    `uv pip compile` reads no [tool.uv.sources] of a script; `uv export` does, and writes no lock (uv 0.13.8). What it
+    tells is for any interpreter, so that uv is asked which of it is for this one.
+    """
+    form = ("--format", "pylock.toml", "--no-header", "--python", python)
+    told = uv.checked("export", "--script", str(script), *form, *uv.only_wheels, cwd=script.parent).stdout
+    lock = Pylock.read(told, script.parent).without_directories()
+    with tempfile.TemporaryDirectory(prefix="prefect-uv-resolve-") as private:
+        file, nowhere = Path(private) / "pylock.toml", Path(private) / "empty"
+        lock.write(file)
+        plan = ("--dry-run", "--output-format", "json", "--python", python, "--target", nowhere)
+        told = uv.checked("pip", "install", *plan, "--preview-features", "pylock", "-r", str(file)).stdout
+    return lock.chosen({change["name"]: change.get("version", "") for change in json.loads(told)["changes"]})
 
 
 def installer(uv: Uv, lock: Pylock) -> Callable[[Path, str], None]:
     """What puts resolved packages into an environment."""
     return partial(_install, uv, lock)
-
-
-def is_pinned(lock: Pylock, requirements: Iterable[Requirement]) -> bool:
-    """Whether the requirements leave nothing to choose: then no new release changes the answer."""
-    return lock.entries.keys() <= {requirement.name for requirement in requirements if requirement.exact}
 
 
 def _install(uv: Uv, lock: Pylock, place: Path, link_mode: str) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from prefect_uv.errors import OfflineMissingError
-from prefect_uv.project.pyproject import normalized
+from prefect_uv.names import normalized
+from prefect_uv.project.requirement import Requirement, parsed
 from prefect_uv.settings import Settings
 from prefect_uv.store.contents import Contents
-from prefect_uv.store.requirements import Requirement, parsed
+from prefect_uv.store.index import stamp
 from prefect_uv.store.uv import Uv
 
 HINT = "Put the wheels there (`uv export`, then `pip download`), or unset PREFECT_UV_WHEELS to use an index."
@@ -19,7 +20,7 @@ HINT = "Put the wheels there (`uv export`, then `pip download`), or unset PREFEC
 def lines(directory: Path, contents: Contents, exported: Iterable[Requirement]) -> list[str]:
     """What the lock names, as requirements: the hashes in it decide which files are accepted."""
     chosen = [item for item in exported if item.name in contents.packages]
-    here = {item.name: str((directory / item.what).resolve()) for item in chosen if not item.named}
+    here = {item.name: str((directory / item.path).resolve()) for item in chosen if not item.named}
     hashes = {(item.name, item.version): item.hashes for item in chosen}
     wanted = [(name, package.version) for name, package in contents.packages.items() if name not in here]
     pins = [[f"{name}=={version}", *hashes.get((name, version), ())] for name, version in wanted]
@@ -50,4 +51,5 @@ def _refuse_missing(pins: Sequence[str], wheels: Path) -> None:
 
 def listing(settings: Settings) -> list[str]:
     """What is in the directory of wheels, where one is given: another choice may give another answer."""
-    return sorted(path.name for path in settings.wheels.glob("*.whl")) if settings.wheels else []
+    files = sorted(settings.wheels.glob("*.whl")) if settings.wheels else []
+    return [f"{file.name} {stamp(str(file))}" for file in files]

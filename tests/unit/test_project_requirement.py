@@ -1,0 +1,152 @@
+"""Requirements as pip writes them and uv exports them: what is in a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from prefect_uv.project.requirement import Include, parsed, statements
+from prefect_uv.project.requirements import Requirements
+from prefect_uv.project.script import Script
+
+HASH = "sha256:aa"
+COMMIT = "0123456789" * 4
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "version", "exact"),
+    [
+        ("prefect", "prefect", "", False),
+        ("Flask_Login>=1,<2", "flask-login", "", False),
+        ("a==1.0", "a", "1.0", True),
+        ("a == 1.0 ; python_version < '4'", "a", "1.0", True),
+        ("a===1.0", "a", "1.0", True),
+        ("a==1.*", "a", "", False),
+        ("a==1.0,!=1.1", "a", "", False),
+        ("a~=1.0", "a", "", False),
+        ("a[x,y]==1.0  # why", "a", "1.0", True),
+        ("a==1.0+cpu", "a", "1.0+cpu", True),
+        (f"a==1.0 --hash={HASH}", "a", "1.0", True),
+        ("a==1.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb", "a", "1.0", True),
+        (f"a @ git+https://host.example/a@{COMMIT}", "a", "", True),
+        (f"a @ git+https://host.example/a@{COMMIT}#subdirectory=x", "a", "", True),
+        ("a @ git+https://host.example/a@c0ffee", "a", "", False),
+        ("a @ git+https://host.example/a ; python_version > '3'", "a", "", False),
+        ("a@https://host.example/a-1.0-py3-none-any.whl", "a", "", True),
+        ("git+https://host.example/team/my-tools.git@feature/x", "my-tools", "", False),
+        ("https://host.example/acme_tools-1.0-py3-none-any.whl", "acme-tools", "", True),
+        ("./vendor/acme_tools-1.0-py3-none-any.whl --hash=sha256:aa", "acme-tools", "", True),
+        ("acme_tools-1.0.tar.gz", "acme-tools", "", True),
+    ],
+)
+def test_requirement(line: str, name: str, version: str, *, exact: bool) -> None:
+    """Its name as uv writes it, its version where there is one, and whether anything is left to choose."""
+    (found,) = parsed(line)
+    assert (found.name, found.version, found.exact) == (name, version, exact)
+
+
+def test_hashes() -> None:
+    """In any order."""
+    (found,) = parsed("a==1.0 --hash=sha256:b --hash sha256:a")
+    assert found.hashes == ("sha256:a", "sha256:b")
+
+
+@pytest.mark.parametrize("line", ["", "# a", "-i https://index.example", "--no-binary a", "-r more.txt"])
+def test_no_requirement(line: str) -> None:
+    """Comments and options."""
+    assert parsed(line) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("./lib", "./lib"),
+        ("./my%20lib", "./my%20lib"),
+        ("./my lib[x] ; python_version > '3'", "./my lib"),
+        ("lib/", "lib/"),
+        ("libs/lib # why", "libs/lib"),
+        ("-e lib", "lib"),
+        ("--editable=./lib[x]", "./lib"),
+        ("lib @ ./lib", "./lib"),
+        ("lib@file:lib#subdirectory=x", "lib"),
+        ("lib @ file:///libs/my%20lib", "/libs/my lib"),
+        ("file://localhost/libs/lib", "/libs/lib"),
+        ("./a-1.0-py3-none-any.whl --hash=sha256:aa", "./a-1.0-py3-none-any.whl"),
+        ("${PLACE}/lib", "/vendor/lib"),
+        ("${NOT_SET}/lib", "${NOT_SET}/lib"),
+        ("lib", ""),
+        ("lib==1.0 ; os_name == 'a/b'", ""),
+        ("https://host.example/lib.zip", ""),
+        ("lib @ git+file:///lib@main", ""),
+    ],
+)
+def test_path(line: str, path: str) -> None:
+    """A file or directory on this machine, as uv 0.13.8 finds it."""
+    (found,) = statements(line, {"PLACE": "/vendor"})
+    assert found.path == path
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "constraint"),
+    [
+        ("-r b.txt", "b.txt", False),
+        ("-r\tb.txt#why", "b.txt", False),
+        ("-r 'my b.txt'  # see https://wiki.example", "my b.txt", False),
+        ("-r my b.txt", "my b.txt", False),
+        ("--requirement=${PLACE}/b.txt", "/vendor/b.txt", False),
+        ("-r file:///code/b.txt", "/code/b.txt", False),
+        ("-c b.txt", "b.txt", True),
+        ("-r https://host.example/b.txt", "", False),
+    ],
+)
+def test_include(line: str, path: str, *, constraint: bool) -> None:
+    """Another file, as uv 0.13.8 finds it."""
+    (found,) = statements(line, {"PLACE": "/vendor"})
+    assert isinstance(found, Include)
+    assert (found.path, found.constraint) == (path, constraint)
+
+
+@pytest.mark.parametrize("line", ["-rb.txt", "--requirements=b.txt", "'quoted'", "[project]"])
+def test_what_uv_refuses_is_nothing(line: str) -> None:
+    """uv 0.13.8 says what is wrong with it."""
+    assert [*statements(line, {})] == []
+
+
+def test_lines() -> None:
+    """A comment ends with its line; a backslash before the end of another goes on."""
+    text = "# one \\\na==1.0 \\\n  --hash=sha256:aa\nb # two\n"
+    assert [(item.name, item.hashes) for item in parsed(text)] == [("a", ("sha256:aa",)), ("b", ())]
+
+
+def test_included_files(tmp_path: Path) -> None:
+    """Their requirements count, those of constraints do not; all of them are inputs, also in a circle."""
+    (tmp_path / "more").mkdir()
+    (tmp_path / "a.txt").write_text("a\n-r more/b.txt\n")
+    (tmp_path / "more" / "b.txt").write_text("b\n--requirement=c.txt\n-c d.txt\n")
+    (tmp_path / "more" / "c.txt").write_text("c\n-r ../a.txt\n")
+    (tmp_path / "more" / "d.txt").write_text("d==1\n")
+    found = Requirements.read(tmp_path, [tmp_path / "a.txt"], {}, ["x"])
+    assert [item.name for item in found.requirements] == ["x", "a", "b", "c"]
+    assert [name for name, _ in found.inputs] == ["/a.txt", "/more/b.txt", "/more/c.txt", "/more/d.txt"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_encodings(tmp_path: Path, encoding: str, end: str) -> None:
+    """Those in which uv 0.13.8 reads such a file; PowerShell's `>` writes UTF-16."""
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    file = tmp_path / "requirements.txt"
+    file.write_bytes(f"{mark}prefect==3.8.1{end}helper{end}".encode(encoding))
+    found = Requirements.read(tmp_path, [file], {})
+    assert [(item.name, item.version) for item in found.requirements] == [("prefect", "3.8.1"), ("helper", "")]
+
+
+def test_script(tmp_path: Path) -> None:
+    """Its own lines say one version; what has a source may be a branch."""
+    path = tmp_path / "flow.py"
+    sources = "# [tool.uv.sources]\n# c = { git = 'https://host.example/c', branch = 'main' }\n"
+    path.write_text(f'# /// script\n# dependencies = ["a==1", "b", "c==1"]\n{sources}# ///\nimport a\n', "utf-8-sig")
+    script = Script.read(path)
+    assert script
+    assert script.pinned == {"a"}
