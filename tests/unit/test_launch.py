@@ -23,7 +23,7 @@ from prefect_uv.pull import Workspace
 from prefect_uv.runlog import RunLog
 from prefect_uv.session import Session
 from prefect_uv.store import Environment, Keeper
-from prefect_uv.store.layout import Area
+from prefect_uv.volume.layout import Area
 from tests.unit.conftest import MakeSettings
 from tests.unit.http_server import Answer, Server
 

@@ -18,9 +18,9 @@ from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store import Store
 from prefect_uv.store.gc import collect
-from prefect_uv.store.layout import Area
 from prefect_uv.store.uv import Uv
 from prefect_uv.store.versions import FAMILY, accepts, image_for, minor
+from prefect_uv.volume.layout import Area
 from tests.unit.etl import Etl, environments, sync
 from tests.unit.pythons import PYTHON, archive, downloads, served
 from tests.unit.test_store import no_uv

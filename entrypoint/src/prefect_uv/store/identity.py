@@ -18,8 +18,8 @@ from prefect_uv.image import Image
 from prefect_uv.mask import USERINFO
 from prefect_uv.project import Project
 from prefect_uv.project.requirements import Requirements
-from prefect_uv.store.layout import LAYOUT
 from prefect_uv.store.uv import OURS
+from prefect_uv.volume.layout import LAYOUT
 
 Field = bytes | str
 

@@ -15,12 +15,12 @@ from prefect_uv.image import facts
 from prefect_uv.project import Project
 from prefect_uv.runlog import RunLog
 from prefect_uv.store.identity import digest
-from prefect_uv.store.layout import Area
-from prefect_uv.store.lock import claimed
 from prefect_uv.store.manifest import manifests
 from prefect_uv.store.uv import PREFERENCES, Uv
 from prefect_uv.store.uv_failures import explain
 from prefect_uv.store.versions import accepts, image_for, minor
+from prefect_uv.volume.layout import Area
+from prefect_uv.volume.lock import claimed
 
 WHOLE = ".whole"
 FORBIDDING = {"never", "manual"}

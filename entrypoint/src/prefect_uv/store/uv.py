@@ -10,8 +10,8 @@ from prefect_uv.errors import PrefectUvError, UnresolvableError
 from prefect_uv.image import Image
 from prefect_uv.process import Finished, run
 from prefect_uv.settings import Settings
-from prefect_uv.store.layout import Area
 from prefect_uv.store.uv_failures import explain, missing_offline
+from prefect_uv.volume.layout import Area
 
 QUIET = ("--no-progress", "--color", "never")
 PREFERENCES = {"UV_PYTHON_PREFERENCE", "UV_MANAGED_PYTHON", "UV_NO_MANAGED_PYTHON"}
