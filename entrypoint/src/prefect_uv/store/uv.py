@@ -32,7 +32,7 @@ OURS = ELSEWHERE | {
     "VIRTUAL_ENV",
 }
 IGNORED = OURS | PREFERENCES | LIMITS.keys()
-NOWHERE = "/nonexistent"
+NOWHERE = "/proc/nowhere"  # where even root cannot make what uv would find there next time
 
 
 @dataclass(frozen=True)
