@@ -118,7 +118,7 @@ class Store:
         with full_disk_is_an_error(self.shelf.area.root):
             self._home = self._home or self.writable()
             area = self._home.area
-            uv = Uv(self.settings, self.image, area, self._home.trusted)
+            uv = Uv(self.settings, self.image, area, self._home.trusted, source.project.configuration)
             with shared(area.locks / "uv-cache"):
                 plan = source.plan(uv, self.log)
                 resolved = 0.0 if plan.pinned else time.time()

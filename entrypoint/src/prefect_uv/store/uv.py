@@ -10,6 +10,7 @@ from prefect_uv.errors import PrefectUvError, UnresolvableError
 from prefect_uv.image import Image
 from prefect_uv.process import Finished, run
 from prefect_uv.settings import Settings
+from prefect_uv.store.pip_settings import applied
 from prefect_uv.store.uv_failures import explain, missing_offline
 from prefect_uv.volume.layout import Area
 
@@ -31,7 +32,7 @@ OURS = ELSEWHERE | {
     "VIRTUAL_ENV",
 }
 IGNORED = OURS | PREFERENCES | LIMITS.keys()
-NOWHERE = "/nonexistent"
+NOWHERE = "/proc/nowhere"  # where even root cannot make what uv would find there next time
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,14 @@ class Uv:
         image: what the image has.
         area: where its cache and its interpreters are.
         trusted: the user ids whose interpreters there are used.
+        configuration: the project's file that `uv pip` reads its settings from; other commands find it themselves.
     """
 
     settings: Settings
     image: Image
     area: Area
     trusted: Container[int] = ()
+    configuration: Path | None = None
 
     @property
     def cache(self) -> Path:
@@ -92,7 +95,7 @@ class Uv:
         """Put what a file pins into an environment, and nothing else."""
         inside = ("--python", place / "bin" / "python", "--link-mode", link_mode)
         pinned = ("--no-deps", "--preview-features", "pylock", *self.index, "-r", str(file))
-        self.checked("pip", "install", *inside, *pinned)
+        self.checked("pip", "install", *inside, *pinned, cwd=place)
 
     def checked(
         self, *arguments: str | Path, cwd: Path | None = None, environ: Mapping[str, str] | None = None
@@ -116,4 +119,5 @@ class Uv:
         self, *arguments: str | Path, cwd: Path | None = None, environ: Mapping[str, str] | None = None
     ) -> Finished:
         """A command with more variables."""
-        return run(["uv", *QUIET, *arguments], env={**self.environ, **(environ or {})}, cwd=cwd)
+        with applied(self.configuration if arguments[0] == "pip" else None) as options:
+            return run(["uv", *QUIET, *options, *arguments], env={**self.environ, **(environ or {})}, cwd=cwd)
