@@ -213,6 +213,13 @@ def test_settings_of_uv_pip(locked: Etl, make_store: Callable[..., Store], setti
     assert sorted(locked.directory.iterdir()) == before
 
 
+def test_settings_of_uv_pip_in_uv_toml(locked: Etl, make_store: Callable[..., Store]) -> None:
+    """The same table has another name there."""
+    settings = 'no-index = true\nfind-links = ["../wheels"]\n'
+    (locked.directory / "uv.toml").write_text(f'{settings}\n[pip]\nno-emit-package = ["needy"]\n')
+    assert installed(extend(make_store(PREFECT_UV_LOCK="frozen"), locked, "needy==1.0").path)["needy"] == "1.0"
+
+
 def test_copy_where_links_cannot_reach(
     locked: Etl, make_store: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
