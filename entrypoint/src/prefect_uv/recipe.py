@@ -26,7 +26,7 @@ def ready(session: Session) -> Ready:
     environment = session.phase("sync", install, session, store, project, workspace)
     code = session.phase("code", importable, session, project, environment)
     keeper = store.keeping(environment)
-    return Ready(session.settings, workspace, project, environment, code, keeper, deployment.get("entrypoint"))
+    return Ready(session.settings, workspace, environment, code, keeper, deployment.get("entrypoint"))
 
 
 def find(session: Session, workspace: Workspace, entrypoint: str | None) -> Project:

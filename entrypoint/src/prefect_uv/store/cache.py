@@ -16,7 +16,7 @@ from prefect_uv.store.gc import collect, environments, gigabytes, measure, mirro
 from prefect_uv.store.layout import Area
 from prefect_uv.store.lease import idle, last_use
 from prefect_uv.store.manifest import Manifest
-from prefect_uv.store.verify import damages
+from prefect_uv.store.verify import misfits
 
 LEAST_HOURS = 2
 ROW = "{:14}{:>10}{:>12}  {:7}{:10}{}"
@@ -69,9 +69,10 @@ def _verify(area: Area) -> int:
     """Damaged environments leave their names, so that the next run builds them anew."""
     broken = 0
     for path in sorted(environments(area)):
-        if not Manifest.read(path):
+        manifest = Manifest.read(path)
+        if not manifest:
             continue
-        found = damages(path, hashes=True)
+        found = misfits(path, manifest.contents, hashes=True)
         verdict = f"DAMAGED: {', '.join(found)}" if found else "whole"
         sys.stdout.write(f"{path.name[:12]}  {verdict}\n")
         if found:
