@@ -14,7 +14,8 @@ from typing import NoReturn
 
 import pytest
 
-from prefect_uv.bake import announce, bake, selections, with_baked_selection
+from prefect_uv.bake.record import announce, selections, with_baked_selection
+from prefect_uv.bake.verb import bake
 from prefect_uv.code import baked_place
 from prefect_uv.doctor import doctor
 from prefect_uv.errors import BakedMismatchError, DependencyUnreachableError, UsageError, VolumeUnusableError

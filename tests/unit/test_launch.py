@@ -26,7 +26,7 @@ from prefect_uv.pull import Workspace
 from prefect_uv.runlog import RunLog
 from prefect_uv.session import Session
 from prefect_uv.store import Environment, Keeper
-from prefect_uv.store.layout import Area
+from prefect_uv.volume.layout import Area
 from tests.unit.conftest import MakeSettings
 from tests.unit.http_server import Answer, Server
 
@@ -34,6 +34,7 @@ RUN = "0c7a4b5e-1111-4222-8333-444455556666"
 CODE = Path("/code/etl")
 ENVIRONMENT = Path(sys.prefix)
 PYTHON = str(ENVIRONMENT / "bin" / "python")
+ELSEWHERE = dict.fromkeys(("UV_PROJECT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY"), "/nowhere")
 
 
 def ready(make_settings: MakeSettings, prefect: str = "3.8.8", **variables: str) -> Ready:
@@ -124,7 +125,7 @@ def elsewhere(make_settings: MakeSettings, tmp_path: Path) -> Callable[..., Read
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "etl"\nversion = "1"\nrequires-python = ">=3.99"\n')
 
     def make(**variables: str) -> Ready:
-        flow = ready(make_settings, UV_PYTHON="3.98", **variables)
+        flow = ready(make_settings, UV_PYTHON="3.98", **{**ELSEWHERE, **variables})
         return replace(
             flow,
             workspace=replace(flow.workspace, directory=tmp_path),

@@ -17,7 +17,7 @@ from prefect_uv.pull.mirror import Mirror
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store.gc import collect, measure
-from prefect_uv.store.layout import Area
+from prefect_uv.volume.layout import Area
 from tests.unit.conftest import MakeSettings, Origin
 
 DAY = 86400.0

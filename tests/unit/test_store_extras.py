@@ -183,6 +183,36 @@ def test_users_constraints(locked: Etl, make_store: Callable[..., Store], tmp_pa
     assert installed(made.path)["needy"] == "1.0"
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        'no-emit-package = ["needy"]',
+        'python-version = "3.9"',
+        'python-platform = "windows"',
+        'output-file = "requirements.lock"',
+        'extra = ["x"]',
+        "all-extras = true",
+        "require-hashes = true",
+        'target = "/nonexistent/target"',
+        'prefix = "/nonexistent/prefix"',
+        "no-deps = true",
+        'find-links = ["../wheels"]\nno-deps = true',
+    ],
+)
+def test_settings_of_uv_pip(locked: Etl, make_store: Callable[..., Store], settings: str) -> None:
+    """They are for other work; where packages come from counts."""
+    elsewhere = ["absent ; python_version < '3.10'", "absent ; sys_platform == 'win32'"]
+    build_wheel(locked.wheels, "wants", "1.0", {"wants.py": ""}, requires=["needy", *elsewhere])
+    path = locked.directory / "pyproject.toml"
+    text = path.read_text()
+    text = text.replace('find-links = ["../wheels"]\n', "") if "find-links" in settings else text
+    path.write_text(f"{text}\n[tool.uv.pip]\n{settings}\n")
+    before = sorted(locked.directory.iterdir())
+    made = installed(extend(make_store(PREFECT_UV_LOCK="frozen"), locked, "wants==1.0").path)
+    assert made == {"prefect": "3.8.8", "helper": "1.0", "needy": "1.0", "wants": "1.0"}
+    assert sorted(locked.directory.iterdir()) == before
+
+
 def test_copy_where_links_cannot_reach(
     locked: Etl, make_store: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,8 +12,8 @@ import pytest
 from prefect_uv.errors import IndexUnreachableError, SyncError
 from prefect_uv.store import Environment, Store
 from prefect_uv.store import failures as failures_module
-from prefect_uv.store import lock as lock_module
 from prefect_uv.store.uv import Uv
+from prefect_uv.volume import lock as lock_module
 from tests.unit.etl import WHEEL, Etl, environments, leftovers, sync
 from tests.unit.http_server import Answer, Server
 

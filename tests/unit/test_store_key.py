@@ -22,9 +22,9 @@ from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store import Store
 from prefect_uv.store.contents import Contents
-from prefect_uv.store.layout import Area
 from prefect_uv.store.sources.locked import LockedSource, planned_packages
 from prefect_uv.store.uv import Uv
+from prefect_uv.volume.layout import Area
 from tests.unit.etl import Etl, sync
 from tests.unit.http_server import Server
 from tests.unit.wheels import build_wheel

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +18,9 @@ from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store import Store
 from prefect_uv.store.gc import collect
-from prefect_uv.store.layout import Area
 from prefect_uv.store.uv import Uv
-from prefect_uv.store.versions import accepts, minor
+from prefect_uv.store.versions import FAMILY, accepts, image_for, minor
+from prefect_uv.volume.layout import Area
 from tests.unit.etl import Etl, environments, sync
 from tests.unit.pythons import PYTHON, archive, downloads, served
 from tests.unit.test_store import no_uv
@@ -116,8 +117,8 @@ def test_no_download(
     assert caught.value.render() == (
         "error[python-missing]: There is no Python 3.12.99 here, which .python-version asks for.\n\n"
         f"The image unit has Python {OLD}. Nothing was downloaded: {reason}.\n\n"
-        "hint: Use the image py312 of the family; or let uv download it, from a mirror if need be (UV_PYTHON_DOWNLOADS,"
-        " UV_PYTHON_INSTALL_MIRROR); or ask for the Python that is here."
+        "hint: Use the image py312 of the family and ask for 3.12; or let uv download it, from a mirror if need be"
+        " (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR); or ask for 3.2, which is here."
     )
     assert environments(cache) == []
 
@@ -196,10 +197,47 @@ def test_accepted_versions(request_: str, version: str, *, answer: bool | None) 
     assert accepts(request_, version) is answer
 
 
+PY312 = "Use the image py312 of the family"
+PY313 = "Use the image py313 of the family"
+OWN_IMAGE = "Build an image that has it (Dockerfile.py312 with PYTHON_VERSION)"
+
+
 @pytest.mark.parametrize(
-    ("request_", "image"),
-    [("3.12", "3.12"), (">=3.11,<3.13", "3.12"), ("==3.12.4", "3.12"), ("pypy3.11", "3.11"), ("pypy", "")],
+    ("request_", "here", "advice"),
+    [
+        ("3.12", "3.13.5", PY312),
+        (">=3.11,<3.13", "3.13.5", PY312),
+        (">3.13", "3.12.4", PY313),
+        ("3", "3.11.2", PY313),
+        ("==3.12.4", "3.13.5", f"{PY312} and ask for 3.12"),
+        ("3.13.99", "3.13.5", ""),
+        (">=3.13.7", "3.13.5", ""),
+        ("3.13t", "3.13.5", ""),
+        ("pypy3.11", "3.13.5", ""),
+        ("/opt/python3.9", "3.13.5", ""),
+        ("3.9", "3.13.5", OWN_IMAGE),
+        (">=3.15", "3.13.5", OWN_IMAGE),
+    ],
 )
-def test_image_to_use(request_: str, image: str) -> None:
-    """The newest that fits."""
-    assert minor(request_) == image
+def test_image_to_use(request_: str, here: str, advice: str) -> None:
+    """One that is there, and is another one than this."""
+    assert image_for(request_, here) == advice
+
+
+def test_images_of_the_family() -> None:
+    """The entrypoint knows those that the builder makes."""
+    images = tomllib.loads((Path(__file__).parents[2] / "images" / "family.toml").read_text())["images"]
+    assert {image["python"]: name for name, image in images.items() if name != "base"} == FAMILY
+
+
+def test_variant_that_no_image_has(etl: Etl, make_store: Callable[..., Store], this_image: Image) -> None:
+    """No image is named, and the interpreter that is here is."""
+    with pytest.raises(PythonMissingError) as caught:
+        sync(make_store(PREFECT_UV_PYTHON="pypy3.11", UV_PYTHON_DOWNLOADS="never"), etl)
+    assert caught.value.render() == (
+        "error[python-missing]: There is no Python pypy3.11 here, which PREFECT_UV_PYTHON asks for.\n\n"
+        f"The image unit has Python {this_image.python_version}. Nothing was downloaded: UV_PYTHON_DOWNLOADS=never"
+        " forbids it.\n\n"
+        "hint: Let uv download it, from a mirror if need be (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR); or ask for"
+        f" {minor(this_image.python_version)}, which is here."
+    )

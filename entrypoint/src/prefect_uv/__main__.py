@@ -5,8 +5,9 @@ from __future__ import annotations
 import faulthandler
 import os
 import sys
+from importlib import import_module
 
-from prefect_uv.contract import FLOW_RUN_ID, HELP, become, choose
+from prefect_uv.contract import FLOW_RUN_ID, HELP, VERBS, become, choose
 
 
 def main() -> None:
@@ -18,11 +19,12 @@ def main() -> None:
         sys.exit()
     if verb == "command":
         become(arguments)
-    from prefect_uv.recipe import VERBS  # noqa: PLC0415 (another program does not wait for it)
-    from prefect_uv.session import start  # noqa: PLC0415
+    from prefect_uv.session import start  # noqa: PLC0415 (another program does not wait for it)
+
+    module, function = VERBS[verb]
 
     environ = {**os.environ, FLOW_RUN_ID: arguments[0]} if verb == "run" and arguments else os.environ
-    sys.exit(start(VERBS[verb], environ, arguments))
+    sys.exit(start(getattr(import_module(module), function), environ, arguments))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-VERBS = ("run", "sync", "exec", "bake", "doctor", "cache")
+VERBS = {
+    "run": ("prefect_uv.recipe", "run"),
+    "sync": ("prefect_uv.recipe", "sync"),
+    "exec": ("prefect_uv.recipe", "execute"),
+    "bake": ("prefect_uv.bake.verb", "bake"),
+    "doctor": ("prefect_uv.doctor", "doctor"),
+    "cache": ("prefect_uv.store.cache", "cache"),
+}
 EXECUTE = ("prefect", "flow-run", "execute")
 FLOW_RUN_ID = "PREFECT__FLOW_RUN_ID"
 HELP = """\

@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 
 from prefect_uv.api import Api, NotFoundError
-from prefect_uv.bake import selections
+from prefect_uv.bake.record import selections
 from prefect_uv.errors import PrefectUvError
 from prefect_uv.image import Image
 from prefect_uv.session import Session

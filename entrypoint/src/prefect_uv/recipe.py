@@ -2,55 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from prefect_uv.bake import announce, bake, with_baked_selection
-from prefect_uv.code import importable
-from prefect_uv.doctor import doctor
-from prefect_uv.engine.launch import Ready, launch_command, launch_flow
-from prefect_uv.engine.supervise import attend, supervise
-from prefect_uv.project import Project, extras, look, tell
-from prefect_uv.pull import Workspace, pull
+from prefect_uv.meanwhile import imported_meanwhile
+from prefect_uv.pull import pull
 from prefect_uv.session import Session
-from prefect_uv.store import Environment, Store
-from prefect_uv.store.cache import cache
+
+if TYPE_CHECKING:
+    from prefect_uv.engine.launch import Ready
+
+LATER = ("prefect_uv.preparation", "prefect_uv.engine.supervise")
 
 
 def ready(session: Session) -> Ready:
-    """Code and environment, in the order of the phases."""
-    deployment = session.phase("ask", session.ask)
-    announce(session.settings, session.log)
-    workspace = session.phase("pull", pull, deployment, session.settings, session.log, session.api)
-    project = session.phase("look", find, session, workspace, deployment.get("entrypoint"))
-    store = Store(session.settings, session.log)
-    environment = session.phase("sync", install, session, store, project, workspace)
-    code = session.phase("code", importable, session, project, environment)
-    keeper = store.keeping(environment)
-    return Ready(session.settings, workspace, environment, code, keeper, deployment.get("entrypoint"))
+    """Code and environment. The API and git let us wait: meanwhile, what comes after them is imported."""
+    with imported_meanwhile(*LATER):
+        deployment = session.phase("ask", session.ask)
+        workspace = session.phase("pull", pull, deployment, session.settings, session.log, session.api)
+    from prefect_uv.preparation import prepare  # noqa: PLC0415 (imported meanwhile)
 
-
-def find(session: Session, workspace: Workspace, entrypoint: str | None) -> Project:
-    """The flow's project; where the deployment selects nothing of it, what the image was baked with is selected."""
-    project = look(workspace.directory, entrypoint, session.settings)
-    settings = with_baked_selection(session.settings, project, session.log)
-    if settings is not session.settings:
-        project = look(workspace.directory, entrypoint, settings)
-    return tell(session.log, project)
-
-
-def install(session: Session, store: Store, project: Project, workspace: Workspace) -> Environment:
-    """The project's environment, or one that also has what the deployment and its pull steps want."""
-    wanted = extras(workspace.directory, project, session.settings, session.extra_packages())
-    if wanted.line:
-        session.log.info(wanted.line)
-    environment = store.environment(project)
-    return store.extended(environment, replace(wanted, files=(*wanted.files, *workspace.requirements)), project)
+    return prepare(session, deployment, workspace)
 
 
 def run(session: Session) -> int:
     """Execute the flow run."""
     session.require_flow_run()
     flow = ready(session)
+    from prefect_uv.engine.launch import launch_flow  # noqa: PLC0415 (imported meanwhile)
+    from prefect_uv.engine.supervise import supervise  # noqa: PLC0415
+
     launch = session.phase("launch", launch_flow, session, flow)
     session.log.summary({"sync": flow.environment.note})
     with flow.keeper:
@@ -68,8 +48,8 @@ def sync(session: Session) -> int:
 def execute(session: Session) -> int:
     """Run a command in the flow's environment."""
     flow = ready(session)
+    from prefect_uv.engine.launch import launch_command  # noqa: PLC0415 (imported meanwhile)
+    from prefect_uv.engine.supervise import attend  # noqa: PLC0415
+
     with flow.keeper:
         return attend(launch_command(flow, session.arguments), session)
-
-
-VERBS = {"run": run, "sync": sync, "exec": execute, "bake": bake, "doctor": doctor, "cache": cache}

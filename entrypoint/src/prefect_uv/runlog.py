@@ -33,6 +33,7 @@ class RunLog:
         self.phases: dict[str, float] = {}
         self._queue: SimpleQueue[Entry | None] = SimpleQueue()
         self._sender: threading.Thread | None = None
+        self._closing = threading.Event()
 
     def info(self, message: str) -> None:
         """One line at level INFO."""
@@ -70,6 +71,7 @@ class RunLog:
     def close(self) -> None:
         """Send what is left, for at most five seconds."""
         if self._sender is not None:
+            self._closing.set()
             self._queue.put(None)
             self._sender.join(FLUSH_SECONDS)
             self._sender = None
@@ -85,7 +87,7 @@ class RunLog:
         open_ = True
         while open_:
             batch = [self._queue.get()]
-            time.sleep(GATHER_SECONDS if batch[0] is not None else 0)
+            self._closing.wait(GATHER_SECONDS)
             while not self._queue.empty() and len(batch) < BATCH:
                 batch.append(self._queue.get())
             open_ = None not in batch

@@ -20,8 +20,8 @@ from prefect_uv.process import Finished
 from prefect_uv.project.packages import LocalPackage
 from prefect_uv.settings import Settings
 from prefect_uv.store import Environment
-from prefect_uv.store.layout import Area
 from prefect_uv.store.uv import Uv
+from prefect_uv.volume.layout import Area
 
 GIT_READS_ONLY = {
     "GIT_OPTIONAL_LOCKS": "0",

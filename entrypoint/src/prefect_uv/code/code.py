@@ -16,7 +16,7 @@ from prefect_uv.runlog import RunLog
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 from prefect_uv.store import Environment
-from prefect_uv.store.layout import is_executable
+from prefect_uv.volume.layout import is_executable
 
 BAKED = Path("code", "v1")
 COMPILED = "*.so"

@@ -21,6 +21,7 @@ from prefect_uv.pull import Workspace
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 from prefect_uv.store import Environment, Keeper
+from prefect_uv.store.uv import ELSEWHERE
 
 
 @dataclass(frozen=True)
@@ -134,9 +135,10 @@ def _environ(ready: Ready) -> dict[str, str]:
 
     Other runs share that environment. `uv run` in the flow takes it as it is: without a project by VIRTUAL_ENV, if it
     is content with its Python, which UV_PYTHON makes sure of. `uv sync` and `uv add` make `.venv` in the project, and
-    `uv pip` leaves the environment alone: told to use the system's Python, it refuses to change that (uv 0.13.8).
+    `uv pip` leaves the environment alone: told to use the system's Python, it refuses to change that (uv 0.13.8). No
+    variable leads any of them to another project or directory.
     """
-    environ = dict(ready.workspace.environ)
+    environ = {name: value for name, value in ready.workspace.environ.items() if name not in ELSEWHERE}
     environment = ready.environment.path
     uv_cache = ready.environment.uv_cache
     if uv_cache is None:

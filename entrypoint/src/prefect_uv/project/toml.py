@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,3 +30,16 @@ def at(document: Table, *keys: str) -> Table:
 def texts(value: object) -> list[str]:
     """The texts of a list; nothing else counts, neither in a list nor instead of one."""
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def inline(value: Any) -> str:
+    """A value on one line; TOML's strings, numbers and booleans are JSON's, and its dates are as Python writes them."""
+    match value:
+        case Mapping():
+            return "{ " + ", ".join(f"{json.dumps(key)} = {inline(item)}" for key, item in value.items()) + " }"
+        case list():
+            return f"[{', '.join(inline(item) for item in value)}]"
+        case str() | bool() | int() | float():
+            return json.dumps(value, ensure_ascii=False)
+        case _:
+            return str(value.isoformat())

@@ -75,6 +75,17 @@ def delegated(
     return told["output"], _left(workspace, Path(told["directory"]), told["environ"])
 
 
+def from_storage(tools: Tools, workspace: Workspace, deployment: Mapping[str, Any], path: str | None) -> Workspace:
+    """A deployment of old, whose code is in a storage block: Prefect's own block brings it to the working directory."""
+    document_id = str(deployment["storage_document_id"])
+    tools.log.info(f"Downloading flow code from storage at {path!r}")
+    slug = str((tools.blocks.document(document_id).get("block_type") or {}).get("slug"))
+    inputs = {"document_id": document_id, "from_path": path, "local_path": str(workspace.base)}
+    requires = needs(STORAGE_BLOCK, {"block_type_slug": slug}, [])
+    output, workspace = delegated(tools, workspace, STORAGE_BLOCK, inputs, requires)
+    return workspace.with_output(None, output)
+
+
 def _left(workspace: Workspace, directory: Path, environ: Mapping[str, str]) -> Workspace:
     merged = {**workspace.environ, **environ}
     if directory == workspace.base.resolve():

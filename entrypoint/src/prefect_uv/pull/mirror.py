@@ -22,9 +22,8 @@ from uuid import uuid4
 from prefect_uv.errors import PrefectUvError, RevisionNotFoundError
 from prefect_uv.pull.git import Git, Request, bring, clone, populate, update
 from prefect_uv.settings import Settings
-from prefect_uv.store.layout import MIRRORS, publish, shared_umask
-from prefect_uv.store.lease import lease
-from prefect_uv.store.manifest import IN_USE
+from prefect_uv.volume.layout import IN_USE, MIRRORS, publish, shared_umask
+from prefect_uv.volume.lease import lease
 
 KEPT = 3
 PACKS = 20

@@ -15,7 +15,7 @@ from typing import Any
 from prefect_uv.errors import OfflineCodeError, OfflineStepError, PrefectUvError
 from prefect_uv.pull.git import Git, populate, refuse_other_origin
 from prefect_uv.pull.mirror import Mirror, restore
-from prefect_uv.store.lease import lease
+from prefect_uv.volume.lease import lease
 
 LOCAL = ("file://", "/")
 LOCAL_SCHEMES = {"", "file", "local", "memory"}

@@ -14,7 +14,6 @@ from typing import Any
 from prefect_uv.api import Api
 from prefect_uv.errors import PrefectUvError, PullStepError
 from prefect_uv.pull.clone import git_clone
-from prefect_uv.pull.delegate import STORAGE_BLOCK, delegated, needs
 from prefect_uv.pull.requirements import pip_install_requirements
 from prefect_uv.pull.shell import run_shell_script
 from prefect_uv.pull.templating import Blocks, resolve
@@ -41,7 +40,9 @@ def pull(deployment: Mapping[str, Any], settings: Settings, log: RunLog, api: Ap
     if steps := deployment.get("pull_steps"):
         return perform(steps, tools, workspace if _only_moves(steps[0]) else workspace.writable())
     if deployment.get("storage_document_id"):
-        return _from_storage(tools, workspace.writable(), deployment)
+        from prefect_uv.pull.delegate import from_storage  # noqa: PLC0415 (few deployments have a storage block)
+
+        return from_storage(tools, workspace.writable(), deployment, _path(deployment, settings))
     return set_working_directory(tools, workspace, directory=_path(deployment, settings) or ".")[1]
 
 
@@ -80,6 +81,8 @@ def _resolved(function: str, inputs: Inputs, tools: Tools, workspace: Workspace)
     if module in MODULES and name in NATIVE:
         output, workspace = _native(NATIVE[name], inputs, tools, workspace)
     else:
+        from prefect_uv.pull.delegate import delegated  # noqa: PLC0415 (few deployments have such a step)
+
         output, workspace = delegated(tools, workspace, function, inputs, _list(reserved["requires"]))
     return workspace.with_output(reserved["id"], output)
 
@@ -110,18 +113,6 @@ def set_working_directory(_tools: Tools, workspace: Workspace, *, directory: str
             hint="Bake the code into the image at this path, or add a git_clone step that brings it.",
         )
     return {"directory": str(place)}, replace(workspace, base=place, directory=place)
-
-
-def _from_storage(tools: Tools, workspace: Workspace, deployment: Mapping[str, Any]) -> Workspace:
-    """A deployment of old, whose code is in a storage block: Prefect's own block brings it to the working directory."""
-    document_id = str(deployment["storage_document_id"])
-    path = _path(deployment, tools.settings)
-    tools.log.info(f"Downloading flow code from storage at {path!r}")
-    slug = str((tools.blocks.document(document_id).get("block_type") or {}).get("slug"))
-    inputs = {"document_id": document_id, "from_path": path, "local_path": str(workspace.base)}
-    requires = needs(STORAGE_BLOCK, {"block_type_slug": slug}, [])
-    output, workspace = delegated(tools, workspace, STORAGE_BLOCK, inputs, requires)
-    return workspace.with_output(None, output)
 
 
 def _path(deployment: Mapping[str, Any], settings: Settings) -> str | None:

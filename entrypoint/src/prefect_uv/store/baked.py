@@ -12,10 +12,10 @@ from prefect_uv.settings import Settings
 from prefect_uv.store import index
 from prefect_uv.store.contents import Contents, shortened
 from prefect_uv.store.identity import RESOLVING, fingerprint
-from prefect_uv.store.layout import Area
 from prefect_uv.store.manifest import Known, Manifest, manifests, nearest
 from prefect_uv.store.shelf import Environment, Shelf
 from prefect_uv.store.sources import Source
+from prefect_uv.volume.layout import Area
 
 ANYBODY = range(2**32)
 HINT = (

@@ -17,12 +17,12 @@ from prefect_uv.process import run
 from prefect_uv.runlog import RunLog
 from prefect_uv.store.clone import clone, remove
 from prefect_uv.store.contents import Contents
-from prefect_uv.store.layout import Area
-from prefect_uv.store.lock import Claim
-from prefect_uv.store.manifest import IN_USE, RUN_CACHE, Known, Manifest
+from prefect_uv.store.manifest import RUN_CACHE, Known, Manifest
 from prefect_uv.store.sources.base import Plan
 from prefect_uv.store.uv import Uv
 from prefect_uv.store.verify import listed, surprises
+from prefect_uv.volume.layout import IN_USE, Area
+from prefect_uv.volume.lock import Claim
 
 CLAIM = "claim"
 ENVIRONMENT = "env"

@@ -13,10 +13,10 @@ from prefect_uv.image import Image
 from prefect_uv.session import Session
 from prefect_uv.store import index
 from prefect_uv.store.gc import collect, environments, gigabytes, measure, mirrors, prune_uv
-from prefect_uv.store.layout import Area
-from prefect_uv.store.lease import idle, last_use
 from prefect_uv.store.manifest import Manifest
 from prefect_uv.store.verify import misfits
+from prefect_uv.volume.layout import Area
+from prefect_uv.volume.lease import idle, last_use
 
 LEAST_HOURS = 2
 ROW = "{:14}{:>10}{:>12}  {:7}{:10}{}"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from prefect_uv.store.identity import digest
-from prefect_uv.store.layout import LAYOUT
+from prefect_uv.volume.layout import LAYOUT
 
 NAMED = 8
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from prefect_uv.errors import OfflineMissingError, SyncError
 from prefect_uv.mask import masked
-from prefect_uv.store.layout import Area
+from prefect_uv.volume.layout import Area
 
 REMEMBERED_SECONDS = 60.0
 _CREDENTIALS = re.compile(r"\b(401|403)\b")

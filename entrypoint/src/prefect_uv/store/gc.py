@@ -17,11 +17,11 @@ from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store import index
 from prefect_uv.store.build import CLAIM
-from prefect_uv.store.layout import Area, crosses_nodes
-from prefect_uv.store.lease import idle, last_use
-from prefect_uv.store.lock import alone, is_abandoned
 from prefect_uv.store.python import sweep_pythons
 from prefect_uv.store.usage import Usage
+from prefect_uv.volume.layout import Area, crosses_nodes
+from prefect_uv.volume.lease import idle, last_use
+from prefect_uv.volume.lock import alone, is_abandoned
 
 DAY = 86400.0
 MARGIN_SECONDS = DAY

@@ -13,8 +13,8 @@ from prefect_uv.image import Image
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store.build import FULL
-from prefect_uv.store.layout import Area, is_executable
 from prefect_uv.store.shelf import Shelf
+from prefect_uv.volume.layout import Area, is_executable
 
 
 def shelf_at(root: Path, settings: Settings, image: Image, *, read_only: bool) -> Shelf:

@@ -18,11 +18,12 @@ from prefect_uv.image import Image
 from prefect_uv.mask import USERINFO
 from prefect_uv.project import Project
 from prefect_uv.project.requirements import Requirements
-from prefect_uv.store.layout import LAYOUT
+from prefect_uv.store.uv import OURS
+from prefect_uv.volume.layout import LAYOUT
 
 Field = bytes | str
 
-NEUTRAL = {
+NEUTRAL = OURS | {
     "UV_CACHE_DIR",
     "UV_COMPILE_BYTECODE",
     "UV_CONCURRENT_BUILDS",
@@ -33,21 +34,15 @@ NEUTRAL = {
     "UV_HTTP_TIMEOUT",
     "UV_INSECURE_HOST",
     "UV_KEYRING_PROVIDER",
-    "UV_LINK_MODE",
     "UV_LOCK_TIMEOUT",
     "UV_NATIVE_TLS",
     "UV_NETRC",
-    "UV_NO_CACHE",
     "UV_NO_PROGRESS",
-    "UV_NO_PROJECT",
-    "UV_NO_SYNC",
     "UV_NO_WRAP",
     "UV_OFFLINE",
-    "UV_PROJECT_ENVIRONMENT",
     "UV_PYTHON_DOWNLOADS",
     "UV_PYTHON_INSTALL_DIR",
     "UV_SYSTEM_CERTS",
-    "UV_SYSTEM_PYTHON",
 }
 NEUTRAL_NAME = re.compile(r"UV_(?:.+_)?(?:USERNAME|PASSWORD|TOKEN|URL_MIRROR)|UV_(?:PUBLISH|TOOL|RUN|LOG|ENV)_.+")
 INDEXES = {"UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX_STRATEGY"}

@@ -8,7 +8,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefect_uv.store.layout import Area
+from prefect_uv.volume.layout import Area
 
 DAY = 86400.0
 

@@ -10,9 +10,9 @@ from types import TracebackType
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store.gc import collect, prune_uv
-from prefect_uv.store.layout import Area, shared_umask
-from prefect_uv.store.lease import refresh
 from prefect_uv.store.shelf import Environment
+from prefect_uv.volume.layout import Area, shared_umask
+from prefect_uv.volume.lease import refresh
 
 AFTER_LAUNCH_SECONDS = 5.0
 REFRESH_SECONDS = 600.0

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_uv.store.contents import Contents, shortened
-from prefect_uv.store.layout import Area
+from prefect_uv.volume.layout import Area
 
 MANIFEST = "prefect-uv.json"
-IN_USE = ".inuse"
 RUN_CACHE = ".uv"
 
 

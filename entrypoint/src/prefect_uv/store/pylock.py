@@ -5,7 +5,6 @@ Read, filtered and written again here: what is not to be installed is left out b
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 from prefect_uv.errors import HashMismatchError
 from prefect_uv.project.requirement import Requirement
+from prefect_uv.project.toml import inline
 from prefect_uv.store.contents import Package
 from prefect_uv.store.identity import digest, without_credentials
 
@@ -83,9 +83,9 @@ class Pylock:
 
     def write(self, path: Path) -> None:
         """For uv to install."""
-        lines = [f"{key} = {_toml(value)}" for key, value in self.head.items()]
+        lines = [f"{key} = {inline(value)}" for key, value in self.head.items()]
         for entry in self.entries:
-            lines += ["", "[[packages]]", *(f"{key} = {_toml(value)}" for key, value in entry.items())]
+            lines += ["", "[[packages]]", *(f"{key} = {inline(value)}" for key, value in entry.items())]
         path.write_text("\n".join(lines) + "\n")
 
 
@@ -126,16 +126,3 @@ def _only(entry: Entry, hashes: set[str]) -> Entry:
     kept = {**entry, "wheels": [file for file in entry.get("wheels", []) if hashes & {*_hashes(file)}]}
     dropped = {kind for kind in ("sdist", "archive") if kind in entry and not hashes & {*_hashes(entry[kind])}}
     return {key: value for key, value in kept.items() if key not in dropped and value != []}
-
-
-def _toml(value: Any) -> str:
-    """Inline; TOML's strings, numbers and booleans are JSON's, and its dates are as Python writes them."""
-    match value:
-        case Mapping():
-            return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + " }"
-        case list():
-            return f"[{', '.join(_toml(item) for item in value)}]"
-        case str() | bool() | int() | float():
-            return json.dumps(value, ensure_ascii=False)
-        case _:
-            return str(value.isoformat())

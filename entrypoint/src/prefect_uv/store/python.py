@@ -15,12 +15,12 @@ from prefect_uv.image import facts
 from prefect_uv.project import Project
 from prefect_uv.runlog import RunLog
 from prefect_uv.store.identity import digest
-from prefect_uv.store.layout import Area
-from prefect_uv.store.lock import claimed
 from prefect_uv.store.manifest import manifests
 from prefect_uv.store.uv import PREFERENCES, Uv
 from prefect_uv.store.uv_failures import explain
-from prefect_uv.store.versions import accepts, minor
+from prefect_uv.store.versions import accepts, image_for, minor
+from prefect_uv.volume.layout import Area
+from prefect_uv.volume.lock import claimed
 
 WHOLE = ".whole"
 FORBIDDING = {"never", "manual"}
@@ -131,11 +131,15 @@ class Wish:
         return f"UV_PYTHON_DOWNLOADS={allowed} forbids it" if allowed in FORBIDDING else ""
 
     def _missing(self, found: str) -> PythonMissingError:
-        image, known = self.uv.image, minor(self.request)
-        instead = f"py{known.replace('.', '')}" if known else "that has it"
+        image = self.uv.image
+        ways = (
+            image_for(self.request, image.python_version),
+            "let uv download it, from a mirror if need be (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR)",
+            f"ask for {minor(image.python_version)}, which is here.",
+        )
+        hint = "; or ".join(filter(None, ways))
         return PythonMissingError(
             f"There is no Python {self.request} here, which {self.origin} asks for.",
             f"The image {image.name} has Python {image.python_version}. {found}",
-            f"Use the image {instead} of the family; or let uv download it, from a mirror if need be"
-            " (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR); or ask for the Python that is here.",
+            hint[0].upper() + hint[1:],
         )

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from prefect_uv.names import PREFECT
 from prefect_uv.runlog import RunLog
-from prefect_uv.store.layout import Area, is_executable
-from prefect_uv.store.lease import lease
 from prefect_uv.store.manifest import RUN_CACHE, Manifest
+from prefect_uv.volume.layout import Area, is_executable
+from prefect_uv.volume.lease import lease
 
 
 @dataclass(frozen=True)

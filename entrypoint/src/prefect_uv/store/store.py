@@ -26,13 +26,13 @@ from prefect_uv.store.gc import collect
 from prefect_uv.store.home import full_disk_is_an_error, shelf_at, writable
 from prefect_uv.store.identity import fingerprint
 from prefect_uv.store.keeper import Keeper
-from prefect_uv.store.layout import shared_umask
-from prefect_uv.store.lease import lease
-from prefect_uv.store.lock import Say, claimed, shared
 from prefect_uv.store.manifest import Manifest, explanation, foundation, manifests, nearest
 from prefect_uv.store.shelf import Environment, Shelf
 from prefect_uv.store.sources import Additions, Source, source_of
 from prefect_uv.store.uv import Uv
+from prefect_uv.volume.layout import shared_umask
+from prefect_uv.volume.lease import lease
+from prefect_uv.volume.lock import Say, claimed, shared
 
 
 class Store:
@@ -118,7 +118,7 @@ class Store:
         with full_disk_is_an_error(self.shelf.area.root):
             self._home = self._home or self.writable()
             area = self._home.area
-            uv = Uv(self.settings, self.image, area, self._home.trusted)
+            uv = Uv(self.settings, self.image, area, self._home.trusted, source.project.configuration)
             with shared(area.locks / "uv-cache"):
                 plan = source.plan(uv, self.log)
                 resolved = 0.0 if plan.pinned else time.time()

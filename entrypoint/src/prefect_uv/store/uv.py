@@ -10,15 +10,31 @@ from prefect_uv.errors import PrefectUvError, UnresolvableError
 from prefect_uv.image import Image
 from prefect_uv.process import Finished, run
 from prefect_uv.settings import Settings
-from prefect_uv.store.layout import Area
+from prefect_uv.store.pip_settings import applied
 from prefect_uv.store.uv_failures import explain, missing_offline
+from prefect_uv.volume.layout import Area
 
 QUIET = ("--no-progress", "--color", "never")
 PREFERENCES = {"UV_PYTHON_PREFERENCE", "UV_MANAGED_PYTHON", "UV_NO_MANAGED_PYTHON"}
 LIMITS = {"UV_CONSTRAINT": "--constraints", "UV_OVERRIDE": "--overrides", "UV_EXCLUDE": "--excludes"}
-OURS = {"VIRTUAL_ENV", "UV_LINK_MODE", "UV_NO_CACHE", "UV_NO_SYNC", "UV_PROJECT_ENVIRONMENT"}
+ELSEWHERE = {"UV_PROJECT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY"}
+OURS = ELSEWHERE | {
+    "UV_FROZEN",
+    "UV_LINK_MODE",
+    "UV_LOCKED",
+    "UV_NO_CACHE",
+    "UV_NO_PROJECT",
+    "UV_NO_SYNC",
+    "UV_ONLY_INSTALL_LOCAL",
+    "UV_ONLY_INSTALL_PROJECT",
+    "UV_ONLY_INSTALL_WORKSPACE",
+    "UV_PROJECT_ENVIRONMENT",
+    "UV_SYSTEM_PYTHON",
+    "UV_VENV_SEED",
+    "VIRTUAL_ENV",
+}
 IGNORED = OURS | PREFERENCES | LIMITS.keys()
-NOWHERE = "/nonexistent"
+NOWHERE = "/proc/nowhere"  # where even root cannot make what uv would find there next time
 
 
 @dataclass(frozen=True)
@@ -30,12 +46,14 @@ class Uv:
         image: what the image has.
         area: where its cache and its interpreters are.
         trusted: the user ids whose interpreters there are used.
+        configuration: the project's file that `uv pip` reads its settings from; other commands find it themselves.
     """
 
     settings: Settings
     image: Image
     area: Area
     trusted: Container[int] = ()
+    configuration: Path | None = None
 
     @property
     def cache(self) -> Path:
@@ -79,7 +97,7 @@ class Uv:
         """Put what a file pins into an environment, and nothing else."""
         inside = ("--python", place / "bin" / "python", "--link-mode", link_mode)
         pinned = ("--no-deps", "--preview-features", "pylock", *self.index, "-r", str(file))
-        self.checked("pip", "install", *inside, *pinned)
+        self.checked("pip", "install", *inside, *pinned, cwd=place)
 
     def checked(
         self, *arguments: str | Path, cwd: Path | None = None, environ: Mapping[str, str] | None = None
@@ -103,4 +121,5 @@ class Uv:
         self, *arguments: str | Path, cwd: Path | None = None, environ: Mapping[str, str] | None = None
     ) -> Finished:
         """A command with more variables."""
-        return run(["uv", *QUIET, *arguments], env={**self.environ, **(environ or {})}, cwd=cwd)
+        with applied(self.configuration if arguments[0] == "pip" else None) as options:
+            return run(["uv", *QUIET, *options, *arguments], env={**self.environ, **(environ or {})}, cwd=cwd)

@@ -14,6 +14,7 @@ from prefect_uv.errors import (
     ProjectInvalidError,
     PythonMissingError,
     SelectionInvalidError,
+    SettingsInvalidError,
     SyncError,
     UnresolvableError,
     VolumeFullError,
@@ -22,6 +23,36 @@ from prefect_uv.errors import (
 from prefect_uv.process import Finished
 
 _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
+    (
+        r"Failed to parse environment variable|error: invalid value '|error: the argument '.*' cannot be used with",
+        SettingsInvalidError,
+        "uv does not take one of its variables as it is set.",
+        "Correct or remove the variable that uv's report names; `--no-sources` in it stands for UV_NO_SOURCES.",
+    ),
+    (
+        r"(?m)^error: (?:File not found: |failed to (?:open|read from) file `.*: (?:No such|Is a))",
+        SettingsInvalidError,
+        "A file that uv is told to read is not there.",
+        "Mount it, or correct UV_CONSTRAINT, UV_OVERRIDE, UV_BUILD_CONSTRAINT, UV_EXCLUDE or UV_CONFIG_FILE.",
+    ),
+    (
+        r"incompatible with the (?:declared )?conflicts",
+        SelectionInvalidError,
+        "What is selected excludes each other.",
+        "Select one of those that uv's report names, or change `conflicts` in [tool.uv] and lock again.",
+    ),
+    (
+        r"is marked as unmanaged",
+        ProjectInvalidError,
+        "The project forbids uv to manage it.",
+        "Take `managed = false` out of [tool.uv]; or name requirements files in PREFECT_UV_REQUIREMENTS.",
+    ),
+    (
+        r"malformed dependency groups",
+        ProjectInvalidError,
+        "uv cannot read the project's dependency groups.",
+        "Mend [dependency-groups] as uv's report says, lock again, commit, and push.",
+    ),
     (
         r"lockfile .* needs to be updated",
         LockfileStaleError,
@@ -32,7 +63,7 @@ _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         r"No interpreter found|incompatible with the project's Python requirement",
         PythonMissingError,
         "The image has no Python that the project accepts.",
-        "Use the image of the family that has it (py312, py313, …), or change requires-python or .python-version.",
+        "Use an image that has it (py312, py313, or one built by Dockerfile.py312); or change what asks for it.",
     ),
     (
         r"(?:Group|Extra)s? `.*` (?:is|are) not defined",

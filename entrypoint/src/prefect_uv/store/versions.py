@@ -17,7 +17,8 @@ _COMPARE: dict[str, Callable[[Release, Release], bool]] = {
     "<": lambda have, want: have < want,
     ">": lambda have, want: have > want,
 }
-MINORS = range(14, 7, -1)
+FAMILY = {"3.13": "py313", "3.12": "py312"}
+PATCHES = range(100)
 
 
 def accepts(request: str, version: str) -> bool | None:
@@ -28,13 +29,23 @@ def accepts(request: str, version: str) -> bool | None:
     return all(found) if len(found) == len(parts) else None
 
 
-def minor(request: str) -> str:
-    """The newest minor version that a request accepts, as `3.12`; empty when none is known."""
-    named = re.search(r"3\.\d+", request)
-    fit = (
-        f"3.{number}" for number in MINORS if accepts(request, f"3.{number}.99") or accepts(request, f"3.{number}.0")
-    )
-    return next(fit, named[0] if named else "")
+def minor(version: str) -> str:
+    """As `3.12`, of `3.12.4`."""
+    return ".".join(version.split(".")[:2])
+
+
+def image_for(request: str, here: str) -> str:
+    """What to do with images for a request that the Python here does not meet; images choose a minor version.
+
+    Nothing when no image can help: of other implementations and variants there is none, and none has all patches.
+    """
+    for version, image in FAMILY.items():
+        fit = [patch for patch in PATCHES if accepts(request, f"{version}.{patch}")]
+        if fit and version != minor(here):
+            return f"Use the image {image} of the family{f' and ask for {version}' if len(fit) == 1 else ''}"
+    if accepts(request, here) is None or any(accepts(request, f"{minor(here)}.{patch}") for patch in PATCHES):
+        return ""
+    return "Build an image that has it (Dockerfile.py312 with PYTHON_VERSION)"
 
 
 def _accepts(part: re.Match[str], have: Release) -> bool:

@@ -51,10 +51,11 @@ def resolve_script(uv: Uv, python: str, script: Path) -> Pylock:
     told = uv.checked("export", "--script", str(script), *form, *uv.only_wheels, cwd=script.parent).stdout
     lock = Pylock.read(told, script.parent).without_directories()
     with tempfile.TemporaryDirectory(prefix="prefect-uv-resolve-") as private:
-        file, nowhere = Path(private) / "pylock.toml", Path(private) / "empty"
+        place = Path(private)
+        file = place / "pylock.toml"
         lock.write(file)
-        plan = ("--dry-run", "--output-format", "json", "--python", python, "--target", nowhere)
-        told = uv.checked("pip", "install", *plan, "--preview-features", "pylock", "-r", str(file)).stdout
+        plan = ("--dry-run", "--output-format", "json", "--python", python, "--target", place / "empty")
+        told = uv.checked("pip", "install", *plan, "--preview-features", "pylock", "-r", str(file), cwd=place).stdout
     return lock.chosen({change["name"]: change.get("version", "") for change in json.loads(told)["changes"]})
 
 

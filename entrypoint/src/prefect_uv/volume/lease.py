@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from prefect_uv.store.lock import locked, same_file
-from prefect_uv.store.manifest import IN_USE
+from prefect_uv.volume.layout import IN_USE
+from prefect_uv.volume.lock import locked, same_file
 
 MOVING_SECONDS = 2.0
 POLL_SECONDS = 0.01

@@ -17,6 +17,7 @@ from pathlib import Path
 from uuid import uuid4
 
 LAYOUT = "v1"
+IN_USE = ".inuse"
 MIRRORS = Path("git", "v1")
 NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST}
 SHARED_UMASK = 0o002

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from prefect_uv.store import lock as lock_module
-from prefect_uv.store.lock import Claim, claimed, is_abandoned
+from prefect_uv.volume import lock as lock_module
+from prefect_uv.volume.lock import Claim, claimed, is_abandoned
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from prefect_uv.store.lock import Claim
+from prefect_uv.volume.lock import Claim
 claim = Claim(Path(sys.argv[1]))
 assert claim.take()
 claim.start()
