@@ -26,6 +26,7 @@ from prefect_uv.pull import Workspace
 from prefect_uv.runlog import RunLog
 from prefect_uv.session import Session
 from prefect_uv.store import Environment, Keeper
+from prefect_uv.store.shelf import Shelf
 from prefect_uv.volume.layout import Area
 from tests.unit.conftest import MakeSettings
 from tests.unit.http_server import Answer, Server
@@ -49,9 +50,8 @@ def ready(make_settings: MakeSettings, prefect: str = "3.8.8", **variables: str)
         run_cache=ENVIRONMENT / ".uv",
         lease=0,
     )
-    keeper = Keeper(
-        Area(Path("/cache"), Path("/cache/uv-0.13")), make_settings(variables), RunLog(Mask()), environment, (0,)
-    )
+    shelf = Shelf(Area(Path("/cache"), Path("/cache/uv-0.13")), ())
+    keeper = Keeper(shelf, make_settings(variables), RunLog(Mask()), environment, (0,))
     roots = (CODE / "src", Path("/code/lib"))
     code = Code((*roots, Path("/tmp/metadata")), (Path("/tmp/installed/bin"),))
     settings = make_settings(variables)

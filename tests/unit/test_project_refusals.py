@@ -473,3 +473,20 @@ def test_member_without_prefect(pulled: MakeCheckout) -> None:
     path.write_text(path.read_text().replace('"prefect==3.8.8", ', ""))
     hint = "hint: Run `uv add --package etl prefect`, commit pyproject.toml and uv.lock, and push."
     assert checkout.lock().text(prefect_missing(checkout.locked(DAILY))).endswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("project", "file"),
+    [("requirements", "requirements.txt"), ("requirements", ".python-version"), ("plain", "uv.lock")],
+)
+def test_no_text(pulled: MakeCheckout, project: str, file: str) -> None:
+    """In another encoding than uv reads, or no text at all."""
+    checkout = pulled(project)
+    (checkout.directory / file).write_bytes(b"caf\xe9\n")
+    assert checkout.refusal("flows.py:hello") == (
+        f"""error[project-invalid]: /code/{file} is no text in UTF-8.
+
+'utf-8' codec can't decode byte 0xe9 in position 3: invalid continuation byte.
+
+hint: Save it in UTF-8, commit, and push."""
+    )

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -111,6 +116,75 @@ def test_include(line: str, path: str, *, constraint: bool) -> None:
 def test_what_uv_refuses_is_nothing(line: str) -> None:
     """uv 0.13.8 says what is wrong with it."""
     assert [*statements(line, {})] == []
+
+
+LINES = (
+    "prefect",
+    "Prefect[aws]>=3",
+    "prefect (>=3)",
+    "lib/",
+    "libs/lib",
+    "-e lib",
+    "--editable=./lib[x]",
+    "lib@./lib",
+    "lib @ file:./my%20lib",
+    "./my lib",
+    "./my%20lib",
+    "file:lib",
+    "FILE:lib",
+    "lib @ file://${PLACE}/lib",
+    "${PLACE}/lib",
+    "bauble-1.0-py3-none-any.whl",
+    "-r b.txt",
+    "-rb.txt",
+    "-r\tb.txt",
+    "-r 'my b.txt'",
+    "-r my b.txt",
+    "-r more/more.txt",
+    "--requirement=${PLACE}/b.txt",
+    "--requirements=b.txt",
+    "-r file://${PLACE}/b.txt",
+    "-c c.txt",
+    "--pre",
+    "trinket 1.0",
+)
+ENDS = ("", " # why", "#why", " ; sys_platform == 'linux'", " \\\n  --hash=sha256:aa")
+
+
+@pytest.fixture
+def installables(tmp_path: Path, wheels: Path) -> Path:
+    """A directory with source code, a wheel and other requirements files."""
+    for name in ("lib", "my lib", "libs/lib", "more/lib"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "pyproject.toml").write_text('[project]\nname = "lib"\nversion = "1"\n')
+    files = {"b.txt": "trinket", "my b.txt": "bauble", "c.txt": "trinket<2", "more/more.txt": "-r x.txt\n./lib"}
+    for name, content in {**files, "more/x.txt": "-r ../b.txt"}.items():
+        (tmp_path / name).write_text(f"{content}\n")
+    shutil.copy(wheels / "bauble-1.0-py3-none-any.whl", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_uv_reads_the_same(installables: Path, wheels: Path, line: str) -> None:
+    """What uv accepts, we take for the same packages and the same directories, whatever stands behind it."""
+    environ = {**os.environ, "PLACE": str(installables)}
+    file = installables / "requirements.txt"
+    form = ("--no-deps", "--format", "pylock.toml", "--preview-features", "pylock", "--python", sys.executable)
+    index = ("--no-index", "--find-links", str(wheels))
+    for end in ENDS:
+        file.write_text(f"{line}{end}\n")
+        command = ["uv", "pip", "compile", "--quiet", *form, *index, file.name]
+        told = subprocess.run(
+            command, cwd=installables, env=environ, check=False, capture_output=True, text=True, timeout=20
+        )
+        if told.returncode == 0:
+            packages = tomllib.loads(told.stdout).get("packages", [])
+            places = {installables / entry["directory"]["path"] for entry in packages if "directory" in entry}
+            found = Requirements.read(installables, [file], environ)
+            directories = {place for place in found.places if place.is_dir()}
+            names = {one.name for one in found.requirements if (installables / one.path).resolve() not in directories}
+            assert directories == {place.resolve() for place in places}, end
+            assert names | {"lib" for _ in directories} == {entry["name"] for entry in packages}, end
 
 
 def test_lines() -> None:

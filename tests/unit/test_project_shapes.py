@@ -233,6 +233,43 @@ def test_requirements_install_a_directory(pulled: MakeCheckout) -> None:
     assert "/lib/pyproject.toml" in dict(project.inputs)
 
 
+def test_requirements_elsewhere_install_a_directory(pulled: MakeCheckout) -> None:
+    """Paths begin where uv works, not at the file; a directory needs no dot before it."""
+    checkout = pulled("requirements-local")
+    for line in ("./lib", "lib/", "-e lib"):
+        checkout.write("requirements/etl.txt", f"prefect\n{line}\n")
+        project = checkout.unlocked("flows.py:hello", requirements="requirements/etl.txt")
+        assert [package.directory for package in project.packages] == [checkout.directory / "lib"]
+        assert checkout.names(project) == {".", "lib/src"}
+
+
+def test_directory_that_a_directory_depends_on(pulled: MakeCheckout) -> None:
+    """By its sources: uv follows them, and so does the import path."""
+    checkout = pulled("requirements-local")
+    document = checkout.directory / "lib" / "pyproject.toml"
+    checkout.write("lib/pyproject.toml", f'{document.read_text()}\n[tool.uv.sources]\nmore = {{ path = "../more" }}\n')
+    checkout.write("more/pyproject.toml", '[project]\nname = "more"\nversion = "1"\n')
+    project = checkout.unlocked("flows.py:hello")
+    assert checkout.names(project) == {".", "lib/src", "more"}
+    assert "/more/pyproject.toml" in dict(project.inputs)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_python_version_with_a_byte_order_mark(pulled: MakeCheckout, encoding: str) -> None:
+    """As editors and PowerShell write it."""
+    checkout = pulled("requirements")
+    (checkout.directory / ".python-version").write_text("3.12\n", encoding)
+    assert checkout.look("flows.py:hello").python_request == "3.12"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_requirements_with_a_byte_order_mark(pulled: MakeCheckout, encoding: str) -> None:
+    """Its first line counts: Prefect is not added."""
+    checkout = pulled("requirements")
+    (checkout.directory / "requirements.txt").write_text("prefect==3.8.1\n", encoding)
+    assert checkout.unlocked("flows.py:hello").requirements == ()
+
+
 @pytest.mark.parametrize(
     ("line", "named"),
     [

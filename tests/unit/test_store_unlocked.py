@@ -162,8 +162,11 @@ def test_sources_of_a_script(etl: Etl, make_store: Callable[..., Store], tmp_pat
 
 def test_script_from_wheels(etl: Etl, make_store: Callable[..., Store], tmp_path: Path) -> None:
     """Without an index, and source code beside it is no obstacle."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "pyproject.toml").write_text('[project]\nname = "lib"\nversion = "1"\n')
     script = tmp_path / "flow.py"
-    script.write_text('# /// script\n# dependencies = ["prefect", "helper"]\n# ///\n')
+    sources = "# [tool.uv.sources]\n# lib = { path = 'lib' }\n"
+    script.write_text(f'# /// script\n# dependencies = ["prefect", "helper", "lib"]\n{sources}# ///\n')
     made = started(make_store(PREFECT_UV_WHEELS=str(etl.wheels)), script)
     assert installed(made.path) == {"prefect": "3.8.8", "helper": "1.0"}
 

@@ -122,7 +122,8 @@ def _is_place(line: str) -> bool:
 def _at(address: str, environ: Mapping[str, str], hashes: tuple[str, ...], name: str = "") -> Requirement:
     """A branch, a tag and the first digits of a commit are no more exact than no version."""
     path = _local(_expanded(address, environ))
-    last = re.sub(r"^[^:/]+://[^/]*", "", address).partition("#")[0].partition("@")[0].rstrip("/").rpartition("/")[2]
+    place = path or re.sub(r"^[^:/]+://[^/]*", "", address).partition("#")[0].partition("@")[0]
+    last = place.rstrip("/").rpartition("/")[2]
     exact = not address.startswith("git+") or bool(_COMMIT.search(address))
     return Requirement(normalized(name) or _stem(last or address), address, exact, bool(name), path, hashes)
 
