@@ -15,6 +15,7 @@ from uuid import uuid4
 from prefect_uv.errors import EnvironmentDamagedError
 from prefect_uv.process import run
 from prefect_uv.runlog import RunLog
+from prefect_uv.store.bytecode import Bytecode
 from prefect_uv.store.clone import clone, remove
 from prefect_uv.store.contents import Contents
 from prefect_uv.store.manifest import RUN_CACHE, Known, Manifest
@@ -69,6 +70,7 @@ class Build:
         """
         with aside(self.area, self.contents.key) as place:
             self._fill(place / ENVIRONMENT, near)
+            Bytecode(self.area.bytecode, self.uv.trusted).restore(place / ENVIRONMENT, self.contents)
             self._finish(place / ENVIRONMENT)
             yield place / ENVIRONMENT
 

@@ -56,10 +56,10 @@ def _link_tree(source: str, target: str) -> None:
         elif entry.is_dir():
             _link_tree(entry.path, place)
         elif not BYTECODE_UNDER_WAY.search(entry.name):
-            _link(entry.path, place)
+            link(entry.path, place)
 
 
-def _link(source: str, target: str) -> None:
+def link(source: str, target: str) -> None:
     """A hard link; a copy where none is possible, as from the image to a volume."""
     try:
         os.link(source, target)

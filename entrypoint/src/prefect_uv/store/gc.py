@@ -17,6 +17,7 @@ from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store import index
 from prefect_uv.store.build import CLAIM
+from prefect_uv.store.bytecode import Bytecode
 from prefect_uv.store.python import sweep_pythons
 from prefect_uv.store.usage import Usage
 from prefect_uv.volume.layout import Area, crosses_nodes
@@ -58,6 +59,7 @@ def collect(area: Area, settings: Settings, log: RunLog, *, make_room: bool = Fa
         sweep(area)
         usage = measure(area)
         before = usage.total
+        Bytecode(area.bytecode, ()).forget(area.now() - settings.cache_days * DAY)
         limits = _limits(area, settings, before, make_room=make_room, everything=everything)
         with alone(area.locks / "uv-cache") as nobody_builds:
             removed = _trim(area, usage, limits, nobody_builds=nobody_builds)
@@ -152,6 +154,8 @@ def _trim(area: Area, usage: Usage, limits: Limits, *, nobody_builds: bool) -> l
     dropped = [cache for cache in caches if usage.total > limits.size and _discard_cache(area, cache)]
     for cache in dropped:
         usage.remove(cache)
+    if dropped and area.bytecode.is_dir():
+        area.discard(area.bytecode)
     return [f"{count} {kind}" for kind, count in removed.items()] + [f"uv's cache {cache.name}" for cache in dropped]
 
 

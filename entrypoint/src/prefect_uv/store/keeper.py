@@ -1,4 +1,4 @@
-"""What is done for the store while a flow runs: the leases are kept fresh and garbage is collected."""
+"""What is done for the store while a flow runs: leases are kept fresh, bytecode is kept, garbage is collected."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from types import TracebackType
 
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
+from prefect_uv.store.bytecode import Bytecode
 from prefect_uv.store.gc import collect, prune_uv
-from prefect_uv.store.shelf import Environment
-from prefect_uv.volume.layout import Area, shared_umask
+from prefect_uv.store.manifest import Manifest
+from prefect_uv.store.shelf import Environment, Shelf
+from prefect_uv.volume.layout import shared_umask
 from prefect_uv.volume.lease import refresh
 
 AFTER_LAUNCH_SECONDS = 5.0
@@ -28,9 +30,10 @@ class Keeper:
     """
 
     def __init__(
-        self, area: Area, settings: Settings, log: RunLog, environment: Environment, leases: Sequence[int]
+        self, shelf: Shelf, settings: Settings, log: RunLog, environment: Environment, leases: Sequence[int]
     ) -> None:
-        self._area = area
+        self._area = shelf.area
+        self._bytecode = Bytecode(shelf.area.bytecode, shelf.trusted)
         self._settings = settings
         self._log = log
         self._environment = environment
@@ -70,7 +73,9 @@ class Keeper:
                 if not self._is_due():
                     return
                 (self._area.locks / "collected").touch()
+                if manifest := Manifest.read(self._environment.path):
+                    self._bytecode.keep(self._environment.path, manifest.contents)
                 collect(self._area, self._settings, self._log)
                 prune_uv(self._area, self._settings.environ)
         except OSError as error:
-            self._log.warning(f"garbage on {self._area.root} could not be collected: {error}")
+            self._log.warning(f"{self._area.root} could not be put in order: {error}")

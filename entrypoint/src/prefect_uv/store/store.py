@@ -80,7 +80,7 @@ class Store:
 
     def keeping(self, environment: Environment, leases: Sequence[int] = ()) -> Keeper:
         """While this lasts: the leases are kept fresh, and garbage is collected when it is time."""
-        return Keeper(self.shelf.area, self.settings, self.log, environment, leases or (environment.lease,))
+        return Keeper(self.shelf, self.settings, self.log, environment, leases or (environment.lease,))
 
     def _obtained(self, source: Source) -> Environment:
         """By a look-up of the raw inputs; else uv is asked, and what is not there is built."""

@@ -70,6 +70,11 @@ class Area:
         return self.root / "index" / LAYOUT
 
     @property
+    def bytecode(self) -> Path:
+        """What Python has compiled, by package (`store/bytecode.py`)."""
+        return self.root / "bytecode" / LAYOUT
+
+    @property
     def failures(self) -> Path:
         """Builds that failed a short while ago, by key."""
         return self.root / "failed" / LAYOUT
