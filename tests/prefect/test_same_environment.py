@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -11,17 +12,28 @@ import pytest
 
 from tests.prefect.conftest import PROJECTS
 from tests.stack import Run, Stack, git_clone
+from tests.stack.images import built, configured
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 
 SEEN = re.compile(r"^seen: (.+)$", re.MULTILINE)
-EXTRA = {"PREFECT_UV_EXTRA_PACKAGES": "cowsay==6.1"}
+EXTRA = {"PREFECT_UV_EXTRA_PACKAGES": "cowsay==6.1 coverage==7.13.0"}
 INSTALLED = {"PREFECT_UV_INSTALL_PROJECT": "true"}
+UNSUPERVISED = {"PREFECT_UV_SUPERVISE": "false"}
+MEMBER = {"PREFECT_UV_PROJECT": "member"}
 SCRIPT = {"PREFECT_UV_PROJECT": "script.py"}
-FILES = {"PREFECT_UV_REQUIREMENTS": "requirements.txt"}
 SOURCES = {"PREFECT_UV_SOURCE_ROOT": "src"}
 BY_PYTHON = {"PREFECT_UV_LAUNCHER": "python"}
 OWN_SCRIPT = "the project's own console script"
+EXTRA_SCRIPT = "a console script of an extra package"
+DOCKERFILE = """\
+ARG BASE
+FROM ${BASE}
+COPY --chown=1000:0 . /tmp/everywhere
+WORKDIR /tmp/everywhere
+RUN prefect-uv bake
+WORKDIR /opt/prefect
+"""
 WAYS = {
     "the flow",
     "a process pool",
@@ -43,6 +55,8 @@ def deployment(stack: Stack) -> UUID:
     ("variables", "versions"),
     [
         pytest.param(EXTRA, ("7.1", None, "6.1"), id="project"),
+        pytest.param({**MEMBER, **EXTRA}, ("7.1", None, "6.1"), id="member"),
+        pytest.param(UNSUPERVISED, ("7.1", None, None), id="unsupervised"),
         pytest.param(BY_PYTHON, ("7.1", None, None), id="project-by-python"),
         pytest.param({**INSTALLED, **EXTRA}, ("7.1", "3.4.5", "6.1"), id="installed"),
         pytest.param({**SCRIPT, **SOURCES}, (None, None, None), id="script"),
@@ -55,19 +69,53 @@ def test_every_process_sees_the_same(
     stack: Stack, deployment: UUID, variables: dict[str, str], versions: tuple[str | None, ...]
 ) -> None:
     """Processes, pools, `uv run` and console scripts, by both launchers, in every shape, with extra packages."""
-    run = stack.run_and_wait(deployment, environment=variables)
+    run = stack.run_and_wait(deployment, environment=variables, expected=["PREFECT_UV_SUPERVISE=false: "])
     assert run.state.name == "Completed", run.report()
     ways = _ways(run)
-    assert set(ways) == WAYS | ({OWN_SCRIPT} if "PREFECT_UV_INSTALL_PROJECT" in variables else set()), run.report()
+    more = {OWN_SCRIPT: INSTALLED, EXTRA_SCRIPT: EXTRA}
+    assert set(ways) == WAYS | {way for way, setting in more.items() if setting.keys() <= variables.keys()}, (
+        run.report()
+    )
     flow = ways["the flow"]
     assert flow["environment"].startswith("/cache/envs/v1/"), run.report()
     assert (flow["everywhere"], flow["counted"], flow["cowsay"]) == versions, run.report()
     assert ways == dict.fromkeys(ways, flow), run.report()
 
 
-def _ways(run: Run) -> dict[str, dict[str, Any]]:
+def test_every_process_sees_the_same_baked(stack: Stack, tmp_path: Path) -> None:
+    """The environment in the image, which nobody can write to: without uv as the launcher, and without its cache."""
+    repository = stack.git.create("everywhere-baked", PROJECTS / "everywhere")
+    (repository.work / "Dockerfile").write_text(DOCKERFILE)
+    repository.commit("Add an image")
+    with configured(stack.image, tmp_path) as base, built(repository.work, f"--build-arg=BASE={base}") as image:
+        deployment = stack.deploy("baked", "everywhere.flows.report", [git_clone(repository.url)], image=image)
+        run = stack.run_and_wait(deployment)
+    assert run.state.name == "Completed", run.report()
+    ways = _ways(run)
+    assert set(ways) == WAYS, run.report()
+    assert ways["the flow"]["environment"].startswith("/opt/baked/envs/v1/"), run.report()
+    assert ways == dict.fromkeys(ways, ways["the flow"]), run.report()
+
+
+def test_uv_leaves_the_shared_environment_as_it_is(stack: Stack) -> None:
+    """`uv pip` is refused, `uv sync` and `uv add` have an environment of their own in the checkout (uv 0.13.8)."""
+    repository = stack.git.create("changing", PROJECTS / "everywhere")
+    deployment = stack.deploy("changing", "everywhere.flows.change", [git_clone(repository.url)])
+    run = stack.run_and_wait(deployment, expected=["seen: "])
+    assert run.state.name == "Completed", run.report()
+    ways = _ways(run)
+    assert ways.pop("unchanged") is True, run.report()
+    codes = {command: code for command, (code, _) in ways.items()}
+    refused = {"pip install cowsay": 2, "pip uninstall mako": 2}
+    assert codes == {**refused, "pip install --target aside cowsay": 0, "sync": 0, "add cowsay": 0}, run.report()
+    told = [ways[command][1] for command in refused]
+    assert all("error: The interpreter at `/usr` is externally managed" in text for text in told), run.report()
+    assert "Creating virtual environment at: .venv" in ways["sync"][1], run.report()
+
+
+def _ways(run: Run) -> dict[str, Any]:
     found = SEEN.search(run.messages)
     if not found:
         raise AssertionError(run.report())
-    ways: dict[str, dict[str, Any]] = json.loads(found[1])
+    ways: dict[str, Any] = json.loads(found[1])
     return ways

@@ -73,7 +73,16 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     home = tmp_path_factory.mktemp("environment")
     command = ["uv", "venv", "--quiet", "--no-project", "--relocatable", "--python", sys.executable, str(home / "env")]
     subprocess.run(command, check=True, timeout=30)
-    return Environment(home / "env", "abc", hit=True, prefect="3.8.8", uv_cache=home / "uv", run_cache=None, lease=0)
+    return Environment(
+        home / "env",
+        "abc",
+        hit=True,
+        prefect="3.8.8",
+        python_version="3.13.5",
+        uv_cache=home / "uv",
+        run_cache=None,
+        lease=0,
+    )
 
 
 def found(*directories: Path, installable: bool = True) -> Locked:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from images.family import ROOT
 from prefect_uv.api import Api
 from prefect_uv.code import Code
 from prefect_uv.engine.launch import Launch, Ready, launch_command, launch_flow
@@ -18,7 +22,6 @@ from prefect_uv.engine.version import Engine
 from prefect_uv.errors import LaunchError, SettingsInvalidError, UsageError
 from prefect_uv.flowrun import FlowRun, Settled
 from prefect_uv.mask import Mask
-from prefect_uv.project import Locked, Unlocked
 from prefect_uv.pull import Workspace
 from prefect_uv.runlog import RunLog
 from prefect_uv.session import Session
@@ -42,6 +45,7 @@ def ready(make_settings: MakeSettings, prefect: str = "3.8.8", **variables: str)
         "abc",
         hit=True,
         prefect=prefect,
+        python_version=platform.python_version(),
         uv_cache=Path("/cache/uv-0.13"),
         run_cache=ENVIRONMENT / ".uv",
         lease=0,
@@ -49,11 +53,10 @@ def ready(make_settings: MakeSettings, prefect: str = "3.8.8", **variables: str)
     shelf = Shelf(Area(Path("/cache"), Path("/cache/uv-0.13")), ())
     keeper = Keeper(shelf, make_settings(variables), RunLog(Mask()), environment, (0,))
     roots = (CODE / "src", Path("/code/lib"))
-    project = Locked(name="etl", shape="project", directory=CODE, root=Path("/code"), inputs=(), source_roots=roots)
     code = Code((*roots, Path("/tmp/metadata")), (Path("/tmp/installed/bin"),))
     settings = make_settings(variables)
     workspace = Workspace(CODE, CODE / "flows", settings.environ)
-    return Ready(settings, workspace, project, environment, code, keeper, "flow.py:main")
+    return Ready(settings, workspace, environment, code, keeper, "flow.py:main")
 
 
 @pytest.fixture
@@ -69,18 +72,8 @@ def session(server: Server, make_settings: MakeSettings, log: RunLog) -> Session
 def test_flow_engine(session: Session, make_settings: MakeSettings, prefect: str) -> None:
     """From Prefect 3.7 on, the flow engine takes the entrypoint."""
     launch = launch_flow(session, ready(make_settings, prefect))
-    uv = ("uv", "--quiet", "--cache-dir", str(ENVIRONMENT / ".uv"), "run", "--no-sync", "--project", str(CODE))
+    uv = ("uv", "--quiet", "--cache-dir", str(ENVIRONMENT / ".uv"), "run", "--no-project")
     assert launch.command == (*uv, "--python", PYTHON, "python", "-m", "prefect.flow_engine", "flow.py:main")
-
-
-@pytest.mark.parametrize("kind", ["script", "requirements"])
-def test_no_project(session: Session, make_settings: MakeSettings, kind: str) -> None:
-    """`uv run` with a module knows neither scripts nor requirements: the environment is named by its Python."""
-    flow = ready(make_settings)
-    script = replace(flow.project, script=CODE / "flow.py")  # type: ignore[call-arg]
-    bare = Unlocked(name="etl", shape="requirements", directory=CODE, root=CODE, inputs=(), source_roots=())
-    launch = launch_flow(session, replace(flow, project=script if kind == "script" else bare))
-    assert launch.command[5:9] == ("--no-project", "--python", PYTHON, "python")
 
 
 @pytest.mark.parametrize("prefect", ["3.6.24", "3.0.0", "3.1"])
@@ -103,36 +96,69 @@ def test_environment_is_active(session: Session, make_settings: MakeSettings) ->
     launch = launch_flow(session, flow)
     assert launch.environ["PATH"] == f"/tmp/installed/bin:{ENVIRONMENT}/bin:{os.environ['PATH']}"
     assert launch.environ["PYTHONPATH"] == f"{CODE}/src:/code/lib:/tmp/metadata:/mine"
-    assert launch.environ["UV_PYTHON"] == PYTHON
-    assert launch.environ["VIRTUAL_ENV"] == launch.environ["UV_PROJECT_ENVIRONMENT"] == str(ENVIRONMENT)
+    assert launch.environ["UV_PYTHON"] == platform.python_version()
+    assert launch.environ["VIRTUAL_ENV"] == str(ENVIRONMENT)
+    assert (launch.environ["UV_NO_PROJECT"], launch.environ["UV_SYSTEM_PYTHON"]) == ("1", "1")
     assert launch.environ["UV_CACHE_DIR"] == "/cache/uv-0.13"
     assert (launch.environ["PREFECT_API_KEY"], launch.environ["MY_OWN"]) == ("pnu_key", "kept")
     assert launch.directory == CODE / "flows"
 
 
-@pytest.mark.parametrize("kind", ["project", "requirements"])
-@pytest.mark.parametrize("launcher", ["uv", "python"])
-def test_real_launch(session: Session, make_settings: MakeSettings, tmp_path: Path, kind: str, launcher: str) -> None:
-    """A real uv starts the environment's Python, whatever else the directory asks for, and says nothing of its own."""
+@pytest.mark.parametrize("writable", [True, False])
+def test_variables_are_documented(session: Session, make_settings: MakeSettings, *, writable: bool) -> None:
+    """Each one that is set for the flow, in docs/reference/settings.md."""
+    flow = ready(make_settings)
+    flow = flow if writable else replace(flow, environment=replace(flow.environment, run_cache=None, uv_cache=None))
+    given = flow.workspace.environ
+    changed = {name for name, value in launch_flow(session, flow).environ.items() if given.get(name) != value}
+    _, _, page = (ROOT / "docs" / "reference" / "settings.md").read_text().partition("### Set by prefect-uv")
+    assert changed <= set(re.findall(r"`(\w+)`", page.partition("For uv while")[0]))
+
+
+@pytest.fixture
+def elsewhere(make_settings: MakeSettings, tmp_path: Path) -> Callable[..., Ready]:
+    """A maker of runs in a project that asks for a Python which nobody has."""
     (tmp_path / "prefect").mkdir()
     (tmp_path / "prefect" / "__init__.py").touch()
     (tmp_path / "prefect" / "flow_engine.py").write_text("import sys; print(sys.prefix, *sys.argv[1:])")
     (tmp_path / ".python-version").write_text("3.99")
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "etl"\nversion = "1"\nrequires-python = ">=3.99"\n')
-    flow = ready(make_settings, PREFECT_UV_LAUNCHER=launcher, UV_PYTHON="3.98", **ELSEWHERE)
-    bare = Unlocked(name="etl", shape="requirements", directory=tmp_path, root=tmp_path, inputs=(), source_roots=())
-    flow = replace(
-        flow,
-        workspace=replace(flow.workspace, directory=tmp_path),
-        project=replace(flow.project, directory=tmp_path) if kind == "project" else bare,
-        environment=replace(flow.environment, uv_cache=tmp_path / "uv", run_cache=tmp_path / "run"),
-        code=Code((tmp_path,)),
-    )
-    begin = launch_flow(session, flow)
+
+    def make(**variables: str) -> Ready:
+        flow = ready(make_settings, UV_PYTHON="3.98", **{**ELSEWHERE, **variables})
+        return replace(
+            flow,
+            workspace=replace(flow.workspace, directory=tmp_path),
+            environment=replace(flow.environment, uv_cache=tmp_path / "uv", run_cache=tmp_path / "run"),
+            code=Code((tmp_path,)),
+        )
+
+    return make
+
+
+def finished(begin: Launch) -> tuple[int, str, str]:
+    """Exit code and output of what was launched."""
     done = subprocess.run(
         begin.command, env=begin.environ, cwd=begin.directory, capture_output=True, text=True, check=False, timeout=20
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{ENVIRONMENT} flow.py:main\n", "")
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("launcher", ["uv", "python"])
+def test_real_launch(session: Session, elsewhere: Callable[..., Ready], launcher: str) -> None:
+    """A real uv starts the environment's Python, whatever else the directory asks for, and says nothing of its own."""
+    begin = launch_flow(session, elsewhere(PREFECT_UV_LAUNCHER=launcher))
+    assert finished(begin) == (0, f"{ENVIRONMENT} flow.py:main\n", "")
+
+
+def test_uv_in_the_flow(elsewhere: Callable[..., Ready], tmp_path: Path) -> None:
+    """`uv run` is in the environment, and `uv sync` and `uv add` want another one, which the project may have."""
+    run = launch_command(elsewhere(), ["uv", "run", "python", "-c", "import sys; print(sys.prefix)"])
+    assert finished(run) == (0, f"{ENVIRONMENT}\n", "")
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "etl"\nversion = "1"\nrequires-python = ">=3"\n')
+    sync = launch_command(elsewhere(PATH=f"{sys.base_prefix}/bin:{os.environ['PATH']}"), ["uv", "sync"])
+    code, _, told = finished(sync)
+    assert (code, "Creating virtual environment at: .venv" in told) == (0, True), told
 
 
 def test_environment_without_python(make_settings: MakeSettings, tmp_path: Path) -> None:

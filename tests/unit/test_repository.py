@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from images.family import ROOT
 
 # Written in pieces, so that this file keeps the rule.
 HOSTS = re.compile(r"(pypi|pythonhosted|deb\.debian|snapshot\.debian|security\.debian|ftp\.\w+\.debian)\.org", re.ASCII)
+TEST = re.compile(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`", re.ASCII)
 BINARY = {".gif", ".ico", ".png", ".whl"}
 
 
@@ -25,6 +28,28 @@ def test_no_file_names_the_host_of_an_index_or_a_mirror() -> None:
     """Which index and mirror are used is this machine's matter, told by its environment."""
     found = {name: match[0] for name in committed() if (match := HOSTS.search((ROOT / name).read_text()))}
     assert found == {}
+
+
+def test_tests_that_the_docs_name_exist() -> None:
+    """A test proves what a page says by its name, written as `file::test`, or `::test` after another one."""
+    missing = [
+        test for name in committed() if name.endswith(".md") for test in _named(ROOT / name) if not _exists(test)
+    ]
+    assert missing == []
+
+
+def _named(page: Path) -> Iterator[tuple[str, str]]:
+    """The tests on a page, each with its file."""
+    file = ""
+    for match in TEST.finditer(page.read_text()):
+        file = match[1] or file
+        if match[0] != "``":
+            yield file, match[2] or ""
+
+
+def _exists(test: tuple[str, str]) -> bool:
+    file, name = test
+    return (ROOT / file).is_file() and (not name or f"def {name}(" in (ROOT / file).read_text())
 
 
 @pytest.mark.parametrize("name", ["uv.lock", "image.json"])

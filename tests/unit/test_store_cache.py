@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,6 +68,19 @@ def test_verify(
     assert run("verify") == 1
     short = environment.key[:12]
     assert capsys.readouterr().out == f"{short}  whole\n{short}  DAMAGED: prefect\n"
+    assert environments(cache) == []
+
+
+def test_verify_finds_what_was_installed_later(
+    etl: Etl, make_store: Callable[..., Store], run: Run, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By somebody who named the environment to uv: it is not what its key says."""
+    environment = sync(make_store(), etl)
+    wheel = etl.wheels / "helper-1.0-py3-none-any.whl"
+    install = ["uv", "pip", "install", "--quiet", "--no-index", "--python", str(environment.path), str(wheel)]
+    subprocess.run(install, check=True, timeout=20)
+    assert run("verify") == 1
+    assert capsys.readouterr().out == f"{environment.key[:12]}  DAMAGED: helper\n"
     assert environments(cache) == []
 
 

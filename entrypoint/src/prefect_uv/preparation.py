@@ -23,7 +23,7 @@ def prepare(session: Session, deployment: Mapping[str, Any], workspace: Workspac
     environment = session.phase("sync", _install, session, store, project, workspace)
     code = session.phase("code", importable, session, project, environment)
     keeper = store.keeping(environment)
-    return Ready(session.settings, workspace, project, environment, code, keeper, deployment.get("entrypoint"))
+    return Ready(session.settings, workspace, environment, code, keeper, deployment.get("entrypoint"))
 
 
 def _find(session: Session, workspace: Workspace, entrypoint: str | None) -> Project:

@@ -17,7 +17,6 @@ from typing import NoReturn
 from prefect_uv.code import Code
 from prefect_uv.engine.version import Engine
 from prefect_uv.errors import DeploymentNotFoundError, LaunchError, UsageError
-from prefect_uv.project import Locked, Project
 from prefect_uv.pull import Workspace
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
@@ -31,7 +30,6 @@ class Ready:
 
     settings: Settings
     workspace: Workspace
-    project: Project
     environment: Environment
     code: Code
     keeper: Keeper
@@ -116,7 +114,7 @@ def _launch(ready: Ready, command: Sequence[str], environ: Mapping[str, str]) ->
             "Run `prefect-uv cache prune --all` on the volume: the image that built it had another interpreter.",
         )
     engine = Engine.of(ready.environment.prefect)
-    variables = {**_environ(ready, python), **environ}
+    variables = {**_environ(ready), **environ}
     leases = (ready.environment.lease,)
     return Launch(tuple(command), variables, ready.workspace.directory, leases, str(python), engine)
 
@@ -124,28 +122,21 @@ def _launch(ready: Ready, command: Sequence[str], environ: Mapping[str, str]) ->
 def _launcher(ready: Ready) -> list[str]:
     """The environment's Python by `uv run`, where that has a cache of its own: its lock keeps the shared one in use.
 
-    Without a project, and with one whose `.python-version` asks for another Python, uv 0.13.8 takes the environment
-    only when its Python is named. It is quiet about what is so on purpose.
+    The Python is named, because a `.python-version` may ask for another (uv 0.13.8).
     """
     python, cache = str(ready.environment.path / "bin" / "python"), ready.environment.run_cache
     if ready.settings.launcher == "python" or cache is None:
         return [python]
-    return ["uv", "--quiet", "--cache-dir", str(cache), "run", *_whose(ready.project), "--python", python, "python"]
+    return ["uv", "--quiet", "--cache-dir", str(cache), "run", "--no-project", "--python", python, "python"]
 
 
-def _whose(project: Project) -> tuple[str, ...]:
-    """`uv run` with a module knows projects only: not scripts, not requirements."""
-    if isinstance(project, Locked) and project.script is None:
-        return ("--no-sync", "--project", str(project.directory))
-    return ("--no-project",)
-
-
-def _environ(ready: Ready, python: Path) -> dict[str, str]:
+def _environ(ready: Ready) -> dict[str, str]:
     """The caller's environment with the project's environment active, also for what the flow itself starts.
 
-    `uv run` in the flow takes this environment as it is: in a project by UV_PROJECT_ENVIRONMENT, elsewhere by
-    VIRTUAL_ENV, in both cases only if it is content with its Python, which UV_PYTHON makes sure of, and if no variable
-    leads it to another project or directory.
+    Other runs share that environment. `uv run` in the flow takes it as it is: without a project by VIRTUAL_ENV, if it
+    is content with its Python, which UV_PYTHON makes sure of. `uv sync` and `uv add` make `.venv` in the project, and
+    `uv pip` leaves the environment alone: told to use the system's Python, it refuses to change that (uv 0.13.8). No
+    variable leads any of them to another project or directory.
     """
     environ = {name: value for name, value in ready.workspace.environ.items() if name not in ELSEWHERE}
     environment = ready.environment.path
@@ -157,9 +148,9 @@ def _environ(ready: Ready, python: Path) -> dict[str, str]:
     return environ | {
         "PATH": _joined((*ready.code.programs, environment / "bin"), environ.get("PATH", os.defpath)),
         "PYTHONPATH": _joined(ready.code.import_path, environ.get("PYTHONPATH", "")),
-        "UV_NO_SYNC": "1",
-        "UV_PROJECT_ENVIRONMENT": str(environment),
-        "UV_PYTHON": str(python),
+        "UV_NO_PROJECT": "1",
+        "UV_PYTHON": ready.environment.python_version,
+        "UV_SYSTEM_PYTHON": "1",
         "VIRTUAL_ENV": str(environment),
     }
 

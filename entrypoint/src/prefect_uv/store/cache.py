@@ -14,7 +14,7 @@ from prefect_uv.session import Session
 from prefect_uv.store import index
 from prefect_uv.store.gc import collect, environments, gigabytes, measure, mirrors, prune_uv
 from prefect_uv.store.manifest import Manifest
-from prefect_uv.store.verify import damages
+from prefect_uv.store.verify import misfits
 from prefect_uv.volume.layout import Area
 from prefect_uv.volume.lease import idle, last_use
 
@@ -69,9 +69,10 @@ def _verify(area: Area) -> int:
     """Damaged environments leave their names, so that the next run builds them anew."""
     broken = 0
     for path in sorted(environments(area)):
-        if not Manifest.read(path):
+        manifest = Manifest.read(path)
+        if not manifest:
             continue
-        found = damages(path, hashes=True)
+        found = misfits(path, manifest.contents, hashes=True)
         verdict = f"DAMAGED: {', '.join(found)}" if found else "whole"
         sys.stdout.write(f"{path.name[:12]}  {verdict}\n")
         if found:

@@ -23,6 +23,7 @@ class Environment:
         key: what it is made of.
         hit: it was there already.
         prefect: the version of Prefect in it.
+        python_version: the version of its interpreter.
         uv_cache: uv's cache beside it, for what the flow asks of uv; nothing when that cannot be written.
         run_cache: a cache of its own for `uv run`, which locks one as long as it lives; nothing when we may not write.
         lease: a file descriptor with a shared lock.
@@ -32,6 +33,7 @@ class Environment:
     key: str
     hit: bool
     prefect: str
+    python_version: str
     uv_cache: Path | None
     run_cache: Path | None
     lease: int
@@ -84,7 +86,7 @@ class Shelf:
         writable = not self.area.read_only and os.access(self.area.root, os.W_OK)
         own = writable and (path / RUN_CACHE).stat().st_uid == os.geteuid()
         uv_cache, run_cache = self.area.uv_cache if writable else None, path / RUN_CACHE if own else None
-        return Environment(path, key, hit, version, uv_cache, run_cache, descriptor)
+        return Environment(path, key, hit, version, manifest.contents.python_version, uv_cache, run_cache, descriptor)
 
     def _paths(self, key: str) -> Iterator[Path]:
         """Where it is; where somebody whom we do not trust has taken the name, ours has our uid in it."""

@@ -52,12 +52,17 @@ def damages(environment: Path, *, hashes: bool = False) -> dict[str, list[str]]:
     return found
 
 
-def surprises(environment: Path, contents: Contents, environ: Mapping[str, str]) -> dict[str, list[str]]:
-    """By package, why the environment is not what was planned: sets, files, and Prefect where it is expected."""
+def misfits(environment: Path, contents: Contents, *, hashes: bool = False) -> dict[str, list[str]]:
+    """By package, why the environment is not what was planned: which there are, and their files."""
     there = installed(environment)
     found = {name: ["is installed and not planned"] for name in there.keys() - contents.packages.keys()}
     found |= {name: ["is planned and not installed"] for name in contents.packages.keys() - there.keys()}
-    found |= damages(environment)
+    return {**found, **damages(environment, hashes=hashes)}
+
+
+def surprises(environment: Path, contents: Contents, environ: Mapping[str, str]) -> dict[str, list[str]]:
+    """The same, and whether Prefect is where it is expected."""
+    found = misfits(environment, contents)
     finished = run([environment / "bin" / "python", "-I", "-c", FIND_PREFECT], env=environ)
     origin = Path(finished.stdout.strip())
     if finished.exit_code or not origin.resolve().is_relative_to(environment.resolve()):

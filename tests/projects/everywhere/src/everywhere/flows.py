@@ -6,6 +6,7 @@ import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 
 from everywhere.probe import seen
 from prefect import flow
@@ -28,6 +29,33 @@ def report():
     ways["python"] = run("python", "-m", "everywhere.probe")
     ways["uv run"] = run("uv", "run", "python", "-m", "everywhere.probe")
     ways["a console script of a dependency"] = run("mako-render", text=TEMPLATE)
+    if shutil.which("coverage"):
+        ways["a console script of an extra package"] = run("coverage", "run", "-m", "everywhere.probe")
     if shutil.which("everywhere"):
         ways["the project's own console script"] = run("everywhere")
     print("seen:", json.dumps(ways))
+
+
+def files():
+    """What is installed in the environment, without the bytecode that Python adds."""
+    found = (
+        path for path in Path(sys.prefix).rglob("*") if "__pycache__" not in path.parts and ".uv" not in path.parts
+    )
+    return {str(path): (path.lstat().st_ino, path.lstat().st_size) for path in found if not path.is_dir()}
+
+
+@flow(log_prints=True)
+def change():
+    """Let uv change what is installed, in every way; print how each ended, and whether the environment is as it was."""
+    before = files()
+    ends = {}
+    for command in (
+        "pip install cowsay",
+        "pip uninstall mako",
+        "pip install --target aside cowsay",
+        "sync",
+        "add cowsay",
+    ):
+        done = subprocess.run(["uv", *command.split()], check=False, capture_output=True, text=True, timeout=90)
+        ends[command] = [done.returncode, done.stderr]
+    print("seen:", json.dumps({"unchanged": files() == before, **ends}))

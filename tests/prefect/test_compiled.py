@@ -1,0 +1,52 @@
+"""A project with an extension in C, in an image with a compiler."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from images.family import ROOT, read
+from images.secrets import options
+from tests.prefect.conftest import PROJECTS
+from tests.stack import Stack, git_clone
+from tests.stack.images import built
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+
+DOCKERFILE = """\
+ARG BASE
+FROM ${BASE}
+USER root
+RUN --mount=type=bind,source=apt-install,target=/usr/local/bin/apt-install \\
+    --mount=type=secret,id=apt,target=/run/secrets/apt.sources \\
+    --mount=type=secret,id=ca,target=/run/secrets/ca.crt \\
+    apt-install gcc libc6-dev python3-dev
+USER 1000
+"""
+
+
+@pytest.fixture
+def image_with_compiler(stack: Stack, tmp_path: Path) -> Iterator[str]:
+    """FROM ours, as docs/how-to/install-the-project.md says."""
+    shutil.copy(ROOT / "images" / "base" / "apt-install", tmp_path)
+    (tmp_path / "Dockerfile").write_text(DOCKERFILE)
+    with options(read().debian) as secrets, built(tmp_path, f"--build-arg=BASE={stack.image}", *secrets) as image:
+        yield image
+
+
+def test_extension_is_compiled_on_each_run(stack: Stack, image_with_compiler: str) -> None:
+    """It is imported, and an edit of its source is in the next run, whose environment is the same."""
+    repository = stack.git.create("compiled", PROJECTS / "compiled")
+    variables = {"PREFECT_UV_INSTALL_PROJECT": "true"}
+    deployment = stack.deploy("compiled", "sums.flows.hello", [git_clone(repository.url)], image=image_with_compiler)
+    first = stack.run_and_wait(deployment, environment=variables)
+    assert "total 123" in first.messages, first.report()
+    source = repository.work / "src" / "sums" / "_fast.c"
+    source.write_text(source.read_text().replace("left + right", "left - right"))
+    repository.commit("Subtract")
+    second = stack.run_and_wait(deployment, environment=variables)
+    assert "total 77" in second.messages, second.report()
+    assert "(hit " in second.messages, second.report()
