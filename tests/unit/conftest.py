@@ -34,6 +34,13 @@ settings.register_profile("unit", deadline=None, max_examples=60, suppress_healt
 settings.load_profile("unit")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that lock and build with uv take most of the time, and are no part of the inner loop."""
+    for item in items:
+        if "template" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.uv)
+
+
 class MakeSettings(Protocol):
     """Settings for the server of the test, with more variables."""
 
