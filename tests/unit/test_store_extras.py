@@ -213,6 +213,13 @@ def test_settings_of_uv_pip(locked: Etl, make_store: Callable[..., Store], setti
     assert sorted(locked.directory.iterdir()) == before
 
 
+def test_settings_of_uv_pip_in_uv_toml(locked: Etl, make_store: Callable[..., Store]) -> None:
+    """The same table has another name there."""
+    settings = 'no-index = true\nfind-links = ["../wheels"]\n'
+    (locked.directory / "uv.toml").write_text(f'{settings}\n[pip]\nno-emit-package = ["needy"]\n')
+    assert installed(extend(make_store(PREFECT_UV_LOCK="frozen"), locked, "needy==1.0").path)["needy"] == "1.0"
+
+
 def test_copy_where_links_cannot_reach(
     locked: Etl, make_store: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -371,8 +378,13 @@ def test_directory(locked: Etl, make_store: Callable[..., Store]) -> None:
         "error[unresolvable]: ./lib cannot be an extra package: it is a directory.\n\n"
         "/code/lib is no part of the project, so that no flow could import it.\n\n"
         "hint: Make it a dependency of the project (`uv add`, or its requirements.txt), commit and push; or name a"
-        " wheel of it."
+        " wheel of it, or have its sources imported by PREFECT_UV_SOURCE_ROOT."
     )
+    made = extend(make_store(PREFECT_UV_SOURCE_ROOT=".,lib"), locked, "./lib", "needy==1.0")
+    assert installed(made.path) == {**installed(base.path), "needy": "1.0"}
+    assert extend(make_store(PREFECT_UV_SOURCE_ROOT=".,lib"), locked, "./lib").path == base.path
+    with pytest.raises(UnresolvableError):
+        extend(make_store(), locked, "./lib")
     file = locked.directory / "requirements-extras.txt"
     file.write_text("-e .\nneedy==1.0\n")
     assert installed(extend(make_store(), locked, files=(file,)).path) == {**installed(base.path), "needy": "1.0"}

@@ -90,7 +90,7 @@ class Builder:
     def install(self, wheels: Iterable[Path], target: Path) -> None:
         """With a cache that goes: uv keeps what it unpacks of each wheel, and these are of this run alone."""
         alone = ("--no-cache", "--no-deps", "--no-index", "--target", target, "--python", self.python)
-        _check(self.uv.run("pip", "install", *alone, *wheels), "What was built could not be installed.")
+        _check(self.uv.run("pip", "install", *alone, *wheels, cwd=target), "What was built could not be installed.")
 
 
 def _check(finished: Finished, headline: str) -> None:

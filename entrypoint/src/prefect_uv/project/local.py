@@ -46,4 +46,5 @@ def _remedy(place: Path, top: Path, start: Start) -> str:
 
 def _submodules(top: Path) -> list[str]:
     file = top / ".gitmodules"
-    return re.findall(r"^\s*path\s*=\s*(.+?)\s*$", file.read_text(), re.MULTILINE) if file.is_file() else []
+    text = file.read_text(errors="replace") if file.is_file() else ""
+    return re.findall(r"^\s*path\s*=\s*(.+?)\s*$", text, re.MULTILINE)

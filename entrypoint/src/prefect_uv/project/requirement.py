@@ -121,10 +121,11 @@ def _is_place(line: str) -> bool:
 
 def _at(address: str, environ: Mapping[str, str], hashes: tuple[str, ...], name: str = "") -> Requirement:
     """A branch, a tag and the first digits of a commit are no more exact than no version."""
-    path = _local(_expanded(address, environ))
+    expanded = _expanded(address, environ)
+    path = _local(expanded)
     place = path or re.sub(r"^[^:/]+://[^/]*", "", address).partition("#")[0].partition("@")[0]
     last = place.rstrip("/").rpartition("/")[2]
-    exact = not address.startswith("git+") or bool(_COMMIT.search(address))
+    exact = not expanded.startswith("git+") or bool(_COMMIT.search(expanded))
     return Requirement(normalized(name) or _stem(last or address), address, exact, bool(name), path, hashes)
 
 

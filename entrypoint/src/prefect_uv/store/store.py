@@ -69,6 +69,7 @@ class Store:
         if manifest is None:
             raise _vanished(environment.key)
         source = Additions((environment.path, manifest), extras, project, self.settings)
+        source.check()
         if loose := source.unpinned():
             self.log.warning(
                 f"extra packages without a version: {', '.join(loose)}; the newest that fit are taken, and looked for"

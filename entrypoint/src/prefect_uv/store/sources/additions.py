@@ -17,6 +17,7 @@ from prefect_uv.errors import ExtrasConflictError, OfflineMissingError, PrefectU
 from prefect_uv.names import normalized
 from prefect_uv.process import Finished
 from prefect_uv.project import Extras, Project
+from prefect_uv.project.packages import LocalPackage
 from prefect_uv.project.requirements import Requirements
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
@@ -33,7 +34,8 @@ HINT = (
     " together, commit and push."
 )
 DIRECTORY_HINT = (
-    "Make it a dependency of the project (`uv add`, or its requirements.txt), commit and push; or name a wheel of it."
+    "Make it a dependency of the project (`uv add`, or its requirements.txt), commit and push; or name a wheel of it,"
+    " or have its sources imported by PREFECT_UV_SOURCE_ROOT."
 )
 
 
@@ -76,14 +78,28 @@ class Additions:
         there = self.base[1].contents.packages
         return sorted({item.name for item in self.found.requirements if not item.exact and item.name not in there})
 
+    def check(self) -> None:
+        """Source code is no part of an environment, and what the project does not know is not imported either.
+
+        Raises:
+            UnresolvableError: there is such a directory among the extras.
+        """
+        for item in self.found.requirements:
+            place = (self.project.directory / item.path).resolve()
+            if item.path and place.is_dir() and not self._is_imported(place):
+                raise UnresolvableError(
+                    f"{item.what} cannot be an extra package: it is a directory.",
+                    f"{place} is no part of the project, so that no flow could import it.",
+                    DIRECTORY_HINT,
+                )
+
     def plan(self, uv: Uv, _log: RunLog) -> Plan:
         """The environment's own contents and what has to be added; its own alone when it satisfies the extras.
 
         Raises:
             ExtrasConflictError: an extra package wants another version of a package of the environment.
-            UnresolvableError: no versions of the extras fit together, or one is nowhere, or is source code.
+            UnresolvableError: no versions of the extras fit together, or one is nowhere.
         """
-        self._refuse_directories()
         path, manifest = self.base
         added = self._added(uv)
         if not added:
@@ -94,19 +110,10 @@ class Additions:
         contents = replace(manifest.contents, packages={**there, **lock.packages()})
         return Plan(contents, installer(uv, lock), lock.names <= self.found.pinned, self.base)
 
-    def _refuse_directories(self) -> None:
-        """Source code is no part of an environment, and what the project does not know is not imported either."""
+    def _is_imported(self, place: Path) -> bool:
+        """Whether a directory is the project's, or its modules are found in any case."""
         known = {self.project.directory, self.project.root, *(one.directory for one in self.project.packages)}
-        named = [item for item in self.found.requirements if item.path]
-        places = {item.what: (self.project.directory / item.path).resolve() for item in named}
-        if unknown := [what for what, place in places.items() if place.is_dir() and place not in known]:
-            raise UnresolvableError(
-                f"{', '.join(unknown)} cannot be an extra package: it is a directory.",
-                "\n".join(
-                    f"{places[what]} is no part of the project, so that no flow could import it." for what in unknown
-                ),
-                DIRECTORY_HINT,
-            )
+        return place in known or {*LocalPackage.of(place).source_roots} <= {*self.project.source_roots}
 
     def _added(self, uv: Uv) -> dict[str, str]:
         """What uv would install into the environment while every package in it stays as it is."""
