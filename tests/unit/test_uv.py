@@ -38,6 +38,7 @@ from prefect_uv.store.uv_failures import explain
             "  cause: Network connectivity is disabled, but the data wasn't found in the cache",
             "offline-missing",
         ),
+        ("error: Failed to download and build `a`\n  cause: Git operation failed", "index-unreachable"),
         ("something else went wrong", "sync-failed"),
     ],
 )
