@@ -1,0 +1,8 @@
+"""A flow that is whose project is wrong."""
+
+from prefect import flow
+
+
+@flow
+def hello() -> None:
+    """Never run."""
