@@ -30,7 +30,9 @@ FOREIGN = ("UV_", "PIP_", "PREFECT", "GIT_", "PYTHON", "VIRTUAL_ENV", "SSL_CERT"
 
 
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "prefect-uv-hypothesis")
-settings.register_profile("unit", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "unit", database=None, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("unit")
 
 
