@@ -18,6 +18,7 @@ from prefect_uv.errors import (
     UnresolvableError,
 )
 from prefect_uv.project import Extras, look
+from prefect_uv.project.requirements import Requirements
 from prefect_uv.store import Environment, Store
 from prefect_uv.store.uv import Uv
 from prefect_uv.store.verify import installed
@@ -331,6 +332,19 @@ def test_extra_from_another_wheel_of_the_same_name(locked: Etl, make_store: Call
         wheel = build_wheel(vendor, "acme", "1.0", {"acme.py": content})
         made = extend(make_store(), locked, f"./vendor/{wheel.name}")
         assert next(made.path.glob("lib/*/site-packages/acme.py")).read_text() == content
+
+
+def test_variables_count(locked: Etl, make_store: Callable[..., Store]) -> None:
+    """uv puts them into addresses: deployments that differ in one have two environments; a token is none of it."""
+    for version in ("1.0", "2.0"):
+        build_wheel(locked.directory / "vendor", "acme", version, {"acme.py": ""})
+    line = f"acme @ file://{locked.directory}/vendor/acme-${{VERSION}}-py3-none-any.whl"
+    for version in ("1.0", "2.0"):
+        assert installed(extend(make_store(VERSION=version), locked, line).path)["acme"] == version
+    file = locked.directory / "requirements-extras.txt"
+    file.write_text("needy==1.0\n# https://ada:${TOKEN}@host.example/needy.whl\n")
+    found = [Requirements.read(locked.directory, [file], {"TOKEN": token}).inputs for token in ("first", "second")]
+    assert found[0] == found[1]
 
 
 def test_include_with_a_comment(locked: Etl, make_store: Callable[..., Store], tmp_path: Path) -> None:

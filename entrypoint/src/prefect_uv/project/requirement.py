@@ -86,7 +86,7 @@ def statements(text: str, environ: Mapping[str, str]) -> Iterator[Requirement | 
         stripped = line.strip()
         if match := _INCLUDE.match(stripped):
             value = _unquoted(match[2].strip())
-            yield Include(value, _local(_expanded(value, environ)), match[1] in {"-c", "--constraint"})
+            yield Include(value, _local(with_variables(value, environ)), match[1] in {"-c", "--constraint"})
         elif match := _EDITABLE.match(stripped):
             yield _requirement(stripped[match.end() :], environ, editable=True)
         elif _BEGINNING.match(stripped):
@@ -121,11 +121,11 @@ def _is_place(line: str) -> bool:
 
 def _at(address: str, environ: Mapping[str, str], hashes: tuple[str, ...], name: str = "") -> Requirement:
     """A branch, a tag and the first digits of a commit are no more exact than no version."""
-    expanded = _expanded(address, environ)
-    path = _local(expanded)
+    whole = with_variables(address, environ)
+    path = _local(whole)
     place = path or re.sub(r"^[^:/]+://[^/]*", "", address).partition("#")[0].partition("@")[0]
     last = place.rstrip("/").rpartition("/")[2]
-    exact = not expanded.startswith("git+") or bool(_COMMIT.search(expanded))
+    exact = not whole.startswith("git+") or bool(_COMMIT.search(whole))
     return Requirement(normalized(name) or _stem(last or address), address, exact, bool(name), path, hashes)
 
 
@@ -142,7 +142,8 @@ def _local(address: str) -> str:
     return "" if scheme else address.partition("#")[0]
 
 
-def _expanded(value: str, environ: Mapping[str, str]) -> str:
+def with_variables(value: str, environ: Mapping[str, str]) -> str:
+    """With the variables that uv puts into paths and addresses; those that are not set stay as they are written."""
     return _VARIABLE.sub(lambda name: environ.get(name[1], name[0]), value)
 
 

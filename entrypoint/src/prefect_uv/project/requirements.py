@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_uv.errors import RequirementsMissingError
+from prefect_uv.mask import USERINFO
 from prefect_uv.names import has_prefect
 from prefect_uv.project.inputs import Inputs, read_all
 from prefect_uv.project.patterns import matching
 from prefect_uv.project.places import reached, read_places, there
-from prefect_uv.project.requirement import Include, Requirement, statements
+from prefect_uv.project.requirement import Include, Requirement, statements, with_variables
 from prefect_uv.project.text import decoded
 
 NAME = "requirements.txt"
@@ -29,6 +30,7 @@ class Requirements:
         files: the files that were asked for.
         texts: every file that is read.
         requirements: what they require; constraints do not count.
+        variants: texts in which variables stand for something, as they are with them, without credentials.
         places: directories and archives on this machine that they or their constraints name, and what these depend on.
     """
 
@@ -37,6 +39,7 @@ class Requirements:
     files: tuple[Path, ...]
     texts: tuple[Path, ...]
     requirements: tuple[Requirement, ...]
+    variants: tuple[str, ...]
     places: tuple[Path, ...]
 
     @classmethod
@@ -51,12 +54,13 @@ class Requirements:
             ProjectInvalidError: a file is no text.
         """
         chosen = tuple(files)
-        reader = _Reader(directory, environ, {}, [], {})
+        reader = _Reader(directory, environ, {}, [], [], {})
         reader.take("\n".join(lines), None, constraint=False)
         for file in chosen:
             reader.read(file, constraint=False)
         texts = tuple(dict.fromkeys(file for file, _ in reader.seen))
-        return cls(directory, lines, chosen, texts, tuple(reader.requirements), reached(reader.places))
+        required, variants = tuple(reader.requirements), tuple(reader.variants)
+        return cls(directory, lines, chosen, texts, required, variants, reached(reader.places))
 
     @property
     def has_prefect(self) -> bool:
@@ -79,7 +83,8 @@ class Requirements:
 
         What is included from an address is not read: like versions that nothing pins, uv looks at it when it resolves.
         """
-        return (*read_all(self.directory, self.texts), *read_places(self.directory, self.places))
+        variants = (("with variables", text.encode()) for text in self.variants)
+        return (*read_all(self.directory, self.texts), *variants, *read_places(self.directory, self.places))
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,7 @@ class _Reader:
     environ: Mapping[str, str]
     seen: dict[tuple[Path, bool], None]
     requirements: list[Requirement]
+    variants: list[str]
     places: dict[Path, None]
 
     def read(self, file: Path, *, constraint: bool) -> None:
@@ -100,6 +106,8 @@ class _Reader:
 
     def take(self, text: str, file: Path | None, *, constraint: bool) -> None:
         """What a text says; of lines, there is no file."""
+        if (whole := with_variables(text, self.environ)) != text:
+            self.variants.append(USERINFO.sub("", whole))
         for found in statements(text, self.environ):
             if isinstance(found, Requirement):
                 self._requirement(found, file, constraint=constraint)
