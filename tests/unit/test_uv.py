@@ -39,6 +39,8 @@ from prefect_uv.store.uv_failures import explain
             "offline-missing",
         ),
         ("error: Failed to download and build `a`\n  cause: Git operation failed", "index-unreachable"),
+        ("error: Building source distributions is disabled, but attempted to build `a`", "package-not-found"),
+        ("error: Distribution `a` can't be installed because it is marked as `--no-build` but …", "package-not-found"),
         ("something else went wrong", "sync-failed"),
     ],
 )

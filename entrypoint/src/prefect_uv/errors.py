@@ -253,7 +253,7 @@ class SyncError(PrefectUvError):
 
 
 class PackageNotFoundError(SyncError):
-    """A package, or a file that was locked, is not on the index."""
+    """A package, or a file that was locked, is not on the index, or has no wheel where nothing may be built."""
 
     slug = "package-not-found"
     kind: ClassVar[Kind] = "user"

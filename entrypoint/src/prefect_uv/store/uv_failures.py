@@ -108,6 +108,12 @@ _FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         "Check its name, UV_DEFAULT_INDEX and UV_INDEX; lock again with `uv lock` if the lock is of another index.",
     ),
     (
+        r"Building source distributions is disabled|is marked as `--no-build`",
+        PackageNotFoundError,
+        "A package has no wheel, and nothing may be built here.",
+        "Put its wheel (`uv build --wheel`) where PREFECT_UV_WHEELS says; or take UV_NO_BUILD away if that is set.",
+    ),
+    (
         r"No solution found",
         UnresolvableError,
         "No versions of the requirements fit together.",
