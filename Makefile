@@ -37,8 +37,8 @@ demo: .venv/.complete ## run a flow from git through our image by a real Prefect
 test: .venv/.complete lint type check-generated ## check everything: lint, types, drift, all tests
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/pytest tests'
 
-test/unit: .venv/.complete ## test without Docker, in seconds
-	@$(BIN)/pytest tests/unit -n auto
+test/unit: .venv/.complete ## test without Docker and without building environments, in seconds
+	@$(BIN)/pytest tests/unit -n auto -m 'not uv'
 
 test/%: .venv/.complete ## test one directory with Docker: test/images, test/prefect
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/pytest tests/$*'

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from bench import report
-from bench.arena import Arena, Contestant
-from bench.cases import Entry, Field
+from bench.arena import Arena
+from bench.cases import Case, Field
 from bench.measure import cancel, crowd, memory
 from images import engine
 from images.process import run
 
-ROUNDS, QUICK_ROUNDS = 10, 2
-CROWDS, QUICK_CROWDS = (1, 10, 50), (1, 10)
+ROUNDS, QUICK_ROUNDS = 10, 1
+CROWDS, QUICK_CROWDS = (1, 10, 50), (10,)
 
 
 def main() -> int:
@@ -30,37 +30,41 @@ def main() -> int:
     with Arena.open() as arena, Field.open(arena) as field:
         results: dict[str, Any] = {"rounds": rounds, "machine": report.machine()}
         results["images"] = {each.name: size(each.image) for each in (field.ours, field.official)}
-        results["cases"] = {name: _case(arena, name, entries, rounds) for name, entries in field.cases().items()}
-        others: Sequence[Contestant] = (field.ours, field.lean, field.official)
-        results["memory"] = _each(others, rounds // 3 + 1, lambda one: memory(arena, one, field.main))
-        results["cancel"] = _each(
-            (field.ours, field.official), rounds // 2 + 1, lambda one: cancel(arena, one, field.main)
-        )
+        results["cases"] = {case.name: _case(arena, case, rounds) for case in field.cases()}
+        results["memory"] = _memory(arena, field, rounds // 3 + 1)
+        results["cancel"] = _cancel(arena, field, rounds // 2 + 1)
         results["crowd"] = _crowds(arena, field, crowds)
     report.write(results, quick=quick)
     return 0
 
 
-def _case(arena: Arena, name: str, entries: Sequence[Entry], rounds: int) -> Mapping[str, Any]:
-    """In turn, so that a busy machine slows all of it alike; the first round warms up and does not count."""
-    figures: dict[str, list[Any]] = {entry.contestant.name: [] for entry in entries}
-    for number in range(rounds + 1):
-        for entry in entries:
-            one = entry.run(arena)
-            say(f"{name}, {number}: {entry.contestant.name} running after {one.running:.2f} s, cpu {one.cpu:.2f} s")
+def _case(arena: Arena, case: Case, rounds: int) -> Mapping[str, Any]:
+    """In turn, so that a busy machine slows all of it alike; the warm-up does not count."""
+    figures: dict[str, list[Any]] = {entry.contestant.name: [] for entry in case.entries}
+    for number in range(0 if case.warms_up else 1, rounds + 1):
+        for entry in case.entries:
+            name, one = entry.contestant.name, entry.run(arena)
+            say(f"{case.name}, {number}: {name} running after {one.running:.2f} s, cpu {one.cpu:.2f} s")
             if number:
-                figures[entry.contestant.name].append(asdict(one))
+                figures[name].append(asdict(one))
     return figures
 
 
-def _each(
-    contestants: Sequence[Contestant], rounds: int, function: Callable[[Contestant], float]
-) -> dict[str, list[float]]:
-    values: dict[str, list[float]] = {one.name: [] for one in contestants}
+def _memory(arena: Arena, field: Field, rounds: int) -> Mapping[str, list[float]]:
+    values: dict[str, list[float]] = {}
     for _ in range(rounds):
-        for one in contestants:
-            values[one.name].append(function(one))
-            say(f"{function.__qualname__.rpartition('.')[2]}: {one.name} {values[one.name][-1]:.2f}")
+        for one in (field.ours, field.lean, field.official):
+            values.setdefault(one.name, []).append(memory(arena, one, field.main))
+            say(f"memory: {one.name} {values[one.name][-1]:.0f} MB")
+    return values
+
+
+def _cancel(arena: Arena, field: Field, rounds: int) -> Mapping[str, list[tuple[float, float]]]:
+    values: dict[str, list[tuple[float, float]]] = {}
+    for _ in range(rounds):
+        for one in (field.ours, field.official):
+            values.setdefault(one.name, []).append(cancel(arena, one, field.main))
+            say(f"Cancel: {one.name} Cancelled after {values[one.name][-1][0]:.2f} s")
     return values
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from tests.stack import git, image_name
 from tests.stack.images import built, configured
 
 CHANGED = "changed"
+WARM, PACKAGE_CHANGED, GONE = "warm", "one package changed", "environment gone, uv cache warm"
 EXTRA = "cowsay==6.1"
 AUTO = {"PREFECT_RUNNER_AUTO_INSTALL_DEPENDENCIES": "true"}
 
@@ -32,6 +33,15 @@ class Entry:
         """One run."""
         self.before()
         return measure(arena, self.contestant, self.deployment, self.environment)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Who runs in which turn; a case whose runs all start from nothing has no warm-up."""
+
+    name: str
+    entries: Sequence[Entry]
+    warms_up: bool = True
 
 
 @dataclass(frozen=True)
@@ -82,31 +92,19 @@ class Field:
                 changed=changed,
             )
 
-    def cases(self) -> dict[str, list[Entry]]:
+    def cases(self) -> Iterator[Case]:
         """Who takes part in what, in the order of the runs of one round."""
-        floor = Entry(self.floor, self.main)
-        extra = {"PREFECT_UV_EXTRA_PACKAGES": EXTRA}, {"EXTRA_PIP_PACKAGES": EXTRA}
-        return {
-            "warm": [Entry(self.ours, self.main), Entry(self.lean, self.main), self._theirs(self.main), floor],
-            "one package changed": [
-                Entry(self.ours, self.changed, self._forget_newest),
-                self._theirs(self.changed),
-                floor,
-            ],
-            "environment gone, uv cache warm": [
-                Entry(self.ours, self.main, self._forget_environments),
-                self._theirs(self.main),
-            ],
-            "baked image": [Entry(self.baked, self.main), Entry(self.system, self.main), floor],
-            "extra packages": [
-                Entry(self.ours, self.main, environment=extra[0]),
-                Entry(self.system, self.main, environment=extra[1]),
-            ],
-            "all cold": [
-                Entry(self.ours, self.main, self.ours.empty),
-                Entry(self.official, self.main, self.official.empty),
-            ],
-        }
+        ours, floor, theirs = Entry(self.ours, self.main), Entry(self.floor, self.main), self._theirs(self.main)
+        yield Case(WARM, [ours, Entry(self.lean, self.main), theirs, floor])
+        changed = Entry(self.ours, self.changed, self._forget_newest)
+        yield Case(PACKAGE_CHANGED, [changed, self._theirs(self.changed), floor])
+        yield Case(GONE, [replace(ours, before=self._forget_environments), theirs, floor], warms_up=False)
+        system = Entry(self.system, self.main)
+        yield Case("baked image", [Entry(self.baked, self.main), system, floor])
+        more = [({"PREFECT_UV_EXTRA_PACKAGES": EXTRA}, ours), ({"EXTRA_PIP_PACKAGES": EXTRA}, system)]
+        yield Case("extra packages", [replace(entry, environment=variables) for variables, entry in more])
+        cold = [(self.ours.empty, ours), (self.official.empty, theirs)]
+        yield Case("all cold", [replace(entry, before=empty) for empty, entry in cold], warms_up=False)
 
     def _theirs(self, deployment: UUID) -> Entry:
         """Prefect's path builds an environment on each run: warm means that uv's cache is."""

@@ -69,8 +69,8 @@ def memory(arena: Arena, contestant: Contestant, deployment: UUID, seconds: floa
     return used.beside / 1e6
 
 
-def cancel(arena: Arena, contestant: Contestant, deployment: UUID, settle: float = 3) -> float:
-    """Seconds from Cancelling to Cancelled for a flow that sleeps."""
+def cancel(arena: Arena, contestant: Contestant, deployment: UUID, settle: float = 3) -> tuple[float, float]:
+    """Seconds from Cancelling to Cancelled, and to the container's end, for a flow that sleeps."""
     flow_run = new_run(arena, deployment, RUN_SECONDS)
     container = contestant.start(arena, flow_run, {})
     read = arena.api.client.read_flow_run
@@ -79,8 +79,10 @@ def cancel(arena: Arena, contestant: Contestant, deployment: UUID, settle: float
     arena.api.client.set_flow_run_state(flow_run, Cancelling())
     arena.containers.wait(container, RUN_SECONDS)
     states = {state.name: state.timestamp for state in arena.api.client.read_flow_run_states(flow_run)}
+    _, ended = lifetime(container)
     container.remove()
-    return (states["Cancelled"] - states["Cancelling"]).total_seconds()
+    begun = states["Cancelling"]
+    return (states["Cancelled"] - begun).total_seconds(), (ended - begun).total_seconds()
 
 
 def crowd(arena: Arena, contestant: Contestant, deployment: UUID, count: int) -> dict[str, float]:

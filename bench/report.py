@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.goals import OURS, goals
 from bench.plot import Bar, plot
 
 ROOT = Path(__file__).parent.parent
@@ -18,7 +19,6 @@ RESULTS = ROOT / "bench" / "results"
 TABLE = ROOT / "docs" / "reference" / "start-up.md"
 PLOT = ROOT / "docs" / "reference" / "start-up.svg"
 BEFORE, AFTER = "<!-- generated: start-up -->", "<!-- end: start-up -->"
-OURS, OFFICIAL, FLOOR = "ours", "official", "floor"
 STAGES = ("running", "completed", "exited")
 
 Figures = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -49,30 +49,49 @@ def write(results: Mapping[str, Any], *, quick: bool) -> None:
 
 def table(results: Mapping[str, Any]) -> str:
     """All of it in Markdown."""
-    lines = [
-        "| Case | Who | Running, s | Completed, s | Container's end, s | CPU, s | Running, times ours |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+    place = results["machine"]
+    where = f"{place['cpus']} processors ({place['machine']}), Linux {place['kernel']}, {place['date']}"
+    parts = [
+        [f"{results['rounds']} counted runs of each, on {where}."],
+        _rows("Goal | At most | Measured | ", map(str, goals(results))),
+        _rows("Case | Who | Running, s | Completed, s | Container's end, s | CPU, s | Times ours", _cases(results)),
+        _rows(" | Who | Median (quartiles)", _others(results)),
+        _rows("At once | Who | Until the last has ended, s | Environments built", _crowds(results)),
     ]
+    return "\n\n".join("\n".join(part) for part in parts)
+
+
+def _rows(head: str, rows: Iterable[str]) -> list[str]:
+    return [f"| {head} |", "|" + " --- |" * (head.count("|") + 1), *rows]
+
+
+def _cases(results: Mapping[str, Any]) -> Iterable[str]:
     for case, figures in results["cases"].items():
         ours = median(figures[OURS], "running")
         for name, each in figures.items():
             cells = [spread([one[stage] for one in each]) for stage in (*STAGES, "cpu")]
-            lines.append(f"| {case} | {name} | {' | '.join(cells)} | {median(each, 'running') / ours:.2f} |")
-    lines += ["", "| | Who | Median (quartiles) |", "| --- | --- | --- |"]
-    sizes = {name: [value] for name, value in results["images"].items()}
-    others = (
-        ("image, MB", sizes),
-        ("memory beside the engine (PSS), MB", results["memory"]),
-        ("Cancel to Cancelled, s", results["cancel"]),
-    )
-    lines += [f"| {title} | {name} | {spread(each)} |" for title, group in others for name, each in group.items()]
-    lines += ["", "| At once, on an empty volume | Who | Until the last has ended, s | Environments built |"]
-    lines += ["| --- | --- | --- | --- |"]
+            yield f"| {case} | {name} | {' | '.join(cells)} | {median(each, 'running') / ours:.2f} |"
+
+
+def _others(results: Mapping[str, Any]) -> Iterable[str]:
+    cancelled, ended = ({name: [one[n] for one in each] for name, each in results["cancel"].items()} for n in (0, 1))
+    groups = {
+        "image, MB": {name: [value] for name, value in results["images"].items()},
+        "memory beside the engine (PSS), MB": results["memory"],
+        "Cancel to Cancelled, s": cancelled,
+        "Cancel to the container's end, s": ended,
+    }
+    for title, group in groups.items():
+        for name, each in group.items():
+            yield f"| {title} | {name} | {spread(each)} |"
+
+
+def _crowds(results: Mapping[str, Any]) -> Iterable[str]:
+    """The floor has its environment; all others begin with an empty volume."""
     for count, group in results["crowd"].items():
         for name, one in group.items():
             built = f"{one['builds']:.0f}" if name == OURS else ""
-            lines.append(f"| {count} | {name} | {one['seconds']:.1f} | {built} |")
-    return "\n".join(lines)
+            yield f"| {count} | {name} | {one['seconds']:.1f} | {built} |"
 
 
 def bars(cases: Mapping[str, Figures]) -> Iterable[Bar]:

@@ -30,8 +30,17 @@ FOREIGN = ("UV_", "PIP_", "PREFECT", "GIT_", "PYTHON", "VIRTUAL_ENV", "SSL_CERT"
 
 
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "prefect-uv-hypothesis")
-settings.register_profile("unit", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "unit", database=None, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("unit")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that lock and build with uv take most of the time, and are no part of the inner loop."""
+    for item in items:
+        if "template" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.uv)
 
 
 class MakeSettings(Protocol):

@@ -1,0 +1,51 @@
+"""What the start-up has to reach, judged by the medians of one run of the benchmark."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.cases import GONE, PACKAGE_CHANGED, WARM
+
+OURS, OFFICIAL, FLOOR = "ours", "official", "floor"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure and the most that it may be."""
+
+    text: str
+    most: float
+    measured: float
+
+    def __str__(self) -> str:
+        """A row of the table."""
+        verdict = "reached" if self.measured <= self.most else "**missed**"
+        return f"| {self.text} | {self.most:.2f} | {self.measured:.2f} | {verdict} |"
+
+
+def goals(results: Mapping[str, Any]) -> Iterator[Goal]:
+    """All of them; the crowd is judged by its largest."""
+    cases = results["cases"]
+    warm, changed, gone = (
+        {name: _medians(each) for name, each in cases[case].items()} for case in (WARM, PACKAGE_CHANGED, GONE)
+    )
+    ours, floor = warm[OURS], warm[FLOOR]
+    yield Goal("warm: Running, times the floor", 1.15, ours["running"] / floor["running"])
+    yield Goal("warm: Running, as a part of Prefect's own path", 0.25, ours["running"] / warm[OFFICIAL]["running"])
+    yield Goal("environment gone: Running beyond the floor, s", 1.6, gone[OURS]["running"] - gone[FLOOR]["running"])
+    yield Goal("one package changed: Running beyond warm, s", 0.6, changed[OURS]["running"] - ours["running"])
+    yield Goal("warm: CPU beyond the floor, s", 0.35, ours["cpu"] - floor["cpu"])
+    memory = {name: statistics.median(each) for name, each in results["memory"].items()}
+    yield Goal("memory beside the engine, as a part of Prefect's own path", 0.5, memory[OURS] / memory[OFFICIAL])
+    count, crowd = max(results["crowd"].items(), key=lambda item: int(item[0]))
+    cold = _medians(cases["all cold"][OURS])["exited"]
+    yield Goal(f"{count} at once, empty volume: environments built", 1, crowd[OURS]["builds"])
+    alone = cold + crowd[FLOOR]["seconds"]
+    yield Goal(f"{count} at once: time, times (one cold start + {count} floors)", 1.3, crowd[OURS]["seconds"] / alone)
+
+
+def _medians(runs: list[Mapping[str, Any]]) -> dict[str, float]:
+    return {name: statistics.median(run[name] for run in runs) for name in ("running", "exited", "cpu")}
