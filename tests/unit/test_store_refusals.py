@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import platform
 import re
@@ -14,9 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from prefect_uv.bake.verb import bake
 from prefect_uv.errors import PrefectUvError
 from prefect_uv.image import Image
 from prefect_uv.project import extras, look
+from prefect_uv.runlog import RunLog
+from prefect_uv.session import Session
 from prefect_uv.store import Store
 from tests.unit.checkouts import Checkout, MakeCheckout
 from tests.unit.etl import HTML
@@ -302,3 +306,25 @@ def test_extras(start: Start, pulled_with_wheels: MakeCheckout, tmp_path: Path, 
     """requirements-extras.txt names what does not go with the lock, or what nobody has."""
     checkout = pulled_with_wheels(project).lock()
     assert start.refusal(checkout, UV_CONFIG_FILE=str(tmp_path / "uv.toml")) == text
+
+
+def test_baked_environment_that_does_not_fit(
+    start: Start, pulled_with_wheels: MakeCheckout, log: RunLog, tmp_path: Path
+) -> None:
+    """A dependency was added and locked after the image was built, and others than baked ones are refused."""
+    checkout = pulled_with_wheels("plain").lock()
+    (tmp_path / "baked").mkdir()
+    variables = {"UV_CONFIG_FILE": str(tmp_path / "uv.toml"), "PREFECT_UV_BAKED_DIR": str(tmp_path / "baked")}
+    with contextlib.chdir(checkout.directory):
+        assert bake(Session(start.make_store(**variables).settings, log, ())) == 0
+    path = checkout.directory / "pyproject.toml"
+    path.write_text(path.read_text().replace('"prefect==3.8.8"', '"prefect==3.8.8", "trinket"'))
+    text = start.refusal(checkout.lock(), **variables, PREFECT_UV_BAKED="refuse")
+    assert re.sub(r"[0-9a-f]{12}", "KEY", text) == (
+        """error[baked-mismatch]: No environment in the image fits plain.
+
+baked environment KEY does not fit: + trinket 1.0
+
+hint: Build the image again from this commit, so that `RUN prefect-uv bake` sees its lock; or run the code that the \
+image was baked for; or set PREFECT_UV_BAKED=build."""
+    )
