@@ -39,7 +39,7 @@ def image_with_compiler(stack: Stack, tmp_path: Path) -> Iterator[str]:
 
 def test_extension_is_compiled_on_each_run(stack: Stack, image_with_compiler: str) -> None:
     """It is imported, and an edit of its source is in the next run, whose environment is the same."""
-    repository = stack.git.create("compiled", PROJECTS / "compiled")
+    repository = stack.git.create("with-a-compiler", PROJECTS / "compiled")
     variables = {"PREFECT_UV_INSTALL_PROJECT": "true"}
     deployment = stack.deploy("compiled", "sums.flows.hello", [git_clone(repository.url)], image=image_with_compiler)
     first = stack.run_and_wait(deployment, environment=variables)
