@@ -7,6 +7,7 @@ when it ends; results go to bench/results/, the table and the plot to docs/.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -25,6 +26,7 @@ CROWDS, QUICK_CROWDS = (1, 10, 50), (10,)
 
 def main() -> int:
     """Measure all, write the results, print the table."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     quick = bool(os.environ.get("QUICK"))
     rounds, crowds = (QUICK_ROUNDS, QUICK_CROWDS) if quick else (ROUNDS, CROWDS)
     with Arena.open() as arena, Field.open(arena) as field:

@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.goals import OURS, goals
+from bench.goals import OFFICIAL, OURS, goals
 from bench.plot import Bar, plot
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench" / "results"
-TABLE = ROOT / "docs" / "reference" / "start-up.md"
+PAGE = ROOT / "docs" / "reference" / "start-up.md"
+README = ROOT / "README.md"
 PLOT = ROOT / "docs" / "reference" / "start-up.svg"
-BEFORE, AFTER = "<!-- generated: start-up -->", "<!-- end: start-up -->"
 STAGES = ("running", "completed", "exited")
 
 Figures = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -35,16 +35,40 @@ def machine() -> dict[str, Any]:
 
 
 def write(results: Mapping[str, Any], *, quick: bool) -> None:
-    """Write the JSON, and for a full run the table and the plot in the docs."""
+    """Write the JSON, and for a full run the tables in the docs, the plot and the README's headline."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / ("quick.json" if quick else "full.json")).write_text(json.dumps(results, indent=1) + "\n")
     text = table(results)
     print(text)  # noqa: T201 (a command line talks by printing)
     if not quick:
-        page = TABLE.read_text()
-        head, tail = page.partition(BEFORE)[0], page.partition(AFTER)[2]
-        TABLE.write_text(f"{head}{BEFORE}\n{text}\n{AFTER}{tail}")
+        _insert(PAGE, "start-up", text)
+        _insert(README, "headline", "\n".join(headline(results)))
         PLOT.write_text(plot(list(bars(results["cases"]))))
+
+
+def _insert(page: Path, name: str, text: str) -> None:
+    """Put a text between the marks on a page."""
+    before, after = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
+    content = page.read_text()
+    page.write_text(f"{content.partition(before)[0]}{before}\n{text}\n{after}{content.partition(after)[2]}")
+
+
+def headline(results: Mapping[str, Any]) -> list[str]:
+    """What a reader wants to know first: ours beside Prefect's path, medians."""
+    rows = []
+    for case, figures in results["cases"].items():
+        ours, theirs = (median(figures[name], "running") for name in (OURS, _rival(figures)))
+        rows.append(f"| {case} | **{ours:.2f} s** | {theirs:.2f} s | {theirs / ours:.1f} x |")
+    sizes, memory = results["images"], {name: median_of(each) for name, each in results["memory"].items()}
+    for title, unit, each in (("memory beside the engine (PSS)", "MB", memory), ("image", "MB", sizes)):
+        ours, theirs = each[OURS], each[OFFICIAL]
+        rows.append(f"| {title} | **{ours:.0f} {unit}** | {theirs:.0f} {unit} | {theirs / ours:.1f} x |")
+    return _rows("Container start to Running | prefect-uv | Prefect's own path | ", rows)
+
+
+def _rival(figures: Figures) -> str:
+    """The case's contestant of Prefect's path."""
+    return next(name for name in figures if name.startswith(OFFICIAL))
 
 
 def table(results: Mapping[str, Any]) -> str:

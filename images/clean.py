@@ -7,7 +7,8 @@ import shutil
 from images import engine, family
 from images.process import run, say
 
-LABELS = ("prefect-uv.demo", "prefect-uv.tests")
+LABELS = ("prefect-uv.bench", "prefect-uv.demo", "prefect-uv.tests")
+BESIDE = ("bench", "test-*")
 LABELLED = {
     "container": (["ls", "--all", "--quiet"], ["rm", "--force"]),
     "network": (["ls", "--quiet"], ["rm"]),
@@ -26,6 +27,9 @@ def clean() -> None:
             for label in LABELS:
                 _remove([docker, kind], [*listing, "--filter", f"label={label}"], removal)
         _remove([docker, "image"], ["ls", "--format", "{{.Repository}}:{{.Tag}}", members.repository], ["rm"])
+        for name in BESIDE:
+            listing = ["ls", "--format", "{{.Repository}}:{{.Tag}}", f"{members.repository}-{name}"]
+            _remove([docker, "image"], listing, ["rm"])
         for name in members.images:
             title = f"label=org.opencontainers.image.title=prefect-uv {name}"
             run([docker, "image", "prune", "--force", "--filter", title], timeout=300)
