@@ -46,7 +46,7 @@ test/%: .venv/.complete ## test one directory with Docker: test/images, test/pre
 test-all: export PREFECT_UV_TEST_FULL := 1
 test-all: test ## like test, with the long forms of the stress tests
 
-bench: .venv/.complete ## measure starts beside Prefect's own image and the floor; QUICK=1 in under five minutes
+bench: .venv/.complete ## measure starts beside Prefect's own image and the floor; QUICK=1 for one round
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/python -m bench'
 
 lint: .venv/.complete ## check style: ruff, hadolint, shellcheck
