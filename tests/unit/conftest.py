@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -69,6 +70,18 @@ def restored_signals() -> Iterator[None]:
     yield
     for signum, handler in before.items():
         signal.signal(signum, handler)
+
+
+@pytest.fixture(autouse=True)
+def ended_threads() -> Iterator[None]:
+    """Our threads, which have names of their own, end with what started them: one left over disturbs other tests."""
+    before = threading.enumerate()
+    yield
+    left = (thread for thread in threading.enumerate() if thread not in before)
+    ours = [thread for thread in left if not thread.name.startswith("Thread-")]
+    for thread in ours:
+        thread.join(10)
+    assert not [thread for thread in ours if thread.is_alive()]
 
 
 @pytest.fixture

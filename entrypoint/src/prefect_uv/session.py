@@ -70,6 +70,7 @@ class Session:
         self.log.connect(self.api.send_logs, self.flow_run.id)
         self.flow_run.refuse_when_settled()
         self.watch = Watch(self.settings, self.flow_run, interrupt_main)
+        self.leaving.callback(self.stop_watching)
         deployment = self.flow_run.deployment()
         self.log.info(f"flow run {self.flow_run.name}, entrypoint {deployment['entrypoint']}")
         return deployment

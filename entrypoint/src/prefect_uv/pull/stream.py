@@ -58,7 +58,7 @@ class Reader:
 
     def __init__(self, stream: IO[str], line: Line) -> None:
         self._parts: list[str] = []
-        self._thread = threading.Thread(target=self._read, args=(stream, line), daemon=True)
+        self._thread = threading.Thread(target=self._read, args=(stream, line), daemon=True, name="output")
         self._thread.start()
 
     def text(self) -> str:
