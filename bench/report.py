@@ -41,7 +41,7 @@ def write(results: Mapping[str, Any], *, quick: bool) -> None:
     text = table(results)
     print(text)  # noqa: T201 (a command line talks by printing)
     if not quick:
-        _insert(PAGE, "start-up", text)
+        _insert(PAGE, "start-up", f"{text}\n\n![The phases of each case]({PLOT.name})")
         _insert(README, "headline", "\n".join(headline(results)))
         PLOT.write_text(plot(list(bars(results["cases"]))))
 

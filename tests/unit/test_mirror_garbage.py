@@ -16,7 +16,8 @@ from prefect_uv.pull.git import Request
 from prefect_uv.pull.mirror import Mirror
 from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
-from prefect_uv.store.gc import collect, measure
+from prefect_uv.store.gc import collect
+from prefect_uv.store.usage import measure
 from prefect_uv.volume.layout import Area
 from tests.unit.conftest import MakeSettings, Origin
 

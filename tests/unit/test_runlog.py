@@ -111,6 +111,16 @@ def test_hanging_api_delays_nobody(log: RunLog, monkeypatch: pytest.MonkeyPatch)
     release.set()
 
 
+def test_end_does_not_wait_for_more_lines(log: RunLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines are gathered for a while before they are sent, but not when none will come."""
+    monkeypatch.setattr(runlog, "GATHER_SECONDS", 60.0)
+    api = Api()
+    log.connect(api.send, "id")
+    log.info("one")
+    log.close()
+    assert [entry["message"] for entry in api.entries] == ["one"]
+
+
 def test_close_without_connection_and_twice(log: RunLog) -> None:
     """The end can come at any time."""
     log.info("one")

@@ -14,6 +14,7 @@ from prefect_uv.store import Environment, Store
 from prefect_uv.store.bytecode import Bytecode
 from prefect_uv.store.gc import DAY, collect
 from prefect_uv.store.manifest import Manifest
+from prefect_uv.store.usage import measure
 from tests.unit.etl import Etl, environments, sync
 from tests.unit.wheels import build_wheel
 
@@ -34,12 +35,10 @@ def bytecode(cache: Path) -> Bytecode:
     return Bytecode(cache / "bytecode" / "v1", TRUSTED)
 
 
-def used(environment: Environment, bytecode: Bytecode) -> Path:
+def used(environment: Environment, store: Store) -> Path:
     """The bytecode of a module, after a run has imported it and its end has kept it."""
-    run(environment)
-    manifest = Manifest.read(environment.path)
-    assert manifest
-    bytecode.keep(environment.path, manifest.contents)
+    with store.keeping(environment):
+        run(environment)
     (compiled,) = compiled_in(environment)
     return compiled
 
@@ -60,11 +59,9 @@ def forget_environments(cache: Path) -> None:
         shutil.rmtree(path)
 
 
-def test_next_environment_has_it(
-    with_helper: Etl, make_store: Callable[..., Store], cache: Path, bytecode: Bytecode
-) -> None:
+def test_next_environment_has_it(with_helper: Etl, make_store: Callable[..., Store], cache: Path) -> None:
     """The same file, which Python takes as it is."""
-    inode = used(sync(make_store(), with_helper), bytecode).stat().st_ino
+    inode = used(sync(store := make_store(), with_helper), store).stat().st_ino
     forget_environments(cache)
     again = sync(make_store(), with_helper)
     assert not again.hit
@@ -74,24 +71,23 @@ def test_next_environment_has_it(
 
 
 def test_what_python_compiles_anew_takes_its_place(
-    with_helper: Etl, make_store: Callable[..., Store], cache: Path, bytecode: Bytecode
+    with_helper: Etl, make_store: Callable[..., Store], cache: Path
 ) -> None:
     """As after uv has unpacked a package again: its files have another time, and the old bytecode does not count."""
-    environment = sync(make_store(), with_helper)
-    old = used(environment, bytecode)
+    store = make_store()
+    environment = sync(store, with_helper)
+    old = used(environment, store)
     (module,) = environment.path.glob("lib/*/site-packages/helper.py")
     os.utime(module, (0, 0))
     before = old.stat().st_ino
-    assert used(environment, bytecode).stat().st_ino != before
+    assert used(environment, store).stat().st_ino != before
     (kept,) = cache.glob("bytecode/v1/helper-*/__pycache__/helper.*.pyc")
     assert kept.samefile(old)
 
 
-def test_another_version_does_not_have_it(
-    with_helper: Etl, make_store: Callable[..., Store], cache: Path, bytecode: Bytecode
-) -> None:
+def test_another_version_does_not_have_it(with_helper: Etl, make_store: Callable[..., Store], cache: Path) -> None:
     """It is another package, though its modules may be the same."""
-    used(sync(make_store(), with_helper), bytecode)
+    used(sync(store := make_store(), with_helper), store)
     forget_environments(cache)
     build_wheel(with_helper.wheels, "helper", "2.0", {"helper.py": "x = 1\n"})
     with_helper.write("prefect", "helper==2.0")
@@ -101,8 +97,9 @@ def test_another_version_does_not_have_it(
 
 def test_nobody_elses(with_helper: Etl, make_store: Callable[..., Store], bytecode: Bytecode) -> None:
     """Whoever may not give us environments may not give us bytecode."""
-    environment = sync(make_store(), with_helper)
-    used(environment, bytecode).unlink()
+    store = make_store()
+    environment = sync(store, with_helper)
+    used(environment, store).unlink()
     manifest = Manifest.read(environment.path)
     assert manifest
     Bytecode(bytecode.place, ()).restore(environment.path, manifest.contents)
@@ -116,7 +113,7 @@ def test_it_goes_when_nobody_asks_for_it(
 ) -> None:
     """By the age that environments have, too."""
     store = make_store()
-    used(sync(store, with_helper), bytecode)
+    used(sync(store, with_helper), store)
     old, new = sorted(bytecode.place.iterdir())
     then = old.stat().st_mtime - 31 * DAY
     os.utime(old, (then, then))
@@ -128,7 +125,9 @@ def test_it_goes_with_uvs_cache(with_helper: Etl, make_store: Callable[..., Stor
     """Unpacked again, files have other times, and no bytecode fits them."""
     store = make_store()
     environment = sync(store, with_helper)
-    used(environment, bytecode)
+    used(environment, store)
     os.close(environment.lease)
-    collect(store.shelf.area, store.settings, store.log, everything=True)
+    held = measure(store.shelf.area).total
+    freed = collect(store.shelf.area, store.settings, store.log, everything=True)
     assert not bytecode.place.exists()
+    assert freed == held - measure(store.shelf.area).total

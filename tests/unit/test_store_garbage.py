@@ -14,7 +14,8 @@ from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store import Store
 from prefect_uv.store import gc as gc_module
-from prefect_uv.store.gc import collect, measure
+from prefect_uv.store.gc import collect
+from prefect_uv.store.usage import measure
 from prefect_uv.volume.layout import Area, crosses_nodes
 from prefect_uv.volume.lease import lease
 from tests.unit.etl import Etl, environments, leftovers, sync

@@ -38,7 +38,7 @@ SYNC = (
 )
 INSTALL = (
     f"{UV} pip install --dry-run --output-format json --python /environment/bin/python -c /private/constraints.in"
-    " -r /private/requirements.in -r /code/requirements-extras.txt` exited with code"
+    " -r /code/requirements-extras.txt` exited with code"
 )
 VARYING = (
     (r"/[^` ]*/prefect-uv-extras-\w+/", "/private/"),
@@ -277,7 +277,6 @@ set PREFECT_UV_WHEELS."""
             f"""error[extras-conflict]: gadget cannot be added: the environment has trinket 1.0.
 
 {INSTALL} 1:
-    warning: Requirements file `/private/requirements.in` does not contain any dependencies
     Using Python 3.X.Y environment at: /environment
     error: No solution found when resolving dependencies
       cause: Because all versions of gadget depend on trinket>=2 and trinket==1.0, we can conclude that all versions \
@@ -292,7 +291,6 @@ together, commit and push.""",
             f"""error[unresolvable]: No versions of the requirements fit together.
 
 {INSTALL} 1:
-    warning: Requirements file `/private/requirements.in` does not contain any dependencies
     Using Python 3.X.Y environment at: /environment
     error: No solution found when resolving dependencies
       cause: Because no-such-package was not found in the provided package locations and you require \

@@ -21,10 +21,9 @@ from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 from prefect_uv.store import Environment, Store
 from prefect_uv.store.baked import Baked
-from prefect_uv.store.gc import gigabytes
 from prefect_uv.store.manifest import Manifest, manifests
 from prefect_uv.store.sources import Additions, source_of
-from prefect_uv.store.usage import Usage
+from prefect_uv.store.usage import Usage, gigabytes
 from prefect_uv.volume.layout import Area, shared_umask
 from prefect_uv.volume.lease import lease
 

@@ -54,12 +54,6 @@ class Bytecode:
                     target.parent.mkdir(exist_ok=True)
                     link(str(kept), str(target))
 
-    def forget(self, before: float) -> None:
-        """Delete what no environment has added to or asked for since a time."""
-        for package in self.place.iterdir() if self.place.is_dir() else ():
-            if package.stat().st_mtime < before:
-                shutil.rmtree(package, ignore_errors=True)
-
     def _packages(self, environment: Path, contents: Contents) -> Iterator[tuple[Path, Path]]:
         """The places of an environment's packages here and there."""
         for name, distribution in distributions(environment).items():
@@ -68,6 +62,13 @@ class Bytecode:
 
     def _is_trusted(self, package: Path) -> bool:
         return package.is_dir() and package.stat().st_uid in self.trusted
+
+
+def forget(place: Path, before: float) -> None:
+    """Delete what no environment has added to or asked for since a time."""
+    for package in place.iterdir() if place.is_dir() else ():
+        if package.stat().st_mtime < before:
+            shutil.rmtree(package, ignore_errors=True)
 
 
 def _compiled(distribution: Path, tag: str) -> Iterator[Path]:

@@ -12,8 +12,9 @@ from prefect_uv.errors import UsageError
 from prefect_uv.image import Image
 from prefect_uv.session import Session
 from prefect_uv.store import index
-from prefect_uv.store.gc import collect, environments, gigabytes, measure, mirrors, prune_uv
+from prefect_uv.store.gc import collect, prune_uv
 from prefect_uv.store.manifest import Manifest
+from prefect_uv.store.usage import environments, gigabytes, measure, mirrors
 from prefect_uv.store.verify import misfits
 from prefect_uv.volume.layout import Area
 from prefect_uv.volume.lease import idle, last_use

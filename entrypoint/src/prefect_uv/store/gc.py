@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,9 @@ from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from prefect_uv.store import index
 from prefect_uv.store.build import CLAIM
-from prefect_uv.store.bytecode import Bytecode
+from prefect_uv.store.bytecode import forget
 from prefect_uv.store.python import sweep_pythons
-from prefect_uv.store.usage import Usage
+from prefect_uv.store.usage import Usage, environments, gigabytes, measure, mirrors, uv_caches
 from prefect_uv.volume.layout import Area, crosses_nodes
 from prefect_uv.volume.lease import idle, last_use
 from prefect_uv.volume.lock import alone, is_abandoned
@@ -57,9 +57,9 @@ def collect(area: Area, settings: Settings, log: RunLog, *, make_room: bool = Fa
         if not free:
             return 0
         sweep(area)
+        forget(area.bytecode, area.now() - settings.cache_days * DAY)
         usage = measure(area)
         before = usage.total
-        Bytecode(area.bytecode, ()).forget(area.now() - settings.cache_days * DAY)
         limits = _limits(area, settings, before, make_room=make_room, everything=everything)
         with alone(area.locks / "uv-cache") as nobody_builds:
             removed = _trim(area, usage, limits, nobody_builds=nobody_builds)
@@ -89,26 +89,6 @@ def sweep(area: Area) -> None:
     _empty(area.trash)
 
 
-def measure(area: Area) -> Usage:
-    """What everything in the cache directory holds."""
-    usage = Usage()
-    for place in [*environments(area), *mirrors(area), *_uv_caches(area), *_others(area)]:
-        usage.add(place)
-    return usage
-
-
-def environments(area: Area) -> list[Path]:
-    """The environments of all layouts: those of earlier ones go by the same rules."""
-    hidden = {area.builds, area.trash}
-    return [path for layout in area.builds.parent.iterdir() if layout not in hidden for path in _directories(layout)]
-
-
-def mirrors(area: Area) -> list[Path]:
-    """The mirrors of repositories, of all layouts; they have leases as environments have."""
-    layouts = _directories(area.mirrors.parent) if area.mirrors.parent.is_dir() else []
-    return [path for layout in layouts for path in _directories(layout)]
-
-
 def prune_uv(area: Area, environ: Mapping[str, str]) -> None:
     """Let uv throw out its own leftovers; not while any uv is at work on that cache: it would wait for it."""
     lock = area.uv_cache / UV_LOCK
@@ -123,11 +103,6 @@ def prune_uv(area: Area, environ: Mapping[str, str]) -> None:
         )
 
 
-def gigabytes(size: int) -> str:
-    """A size for people."""
-    return f"{size / 1e9:.2f} GB"
-
-
 def _limits(area: Area, settings: Settings, total: int, *, make_room: bool, everything: bool) -> Limits:
     disk = shutil.disk_usage(area.root)
     size = settings.cache_limit or int((disk.free + total) * SHARE_OF_VOLUME)
@@ -140,7 +115,7 @@ def _limits(area: Area, settings: Settings, total: int, *, make_room: bool, ever
 def _trim(area: Area, usage: Usage, limits: Limits, *, nobody_builds: bool) -> list[str]:
     """What is too old; then downloads that no environment uses; then environments and mirrors, least recently used."""
     removed: Counter[str] = Counter()
-    caches = [cache for cache in _uv_caches(area) if nobody_builds and _is_quiet(cache)]
+    caches = [cache for cache in uv_caches(area) if nobody_builds and _is_quiet(cache)]
     now, needed = area.now(), usage.total - usage.own(caches)
     kinds = dict.fromkeys(mirrors(area), "mirror(s)") | dict.fromkeys(environments(area), "environment(s)")
     for path in sorted(kinds.keys() & usage.places.keys(), key=last_use):
@@ -154,8 +129,9 @@ def _trim(area: Area, usage: Usage, limits: Limits, *, nobody_builds: bool) -> l
     dropped = [cache for cache in caches if usage.total > limits.size and _discard_cache(area, cache)]
     for cache in dropped:
         usage.remove(cache)
-    if dropped and area.bytecode.is_dir():
-        area.discard(area.bytecode)
+    if dropped and area.bytecode.parent in usage.places:
+        area.discard(area.bytecode.parent)
+        usage.remove(area.bytecode.parent)
     return [f"{count} {kind}" for kind, count in removed.items()] + [f"uv's cache {cache.name}" for cache in dropped]
 
 
@@ -179,20 +155,6 @@ def _discard_cache(area: Area, cache: Path) -> bool:
 def _is_quiet(cache: Path) -> bool:
     with alone(cache / UV_LOCK) as free:
         return free
-
-
-def _uv_caches(area: Area) -> list[Path]:
-    return [path for path in _directories(area.root) if path.name.startswith("uv-")]
-
-
-def _others(area: Area) -> Iterator[Path]:
-    yield from (area.builds, area.trash, area.index, area.locks, area.failures)
-    known = {"envs", "index", "locks", "failed", area.mirrors.parent.name}
-    yield from (path for path in _directories(area.root) if path.name not in known and not path.name.startswith("uv-"))
-
-
-def _directories(place: Path) -> list[Path]:
-    return [path for path in place.iterdir() if path.is_dir() and not path.is_symlink()]
 
 
 def _remove_old_files(place: Path, before: float) -> None:

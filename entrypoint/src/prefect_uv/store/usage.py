@@ -1,4 +1,4 @@
-"""How much is where: every inode once, however many names hard links have given it."""
+"""What is where on the volume, and how much: every inode once, however many names hard links have given it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from prefect_uv.volume.layout import Area
 
 BLOCK = 512
 
@@ -50,6 +52,46 @@ class Usage:
         for inode in gone:
             if not self.names[inode]:
                 del self.sizes[inode]
+
+
+def measure(area: Area) -> Usage:
+    """What everything in the cache directory holds."""
+    usage = Usage()
+    for place in [*environments(area), *mirrors(area), *uv_caches(area), *_others(area)]:
+        usage.add(place)
+    return usage
+
+
+def environments(area: Area) -> list[Path]:
+    """The environments of all layouts: those of earlier ones go by the same rules."""
+    hidden = {area.builds, area.trash}
+    return [path for layout in area.builds.parent.iterdir() if layout not in hidden for path in _directories(layout)]
+
+
+def mirrors(area: Area) -> list[Path]:
+    """The mirrors of repositories, of all layouts; they have leases as environments have."""
+    layouts = _directories(area.mirrors.parent) if area.mirrors.parent.is_dir() else []
+    return [path for layout in layouts for path in _directories(layout)]
+
+
+def gigabytes(size: int) -> str:
+    """A size for people."""
+    return f"{size / 1e9:.2f} GB"
+
+
+def uv_caches(area: Area) -> list[Path]:
+    """uv's own, one for each minor version of uv."""
+    return [path for path in _directories(area.root) if path.name.startswith("uv-")]
+
+
+def _others(area: Area) -> Iterator[Path]:
+    yield from (area.builds, area.trash, area.index, area.locks, area.failures)
+    known = {"envs", "index", "locks", "failed", area.mirrors.parent.name}
+    yield from (path for path in _directories(area.root) if path.name not in known and not path.name.startswith("uv-"))
+
+
+def _directories(place: Path) -> list[Path]:
+    return [path for path in place.iterdir() if path.is_dir() and not path.is_symlink()]
 
 
 def _walk(place: Path) -> Iterator[os.stat_result]:

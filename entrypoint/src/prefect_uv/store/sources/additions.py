@@ -24,7 +24,7 @@ from prefect_uv.settings import Settings
 from prefect_uv.store.identity import Field, project_fields
 from prefect_uv.store.manifest import Known
 from prefect_uv.store.sources.base import Plan
-from prefect_uv.store.sources.resolve import installer, resolve
+from prefect_uv.store.sources.resolve import installer, lines_for, resolve
 from prefect_uv.store.sources.wheels import listing
 from prefect_uv.store.uv import Uv
 
@@ -120,12 +120,11 @@ class Additions:
         path, manifest = self.base
         there = {name: package.version for name, package in manifest.contents.packages.items()}
         with tempfile.TemporaryDirectory(prefix="prefect-uv-extras-") as private:
-            constraints, lines = Path(private) / "constraints.in", Path(private) / "requirements.in"
-            constraints.write_text("".join(f"{name}=={version}\n" for name, version in there.items() if version))
-            lines.write_text("".join(f"{line}\n" for line in self.extras.requirements))
-            files = [word for file in (lines, *self.extras.files) for word in ("-r", str(file))]
+            pins = [f"{name}=={version}" for name, version in there.items() if version]
+            limits = (*lines_for(private, "constraints", "-c", pins), *uv.limits)
+            files = [word for file in self.extras.files for word in ("-r", str(file))]
+            files += lines_for(private, "requirements", "-r", self.extras.requirements)
             form = ("--dry-run", "--output-format", "json", "--python", path / "bin" / "python")
-            limits = ("-c", str(constraints), *uv.limits)
             told = uv.run("pip", "install", *form, *uv.index, *limits, *files, cwd=self.project.directory)
         if told.exit_code:
             raise self._explained(uv.explained(told), told, there)

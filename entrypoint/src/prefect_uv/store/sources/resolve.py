@@ -30,9 +30,9 @@ def resolve(
         HashMismatchError: the index has other files than the requirements name.
     """
     with tempfile.TemporaryDirectory(prefix="prefect-uv-resolve-") as private:
-        options = [*uv.limits, *_file(private, "constraints", "-c", constraints)]
-        options += _file(private, "excludes", "--excludes", excluded)
-        inputs = [*_file(private, "requirements", "", found.lines), *map(str, found.files)]
+        options = [*uv.limits, *lines_for(private, "constraints", "-c", constraints)]
+        options += lines_for(private, "excludes", "--excludes", excluded)
+        inputs = [*lines_for(private, "requirements", "", found.lines), *map(str, found.files)]
         form = ("--format", "pylock.toml", "--no-header", "--no-annotate", "--preview-features", "pylock")
         told = uv.checked(
             "pip", "compile", *form, "--python", python, *uv.index, *options, *inputs, cwd=found.directory
@@ -71,7 +71,7 @@ def _install(uv: Uv, lock: Pylock, place: Path, link_mode: str) -> None:
         uv.install(place, file, link_mode)
 
 
-def _file(directory: str, name: str, option: str, lines: Sequence[str]) -> list[str]:
+def lines_for(directory: str, name: str, option: str, lines: Sequence[str]) -> list[str]:
     """Lines as a file for uv, with its option; nothing for no lines."""
     if not lines:
         return []
