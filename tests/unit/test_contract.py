@@ -112,9 +112,13 @@ def test_another_program_waits_for_none_of_our_imports() -> None:
 
 def test_api_and_git_are_asked_before_the_rest_is_imported() -> None:
     """Project, store, code and launch are imported while they are waited for (ADR 0015)."""
-    packages = {name.split(".")[1] for name in imported("prefect_uv.recipe") if "." in name}
-    assert "pull" in packages
-    assert packages.isdisjoint({"project", "store", "code", "preparation"})
+    assert packages("prefect_uv.recipe").isdisjoint({"pull", "project", "store", "code", "preparation"})
+    assert packages("prefect_uv.pull").isdisjoint({"project", "store", "code", "preparation"})
+
+
+def packages(module: str) -> set[str]:
+    """The packages of ours that a module imports."""
+    return {name.split(".")[1] for name in imported(module) if "." in name}
 
 
 def imported(module: str) -> set[str]:

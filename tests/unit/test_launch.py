@@ -17,7 +17,7 @@ import pytest
 from images.family import ROOT
 from prefect_uv.api import Api
 from prefect_uv.code import Code
-from prefect_uv.engine.launch import Launch, Ready, launch_command, launch_flow
+from prefect_uv.engine.launch import START, Launch, Ready, launch_command, launch_flow
 from prefect_uv.engine.version import Engine
 from prefect_uv.errors import LaunchError, SettingsInvalidError, UsageError
 from prefect_uv.flowrun import FlowRun, Settled
@@ -73,21 +73,21 @@ def test_flow_engine(session: Session, make_settings: MakeSettings, prefect: str
     """From Prefect 3.7 on, the flow engine takes the entrypoint."""
     launch = launch_flow(session, ready(make_settings, prefect))
     uv = ("uv", "--quiet", "--cache-dir", str(ENVIRONMENT / ".uv"), "run", "--no-project")
-    assert launch.command == (*uv, "--python", PYTHON, "python", "-m", "prefect.flow_engine", "flow.py:main")
+    assert launch.command == (*uv, "--python", PYTHON, "python", str(START), "prefect.flow_engine", "flow.py:main")
 
 
 @pytest.mark.parametrize("prefect", ["3.6.24", "3.0.0", "3.1"])
 def test_older_engine(session: Session, make_settings: MakeSettings, prefect: str) -> None:
     """Before, the engine reads it from the environment."""
     launch = launch_flow(session, ready(make_settings, prefect))
-    assert launch.command[-2:] == ("-m", "prefect.engine")
+    assert launch.command[-2:] == (str(START), "prefect.engine")
     assert launch.environ["PREFECT__FLOW_ENTRYPOINT"] == "flow.py:main"
 
 
 def test_python_launcher(session: Session, make_settings: MakeSettings) -> None:
     """PREFECT_UV_LAUNCHER=python starts the environment's Python without uv."""
     launch = launch_flow(session, ready(make_settings, PREFECT_UV_LAUNCHER="python"))
-    assert launch.command == (f"{ENVIRONMENT}/bin/python", "-m", "prefect.flow_engine", "flow.py:main")
+    assert launch.command == (f"{ENVIRONMENT}/bin/python", str(START), "prefect.flow_engine", "flow.py:main")
 
 
 def test_environment_is_active(session: Session, make_settings: MakeSettings) -> None:

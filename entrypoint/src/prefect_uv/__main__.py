@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import sys
 from importlib import import_module
 
 from prefect_uv.contract import FLOW_RUN_ID, HELP, VERBS, become, choose
+
+GARBAGE_OBJECTS = 100_000  # a start makes far less, and by default it would be looked through dozens of times
 
 
 def main() -> None:
@@ -19,10 +22,10 @@ def main() -> None:
         sys.exit()
     if verb == "command":
         become(arguments)
+    gc.set_threshold(GARBAGE_OBJECTS)
     from prefect_uv.session import start  # noqa: PLC0415 (another program does not wait for it)
 
     module, function = VERBS[verb]
-
     environ = {**os.environ, FLOW_RUN_ID: arguments[0]} if verb == "run" and arguments else os.environ
     sys.exit(start(getattr(import_module(module), function), environ, arguments))
 

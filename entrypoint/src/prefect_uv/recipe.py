@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prefect_uv.meanwhile import imported_meanwhile
-from prefect_uv.pull import pull
 from prefect_uv.session import Session
 
 if TYPE_CHECKING:
     from prefect_uv.engine.launch import Ready
 
-LATER = ("prefect_uv.preparation", "prefect_uv.engine.supervise")
+LATER = ("prefect_uv.pull", "prefect_uv.preparation", "prefect_uv.engine.supervise")
 
 
 def ready(session: Session) -> Ready:
     """Code and environment. The API and git let us wait: meanwhile, what comes after them is imported."""
     with imported_meanwhile(*LATER):
         deployment = session.phase("ask", session.ask)
+        from prefect_uv.pull import pull  # noqa: PLC0415 (imported meanwhile)
+
         workspace = session.phase("pull", pull, deployment, session.settings, session.log, session.api)
     from prefect_uv.preparation import prepare  # noqa: PLC0415 (imported meanwhile)
 

@@ -6,7 +6,6 @@ import faulthandler
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -87,6 +86,8 @@ class Session:
 
     def scratch(self) -> Path:
         """An empty directory that goes when this start ends."""
+        import tempfile  # noqa: PLC0415 (few need it)
+
         place = tempfile.TemporaryDirectory(prefix="prefect-uv-", ignore_cleanup_errors=True)
         return Path(self.leaving.enter_context(place))
 

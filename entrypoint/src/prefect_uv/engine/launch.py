@@ -23,6 +23,8 @@ from prefect_uv.settings import Settings
 from prefect_uv.store import Environment, Keeper
 from prefect_uv.store.uv import ELSEWHERE
 
+START = Path(__file__).with_name("_start.py")
+
 
 @dataclass(frozen=True)
 class Ready:
@@ -90,7 +92,7 @@ def launch_flow(session: Session, ready: Ready) -> Launch:
     session.flow_run.refuse_when_settled(again=True)
     has_flow_engine = Engine.of(ready.environment.prefect).has_flow_engine
     module = ["prefect.flow_engine", ready.entrypoint] if has_flow_engine else ["prefect.engine"]
-    return _launch(ready, [*_launcher(ready), "-m", *module], {"PREFECT__FLOW_ENTRYPOINT": ready.entrypoint})
+    return _launch(ready, [*_launcher(ready), str(START), *module], {"PREFECT__FLOW_ENTRYPOINT": ready.entrypoint})
 
 
 def launch_command(ready: Ready, arguments: Sequence[str]) -> Launch:

@@ -132,7 +132,8 @@ def _bring_held(git: Git, mirror: Mirror) -> str:
     if how is None:
         clone(git)
         how = "cloned"
-    _kept(git, mirror)
+    if how != "restored":
+        _kept(git, mirror)
     return how
 
 
