@@ -46,6 +46,13 @@ def test_as_python_does_it(code: Path) -> None:
     assert told(code, str(START)) == told(code, "-m")
 
 
+def test_what_was_imported_is_not_looked_through(code: Path) -> None:
+    """What Prefect's import leaves is frozen; what the flow makes is collected."""
+    tell = "import gc, sys; a = []; a.append(a); del a; print(gc.get_freeze_count() > 1000, gc.collect() > 0)"
+    (code / "prefect" / "flow_engine.py").write_text(tell)
+    assert told(code, str(START)) == "True True\n"
+
+
 def test_with_a_safe_path(code: Path) -> None:
     """No directory is put before the search path then."""
     variables = {"PYTHONPATH": str(code), "PYTHONSAFEPATH": "1"}
