@@ -16,6 +16,8 @@ from tests.stack.images import built, configured
 
 CHANGED = "changed"
 WARM, PACKAGE_CHANGED, GONE = "warm", "one package changed", "environment gone, uv cache warm"
+FLOOR, FROZEN = "floor", "floor, Prefect frozen"
+START = "/opt/prefect-uv/lib/python3*/site-packages/prefect_uv/engine/_start.py"
 EXTRA = "cowsay==6.1"
 AUTO = {"PREFECT_RUNNER_AUTO_INSTALL_DEPENDENCIES": "true"}
 
@@ -53,6 +55,7 @@ class Field:
     official: Contestant
     system: Contestant
     floor: Contestant
+    frozen: Contestant
     baked: Contestant
     main: UUID
     changed: UUID
@@ -70,6 +73,16 @@ class Field:
             official = Contestant("official", arena.official_image, (theirs, "/root/.cache/uv"), AUTO)
             measure(arena, ours, main)
             environment = cache.run("sh", "-c", "echo /cache/envs/v1/*").strip()
+            start = cache.run("sh", "-c", f"echo {START}").strip()
+            floor = Contestant(
+                FLOOR,
+                image,
+                (cache, "/cache"),
+                {"PREFECT__FLOW_ENTRYPOINT": "flow.py:idle"},
+                command=(f"{environment}/bin/python", "-m", "prefect.engine"),
+                entrypoint=("/usr/bin/tini", "--"),
+                code=Path(arena.repository.work),
+            )
             (arena.home / "configured").mkdir()
             base = pieces.enter_context(configured(image, arena.home / "configured"))
             baked = pieces.enter_context(built(arena.repository.work, f"--build-arg=BASE={base}"))
@@ -78,15 +91,8 @@ class Field:
                 lean=Contestant("ours, launcher python", image, (cache, "/cache"), {"PREFECT_UV_LAUNCHER": "python"}),
                 official=official,
                 system=Contestant("official, own environment", arena.official_image, (theirs, "/root/.cache/uv"), {}),
-                floor=Contestant(
-                    "floor",
-                    image,
-                    (cache, "/cache"),
-                    {"PREFECT__FLOW_ENTRYPOINT": "flow.py:idle"},
-                    command=(f"{environment}/bin/python", "-m", "prefect.engine"),
-                    entrypoint=("/usr/bin/tini", "--"),
-                    code=Path(arena.repository.work),
-                ),
+                floor=floor,
+                frozen=replace(floor, name=FROZEN, command=(floor.command[0], start, "prefect.engine")),
                 baked=Contestant("ours", baked, (pieces.enter_context(arena.volume()), "/cache"), {}),
                 main=main,
                 changed=changed,
@@ -95,7 +101,7 @@ class Field:
     def cases(self) -> Iterator[Case]:
         """Who takes part in what, in the order of the runs of one round."""
         ours, floor, theirs = Entry(self.ours, self.main), Entry(self.floor, self.main), self._theirs(self.main)
-        yield Case(WARM, [ours, Entry(self.lean, self.main), theirs, floor])
+        yield Case(WARM, [ours, Entry(self.lean, self.main), theirs, floor, Entry(self.frozen, self.main)])
         changed = Entry(self.ours, self.changed, self._forget_newest)
         yield Case(PACKAGE_CHANGED, [changed, self._theirs(self.changed), floor])
         yield Case(GONE, [replace(ours, before=self._forget_environments), theirs, floor], warms_up=False)

@@ -34,10 +34,14 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write(results: Mapping[str, Any], *, quick: bool) -> None:
-    """Write the JSON, and for a full run the tables in the docs, the plot and the README's headline."""
+def save(results: Mapping[str, Any], *, quick: bool) -> None:
+    """Write the JSON; it is done after each part, so that what was measured stays if a later part does not end."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / ("quick.json" if quick else "full.json")).write_text(json.dumps(results, indent=1) + "\n")
+
+
+def write(results: Mapping[str, Any], *, quick: bool) -> None:
+    """Write the table, and for a full run the docs, the plot and the README's headline."""
     text = table(results)
     print(text)  # noqa: T201 (a command line talks by printing)
     if not quick:

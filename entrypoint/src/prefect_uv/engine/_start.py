@@ -1,10 +1,9 @@
 """Given to the environment's Python: `python -m MODULE ARGUMENT …`, without looking for garbage in Prefect itself.
 
 Importing Prefect makes nearly 200 000 objects that stay, and hardly any garbage. To look through them again and again
-takes a tenth of the time until the flow runs, and as much again at the first collections afterwards and at the end: so
-they are frozen, as Python's documentation of `gc.freeze` has it (Prefect 3.8.8, CPython 3.13, ADR 0015). When the module
-begins, garbage is collected as usual. `prefect.main` is public in every Prefect 3 and imports all but the modules that
-are run.
+takes a tenth of the time until the flow runs, and as much again at the first collections afterwards and at the end. So
+they are frozen, as Python's documentation of `gc.freeze` has it (Prefect 3.8.8, CPython 3.13, ADR 0015); the module
+begins with collection as usual. `prefect.main` is public in every Prefect 3 and imports all but the modules that run.
 """
 
 import gc
