@@ -21,7 +21,7 @@ from images import engine
 from images.process import run
 
 ROUNDS, QUICK_ROUNDS = 10, 1
-CROWDS, QUICK_CROWDS = (1, 10, 50), (10,)
+CROWDS, QUICK_CROWDS = (1, 10, 50), (4,)
 THEIRS_AT_ONCE = (
     10  # with 50 on Prefect's own path, its server (3.8.8, SQLite) stops answering, and none had ended in 6 min
 )
