@@ -175,21 +175,12 @@ def test_environment_without_python(make_settings: MakeSettings, tmp_path: Path)
     )
 
 
-def test_cancelled_meanwhile(
-    session: Session, server: Server, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The state is read once more right before, when the first reading is too long ago."""
-    monkeypatch.setattr("prefect_uv.engine.launch.FRESH_SECONDS", 0)
+def test_cancelled_meanwhile(session: Session, server: Server, make_settings: MakeSettings) -> None:
+    """The state is read once more right before."""
     server.on(f"POST /api/flow_runs/{RUN}/set_state", Answer(201, {"status": "ACCEPT"}))
     server.on(f"GET /api/flow_runs/{RUN}", Answer(body={"name": "brave-fox", "state": {"type": "CANCELLING"}}))
     with pytest.raises(Settled):
         launch_flow(session, ready(make_settings))
-
-
-def test_fresh_state_is_not_read_again(session: Session, server: Server, make_settings: MakeSettings) -> None:
-    """A start of a fraction of a second asks the server once."""
-    launch_flow(session, ready(make_settings))
-    assert len(server.to("GET", f"/api/flow_runs/{RUN}")) == 1
 
 
 def test_no_flow_run(make_settings: MakeSettings, log: RunLog) -> None:

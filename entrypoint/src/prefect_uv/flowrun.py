@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,17 +53,11 @@ class FlowRun:
         self.id = flow_run_id
         self._api = api
         self._read = self._ask()
-        self._since = time.monotonic()
 
     @property
     def name(self) -> str:
         """The name that people know the run by."""
         return str(self._read["name"])
-
-    @property
-    def age(self) -> float:
-        """Seconds since it was read at first."""
-        return time.monotonic() - self._since
 
     def deployment(self) -> Json:
         """The run's deployment as the API gives it.

@@ -19,7 +19,7 @@ def main() -> None:
     if not getattr(sys.flags, "safe_path", False):
         sys.path[0] = os.getcwd()  # noqa: PTH109 (as `python -m` has it: text)
     gc.disable()
-    with suppress(ImportError):
+    with suppress(Exception):  # the module meets the same, and reports it
         import prefect.main  # noqa: F401, PLC0415
     gc.freeze()
     gc.enable()

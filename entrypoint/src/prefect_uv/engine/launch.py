@@ -24,7 +24,6 @@ from prefect_uv.store import Environment, Keeper
 from prefect_uv.store.uv import ELSEWHERE
 
 START = Path(__file__).with_name("_start.py")
-FRESH_SECONDS = 1.0  # a state that is younger is not read again: by then, the watch has its first look
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Launch:
 
 
 def launch_flow(session: Session, ready: Ready) -> Launch:
-    """The launch of the flow; last look at the run's state, which may have changed if pull and build took long.
+    """The launch of the flow; last look at the run's state, which may have changed while we pulled and built.
 
     Raises:
         Settled: the run was cancelled or finished meanwhile.
@@ -90,7 +89,7 @@ def launch_flow(session: Session, ready: Ready) -> Launch:
     if session.flow_run is None or not ready.entrypoint:
         message = "The deployment has no entrypoint."
         raise DeploymentNotFoundError(message, hint="Deploy the flow again: Prefect writes its entrypoint down.")
-    session.flow_run.refuse_when_settled(again=session.flow_run.age > FRESH_SECONDS)
+    session.flow_run.refuse_when_settled(again=True)
     has_flow_engine = Engine.of(ready.environment.prefect).has_flow_engine
     module = ["prefect.flow_engine", ready.entrypoint] if has_flow_engine else ["prefect.engine"]
     return _launch(ready, [*_launcher(ready), str(START), *module], {"PREFECT__FLOW_ENTRYPOINT": ready.entrypoint})
