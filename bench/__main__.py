@@ -37,8 +37,8 @@ def main() -> int:
         results["images"] = {each.name: size(each.image) for each in (field.ours, field.official)}
         parts: dict[str, Callable[[], Any]] = {
             "cases": lambda: {case.name: _case(arena, case, rounds) for case in field.cases()},
-            "memory": lambda: _memory(arena, field, rounds // 3 + 1),
-            "cancel": lambda: _cancel(arena, field, rounds // 2 + 1),
+            "memory": lambda: _memory(arena, field, rounds),
+            "cancel": lambda: _cancel(arena, field, rounds),
             "crowd": lambda: _crowds(arena, field, crowds),
         }
         for name, measured in parts.items():
