@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from bench.arena import Arena, Contestant
 from tests.stack.process import wait_until
 
 RUN_SECONDS = 600
+CROWD_SECONDS = 300
 SUMMARY = re.compile(r"ready in (\d+) ms: (.+)")
 PHASE = re.compile(r"(?:^|, )(\w+) (\d+)")
 NANOSECONDS = re.compile(r"\.(\d{6})\d*Z")
@@ -86,18 +87,30 @@ def cancel(arena: Arena, contestant: Contestant, deployment: UUID, settle: float
 
 
 def crowd(arena: Arena, contestant: Contestant, deployment: UUID, count: int) -> dict[str, float]:
-    """Start many at once: seconds until the last has ended, and how many of them built an environment."""
+    """Start many at once: seconds until the last has ended, how many ran to their end, and how many built.
+
+    What has not ended in time is removed: Prefect's server (3.8.8) has 15 connections to an SQLite database, whatever
+    its settings are, and with many more runs at once it may stop answering for good.
+    """
     runs = [new_run(arena, deployment) for _ in range(count)]
     containers = [contestant.start(arena, flow_run, {}) for flow_run in runs]
-    outputs = [arena.containers.wait(container, RUN_SECONDS).output for container in containers]
-    times = [lifetime(container) for container in containers]
+    began, until = lifetime(containers[0])[0], time.monotonic() + CROWD_SECONDS
+    while any(running(container) for container in containers) and time.monotonic() < until:
+        time.sleep(0.2)
+    outputs = [container.logs().decode() for container in containers]
+    ends = [lifetime(container)[1] for container in containers if not running(container)]
     for container in containers:
-        container.remove()
-    failed = [run for run in runs if not _completed(arena, run)]
-    if failed:
-        raise RuntimeError(f"{len(failed)} of {count} runs of {contestant.name} did not complete:\n{outputs[0]}")
-    total = (max(ended for _, ended in times) - min(began for began, _ in times)).total_seconds()
-    return {"seconds": total, "builds": sum("(miss " in output for output in outputs)}
+        container.remove(force=True)
+    last = max(ends) if len(ends) == count else datetime.now(UTC)
+    completed = sum("Finished in state Completed()" in output for output in outputs)
+    builds = sum("(miss " in output for output in outputs)
+    return {"seconds": (last - began).total_seconds(), "completed": completed, "builds": builds}
+
+
+def running(container: Container) -> bool:
+    """Whether it has not ended."""
+    container.reload()
+    return bool(container.status == "running")
 
 
 def new_run(arena: Arena, deployment: UUID, seconds: float = 0) -> UUID:
@@ -113,11 +126,6 @@ def lifetime(container: Container) -> tuple[datetime, datetime]:
     state: Mapping[str, Any] = container.attrs["State"]
     began, ended = (datetime.fromisoformat(_microseconds(state[name])) for name in ("StartedAt", "FinishedAt"))
     return began, ended
-
-
-def _completed(arena: Arena, flow_run: UUID) -> bool:
-    state = arena.api.client.read_flow_run(flow_run).state
-    return state is not None and state.name == "Completed"
 
 
 def _microseconds(text: str) -> str:

@@ -34,10 +34,16 @@ def machine() -> dict[str, Any]:
     }
 
 
+def saved(*, quick: bool) -> dict[str, Any]:
+    """What the last run measured."""
+    results: dict[str, Any] = json.loads(_results(quick=quick).read_text())
+    return results
+
+
 def save(results: Mapping[str, Any], *, quick: bool) -> None:
     """Write the JSON; it is done after each part, so that what was measured stays if a later part does not end."""
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / ("quick.json" if quick else "full.json")).write_text(json.dumps(results, indent=1) + "\n")
+    _results(quick=quick).write_text(json.dumps(results, indent=1) + "\n")
 
 
 def write(results: Mapping[str, Any], *, quick: bool) -> None:
@@ -48,6 +54,10 @@ def write(results: Mapping[str, Any], *, quick: bool) -> None:
         _insert(PAGE, "start-up", f"{text}\n\n![The phases of each case]({PLOT.name})")
         _insert(README, "headline", "\n".join(headline(results)))
         PLOT.write_text(plot(list(bars(results["cases"]))))
+
+
+def _results(*, quick: bool) -> Path:
+    return RESULTS / ("quick.json" if quick else "full.json")
 
 
 def _insert(page: Path, name: str, text: str) -> None:
@@ -119,7 +129,11 @@ def _crowds(results: Mapping[str, Any]) -> Iterable[str]:
     for count, group in results["crowd"].items():
         for name, one in group.items():
             built = f"{one['builds']:.0f}" if name == OURS else ""
-            yield f"| {count} | {name} | {one['seconds']:.1f} | {built} |"
+            ended = one["completed"] == int(count)
+            seconds = (
+                f"{one['seconds']:.1f}" if ended else f"{one['completed']:.0f} Completed after {one['seconds']:.0f}"
+            )
+            yield f"| {count} | {name} | {seconds} | {built} |"
 
 
 def bars(cases: Mapping[str, Figures]) -> Iterable[Bar]:
