@@ -89,8 +89,8 @@ def cancel(arena: Arena, contestant: Contestant, deployment: UUID, settle: float
 def crowd(arena: Arena, contestant: Contestant, deployment: UUID, count: int) -> dict[str, float]:
     """Start many at once: seconds until the last has ended, how many ran to their end, and how many built.
 
-    What has not ended in time is removed: Prefect's server (3.8.8) has 15 connections to an SQLite database, whatever
-    its settings are, and with many more runs at once it may stop answering for good.
+    What has not ended in time is removed: with many runs at the same moment, Prefect's server on SQLite may stop
+    answering for good (3.8.8), on any path.
     """
     runs = [new_run(arena, deployment) for _ in range(count)]
     containers = [contestant.start(arena, flow_run, {}) for flow_run in runs]
