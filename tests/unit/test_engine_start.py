@@ -81,3 +81,10 @@ def test_prefect_without_main(code: Path) -> None:
     """What cannot be imported before is left to the module itself."""
     (code / "prefect" / "main.py").unlink()
     assert told(code, str(START)) == told(code, "-m")
+
+
+@pytest.mark.parametrize("error", ["ImportError", "TypeError"])
+def test_prefect_that_cannot_be_imported(code: Path, error: str) -> None:
+    """As by a dependency that does not fit: the module still runs, with collection on."""
+    (code / "prefect" / "main.py").write_text(f"raise {error}('does not fit')")
+    assert told(code, str(START)) == told(code, "-m")
