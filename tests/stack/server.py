@@ -40,7 +40,7 @@ class PrefectServer:
 
             def healthy() -> bool:
                 ensure_running(process, log)
-                return _is_healthy(server.url)
+                return is_healthy(server.url)
 
             wait_until(healthy, "Prefect server", START_SECONDS)
             yield server
@@ -60,7 +60,8 @@ def plain_environment(home: Path) -> dict[str, str]:
     return {**inherited, "HOME": str(home)}
 
 
-def _is_healthy(url: str) -> bool:
+def is_healthy(url: str) -> bool:
+    """Whether it answers."""
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:  # noqa: S310 - our own http address
             return bool(answer.status == 200)

@@ -11,7 +11,7 @@ import pytest
 
 from prefect_uv.api import Api
 from prefect_uv.engine import watch as watch_module
-from prefect_uv.engine.watch import CHECK_SECONDS, JITTER, SETTLING_SECONDS, Watch
+from prefect_uv.engine.watch import CHECK_SECONDS, JITTER, LASTING, POLL_SECONDS, SETTLING_SECONDS, Watch
 from prefect_uv.flowrun import FlowRun
 from tests.unit.conftest import MakeSettings
 from tests.unit.http_server import Answer, Server
@@ -100,5 +100,47 @@ def test_closed_watch_looks_no_more(
     made.set()
     assert stream.left.wait(LIMIT)
     assert len(stream.pauses) == 1
-    assert len(server.to("GET", PATH)) == 2, "one to begin with, and one look"
+    assert len(server.to("GET", PATH)) == 1 + LASTING + 1, "one to begin with, those before the stream, and one in it"
     assert not told.is_set()
+
+
+@pytest.mark.parametrize("before", ["PENDING", "SCHEDULED"])
+def test_run_that_does_not_last_has_no_stream(
+    server: Server, make_settings: MakeSettings, flow_run: FlowRun, before: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prepared, begun and over: its end is polled for."""
+    server.on(f"GET {PATH}", in_state(before), in_state(before), in_state("RUNNING"), in_state("COMPLETED"))
+    stream, over = Silent(lambda _: None), threading.Event()
+    monkeypatch.setattr(watch_module, "FIRST_SECONDS", 0)
+    monkeypatch.setattr(watch_module, "subscribe", stream.subscribe)
+    watch = Watch(make_settings(), flow_run, over.set)
+    try:
+        assert over.wait(LIMIT)
+        assert watch.source == "polling"
+        assert not stream.left.is_set()
+    finally:
+        watch.close()
+        stream.over.set()
+
+
+def test_pauses_grow_with_the_age_of_the_run(
+    server: Server, make_settings: MakeSettings, flow_run: FlowRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After one second, two, four and eight, and then every ten seconds."""
+    server.on(f"GET {PATH}", in_state("PENDING"))
+    pauses: list[float] = []
+    enough = threading.Event()
+
+    def at_once(seconds: float) -> float:
+        pauses.append(seconds)
+        if len(pauses) == LIMIT:
+            enough.set()
+        return 0
+
+    monkeypatch.setattr(watch_module, "_jittered", at_once)
+    watch = Watch(make_settings(), flow_run, lambda: None)
+    try:
+        assert enough.wait(LIMIT)
+    finally:
+        watch.close()
+    assert pauses[:6] == [1, 2, 4, 8, POLL_SECONDS, POLL_SECONDS]

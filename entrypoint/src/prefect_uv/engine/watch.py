@@ -1,6 +1,11 @@
-"""Noticing that the run should stop: by the server's event stream, and by slow polling where there is none.
+"""Noticing that the run should stop: by the server's event stream in a run that lasts, and by polling.
 
 An event only says that it is time to read the state. Nothing is ever concluded from an API that does not answer.
+
+A stream occupies the server. On SQLite, Prefect handles 99 requests at once and counts an open websocket as one of
+them (`RequestLimitMiddleware`, prefect/server/api/server.py, 3.0 to 3.8.8): when websockets hold all of them, it
+answers nobody, for as long as they are open. Each engine has two. So a run that is prepared, that begins or that is
+short takes none for its watch, and a server that does not answer gets the watch's one back.
 """
 
 from __future__ import annotations
@@ -19,19 +24,22 @@ from prefect_uv.transport import Patience
 
 FIRST_SECONDS = 1.0
 POLL_SECONDS = 10.0
+LASTING = 2
 CHECK_SECONDS = 300.0
 SETTLING_SECONDS = (1.0, 5.0)  # a server takes a moment to subscribe after it has accepted: no event is sent before
 LONGEST_SECONDS = 120.0
 JITTER = 0.3
 STREAM_AGAIN_SECONDS = 30.0
+RELIEF_SECONDS = 3600.0
 PATIENCE = Patience(0, 10.0)
 
 
 class Watch:
     """A thread that calls `notify` when the run is Cancelling or in a final state.
 
-    A start that is ready within a second is not delayed by it and asks nothing more of the server. While the stream
-    is open, the state is still read every five minutes: a server of several replicas may lose an event.
+    A start that is ready within a second is not delayed by it and asks nothing more of the server. Then the pauses
+    double up to ten seconds, and a run that two looks in a row have found Running has its stream. While that is open,
+    the state is still read every five minutes: a server of several replicas may lose an event.
 
     Attributes:
         state: the state that was read last.
@@ -45,7 +53,8 @@ class Watch:
         self._flow_run = flow_run
         self._notify = notify
         self._closed = threading.Event()
-        self._pause = POLL_SECONDS
+        self._pause = FIRST_SECONDS / 2
+        self._seen_running = 0
         threading.Thread(target=self._run, daemon=True, name="watch").start()
 
     def close(self) -> None:
@@ -54,39 +63,49 @@ class Watch:
 
     def _run(self) -> None:
         self._closed.wait(FIRST_SECONDS)
+        self._poll(lambda: self._seen_running == LASTING)
         again = STREAM_AGAIN_SECONDS
         while not self._closed.is_set():
             try:
                 with subscribe(self._settings, self._flow_run.id) as stream:
                     again = STREAM_AGAIN_SECONDS
                     self._follow(stream)
+                away = RELIEF_SECONDS
             except StreamError:
-                self._poll(until=time.monotonic() + _jittered(again))
-                again = min(again * 2, 10 * STREAM_AGAIN_SECONDS)
+                away, again = again, min(again * 2, 10 * STREAM_AGAIN_SECONDS)
+            self._poll(_over(_jittered(away)))
 
     def _follow(self, stream: Stream) -> None:
+        """Until the server does not answer."""
         self.source = "stream"
         pauses = chain(SETTLING_SECONDS, repeat(CHECK_SECONDS))
-        while not self._closed.is_set():
-            self._look()
+        while not self._closed.is_set() and self._look():
             stream.wait(_jittered(next(pauses)))
 
-    def _poll(self, until: float) -> None:
+    def _poll(self, enough: Callable[[], bool]) -> None:
         self.source = "polling"
-        while not self._closed.is_set() and time.monotonic() < until:
+        while not self._closed.is_set() and not enough():
             self._look()
             self._closed.wait(_jittered(self._pause))
 
-    def _look(self) -> None:
-        """Read the state; an API in trouble is asked less and less often."""
+    def _look(self) -> bool:
+        """Read the state, if the API answers; one in trouble is asked less and less often."""
         try:
             self.state = self._flow_run.state(PATIENCE)
         except PrefectUvError:
             self._pause = min(self._pause * 2, LONGEST_SECONDS)
-            return
-        self._pause = POLL_SECONDS
+            return False
+        self._pause = min(self._pause * 2, POLL_SECONDS)
+        self._seen_running = self._seen_running + 1 if self.state.type == "RUNNING" else 0
         if (self.state.cancelling or self.state.final) and not self._closed.is_set():
             self._notify()
+        return True
+
+
+def _over(seconds: float) -> Callable[[], bool]:
+    """Whether this time is over."""
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() > end
 
 
 def _jittered(seconds: float) -> float:

@@ -1,0 +1,61 @@
+"""Websockets hold all that Prefect's server on SQLite handles at once: what it does then, and what our watch does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from prefect.states import Running
+
+from prefect_uv.api import Api as OurApi
+from prefect_uv.engine import watch as watch_module
+from prefect_uv.engine.stream import subscribe
+from prefect_uv.engine.watch import Watch
+from prefect_uv.flowrun import FlowRun
+from prefect_uv.settings import Settings
+from tests.stack.api import Api
+from tests.stack.process import wait_until
+from tests.stack.server import PrefectServer, is_healthy
+
+AT_ONCE = 99  # its own lifespan is the hundredth
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[PrefectServer]:
+    """Its own: nobody else could use it."""
+    with PrefectServer.start("127.0.0.1", "", tmp_path) as running:
+        yield running
+
+
+@contextmanager
+def subscribed(settings: Settings, flow_run: str, count: int) -> Iterator[None]:
+    """Others, each with a stream."""
+    with ExitStack() as others:
+        for _ in range(count):
+            others.enter_context(subscribe(settings, flow_run))
+        yield
+
+
+def test_stream_is_given_back_to_a_server_that_has_none_to_spare(
+    server: PrefectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last stream that it handles is ours: nobody is answered until the watch notices, and everybody afterwards."""
+    settings = Settings.from_environ(server.environment)
+    with Api.connect(server) as api:
+        run = api.create_run(api.deploy("crowded", "flow.py:flow", []))
+        api.submit(run)
+        api.client.set_flow_run_state(run, Running())
+    flow_run = FlowRun(OurApi(settings), str(run))
+    monkeypatch.setattr(watch_module, "FIRST_SECONDS", 0)
+    with subscribed(settings, str(run), AT_ONCE - 1):
+        assert is_healthy(server.url)
+        watch = Watch(settings, flow_run, lambda: None)
+        try:
+            wait_until(lambda: watch.source == "stream", "the stream", 30)
+            wait_until(lambda: not is_healthy(server.url), "the server to answer nobody", 30)
+            wait_until(lambda: watch.source == "polling", "the stream to be given back", 60)
+            wait_until(lambda: is_healthy(server.url), "the server to answer again", 60)
+        finally:
+            watch.close()
