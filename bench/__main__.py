@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from bench import report
@@ -24,25 +25,30 @@ from images.process import run
 ROUNDS, QUICK_ROUNDS = 10, 1
 CROWDS, QUICK_CROWDS = (1, 10, 50), (1, 4)
 
+Part = Callable[[Arena, Field], Any]
+
 
 def main() -> int:
     """Measure all, write the results, print the table."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     quick = bool(os.environ.get("QUICK"))
     rounds, crowds = (QUICK_ROUNDS, QUICK_CROWDS) if quick else (ROUNDS, CROWDS)
+    parts: dict[str, Part] = {
+        "cases": lambda arena, field: {case.name: _case(arena, case, rounds) for case in field.cases()},
+        "memory": lambda arena, field: _memory(arena, field, rounds),
+        "cancel": lambda arena, field: _cancel(arena, field, rounds),
+        "crowd": lambda arena, field: _crowds(arena, field, crowds),
+    }
     wanted = os.environ.get("PARTS", "").split()
-    results = report.saved(quick=quick) if wanted else {}
+    if unknown := set(wanted) - set(parts):
+        sys.exit(f"bench: PARTS has no {', '.join(sorted(unknown))}: it may have {', '.join(parts)}")
+    results = report.saved(quick=quick) if wanted else {"dates": {}}
     with Arena.open() as arena, Field.open(arena) as field:
         results |= {"rounds": rounds, "machine": report.machine()}
         results["images"] = {each.name: size(each.image) for each in (field.ours, field.official)}
-        parts: dict[str, Callable[[], Any]] = {
-            "cases": lambda: {case.name: _case(arena, case, rounds) for case in field.cases()},
-            "memory": lambda: _memory(arena, field, rounds),
-            "cancel": lambda: _cancel(arena, field, rounds),
-            "crowd": lambda: _crowds(arena, field, crowds),
-        }
         for name in wanted or parts:
-            results[name] = parts[name]()
+            results[name] = parts[name](arena, field)
+            results["dates"][name] = datetime.now(UTC).date().isoformat()
             report.save(results, quick=quick)
     report.write(results, quick=quick)
     return 0

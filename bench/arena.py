@@ -24,7 +24,7 @@ from tests.stack.process import tool
 
 LABEL = "prefect-uv.bench"
 HERE = Path(__file__).parent
-OURS = "py313"
+IMAGE = "py313"
 EXECUTE = ("prefect", "flow-run", "execute")
 BUILD_SECONDS = 900
 
@@ -100,7 +100,7 @@ class Arena:
     @contextmanager
     def volume(self) -> Iterator[CacheVolume]:
         """An empty volume."""
-        with CacheVolume.create(self.containers, image_name(OURS)) as volume:
+        with CacheVolume.create(self.containers, image_name(IMAGE)) as volume:
             yield volume
 
     def deploy(self, name: str, branch: str = "main") -> UUID:
@@ -118,7 +118,7 @@ def build_official(project: Path) -> str:
             shutil.copy2(path, context)
         (context / "requirements.txt").write_text(exported(project))
         with secrets.options(family.debian) as options:
-            arguments = [f"--build-arg=BASE={family.debian_image}", f"--build-arg=OURS={image_name(OURS)}"]
+            arguments = [f"--build-arg=BASE={family.debian_image}", f"--build-arg=OURS={image_name(IMAGE)}"]
             command = [str(docker), "build", "--network=host", "--tag", tag, *arguments, *options, str(context)]
             run(command, timeout=BUILD_SECONDS, environ={"DOCKER_BUILDKIT": "1"})
     return tag

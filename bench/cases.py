@@ -9,14 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
 
-from bench.arena import OURS, Arena, Contestant
+from bench.arena import IMAGE, Arena, Contestant
+from bench.goals import FLOOR, FROZEN, GONE, OFFICIAL, OURS, PACKAGE_CHANGED, WARM
 from bench.measure import Figures, measure
 from tests.stack import git, image_name
 from tests.stack.images import built, configured
 
 CHANGED = "changed"
-WARM, PACKAGE_CHANGED, GONE = "warm", "one package changed", "environment gone, uv cache warm"
-FLOOR, FROZEN = "floor", "floor, Prefect frozen"
 START = "/opt/prefect-uv/lib/python3*/site-packages/prefect_uv/engine/_start.py"
 EXTRA = "cowsay==6.1"
 AUTO = {"PREFECT_RUNNER_AUTO_INSTALL_DEPENDENCIES": "true"}
@@ -68,9 +67,9 @@ class Field:
             cache, theirs = pieces.enter_context(arena.volume()), pieces.enter_context(arena.volume())
             main = arena.deploy("main")
             changed = _changed(arena)
-            image = image_name(OURS)
-            ours = Contestant("ours", image, (cache, "/cache"), {})
-            official = Contestant("official", arena.official_image, (theirs, "/root/.cache/uv"), AUTO)
+            image = image_name(IMAGE)
+            ours = Contestant(OURS, image, (cache, "/cache"), {})
+            official = Contestant(OFFICIAL, arena.official_image, (theirs, "/root/.cache/uv"), AUTO)
             measure(arena, ours, main)
             environment = cache.run("sh", "-c", "echo /cache/envs/v1/*").strip()
             start = cache.run("sh", "-c", f"echo {START}").strip()
@@ -93,7 +92,7 @@ class Field:
                 system=Contestant("official, own environment", arena.official_image, (theirs, "/root/.cache/uv"), {}),
                 floor=floor,
                 frozen=replace(floor, name=FROZEN, command=(floor.command[0], start, "prefect.engine")),
-                baked=Contestant("ours", baked, (pieces.enter_context(arena.volume()), "/cache"), {}),
+                baked=Contestant(OURS, baked, (pieces.enter_context(arena.volume()), "/cache"), {}),
                 main=main,
                 changed=changed,
             )

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.cases import FLOOR, FROZEN, GONE, PACKAGE_CHANGED, WARM
-
-OURS, OFFICIAL = "ours", "official"
+OURS, OFFICIAL, FLOOR, FROZEN = "ours", "official", "floor", "floor, Prefect frozen"
+WARM, PACKAGE_CHANGED, GONE = "warm", "one package changed", "environment gone, uv cache warm"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import os
 import platform
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,6 @@ def machine() -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "kernel": platform.release(),
         "machine": platform.machine(),
-        "date": datetime.now(UTC).date().isoformat(),
     }
 
 
@@ -51,20 +49,29 @@ def write(results: Mapping[str, Any], *, quick: bool) -> None:
     text = table(results)
     print(text)  # noqa: T201 (a command line talks by printing)
     if not quick:
-        _insert(PAGE, "start-up", f"{text}\n\n![The phases of each case]({PLOT.name})")
-        _insert(README, "headline", "\n".join(headline(results)))
-        PLOT.write_text(plot(list(bars(results["cases"]))))
+        for page, content in pages(results).items():
+            page.write_text(content)
+
+
+def pages(results: Mapping[str, Any]) -> dict[Path, str]:
+    """What a full run writes into the docs, by file."""
+    picture = f"![The phases of each case]({PLOT.name})"
+    return {
+        PAGE: _inserted(PAGE, "start-up", f"{table(results)}\n\n{picture}"),
+        README: _inserted(README, "headline", "\n".join(headline(results))),
+        PLOT: plot(list(bars(results["cases"]))),
+    }
 
 
 def _results(*, quick: bool) -> Path:
     return RESULTS / ("quick.json" if quick else "full.json")
 
 
-def _insert(page: Path, name: str, text: str) -> None:
-    """Put a text between the marks on a page."""
+def _inserted(page: Path, name: str, text: str) -> str:
+    """A page with a text between its marks."""
     before, after = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
     content = page.read_text()
-    page.write_text(f"{content.partition(before)[0]}{before}\n{text}\n{after}{content.partition(after)[2]}")
+    return f"{content.partition(before)[0]}{before}\n{text}\n{after}{content.partition(after)[2]}"
 
 
 def headline(results: Mapping[str, Any]) -> list[str]:
@@ -88,7 +95,8 @@ def _rival(figures: Figures) -> str:
 def table(results: Mapping[str, Any]) -> str:
     """All of it in Markdown."""
     place = results["machine"]
-    where = f"{place['cpus']} processors ({place['machine']}), Linux {place['kernel']}, {place['date']}"
+    dates = " and ".join(sorted(set(results["dates"].values())))
+    where = f"{place['cpus']} processors ({place['machine']}), Linux {place['kernel']}, {dates}"
     parts = [
         [f"{results['rounds']} counted runs of each, on {where}."],
         _rows("Goal | At most | Measured | ", map(str, goals(results))),

@@ -1,0 +1,52 @@
+"""What the docs say of the start-up is what was measured."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from bench import report
+from bench.goals import FLOOR, OURS, WARM, goals
+
+
+@pytest.fixture
+def results() -> dict[str, Any]:
+    """Those of the last full run."""
+    return report.saved(quick=False)
+
+
+def test_pages_hold_the_results(results: dict[str, Any]) -> None:
+    """Table, headline and plot."""
+    for page, content in report.pages(results).items():
+        assert page.read_text() == content, page
+
+
+def test_goal_is_missed_by_the_figures(results: dict[str, Any]) -> None:
+    """Ours warm in the time of the floor reaches the goal, in the double time it does not."""
+    slow = copy.deepcopy(results)
+    for name, times in ((FLOOR, 1), (OURS, 2)):
+        for run in slow["cases"][WARM][name]:
+            run["running"] = times
+    reached, missed = (next(goals(each)) for each in (slow | {"cases": _even(slow)}, slow))
+    assert (missed.measured, reached.measured) == (2, 1)
+    assert "**missed**" in str(missed)
+    assert "reached" in str(reached)
+
+
+def _even(results: dict[str, Any]) -> dict[str, Any]:
+    cases: dict[str, Any] = copy.deepcopy(results["cases"])
+    for run in cases[WARM][OURS]:
+        run["running"] = 1
+    return cases
+
+
+def test_crowd_that_does_not_end_misses_its_goal(results: dict[str, Any]) -> None:
+    """However short the time."""
+    crowd = {"1": {OURS: {"seconds": 1, "completed": 1, "builds": 1}}}
+    crowd["50"] = {FLOOR: {"seconds": 9, "completed": 50, "builds": 0}}
+    for completed, measured in ((50, 1), (49, float("inf"))):
+        crowd["50"][OURS] = {"seconds": 10, "completed": completed, "builds": 1}
+        *_, last = goals({**results, "crowd": crowd})
+        assert last.measured == measured
