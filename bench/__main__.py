@@ -34,7 +34,9 @@ def main() -> int:
     quick = bool(os.environ.get("QUICK"))
     rounds, crowds = (QUICK_ROUNDS, QUICK_CROWDS) if quick else (ROUNDS, CROWDS)
     parts: dict[str, Part] = {
-        "cases": lambda arena, field: {case.name: _case(arena, case, rounds) for case in field.cases()},
+        "cases": lambda arena, field: {
+            case.name: _case(arena, case, rounds if quick else rounds * case.times) for case in field.cases()
+        },
         "memory": lambda arena, field: _memory(arena, field, rounds),
         "cancel": lambda arena, field: _cancel(arena, field, rounds),
         "crowd": lambda arena, field: _crowds(arena, field, crowds),

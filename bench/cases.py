@@ -38,11 +38,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class Case:
-    """Who runs in which turn; a case whose runs all start from nothing has no warm-up."""
+    """Who runs in which turn; a case whose runs all start from nothing has no warm-up.
+
+    One whose contestants are near each other has `times` as many rounds in a full run: single runs differ by more
+    than they do.
+    """
 
     name: str
     entries: Sequence[Entry]
     warms_up: bool = True
+    times: int = 1
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,8 @@ class Field:
     def cases(self) -> Iterator[Case]:
         """Who takes part in what, in the order of the runs of one round."""
         ours, floor, theirs = Entry(self.ours, self.main), Entry(self.floor, self.main), self._theirs(self.main)
-        yield Case(WARM, [ours, Entry(self.lean, self.main), theirs, floor, Entry(self.frozen, self.main)])
+        others = [Entry(self.frozen, self.main), Entry(self.lean, self.main), theirs]
+        yield Case(WARM, [ours, floor, *others], times=3)
         changed = Entry(self.ours, self.changed, self._forget_newest)
         yield Case(PACKAGE_CHANGED, [changed, self._theirs(self.changed), floor])
         yield Case(GONE, [replace(ours, before=self._forget_environments), theirs, floor], warms_up=False)

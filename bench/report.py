@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.goals import OFFICIAL, OURS, goals
+from bench.goals import OFFICIAL, OURS, WARM, goals
 from bench.plot import Bar, plot
 
 ROOT = Path(__file__).parent.parent
@@ -97,8 +97,9 @@ def table(results: Mapping[str, Any]) -> str:
     place = results["machine"]
     dates = " and ".join(sorted(set(results["dates"].values())))
     where = f"{place['cpus']} processors ({place['machine']}), Linux {place['kernel']}, {dates}"
+    warm = len(results["cases"][WARM][OURS])
     parts = [
-        [f"{results['rounds']} counted runs of each, on {where}."],
+        [f"{results['rounds']} counted runs of each, {warm} in the warm case, on {where}."],
         _rows("Goal | At most | Measured | ", map(str, goals(results))),
         _rows("Case | Who | Running, s | Completed, s | Container's end, s | CPU, s | Times ours", _cases(results)),
         _rows(" | Who | Median (quartiles)", _others(results)),

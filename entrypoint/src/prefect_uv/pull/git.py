@@ -122,7 +122,8 @@ def clone(git: Git) -> None:
     shape = ["--filter=blob:none"] if request.commit else [*branch, "--depth", "1"]
     try:
         git("clone", "--quiet", "--no-checkout", *shape, "--", request.url, str(request.directory))
-        populate(git, "HEAD")
+        if git.ask("rev-parse", "--verify", "--quiet", "HEAD") is not None:  # a repository without a commit is empty
+            populate(git, "HEAD")
     except BaseException:
         if not existed:
             shutil.rmtree(request.directory, ignore_errors=True)
@@ -149,7 +150,7 @@ def populate(git: Git, revision: str, mode: str = "--hard") -> None:
             git.inside("fetch", "--quiet", "origin", request.commit)
         force = ["--force"] if mode == "--hard" else []
         git.inside("checkout", "--quiet", *force, request.commit)
-    elif git.ask("rev-parse", "--verify", "--quiet", revision) is not None:
+    else:
         git.inside("reset", "--quiet", mode, revision)
     if request.submodules:
         git.inside("submodule", "--quiet", "update", "--init", "--recursive")

@@ -160,11 +160,10 @@ def restore(git: Git, snapshot: Path, *, newer: bool = False) -> bool:
     """Put a snapshot into the directory, updated from the server where a newer commit is wanted; whether it worked."""
     try:
         shutil.copytree(snapshot, git.request.directory / ".git", symlinks=True)
-        git.inside("cat-file", "-e", f"{snapshot.name}^{{commit}}")
         if newer:
             update(git, mode="--hard")
         else:
-            populate(git, "HEAD")
+            populate(git, snapshot.name)
     except (OSError, shutil.Error, PrefectUvError) as error:
         git.log.warning(f"the mirror's snapshot {snapshot} could not be used: {error}")
         shutil.rmtree(git.request.directory, ignore_errors=True)
