@@ -11,96 +11,114 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from bench import report
 from bench.arena import Arena
-from bench.cases import Case, Field
-from bench.measure import cancel, crowd, memory
+from bench.cases import Case, Entry, Field
+from bench.measure import Figures, cancel, crowd, memory
 from images import engine
 from images.process import run
 
-ROUNDS, QUICK_ROUNDS = 10, 1
-CROWDS, QUICK_CROWDS = (1, 10, 50), (1, 4)
+TAKEN = 0.05
 
-Part = Callable[[Arena, Field], Any]
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is measured: rounds, also of a case whose contestants are near each other, tries of each, crowds."""
+
+    rounds: int
+    near_rounds: int
+    tries: int
+    crowds: Sequence[int]
+    rival_crowds: bool
+
+
+FULL = Extent(rounds=10, near_rounds=30, tries=3, crowds=(1, 10, 50), rival_crowds=True)
+QUICK = Extent(rounds=1, near_rounds=1, tries=1, crowds=(4,), rival_crowds=False)
+Part = Callable[[Arena, Field, Extent], Any]
 
 
 def main() -> int:
     """Measure all, write the results, print the table."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     quick = bool(os.environ.get("QUICK"))
-    rounds, crowds = (QUICK_ROUNDS, QUICK_CROWDS) if quick else (ROUNDS, CROWDS)
-    parts: dict[str, Part] = {
-        "cases": lambda arena, field: {
-            case.name: _case(arena, case, rounds if quick else rounds * case.times) for case in field.cases()
-        },
-        "memory": lambda arena, field: _memory(arena, field, rounds),
-        "cancel": lambda arena, field: _cancel(arena, field, rounds),
-        "crowd": lambda arena, field: _crowds(arena, field, crowds),
-    }
+    extent = QUICK if quick else FULL
+    parts: dict[str, Part] = {"cases": _cases, "memory": _memory, "cancel": _cancel, "crowd": _crowds}
     wanted = os.environ.get("PARTS", "").split()
     if unknown := set(wanted) - set(parts):
         sys.exit(f"bench: PARTS has no {', '.join(sorted(unknown))}: it may have {', '.join(parts)}")
     results = report.saved(quick=quick) if wanted else {"dates": {}}
     with Arena.open() as arena, Field.open(arena) as field:
-        results |= {"rounds": rounds, "machine": report.machine()}
+        results |= {"rounds": extent.rounds, "machine": report.machine()}
         results["images"] = {each.name: size(each.image) for each in (field.ours, field.official)}
         for name in wanted or parts:
-            results[name] = parts[name](arena, field)
+            results[name] = parts[name](arena, field, extent)
             results["dates"][name] = datetime.now(UTC).date().isoformat()
             report.save(results, quick=quick)
     report.write(results, quick=quick)
     return 0
 
 
-def _case(arena: Arena, case: Case, rounds: int) -> Mapping[str, Any]:
+def _cases(arena: Arena, field: Field, extent: Extent) -> Mapping[str, Any]:
+    return {case.name: _case(arena, case, extent) for case in field.cases()}
+
+
+def _case(arena: Arena, case: Case, extent: Extent) -> Mapping[str, Any]:
     """In turn, so that a busy machine slows all of it alike; the warm-up does not count."""
     figures: dict[str, list[Any]] = {entry.contestant.name: [] for entry in case.entries}
+    rounds = extent.near_rounds if case.is_near else extent.rounds
     for number in range(0 if case.warms_up else 1, rounds + 1):
         for entry in case.entries:
-            name, one = entry.contestant.name, entry.run(arena)
+            name, one = entry.contestant.name, _undisturbed(arena, entry, extent.tries)
             say(f"{case.name}, {number}: {name} running after {one.running:.2f} s, cpu {one.cpu:.2f} s")
             if number:
                 figures[name].append(asdict(one))
     return figures
 
 
-def _memory(arena: Arena, field: Field, rounds: int) -> Mapping[str, list[float]]:
+def _undisturbed(arena: Arena, entry: Entry, tries: int) -> Figures:
+    """A run, again while other machines take the processors; of all tries the least disturbed."""
+    runs: list[Figures] = []
+    while len(runs) < tries and not any(run.taken < TAKEN for run in runs):
+        runs.append(entry.run(arena))
+    return min(runs, key=lambda run: run.taken)
+
+
+def _memory(arena: Arena, field: Field, extent: Extent) -> Mapping[str, list[float]]:
     values: dict[str, list[float]] = {}
-    for _ in range(rounds):
+    for _ in range(extent.rounds):
         for one in (field.ours, field.lean, field.official):
             values.setdefault(one.name, []).append(memory(arena, one, field.main))
             say(f"memory: {one.name} {values[one.name][-1]:.0f} MB")
     return values
 
 
-def _cancel(arena: Arena, field: Field, rounds: int) -> Mapping[str, list[tuple[float, float]]]:
+def _cancel(arena: Arena, field: Field, extent: Extent) -> Mapping[str, list[tuple[float, float]]]:
     values: dict[str, list[tuple[float, float]]] = {}
-    for _ in range(rounds):
+    for _ in range(extent.rounds):
         for one in (field.ours, field.official):
             values.setdefault(one.name, []).append(cancel(arena, one, field.main))
             say(f"Cancel: {one.name} Cancelled after {values[one.name][-1][0]:.2f} s")
     return values
 
 
-def _crowds(arena: Arena, field: Field, counts: Sequence[int]) -> dict[str, dict[str, Any]]:
-    """Many at once: ours and theirs on an empty volume, and as many engines on an environment that is there.
+def _crowds(arena: Arena, field: Field, extent: Extent) -> Mapping[str, Mapping[str, Any]]:
+    """Many at once: engines on an environment that is there, and as many of ours and theirs on an empty volume.
 
     A crowd that does not end is the last one: the server that it leaves behind answers nobody.
     """
     found: dict[str, dict[str, Any]] = {}
-    for count in counts:
-        found[str(count)] = {"floor": crowd(arena, field.floor, field.main, count)}
-        say(f"{count} at once: floor {found[str(count)]['floor']}")
-    for count in counts:
-        for one in (field.ours, field.official):
-            one.empty()
-            found[str(count)][one.name] = crowd(arena, one, field.main, count)
-            say(f"{count} at once: {one.name} {found[str(count)][one.name]}")
-            if found[str(count)][one.name]["completed"] < count:
+    for count in extent.crowds:
+        group = found[str(count)] = {}
+        for one in (field.floor, field.ours, *([field.official] if extent.rival_crowds else [])):
+            if one is not field.floor:
+                one.empty()
+            group[one.name] = crowd(arena, one, field.main, count)
+            say(f"{count} at once: {one.name} {group[one.name]}")
+            if group[one.name]["completed"] < count:
                 return found
     return found
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 from bench.arena import IMAGE, Arena, Contestant
-from bench.goals import FLOOR, FROZEN, GONE, OFFICIAL, OURS, PACKAGE_CHANGED, WARM
+from bench.goals import COLD, FLOOR, FROZEN, GONE, OFFICIAL, OURS, PACKAGE_CHANGED, WARM
 from bench.measure import Figures, measure
 from tests.stack import git, image_name
 from tests.stack.images import built, configured
@@ -40,14 +40,13 @@ class Entry:
 class Case:
     """Who runs in which turn; a case whose runs all start from nothing has no warm-up.
 
-    One whose contestants are near each other has `times` as many rounds in a full run: single runs differ by more
-    than they do.
+    Of one whose contestants are near each other more rounds are needed: single runs differ by more than they do.
     """
 
     name: str
     entries: Sequence[Entry]
     warms_up: bool = True
-    times: int = 1
+    is_near: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ class Field:
         """Who takes part in what, in the order of the runs of one round."""
         ours, floor, theirs = Entry(self.ours, self.main), Entry(self.floor, self.main), self._theirs(self.main)
         others = [Entry(self.frozen, self.main), Entry(self.lean, self.main), theirs]
-        yield Case(WARM, [ours, floor, *others], times=3)
+        yield Case(WARM, [ours, floor, *others], is_near=True)
         changed = Entry(self.ours, self.changed, self._forget_newest)
         yield Case(PACKAGE_CHANGED, [changed, self._theirs(self.changed), floor])
         yield Case(GONE, [replace(ours, before=self._forget_environments), theirs, floor], warms_up=False)
@@ -115,7 +114,7 @@ class Field:
         more = [({"PREFECT_UV_EXTRA_PACKAGES": EXTRA}, ours), ({"EXTRA_PIP_PACKAGES": EXTRA}, system)]
         yield Case("extra packages", [replace(entry, environment=variables) for variables, entry in more])
         cold = [(self.ours.empty, ours), (self.official.empty, theirs)]
-        yield Case("all cold", [replace(entry, before=empty) for empty, entry in cold], warms_up=False)
+        yield Case(COLD, [replace(entry, before=empty) for empty, entry in cold], warms_up=False)
 
     def _theirs(self, deployment: UUID) -> Entry:
         """Prefect's path builds an environment on each run: warm means that uv's cache is."""

@@ -26,12 +26,16 @@ NANOSECONDS = re.compile(r"\.(\d{6})\d*Z")
 
 @dataclass(frozen=True)
 class Figures:
-    """Seconds since the container's start; CPU in seconds; `phases` as our own summary line has them, in seconds."""
+    """Seconds since the container's start; CPU in seconds; `phases` as our own summary line has them, in seconds.
+
+    `taken` is the part of the processors' time that other machines had while there was work here.
+    """
 
     running: float
     completed: float
     exited: float
     cpu: float
+    taken: float
     phases: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -44,9 +48,10 @@ def measure(
         RuntimeError: it did not complete; with all that the container wrote.
     """
     flow_run = new_run(arena, deployment)
-    container = contestant.start(arena, flow_run, environment or {})
-    with meters.cpu(container) as used:
-        outcome = arena.containers.wait(container, RUN_SECONDS)
+    with meters.taken() as others:
+        container = contestant.start(arena, flow_run, environment or {})
+        with meters.cpu(container) as used:
+            outcome = arena.containers.wait(container, RUN_SECONDS)
     states = {state.name: state.timestamp for state in arena.api.client.read_flow_run_states(flow_run)}
     if "Completed" not in states:
         raise RuntimeError(f"{contestant.name} did not complete:\n{outcome.output}")
@@ -57,6 +62,7 @@ def measure(
         completed=(states["Completed"] - began).total_seconds(),
         exited=(ended - began).total_seconds(),
         cpu=used.cpu,
+        taken=others.share,
         phases=_phases(outcome.output),
     )
 

@@ -1,4 +1,7 @@
-"""What a container uses: CPU time by its control group, memory of its processes by the kernel's own account."""
+"""What a container uses: CPU time by its control group, memory of its processes by the kernel's own account.
+
+And what it cannot use: on a virtual machine, other machines take the processors now and then ("steal").
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,32 @@ from pathlib import Path
 from docker.models.containers import Container
 
 GROUPS = Path("/sys/fs/cgroup")
+STAT = Path("/proc/stat")
 CPU_POLL_SECONDS = 0.005
 MEMORY_POLL_SECONDS = 0.1
 ENGINES = (b"prefect.flow_engine", b"prefect.engine", b"_workspace_runtime_bootstrap.py")
+
+
+@dataclass
+class Taken:
+    """The part, 0 to 1, that other machines had of the time when there was work here (`proc(5)`, `/proc/stat`)."""
+
+    share: float = 0.0
+
+
+@contextmanager
+def taken() -> Iterator[Taken]:
+    """What is taken meanwhile."""
+    found, (before, began) = Taken(), _ticks()
+    yield found
+    after, ended = _ticks()
+    found.share = (after - before) / max(ended - began, 1)
+
+
+def _ticks() -> tuple[int, int]:
+    """What was taken since the machine began, and all that was asked for."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, STAT.read_text().split()[1:9])
+    return steal, user + nice + system + irq + softirq + steal
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench import report
-from bench.goals import FLOOR, OURS, WARM, goals
+from bench.goals import COLD, FLOOR, OURS, WARM, goals
 
 
 @pytest.fixture
@@ -44,9 +44,10 @@ def _even(results: dict[str, Any]) -> dict[str, Any]:
 
 def test_crowd_that_does_not_end_misses_its_goal(results: dict[str, Any]) -> None:
     """However short the time."""
-    crowd = {"1": {OURS: {"seconds": 1, "completed": 1, "builds": 1}}}
-    crowd["50"] = {FLOOR: {"seconds": 9, "completed": 50, "builds": 0}}
+    cold = [dict(run, exited=1) for run in results["cases"][COLD][OURS]]
+    cases = results["cases"] | {COLD: {OURS: cold}}
+    crowd = {"50": {FLOOR: {"seconds": 9, "completed": 50, "builds": 0}}}
     for completed, measured in ((50, 1), (49, float("inf"))):
         crowd["50"][OURS] = {"seconds": 10, "completed": completed, "builds": 1}
-        *_, last = goals({**results, "crowd": crowd})
+        *_, last = goals({**results, "cases": cases, "crowd": crowd})
         assert last.measured == measured
