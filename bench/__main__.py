@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -38,7 +38,8 @@ class Extent:
 
 FULL = Extent(rounds=10, near_rounds=30, tries=3, crowds=(1, 10, 50), rival_crowds=True)
 QUICK = Extent(rounds=1, near_rounds=1, tries=1, crowds=(4,), rival_crowds=False)
-Part = Callable[[Arena, Field, Extent], Any]
+Found = Iterator[tuple[str, Any]]
+Part = Callable[[Arena, Field, Extent], Found]
 
 
 def main() -> int:
@@ -55,15 +56,18 @@ def main() -> int:
         results |= {"rounds": extent.rounds, "machine": report.machine()}
         results["images"] = {each.name: size(each.image) for each in (field.ours, field.official)}
         for name in wanted or parts:
-            results[name] = parts[name](arena, field, extent)
+            results[name] = {}
             results["dates"][name] = datetime.now(UTC).date().isoformat()
-            report.save(results, quick=quick)
+            for key, found in parts[name](arena, field, extent):
+                results[name][key] = found
+                report.save(results, quick=quick)
     report.write(results, quick=quick)
     return 0
 
 
-def _cases(arena: Arena, field: Field, extent: Extent) -> Mapping[str, Any]:
-    return {case.name: _case(arena, case, extent) for case in field.cases()}
+def _cases(arena: Arena, field: Field, extent: Extent) -> Found:
+    for case in field.cases():
+        yield case.name, _case(arena, case, extent)
 
 
 def _case(arena: Arena, case: Case, extent: Extent) -> Mapping[str, Any]:
@@ -87,40 +91,41 @@ def _undisturbed(arena: Arena, entry: Entry, tries: int) -> Figures:
     return min(runs, key=lambda run: run.taken)
 
 
-def _memory(arena: Arena, field: Field, extent: Extent) -> Mapping[str, list[float]]:
+def _memory(arena: Arena, field: Field, extent: Extent) -> Found:
     values: dict[str, list[float]] = {}
     for _ in range(extent.rounds):
         for one in (field.ours, field.lean, field.official):
             values.setdefault(one.name, []).append(memory(arena, one, field.main))
             say(f"memory: {one.name} {values[one.name][-1]:.0f} MB")
-    return values
+    yield from values.items()
 
 
-def _cancel(arena: Arena, field: Field, extent: Extent) -> Mapping[str, list[tuple[float, float]]]:
+def _cancel(arena: Arena, field: Field, extent: Extent) -> Found:
     values: dict[str, list[tuple[float, float]]] = {}
     for _ in range(extent.rounds):
         for one in (field.ours, field.official):
             values.setdefault(one.name, []).append(cancel(arena, one, field.main))
             say(f"Cancel: {one.name} Cancelled after {values[one.name][-1][0]:.2f} s")
-    return values
+    yield from values.items()
 
 
-def _crowds(arena: Arena, field: Field, extent: Extent) -> Mapping[str, Mapping[str, Any]]:
+def _crowds(arena: Arena, field: Field, extent: Extent) -> Found:
     """Many at once: engines on an environment that is there, and as many of ours and theirs on an empty volume.
 
     A crowd that does not end is the last one: the server that it leaves behind answers nobody.
     """
-    found: dict[str, dict[str, Any]] = {}
     for count in extent.crowds:
-        group = found[str(count)] = {}
+        group: dict[str, Mapping[str, float]] = {}
         for one in (field.floor, field.ours, *([field.official] if extent.rival_crowds else [])):
             if one is not field.floor:
                 one.empty()
             group[one.name] = crowd(arena, one, field.main, count)
             say(f"{count} at once: {one.name} {group[one.name]}")
             if group[one.name]["completed"] < count:
-                return found
-    return found
+                break
+        yield str(count), group
+        if any(each["completed"] < count for each in group.values()):
+            return
 
 
 def size(image: str) -> float:

@@ -98,13 +98,13 @@ def table(results: Mapping[str, Any]) -> str:
     dates = " and ".join(sorted(set(results["dates"].values())))
     where = f"{place['cpus']} processors ({place['machine']}), Linux {place['kernel']}, {dates}"
     warm = len(results["cases"][WARM][OURS])
-    taken = [run["taken"] for figures in results["cases"].values() for each in figures.values() for run in each]
-    most = max(taken)
+    runs = [run for figures in results["cases"].values() for each in figures.values() for run in each]
+    taken = [run["taken"] for run in runs if "taken" in run]
     parts = [
         [f"{results['rounds']} counted runs of each, {warm} in the warm case, on {where}."],
-        [
-            f"Other machines took {median_of(taken):.1%} of the time of our processors in the median run, {most:.0%} at most."
-        ],
+        [f"Other machines took {median_of(taken):.1%} of the processors in the median run, {max(taken):.0%} at most."]
+        if taken
+        else ["What other machines took of the processors was not measured."],
         _rows("Goal | At most | Measured | ", map(str, goals(results))),
         _rows("Case | Who | Running, s | Completed, s | Container's end, s | CPU, s | Times ours", _cases(results)),
         _rows(" | Who | Median (quartiles)", _others(results)),
