@@ -121,11 +121,9 @@ def _crowds(arena: Arena, field: Field, extent: Extent) -> Found:
                 one.empty()
             group[one.name] = crowd(arena, one, field.main, count)
             say(f"{count} at once: {one.name} {group[one.name]}")
+            yield str(count), group
             if group[one.name]["completed"] < count:
-                break
-        yield str(count), group
-        if any(each["completed"] < count for each in group.values()):
-            return
+                return
 
 
 def size(image: str) -> float:

@@ -39,7 +39,7 @@ def saved(*, quick: bool) -> dict[str, Any]:
 
 
 def save(results: Mapping[str, Any], *, quick: bool) -> None:
-    """Write the JSON; it is done after each part, so that what was measured stays if a later part does not end."""
+    """Write the JSON; it is done again and again, so that what was measured stays if the rest does not end."""
     RESULTS.mkdir(exist_ok=True)
     _results(quick=quick).write_text(json.dumps(results, indent=1) + "\n")
 

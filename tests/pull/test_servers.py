@@ -244,15 +244,22 @@ def test_off_by_a_setting(hosted: HttpsGit, mirrored: Ours, base: Path) -> None:
     assert list(mirrored.cache.iterdir()) == []
 
 
-def test_damaged_snapshot_is_cloned_over(hosted: HttpsGit, mirrored: Ours, base: Path) -> None:
-    """A snapshot that git cannot read costs a warning and a clone."""
-    first = pulled(mirrored, base, 1, hosted)
+@pytest.mark.parametrize("newer", [False, True])
+def test_damaged_snapshot_is_cloned_over(
+    origin: Origin, hosted: HttpsGit, mirrored: Ours, base: Path, *, newer: bool
+) -> None:
+    """A snapshot that git cannot read costs a warning and a clone, also where a newer commit is wanted."""
+    pulled(mirrored, base, 1, hosted)
     assert mirrored.cache
     for pack in mirrored.cache.glob("git/v1/*/*/objects/pack/*.pack"):
         pack.chmod(0o644)
         pack.write_bytes(pack.read_bytes()[:50])
-    assert pulled(mirrored, base, 2, hosted) == first
+    if newer:
+        origin.commit("flow.py", "newer")
+    after = pulled(mirrored, base, 2, hosted)
     assert any("could not be used" in line for line in mirrored.said)
+    mirrored.cache = None
+    assert pulled(mirrored, base, 3, hosted) == after
 
 
 PULLER = """

@@ -11,8 +11,17 @@ import pytest
 
 from prefect_uv.api import Api
 from prefect_uv.engine import watch as watch_module
-from prefect_uv.engine.watch import CHECK_SECONDS, JITTER, LASTING, POLL_SECONDS, SETTLING_SECONDS, Watch
+from prefect_uv.engine.watch import (
+    CHECK_SECONDS,
+    JITTER,
+    LASTING,
+    POLL_SECONDS,
+    RELIEF_SECONDS,
+    SETTLING_SECONDS,
+    Watch,
+)
 from prefect_uv.flowrun import FlowRun
+from prefect_uv.settings import Settings
 from tests.unit.conftest import MakeSettings
 from tests.unit.http_server import Answer, Server
 
@@ -59,6 +68,21 @@ def flow_run(server: Server, make_settings: MakeSettings) -> FlowRun:
     return FlowRun(Api(make_settings()), RUN)
 
 
+@contextmanager
+def watched(
+    settings: Settings, flow_run: FlowRun, stream: Silent, notify: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Watch]:
+    """A watch that begins at once, with this stream for when it wants one."""
+    monkeypatch.setattr(watch_module, "FIRST_SECONDS", 0)
+    monkeypatch.setattr(watch_module, "subscribe", stream.subscribe)
+    watch = Watch(settings, flow_run, notify)
+    try:
+        yield watch
+    finally:
+        watch.close()
+        stream.over.set()
+
+
 @pytest.mark.parametrize("pause", range(1, len(SETTLING_SECONDS) + 1))
 def test_cancel_before_the_subscription(
     server: Server, make_settings: MakeSettings, flow_run: FlowRun, pause: int, monkeypatch: pytest.MonkeyPatch
@@ -70,17 +94,11 @@ def test_cancel_before_the_subscription(
             server.on(f"GET {PATH}", in_state("CANCELLING"))
 
     stream, noticed = Silent(happens), threading.Event()
-    monkeypatch.setattr(watch_module, "FIRST_SECONDS", 0)
-    monkeypatch.setattr(watch_module, "subscribe", stream.subscribe)
-    watch = Watch(make_settings(), flow_run, noticed.set)
-    try:
+    with watched(make_settings(), flow_run, stream, noticed.set, monkeypatch) as watch:
         assert noticed.wait(LIMIT)
         assert watch.source == "stream"
         for waited, seconds in zip(stream.pauses, (*SETTLING_SECONDS, CHECK_SECONDS), strict=False):
             assert seconds * (1 - JITTER) <= waited <= seconds * (1 + JITTER)
-    finally:
-        watch.close()
-        stream.over.set()
 
 
 def test_closed_watch_looks_no_more(
@@ -111,16 +129,34 @@ def test_run_that_does_not_last_has_no_stream(
     """Prepared, begun and over: its end is polled for."""
     server.on(f"GET {PATH}", in_state(before), in_state(before), in_state("RUNNING"), in_state("COMPLETED"))
     stream, over = Silent(lambda _: None), threading.Event()
-    monkeypatch.setattr(watch_module, "FIRST_SECONDS", 0)
-    monkeypatch.setattr(watch_module, "subscribe", stream.subscribe)
-    watch = Watch(make_settings(), flow_run, over.set)
-    try:
+    with watched(make_settings(), flow_run, stream, over.set, monkeypatch) as watch:
         assert over.wait(LIMIT)
         assert watch.source == "polling"
-        assert not stream.left.is_set()
-    finally:
-        watch.close()
-        stream.over.set()
+        assert not stream.pauses
+
+
+def test_stream_is_given_up_for_an_hour(
+    server: Server, make_settings: MakeSettings, flow_run: FlowRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As soon as a look in it fails; polling goes on all the same, and finds what happens."""
+    times: list[float] = []
+
+    def never(seconds: float) -> Callable[[], bool]:
+        times.append(seconds)
+        return lambda: False
+
+    def happens(_: int) -> None:
+        server.on(f"GET {PATH}", Answer(503), in_state("CANCELLING"))
+
+    monkeypatch.setattr(watch_module, "_over", never)
+    stream, noticed = Silent(happens), threading.Event()
+    with watched(make_settings(), flow_run, stream, noticed.set, monkeypatch) as watch:
+        assert noticed.wait(LIMIT)
+        assert watch.source == "polling"
+        assert stream.left.is_set()
+        assert len(stream.pauses) == 1
+        (away,) = times
+        assert RELIEF_SECONDS * (1 - JITTER) <= away <= RELIEF_SECONDS * (1 + JITTER)
 
 
 def test_pauses_grow_with_the_age_of_the_run(

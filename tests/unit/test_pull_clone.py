@@ -96,6 +96,25 @@ def test_commit(base: Path, log: RunLog, origin: Origin) -> None:
     assert content(directory) == "second"
 
 
+def test_commit_on_a_server_whose_default_branch_is_gone(base: Path, log: RunLog, origin: Origin) -> None:
+    """The commit is asked for, not the branch."""
+    wanted = origin.commit("flow.py", "second")
+    origin.git("symbolic-ref", "HEAD", "refs/heads/gone")
+    assert content(clone(base, log, repository=origin.url, commit_sha=wanted)) == "second"
+
+
+def test_repository_without_a_commit(
+    base: Path, log: RunLog, origin: Origin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cloned, and told; a commit of it is not there."""
+    empty = Origin(origin.path.with_name("empty"))
+    directory = clone(base, log, repository=empty.url)
+    assert [path.name for path in directory.iterdir()] == [".git"]
+    assert f"cloned {empty.url} at no commit into {directory}" in capsys.readouterr().err
+    with pytest.raises(RevisionNotFoundError):
+        clone(base, log, repository=empty.url, commit_sha="0" * 40, clone_directory_name="code")
+
+
 def test_clone_directory_name(base: Path, log: RunLog, origin: Origin) -> None:
     """The name that the step asks for."""
     assert clone(base, log, repository=origin.url, clone_directory_name="code") == base / "code"

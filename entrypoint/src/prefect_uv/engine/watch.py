@@ -76,7 +76,7 @@ class Watch:
             self._poll(_over(_jittered(away)))
 
     def _follow(self, stream: Stream) -> None:
-        """Until the server does not answer."""
+        """Until a look fails."""
         self.source = "stream"
         pauses = chain(SETTLING_SECONDS, repeat(CHECK_SECONDS))
         while not self._closed.is_set() and self._look():

@@ -122,8 +122,8 @@ def clone(git: Git) -> None:
     shape = ["--filter=blob:none"] if request.commit else [*branch, "--depth", "1"]
     try:
         git("clone", "--quiet", "--no-checkout", *shape, "--", request.url, str(request.directory))
-        if git.ask("rev-parse", "--verify", "--quiet", "HEAD") is not None:  # a repository without a commit is empty
-            populate(git, "HEAD")
+        if request.commit or git.ask("rev-parse", "--verify", "--quiet", "HEAD") is not None:
+            populate(git, "HEAD")  # without a commit the repository is empty
     except BaseException:
         if not existed:
             shutil.rmtree(request.directory, ignore_errors=True)

@@ -160,6 +160,8 @@ def restore(git: Git, snapshot: Path, *, newer: bool = False) -> bool:
     """Put a snapshot into the directory, updated from the server where a newer commit is wanted; whether it worked."""
     try:
         shutil.copytree(snapshot, git.request.directory / ".git", symlinks=True)
+        if newer or git.request.commit:  # a fetch would not notice what is damaged below it; a reset does
+            git.inside("cat-file", "-e", f"{snapshot.name}^{{commit}}")
         if newer:
             update(git, mode="--hard")
         else:
