@@ -17,7 +17,8 @@ from typing import Any
 
 from bench import report
 from bench.arena import Arena
-from bench.cases import Case, Entry, Field
+from bench.cases import EVERYTHING, Case, Entry, Field
+from bench.goals import WARM
 from bench.measure import Figures, cancel, crowd, memory
 from images import engine
 from images.process import run
@@ -27,17 +28,25 @@ TAKEN = 0.05
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is measured: rounds, also of a case whose contestants are near each other, tries of each, crowds."""
+    """How much is measured.
+
+    Attributes:
+        rounds: how often each contestant of a case has its turn.
+        near: how often in each round those have it that are near each other.
+        tries: how often a run is made that other machines disturb.
+        crowds: how many start at once.
+        rivals: whether Prefect's own path takes part wherever it can, or only in the case "warm", memory and Cancel.
+    """
 
     rounds: int
-    near_rounds: int
+    near: int
     tries: int
     crowds: Sequence[int]
-    rival_crowds: bool
+    rivals: bool
 
 
-FULL = Extent(rounds=10, near_rounds=30, tries=3, crowds=(1, 10, 50), rival_crowds=True)
-QUICK = Extent(rounds=1, near_rounds=1, tries=1, crowds=(4,), rival_crowds=False)
+FULL = Extent(rounds=10, near=3, tries=3, crowds=(1, 10, 50), rivals=True)
+QUICK = Extent(rounds=1, near=1, tries=1, crowds=(4,), rivals=False)
 Found = Iterator[tuple[str, Any]]
 Part = Callable[[Arena, Field, Extent], Found]
 
@@ -72,10 +81,11 @@ def _cases(arena: Arena, field: Field, extent: Extent) -> Found:
 
 def _case(arena: Arena, case: Case, extent: Extent) -> Mapping[str, Any]:
     """In turn, so that a busy machine slows all of it alike; the warm-up does not count."""
-    figures: dict[str, list[Any]] = {entry.contestant.name: [] for entry in case.entries}
-    rounds = extent.near_rounds if case.is_near else extent.rounds
-    for number in range(0 if case.warms_up else 1, rounds + 1):
-        for entry in case.entries:
+    entries = [entry for entry in case.entries if extent.rivals or case.name == WARM or not entry.is_rival]
+    near = [entry for entry in entries if entry.is_near]
+    figures: dict[str, list[Any]] = {entry.contestant.name: [] for entry in entries}
+    for number in range(0 if case.warms_up else 1, extent.rounds + 1):
+        for entry in [*entries, *near * (extent.near - 1 if number else 0)]:
             name, one = entry.contestant.name, _undisturbed(arena, entry, extent.tries)
             say(f"{case.name}, {number}: {name} running after {one.running:.2f} s, cpu {one.cpu:.2f} s")
             if number:
@@ -116,9 +126,9 @@ def _crowds(arena: Arena, field: Field, extent: Extent) -> Found:
     """
     for count in extent.crowds:
         group: dict[str, Mapping[str, float]] = {}
-        for one in (field.floor, field.ours, *([field.official] if extent.rival_crowds else [])):
+        for one in (field.floor, field.ours, *([field.official] if extent.rivals else [])):
             if one is not field.floor:
-                one.empty()
+                one.put_away(EVERYTHING)
             group[one.name] = crowd(arena, one, field.main, count)
             say(f"{count} at once: {one.name} {group[one.name]}")
             yield str(count), group

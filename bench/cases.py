@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 from bench.arena import IMAGE, Arena, Contestant
-from bench.goals import COLD, FLOOR, FROZEN, GONE, OFFICIAL, OURS, PACKAGE_CHANGED, WARM
+from bench.goals import COLD, FLOOR, FROZEN, GONE, OFFICIAL, OURS, PACKAGE_CHANGED, UNCHANGED, WARM
 from bench.measure import Figures, measure
 from tests.stack import git, image_name
 from tests.stack.images import built, configured
@@ -18,17 +19,27 @@ from tests.stack.images import built, configured
 CHANGED = "changed"
 START = "/opt/prefect-uv/lib/python3*/site-packages/prefect_uv/engine/_start.py"
 EXTRA = "cowsay==6.1"
+EVERYTHING, ENVIRONMENTS, NEW_ENVIRONMENTS = "ls -d *", "ls -d envs/v1/*", "ls -dt envs/v1/* | head -n -1"
 AUTO = {"PREFECT_RUNNER_AUTO_INSTALL_DEPENDENCIES": "true"}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A contestant in a case, with what makes its run that case."""
+    """A contestant in a case, with what makes its run that case.
+
+    Of those that are near each other more rounds are needed: single runs differ by more than they do.
+    """
 
     contestant: Contestant
     deployment: UUID
     before: Callable[[], None] = lambda: None
     environment: Mapping[str, str] = field(default_factory=dict)
+    is_near: bool = False
+
+    @property
+    def is_rival(self) -> bool:
+        """Whether it is Prefect's own path."""
+        return self.contestant.name.startswith(OFFICIAL)
 
     def run(self, arena: Arena) -> Figures:
         """One run."""
@@ -38,15 +49,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Case:
-    """Who runs in which turn; a case whose runs all start from nothing has no warm-up.
-
-    Of one whose contestants are near each other more rounds are needed: single runs differ by more than they do.
-    """
+    """Who runs in which turn; a case whose runs all start from nothing has no warm-up."""
 
     name: str
     entries: Sequence[Entry]
     warms_up: bool = True
-    is_near: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,30 +112,22 @@ class Field:
         """Who takes part in what, in the order of the runs of one round."""
         ours, floor, theirs = Entry(self.ours, self.main), Entry(self.floor, self.main), self._theirs(self.main)
         others = [Entry(self.frozen, self.main), Entry(self.lean, self.main), theirs]
-        yield Case(WARM, [ours, floor, *others], is_near=True)
-        changed = Entry(self.ours, self.changed, self._forget_newest)
-        yield Case(PACKAGE_CHANGED, [changed, self._theirs(self.changed), floor])
-        yield Case(GONE, [replace(ours, before=self._forget_environments), theirs, floor], warms_up=False)
+        yield Case(WARM, [replace(ours, is_near=True), replace(floor, is_near=True), *others])
+        changed = Entry(self.ours, self.changed, partial(self.ours.put_away, NEW_ENVIRONMENTS), is_near=True)
+        unchanged = Entry(replace(self.ours, name=UNCHANGED), self.main, is_near=True)
+        yield Case(PACKAGE_CHANGED, [changed, unchanged, self._theirs(self.changed), floor])
+        gone = replace(ours, before=partial(self.ours.put_away, ENVIRONMENTS))
+        yield Case(GONE, [gone, theirs, floor], warms_up=False)
         system = Entry(self.system, self.main)
         yield Case("baked image", [Entry(self.baked, self.main), system, floor])
         more = [({"PREFECT_UV_EXTRA_PACKAGES": EXTRA}, ours), ({"EXTRA_PIP_PACKAGES": EXTRA}, system)]
         yield Case("extra packages", [replace(entry, environment=variables) for variables, entry in more])
-        cold = [(self.ours.empty, ours), (self.official.empty, theirs)]
-        yield Case(COLD, [replace(entry, before=empty) for empty, entry in cold], warms_up=False)
+        cold = [replace(entry, before=partial(entry.contestant.put_away, EVERYTHING)) for entry in (ours, theirs)]
+        yield Case(COLD, cold, warms_up=False)
 
     def _theirs(self, deployment: UUID) -> Entry:
         """Prefect's path builds an environment on each run: warm means that uv's cache is."""
         return Entry(self.official, deployment)
-
-    def _forget_environments(self) -> None:
-        cache, _ = self.ours.cache
-        cache.run("sh", "-c", "rm -rf /cache/envs/v1/* /cache/index/v1/*")
-
-    def _forget_newest(self) -> None:
-        """The environment of the changed lock; the others stay, as on a real volume after a change."""
-        cache, _ = self.ours.cache
-        script = "cd /cache/envs/v1 && ls -t | head -n -1 | xargs -r rm -rf; rm -rf /cache/index/v1/*"
-        cache.run("sh", "-c", script)
 
 
 def _changed(arena: Arena) -> UUID:

@@ -97,14 +97,12 @@ def table(results: Mapping[str, Any]) -> str:
     place = results["machine"]
     dates = " and ".join(sorted(set(results["dates"].values())))
     where = f"{place['cpus']} processors ({place['machine']}), Linux {place['kernel']}, {dates}"
-    warm = len(results["cases"][WARM][OURS])
-    runs = [run for figures in results["cases"].values() for each in figures.values() for run in each]
-    taken = [run["taken"] for run in runs if "taken" in run]
+    near = len(results["cases"][WARM][OURS])
+    taken = [run["taken"] for figures in results["cases"].values() for each in figures.values() for run in each]
+    share = f"{median_of(taken):.1%} of the processors in the median run, {max(taken):.0%} at most"
+    rounds = f"{results['rounds']} counted runs of each, {near} of those that are near each other"
     parts = [
-        [f"{results['rounds']} counted runs of each, {warm} in the warm case, on {where}."],
-        [f"Other machines took {median_of(taken):.1%} of the processors in the median run, {max(taken):.0%} at most."]
-        if taken
-        else ["What other machines took of the processors was not measured."],
+        [f"{rounds}, on {where}. Other machines took {share}."],
         _rows("Goal | At most | Measured | ", map(str, goals(results))),
         _rows("Case | Who | Running, s | Completed, s | Container's end, s | CPU, s | Times ours", _cases(results)),
         _rows(" | Who | Median (quartiles)", _others(results)),

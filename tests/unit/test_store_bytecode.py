@@ -108,6 +108,18 @@ def test_nobody_elses(with_helper: Etl, make_store: Callable[..., Store], byteco
     assert len(compiled_in(environment)) == 1
 
 
+def test_what_is_forgotten_meanwhile_is_done_without(
+    with_helper: Etl, make_store: Callable[..., Store], bytecode: Bytecode, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another container collects garbage while an environment is built."""
+    store = make_store()
+    used(sync(store, with_helper), store)
+    forget_environments(cache)
+    monkeypatch.setattr("prefect_uv.store.bytecode._touch", shutil.rmtree)
+    assert compiled_in(sync(make_store(), with_helper)) == []
+    assert list(bytecode.place.iterdir()) == []
+
+
 def test_it_goes_when_nobody_asks_for_it(
     with_helper: Etl, make_store: Callable[..., Store], bytecode: Bytecode
 ) -> None:

@@ -32,6 +32,12 @@ def modules(environment: Path) -> dict[str, str]:
     }
 
 
+def directories(environment: Path) -> set[str]:
+    """The directories of an environment, but for those of bytecode."""
+    found = (str(path.relative_to(environment)) for path in environment.glob("lib/**/") if path.name != "__pycache__")
+    return set(found)
+
+
 def compile_all(environment: Path) -> None:
     """Bytecode, as first imports write it."""
     python = environment / "bin" / "python"
@@ -46,7 +52,7 @@ def inodes(environment: Path, pattern: str) -> set[int]:
 @pytest.fixture
 def with_helper(etl: Etl) -> Etl:
     """A project with three packages, so that one is less than half."""
-    build_wheel(etl.wheels, "tools", "1.0", {"tools/__init__.py": "y = 1\n", "tools/old.py": ""})
+    build_wheel(etl.wheels, "tools", "1.0", {"tools/__init__.py": "y = 1\n", "tools/old.py": "", "tools/a/b/c": ""})
     etl.write("prefect", "helper", "tools")
     etl.lock()
     return etl
@@ -80,6 +86,28 @@ def test_same_files_as_built_from_nothing(with_helper: Etl, make_store: Callable
     fresh = sync(make_store(PREFECT_UV_CACHE_DIR=str(tmp_path / "other")), with_helper)
     assert upon.key == fresh.key
     assert modules(upon.path) == modules(fresh.path)
+    assert directories(upon.path) == directories(fresh.path)
+
+
+def test_uv_asks_an_interpreter_once(with_helper: Etl, make_store: Callable[..., Store], cache: Path) -> None:
+    """uv keeps what it knows of one by its path: a later build has the same, also one from nothing."""
+    sync(make_store(), with_helper)
+    known = set(cache.glob("uv-*/interpreter-*/*/*"))
+    upgrade(with_helper)
+    sync(make_store(), with_helper)
+    with_helper.write("prefect")
+    with_helper.lock()
+    sync(make_store(), with_helper)
+    assert set(cache.glob("uv-*/interpreter-*/*/*")) == known != set()
+
+
+def test_place_of_another_build_is_left_alone(with_helper: Etl, make_store: Callable[..., Store], cache: Path) -> None:
+    """Somebody builds something else at the same time, or was killed."""
+    there = cache / "envs" / "tmp" / "0" / "env" / "file"
+    there.parent.mkdir(parents=True)
+    there.touch()
+    assert not sync(make_store(), with_helper).hit
+    assert there.exists()
 
 
 def test_running_environment_is_not_disturbed(with_helper: Etl, make_store: Callable[..., Store]) -> None:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 from prefect_uv.errors import EnvironmentDamagedError
 from prefect_uv.process import run
 from prefect_uv.runlog import RunLog
 from prefect_uv.store.bytecode import Bytecode
-from prefect_uv.store.clone import clone, remove
+from prefect_uv.store.clone import clone
 from prefect_uv.store.contents import Contents
 from prefect_uv.store.manifest import RUN_CACHE, Known, Manifest
 from prefect_uv.store.sources.base import Plan
@@ -32,10 +32,9 @@ LINK_MODES = {"clone", "copy", "hardlink"}
 
 
 @contextmanager
-def aside(area: Area, key: str) -> Iterator[Path]:
+def aside(area: Area) -> Iterator[Path]:
     """A directory to build in, under a claim that says that its builder lives; it goes with all that is left."""
-    place = area.builds / f"{key[:12]}-{uuid4().hex}"
-    place.mkdir()
+    place = _free_place(area.builds)
     claim = Claim(place / CLAIM)
     try:
         claim.take()
@@ -44,6 +43,19 @@ def aside(area: Area, key: str) -> Iterator[Path]:
     finally:
         claim.close()
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _free_place(builds: Path) -> Path:
+    """A new directory under the first name that nobody has.
+
+    uv keeps what it knows of an interpreter by the path in its environment (0.13.8): where the path is another each
+    time, it starts that interpreter and asks it.
+    """
+    for number in itertools.count():
+        with suppress(FileExistsError):
+            (builds / str(number)).mkdir()
+            break
+    return builds / str(number)
 
 
 @dataclass(frozen=True)
@@ -68,7 +80,7 @@ class Build:
         Raises:
             SyncError: uv could not build it, or what it built is not whole.
         """
-        with aside(self.area, self.contents.key) as place:
+        with aside(self.area) as place:
             self._fill(place / ENVIRONMENT, near)
             Bytecode(self.area.bytecode, self.uv.trusted).restore(place / ENVIRONMENT, self.contents)
             self._finish(place / ENVIRONMENT)
@@ -91,8 +103,7 @@ class Build:
 
     def _fill_from(self, path: Path, manifest: Manifest, environment: Path, mode: str) -> bool:
         try:
-            clone(path, environment)
-            remove(environment, self.contents.changed(manifest.contents))
+            clone(path, environment, without=self.contents.changed(manifest.contents))
             self.plan.install(environment, mode)
             if not surprises(environment, self.contents, self.uv.environ):
                 return True

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from prefect_uv.store.clone import link
+from prefect_uv.store.clone import files, link
 from prefect_uv.store.contents import Contents
 from prefect_uv.store.verify import distributions, record, site_packages
 
@@ -45,14 +45,10 @@ class Bytecode:
         """Give a new environment what is kept of its packages."""
         top = site_packages(environment)
         for package, _ in self._packages(environment, contents):
-            if not self._is_trusted(package):
-                continue
-            _touch(package)
-            for kept in package.glob(f"**/*.{_tag(top)}.pyc"):
-                target = top / kept.relative_to(package)
-                if target.parent.parent.is_dir() and not target.exists():
-                    target.parent.mkdir(exist_ok=True)
-                    link(str(kept), str(target))
+            if self._is_trusted(package):
+                _touch(package)
+                with suppress(FileNotFoundError):  # another container forgets it meanwhile
+                    _restore(str(package), str(top), f".{_tag(top)}.pyc")
 
     def _packages(self, environment: Path, contents: Contents) -> Iterator[tuple[Path, Path]]:
         """The places of an environment's packages here and there."""
@@ -73,7 +69,8 @@ def forget(place: Path, before: float) -> None:
 
 def _compiled(distribution: Path, tag: str) -> Iterator[Path]:
     """The bytecode that is there of a distribution's modules."""
-    modules = (path for path, _, _ in record(distribution) if path.suffix == ".py" and ".." not in path.parts)
+    files = (Path(path) for path, _, _ in record(distribution) if path.endswith(".py"))
+    modules = (path for path in files if ".." not in path.parts)
     found = (path.parent / "__pycache__" / f"{path.stem}.{tag}.pyc" for path in modules)
     return filter(Path.exists, found)
 
@@ -82,6 +79,17 @@ def _touch(package: Path) -> None:
     """Where it is another user's, that one may do it."""
     with suppress(PermissionError):
         os.utime(package)
+
+
+def _restore(package: str, top: str, suffix: str) -> None:
+    """Link what is kept of a package, but for what is there and what has no module; by strings, as in `clone`."""
+    for kept in files(package):
+        if kept.name.endswith(suffix):
+            target = top + kept.path.removeprefix(package)
+            with suppress(FileExistsError, FileNotFoundError):
+                os.mkdir(os.path.dirname(target))  # noqa: PTH102, PTH120
+            with suppress(FileExistsError, FileNotFoundError):
+                link(kept.path, target)
 
 
 def _put(compiled: Path, kept: Path) -> None:

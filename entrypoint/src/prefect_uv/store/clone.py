@@ -1,7 +1,7 @@
-"""A start from an environment that is nearly the same: hard links, minus what will change.
+"""A start from an environment that is nearly the same: hard links to all but what will change.
 
 What stays keeps its bytecode. uv 0.13.8 never writes into an installed file in any link mode (tried: it replaces), and
-what will change is unlinked here before uv runs, so the other environment is not touched.
+what will change is not linked, so the other environment is not touched.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 from prefect_uv.store.verify import distributions, record
@@ -20,8 +19,12 @@ NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 BYTECODE_UNDER_WAY = re.compile(r"\.pyc\.\d+$")
 
 
-def clone(source: Path, target: Path) -> None:
-    """Link a tree; the files beside `bin` and `lib` belong to one environment and are copied or left out."""
+def clone(source: Path, target: Path, without: Iterable[str] = ()) -> None:
+    """Link a tree but for some packages; files beside `bin` and `lib` are one environment's own: copied or left out.
+
+    Nothing is linked to be unlinked again: where many inodes have just become free, ext4 looks long for one to use.
+    """
+    left_out = frozenset(_belongings(source, without))
     target.mkdir()
     shutil.copy2(source / "pyvenv.cfg", target)
     for name in (".gitignore", "CACHEDIR.TAG"):
@@ -31,32 +34,45 @@ def clone(source: Path, target: Path) -> None:
         if entry.is_symlink():
             (target / entry.name).symlink_to(Path(entry).readlink())
         elif entry.is_dir() and not entry.name.startswith("."):
-            _link_tree(entry.path, str(target / entry.name))
+            _link_tree(entry.path, str(target / entry.name), left_out)
 
 
-def remove(environment: Path, names: Iterable[str]) -> None:
-    """Uninstall packages: their files, the bytecode of their modules, and the directories that this empties."""
+def _belongings(environment: Path, names: Iterable[str]) -> Iterator[str]:
+    """What is in an environment of some packages: their files, and the bytecode of their modules."""
     installed = distributions(environment)
     for distribution in (installed[name] for name in names if name in installed):
-        files = [path for path, _, _ in record(distribution)]
-        for path in files:
-            path.unlink(missing_ok=True)
-            _remove_bytecode(path)
-        shutil.rmtree(distribution, ignore_errors=True)
-        _remove_empty({path.parent for path in files}, environment)
+        yield str(distribution)
+        for path in (os.path.normpath(path) for path, _, _ in record(distribution)):
+            yield path
+            if path.endswith(".py"):
+                module = Path(path)
+                yield from map(str, (module.parent / "__pycache__").glob(f"{module.stem}.*.pyc"))
 
 
-def _link_tree(source: str, target: str) -> None:
-    """Thousands of files: by strings, which take half the time of paths."""
-    os.mkdir(target)  # noqa: PTH102
-    for entry in os.scandir(source):
-        place = f"{target}/{entry.name}"
+def _link_tree(source: str, target: str, left_out: Container[str]) -> None:
+    """Thousands of files: by strings, which take half the time of paths; directories are made for what is in them."""
+    made = set()
+    for entry in files(source, left_out):
+        place = target + entry.path[len(source) :]
+        parent = place.rpartition("/")[0]
+        if parent not in made:
+            os.makedirs(parent, exist_ok=True)  # noqa: PTH103
+            made.add(parent)
         if entry.is_symlink():
             os.symlink(os.readlink(entry), place)  # noqa: PTH115, PTH211
-        elif entry.is_dir():
-            _link_tree(entry.path, place)
-        elif not BYTECODE_UNDER_WAY.search(entry.name):
+        else:
             link(entry.path, place)
+
+
+def files(directory: str, left_out: Container[str] = ()) -> Iterator[os.DirEntry[str]]:
+    """Every file and link below a directory, but for what is left out and for bytecode that is being written."""
+    for entry in os.scandir(directory):
+        if entry.path in left_out or BYTECODE_UNDER_WAY.search(entry.name):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from files(entry.path, left_out)
+        else:
+            yield entry
 
 
 def link(source: str, target: str) -> None:
@@ -67,23 +83,3 @@ def link(source: str, target: str) -> None:
         if error.errno not in NO_LINK:
             raise
         shutil.copy2(source, target)
-
-
-def _remove_bytecode(path: Path) -> None:
-    if path.suffix == ".py":
-        for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
-            compiled.unlink()
-
-
-def _remove_empty(directories: Iterable[Path], environment: Path) -> None:
-    """Remove empty directories upwards, the deepest first; one that another package uses stays."""
-    for directory in sorted({place.resolve() for place in directories}, key=lambda place: -len(place.parts)):
-        place = directory
-        while place.is_relative_to(environment.resolve() / "lib"):
-            with suppress(OSError):
-                (place / "__pycache__").rmdir()
-            try:
-                place.rmdir()
-            except OSError:
-                break
-            place = place.parent

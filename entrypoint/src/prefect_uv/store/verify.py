@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -33,12 +34,16 @@ def installed(environment: Path) -> dict[str, str]:
     return {name: path.name.removesuffix(".dist-info").rpartition("-")[2] for name, path in found.items()}
 
 
-def record(distribution: Path) -> Iterator[tuple[Path, str, str]]:
-    """Path, hash and size of each file of a distribution, as its RECORD says."""
+def record(distribution: Path) -> Iterator[tuple[str, str, str]]:
+    """Path, hash and size of each file of a distribution, as its RECORD says.
+
+    Thousands of files: strings take a third of the time of paths.
+    """
+    parent = str(distribution.parent)
     with (distribution / "RECORD").open(newline="") as file:
         for row in csv.reader(file):
             path, digest, size = [*row, "", ""][:3]
-            yield distribution.parent / path, digest, size
+            yield os.path.join(parent, path), digest, size  # noqa: PTH118
 
 
 def damages(environment: Path, *, hashes: bool = False) -> dict[str, list[str]]:
@@ -47,7 +52,7 @@ def damages(environment: Path, *, hashes: bool = False) -> dict[str, list[str]]:
     for name, distribution in sorted(distributions(environment).items()):
         if not (distribution / "RECORD").is_file():
             found[name] = ["has no RECORD"]
-        elif bad := [str(row[0]) for row in record(distribution) if not _whole(*row, hashes=hashes)]:
+        elif bad := [row[0] for row in record(distribution) if not _whole(*row, hashes=hashes)]:
             found[name] = bad
     return found
 
@@ -75,16 +80,16 @@ def listed(found: Mapping[str, list[str]]) -> str:
     return "\n".join([f"{name}: {line}" for name, lines in found.items() for line in lines][:SHOWN])
 
 
-def _whole(path: Path, digest: str, size: str, *, hashes: bool) -> bool:
+def _whole(path: str, digest: str, size: str, *, hashes: bool) -> bool:
     try:
-        if size and path.stat().st_size != int(size):
+        if size and os.stat(path).st_size != int(size):  # noqa: PTH116
             return False
         return not hashes or not digest or _digest(path, digest.partition("=")[0]) == digest
     except FileNotFoundError:
         return False
 
 
-def _digest(path: Path, algorithm: str) -> str:
+def _digest(path: str, algorithm: str) -> str:
     """As in RECORD: the algorithm and the unpadded URL-safe base64 digest."""
-    value = hashlib.new(algorithm, path.read_bytes()).digest()
+    value = hashlib.new(algorithm, Path(path).read_bytes()).digest()
     return f"{algorithm}={base64.urlsafe_b64encode(value).decode().rstrip('=')}"

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from prefect_uv.names import has_prefect
@@ -93,7 +93,8 @@ class LockedSource:
 
     def _without(self, option: str) -> list[str]:
         """Options that leave out what is built from source code in the checkout; wheels that lie there stay."""
-        return [word for name in _built_here(self.project.lock) for word in (option, name)]
+        lock = self.project.lock.read_text() if self.project.lock.is_file() else ""
+        return [word for name in _built_here(lock) for word in (option, name)]
 
     def _uv(self, uv: Uv, *arguments: str, place: Path | None = None) -> str:
         """uv works at a place of our choice, which is an active environment for a script (uv 0.13.8)."""
@@ -102,9 +103,10 @@ class LockedSource:
         return uv.checked(*arguments, cwd=self.project.directory, environ=environ).stdout
 
 
-def _built_here(lock: Path) -> list[str]:
-    """The packages of a lock whose source is a directory."""
-    return _DIRECTORY.findall(lock.read_text()) if lock.is_file() else []
+@lru_cache(maxsize=1)
+def _built_here(lock: str) -> list[str]:
+    """The packages of a lock's text whose source is a directory: a long text, for every command to uv the same."""
+    return _DIRECTORY.findall(lock)
 
 
 def planned_packages(exported: Iterable[Requirement], planned: Mapping[str, str]) -> dict[str, Package]:
