@@ -13,6 +13,7 @@ import pytest
 
 from prefect_uv.image import Image
 from prefect_uv.store import Store
+from prefect_uv.store.clone import clone
 from tests.unit.etl import ENGINE, Etl, sync
 from tests.unit.wheels import build_wheel
 
@@ -87,6 +88,18 @@ def test_same_files_as_built_from_nothing(with_helper: Etl, make_store: Callable
     assert upon.key == fresh.key
     assert modules(upon.path) == modules(fresh.path)
     assert directories(upon.path) == directories(fresh.path)
+
+
+def test_way_to_the_other_does_not_matter(with_helper: Etl, make_store: Callable[..., Store], tmp_path: Path) -> None:
+    """A cache directory may be named through others and through links."""
+    first = sync(make_store(), with_helper).path
+    (tmp_path / "link").symlink_to(first.parent)
+    for number, way in enumerate(
+        (first, first.parent / ".." / first.parent.name / first.name, tmp_path / "link" / first.name)
+    ):
+        clone(way, tmp_path / str(number), without=["tools"])
+        assert inodes(tmp_path / str(number), "tools*") == set()
+        assert inodes(tmp_path / str(number), "helper.py") == inodes(first, "helper.py") != set()
 
 
 def test_uv_asks_an_interpreter_once(with_helper: Etl, make_store: Callable[..., Store], cache: Path) -> None:

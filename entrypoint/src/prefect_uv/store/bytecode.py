@@ -69,8 +69,8 @@ def forget(place: Path, before: float) -> None:
 
 def _compiled(distribution: Path, tag: str) -> Iterator[Path]:
     """The bytecode that is there of a distribution's modules."""
-    files = (Path(path) for path, _, _ in record(distribution) if path.endswith(".py"))
-    modules = (path for path in files if ".." not in path.parts)
+    sources = (Path(path) for path, _, _ in record(distribution) if path.endswith(".py"))
+    modules = (path for path in sources if ".." not in path.parts)
     found = (path.parent / "__pycache__" / f"{path.stem}.{tag}.pyc" for path in modules)
     return filter(Path.exists, found)
 
