@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from prefect_uv.image import Image
 from prefect_uv.store import Store
+from prefect_uv.store.build import same_way
 from prefect_uv.store.clone import clone
 from tests.unit.etl import ENGINE, Etl, sync
 from tests.unit.wheels import build_wheel
@@ -102,8 +104,11 @@ def test_way_to_the_other_does_not_matter(with_helper: Etl, make_store: Callable
         assert inodes(tmp_path / str(number), "helper.py") == inodes(first, "helper.py") != set()
 
 
-def test_uv_asks_an_interpreter_once(with_helper: Etl, make_store: Callable[..., Store], cache: Path) -> None:
+def test_uv_asks_an_interpreter_once(
+    with_helper: Etl, make_store: Callable[..., Store], cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """uv keeps what it knows of one by its path: a later build has the same, also one from nothing."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     sync(make_store(), with_helper)
     known = set(cache.glob("uv-*/interpreter-*/*/*"))
     upgrade(with_helper)
@@ -112,15 +117,30 @@ def test_uv_asks_an_interpreter_once(with_helper: Etl, make_store: Callable[...,
     with_helper.lock()
     sync(make_store(), with_helper)
     assert set(cache.glob("uv-*/interpreter-*/*/*")) == known != set()
+    assert list(tmp_path.glob("prefect-uv-build-*")) == []
 
 
-def test_place_of_another_build_is_left_alone(with_helper: Etl, make_store: Callable[..., Store], cache: Path) -> None:
-    """Somebody builds something else at the same time, or was killed."""
-    there = cache / "envs" / "tmp" / "0" / "env" / "file"
-    there.parent.mkdir(parents=True)
-    there.touch()
+def test_builds_beside_each_other_have_their_own_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And where no link can be made, the place's own path serves."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with same_way(tmp_path / "a") as one, same_way(tmp_path / "b") as other:
+        assert (one.readlink(), other.readlink()) == (tmp_path / "a", tmp_path / "b")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with same_way(tmp_path / "c") as way:
+        assert way == tmp_path / "c"
+
+
+@pytest.mark.parametrize("damage", ["tools-1.0.dist-info/RECORD", "."])
+def test_near_environment_that_is_not_whole(
+    with_helper: Etl, make_store: Callable[..., Store], capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    """It is not built upon, and stops nobody."""
+    first = sync(make_store(), with_helper).path
+    (broken,) = first.glob(f"lib/*/site-packages/{damage}")
+    broken.rename(first / "away")
+    upgrade(with_helper)
     assert not sync(make_store(), with_helper).hit
-    assert there.exists()
+    assert "could not be built upon: building from nothing" in capsys.readouterr().err
 
 
 def test_running_environment_is_not_disturbed(with_helper: Etl, make_store: Callable[..., Store]) -> None:

@@ -6,11 +6,13 @@ import errno
 import itertools
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from prefect_uv.errors import EnvironmentDamagedError
 from prefect_uv.process import run
@@ -32,9 +34,10 @@ LINK_MODES = {"clone", "copy", "hardlink"}
 
 
 @contextmanager
-def aside(area: Area) -> Iterator[Path]:
+def aside(area: Area, key: str) -> Iterator[Path]:
     """A directory to build in, under a claim that says that its builder lives; it goes with all that is left."""
-    place = _free_place(area.builds)
+    place = area.builds / f"{key[:12]}-{uuid4().hex}"
+    place.mkdir()
     claim = Claim(place / CLAIM)
     try:
         claim.take()
@@ -45,17 +48,30 @@ def aside(area: Area) -> Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _free_place(builds: Path) -> Path:
-    """A new directory under the first name that nobody has.
+@contextmanager
+def same_way(place: Path) -> Iterator[Path]:
+    """A path to a place that leads to another one in each build, in every container; the place's own if there is none.
 
-    uv keeps what it knows of an interpreter by the path in its environment (0.13.8): where the path is another each
-    time, it starts that interpreter and asks it.
+    uv keeps what it knows of an interpreter by the path that it is given (0.13.8, links are not resolved): where that
+    is a new one each time, it starts the environment's interpreter and asks it.
     """
-    for number in itertools.count():
-        with suppress(FileExistsError):
-            (builds / str(number)).mkdir()
-            break
-    return builds / str(number)
+    way = _link(place.absolute())
+    try:
+        yield way or place
+    finally:
+        if way:
+            way.unlink(missing_ok=True)
+
+
+def _link(place: Path) -> Path | None:
+    """Under the first number that is free: two may build in one container."""
+    with suppress(OSError):
+        for number in itertools.count():
+            way = Path(tempfile.gettempdir(), f"prefect-uv-build-{number}")
+            with suppress(FileExistsError):
+                way.symlink_to(place)
+                return way
+    return None
 
 
 @dataclass(frozen=True)
@@ -80,7 +96,7 @@ class Build:
         Raises:
             SyncError: uv could not build it, or what it built is not whole.
         """
-        with aside(self.area) as place:
+        with aside(self.area, self.contents.key) as place:
             self._fill(place / ENVIRONMENT, near)
             Bytecode(self.area.bytecode, self.uv.trusted).restore(place / ENVIRONMENT, self.contents)
             self._finish(place / ENVIRONMENT)
@@ -104,7 +120,7 @@ class Build:
     def _fill_from(self, path: Path, manifest: Manifest, environment: Path, mode: str) -> bool:
         try:
             clone(path, environment, without=self.contents.changed(manifest.contents))
-            self.plan.install(environment, mode)
+            self._install(environment, mode)
             if not surprises(environment, self.contents, self.uv.environ):
                 return True
         except OSError as error:
@@ -120,8 +136,12 @@ class Build:
             clone(self.plan.base[0], environment)
         else:
             self.uv.venv(self.contents.python, environment)
-        self.plan.install(environment, mode)
+        self._install(environment, mode)
         return surprises(environment, self.contents, self.uv.environ)
+
+    def _install(self, environment: Path, mode: str) -> None:
+        with same_way(environment.parent) as way:
+            self.plan.install(way / environment.name, mode)
 
     def _finish(self, environment: Path) -> None:
         """Manifest and in-use file, and everything on the disk, before the name exists."""

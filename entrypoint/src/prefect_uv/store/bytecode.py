@@ -45,9 +45,9 @@ class Bytecode:
         """Give a new environment what is kept of its packages."""
         top = site_packages(environment)
         for package, _ in self._packages(environment, contents):
-            if self._is_trusted(package):
-                _touch(package)
-                with suppress(FileNotFoundError):  # another container forgets it meanwhile
+            with suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # another container may forget it
+                if self._is_trusted(package):
+                    _touch(package)
                     _restore(str(package), str(top), f".{_tag(top)}.pyc")
 
     def _packages(self, environment: Path, contents: Contents) -> Iterator[tuple[Path, Path]]:

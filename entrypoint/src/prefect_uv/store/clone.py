@@ -24,9 +24,9 @@ def clone(source: Path, target: Path, without: Iterable[str] = ()) -> None:
 
     Nothing is linked to be unlinked again: where many inodes have just become free, ext4 looks long for one to use.
     """
+    target.mkdir()
     source = source.resolve()
     left_out = frozenset(_belongings(source, without))
-    target.mkdir()
     shutil.copy2(source / "pyvenv.cfg", target)
     for name in (".gitignore", "CACHEDIR.TAG"):
         if (source / name).exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import errno
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
@@ -18,8 +19,15 @@ FIND_PREFECT = "import importlib.util as u; s = u.find_spec('prefect'); print(s.
 
 
 def site_packages(environment: Path) -> Path:
-    """The environment's site-packages directory."""
-    return next((environment / "lib").glob("python*/site-packages"))
+    """The environment's site-packages directory.
+
+    Raises:
+        FileNotFoundError: it has none.
+    """
+    found = next((environment / "lib").glob("python*/site-packages"), None)
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, "no site-packages", str(environment))
+    return found
 
 
 def distributions(environment: Path) -> dict[str, Path]:
@@ -41,7 +49,7 @@ def record(distribution: Path) -> Iterator[tuple[str, str, str]]:
     """
     parent = str(distribution.parent)
     with (distribution / "RECORD").open(newline="") as file:
-        for row in csv.reader(file):
+        for row in filter(None, csv.reader(file)):
             path, digest, size = [*row, "", ""][:3]
             yield os.path.join(parent, path), digest, size  # noqa: PTH118
 
