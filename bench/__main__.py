@@ -18,7 +18,7 @@ from typing import Any
 from bench import report
 from bench.arena import Arena
 from bench.cases import EVERYTHING, Case, Entry, Field
-from bench.goals import WARM
+from bench.goals import WARM, is_rival
 from bench.measure import Figures, cancel, crowd, memory
 from images import engine
 from images.process import run
@@ -81,7 +81,8 @@ def _cases(arena: Arena, field: Field, extent: Extent) -> Found:
 
 def _case(arena: Arena, case: Case, extent: Extent) -> Mapping[str, Any]:
     """In turn, so that a busy machine slows all of it alike; the warm-up does not count."""
-    entries = [entry for entry in case.entries if extent.rivals or case.name == WARM or not entry.is_rival]
+    all_meet = extent.rivals or case.name == WARM
+    entries = [entry for entry in case.entries if all_meet or not is_rival(entry.contestant.name)]
     near = [entry for entry in entries if entry.is_near]
     figures: dict[str, list[Any]] = {entry.contestant.name: [] for entry in entries}
     for number in range(0 if case.warms_up else 1, extent.rounds + 1):

@@ -36,11 +36,6 @@ class Entry:
     environment: Mapping[str, str] = field(default_factory=dict)
     is_near: bool = False
 
-    @property
-    def is_rival(self) -> bool:
-        """Whether it is Prefect's own path."""
-        return self.contestant.name.startswith(OFFICIAL)
-
     def run(self, arena: Arena) -> Figures:
         """One run."""
         self.before()

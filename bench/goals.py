@@ -12,6 +12,11 @@ UNCHANGED = "ours, nothing changed"
 WARM, PACKAGE_CHANGED, GONE, COLD = "warm", "one package changed", "environment gone, uv cache warm", "all cold"
 
 
+def is_rival(name: str) -> bool:
+    """Whether a contestant is Prefect's own path."""
+    return name.startswith(OFFICIAL)
+
+
 @dataclass(frozen=True)
 class Goal:
     """A figure and the most that it may be."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench import report
-from bench.goals import COLD, FLOOR, OURS, WARM, goals
+from bench.goals import COLD, FLOOR, OURS, PACKAGE_CHANGED, UNCHANGED, WARM, goals
 
 
 @pytest.fixture
@@ -33,6 +33,16 @@ def test_goal_is_missed_by_the_figures(results: dict[str, Any]) -> None:
     assert (missed.measured, reached.measured) == (2, 1)
     assert "**missed**" in str(missed)
     assert "reached" in str(reached)
+
+
+def test_changed_package_is_judged_beside_warm_runs_of_its_rounds(results: dict[str, Any]) -> None:
+    """Not against the case "warm", when the machine may have been faster or slower."""
+    cases = copy.deepcopy(results["cases"])
+    for case, name, seconds in ((PACKAGE_CHANGED, OURS, 5), (PACKAGE_CHANGED, UNCHANGED, 3), (WARM, OURS, 1)):
+        for run in cases[case][name]:
+            run["running"] = seconds
+    (goal,) = (goal for goal in goals({**results, "cases": cases}) if goal.text.startswith(PACKAGE_CHANGED))
+    assert goal.measured == 2
 
 
 def _even(results: dict[str, Any]) -> dict[str, Any]:

@@ -14,8 +14,8 @@ import pytest
 
 from prefect_uv.image import Image
 from prefect_uv.store import Store
-from prefect_uv.store.build import same_way
 from prefect_uv.store.clone import clone
+from prefect_uv.store.uv import steady_path
 from tests.unit.etl import ENGINE, Etl, sync
 from tests.unit.wheels import build_wheel
 
@@ -37,8 +37,7 @@ def modules(environment: Path) -> dict[str, str]:
 
 def directories(environment: Path) -> set[str]:
     """The directories of an environment, but for those of bytecode."""
-    found = (str(path.relative_to(environment)) for path in environment.glob("lib/**/") if path.name != "__pycache__")
-    return set(found)
+    return {str(path.relative_to(environment)) for path in environment.glob("lib/**/") if path.name != "__pycache__"}
 
 
 def compile_all(environment: Path) -> None:
@@ -120,14 +119,14 @@ def test_uv_asks_an_interpreter_once(
     assert list(tmp_path.glob("prefect-uv-build-*")) == []
 
 
-def test_builds_beside_each_other_have_their_own_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_builds_beside_each_other_have_their_own_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And where no link can be made, the place's own path serves."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with same_way(tmp_path / "a") as one, same_way(tmp_path / "b") as other:
+    with steady_path(tmp_path / "a") as one, steady_path(tmp_path / "b") as other:
         assert (one.readlink(), other.readlink()) == (tmp_path / "a", tmp_path / "b")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    with same_way(tmp_path / "c") as way:
-        assert way == tmp_path / "c"
+    with steady_path(tmp_path / "c") as path:
+        assert path == tmp_path / "c"
 
 
 @pytest.mark.parametrize("damage", ["tools-1.0.dist-info/RECORD", "."])

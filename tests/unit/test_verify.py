@@ -51,6 +51,13 @@ def test_missing_record(site: Path, tmp_path: Path) -> None:
     assert damages(tmp_path) == {"my-pkg": ["has no RECORD"]}
 
 
+def test_blank_line_in_a_record(site: Path, tmp_path: Path) -> None:
+    """It names no file."""
+    with (site / "my_pkg-1.0.dist-info" / "RECORD").open("a") as file:
+        file.write("\n")
+    assert damages(tmp_path) == {}
+
+
 def test_bytecode_of_first_imports_is_no_damage(site: Path, tmp_path: Path) -> None:
     """Files that were added later do not count."""
     (site / "__pycache__").mkdir()

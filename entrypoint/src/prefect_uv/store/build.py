@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -22,7 +20,7 @@ from prefect_uv.store.clone import clone
 from prefect_uv.store.contents import Contents
 from prefect_uv.store.manifest import RUN_CACHE, Known, Manifest
 from prefect_uv.store.sources.base import Plan
-from prefect_uv.store.uv import Uv
+from prefect_uv.store.uv import Uv, steady_path
 from prefect_uv.store.verify import listed, surprises
 from prefect_uv.volume.layout import IN_USE, Area
 from prefect_uv.volume.lock import Claim
@@ -46,32 +44,6 @@ def aside(area: Area, key: str) -> Iterator[Path]:
     finally:
         claim.close()
         shutil.rmtree(place, ignore_errors=True)
-
-
-@contextmanager
-def same_way(place: Path) -> Iterator[Path]:
-    """A path to a place that leads to another one in each build, in every container; the place's own if there is none.
-
-    uv keeps what it knows of an interpreter by the path that it is given (0.13.8, links are not resolved): where that
-    is a new one each time, it starts the environment's interpreter and asks it.
-    """
-    way = _link(place.absolute())
-    try:
-        yield way or place
-    finally:
-        if way:
-            way.unlink(missing_ok=True)
-
-
-def _link(place: Path) -> Path | None:
-    """Under the first number that is free: two may build in one container."""
-    with suppress(OSError):
-        for number in itertools.count():
-            way = Path(tempfile.gettempdir(), f"prefect-uv-build-{number}")
-            with suppress(FileExistsError):
-                way.symlink_to(place)
-                return way
-    return None
 
 
 @dataclass(frozen=True)
@@ -140,8 +112,8 @@ class Build:
         return surprises(environment, self.contents, self.uv.environ)
 
     def _install(self, environment: Path, mode: str) -> None:
-        with same_way(environment.parent) as way:
-            self.plan.install(way / environment.name, mode)
+        with steady_path(environment.parent) as place:
+            self.plan.install(place / environment.name, mode)
 
     def _finish(self, environment: Path) -> None:
         """Manifest and in-use file, and everything on the disk, before the name exists."""

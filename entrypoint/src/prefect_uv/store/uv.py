@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+import itertools
+import tempfile
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,3 +126,29 @@ class Uv:
         """A command with more variables."""
         with applied(self.configuration if arguments[0] == "pip" else None) as options:
             return run(["uv", *QUIET, *options, *arguments], env={**self.environ, **(environ or {})}, cwd=cwd)
+
+
+@contextmanager
+def steady_path(place: Path) -> Iterator[Path]:
+    """A path to a place, the same for every place and in every container; the place's own where there can be none.
+
+    uv keeps what it knows of an interpreter by the path that it is given (0.13.8, links are not resolved): where that
+    is a new one each time, it starts the environment's interpreter and asks it.
+    """
+    path = _linked(place.absolute())
+    try:
+        yield path or place
+    finally:
+        if path:
+            path.unlink(missing_ok=True)
+
+
+def _linked(place: Path) -> Path | None:
+    """Under the first number that is free: two may build in one container."""
+    with suppress(OSError):
+        for number in itertools.count():
+            path = Path(tempfile.gettempdir(), f"prefect-uv-build-{number}")
+            with suppress(FileExistsError):
+                path.symlink_to(place)
+                return path
+    return None
