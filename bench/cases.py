@@ -17,7 +17,7 @@ from tests.stack import git, image_name
 from tests.stack.images import built, configured
 
 CHANGED = "changed"
-START = "/opt/prefect-uv/lib/python3*/site-packages/prefect_uv/engine/_start.py"
+START = "/opt/prefect-uv/lib/python3*/site-packages/prefect_uv/engine/_run_module.py"
 EXTRA = "cowsay==6.1"
 EVERYTHING, ENVIRONMENTS, NEW_ENVIRONMENTS = "ls -d *", "ls -d envs/v1/*", "ls -dt envs/v1/* | head -n -1"
 AUTO = {"PREFECT_RUNNER_AUTO_INSTALL_DEPENDENCIES": "true"}

@@ -96,7 +96,7 @@ def crowd(arena: Arena, contestant: Contestant, deployment: UUID, count: int) ->
     """Start many at once: seconds until the last has ended, how many ran to their end, and how many built.
 
     What has not ended in time is removed: when open websockets are all that Prefect's server on SQLite handles at
-    once, it answers nobody any more (see `prefect_uv.engine.watch`).
+    once, it answers nobody any more (see `prefect_uv.api.cancellation_watch`).
     """
     runs = [new_run(arena, deployment) for _ in range(count)]
     containers = [contestant.start(arena, flow_run, {}) for flow_run in runs]

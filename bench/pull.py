@@ -18,9 +18,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from prefect_uv.mask import Mask
+from prefect_uv.log.mask import Mask
+from prefect_uv.log.run_log import RunLog
 from prefect_uv.pull import pull
-from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from tests.stack.git import GitServer
 

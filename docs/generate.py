@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "entrypoint" / "src"))
 
 from prefect_uv.errors import Kind, PrefectUvError  # noqa: E402
-from prefect_uv.settings import Settings, files, pip  # noqa: E402
+from prefect_uv.settings import Settings, pip_variables, secret_files  # noqa: E402
 
 OWN = "PREFECT_UV_"
 MENDED_BY: dict[Kind, str] = {"user": "you", "tool": "look at the tool's output", "bug": "report it"}
@@ -45,19 +45,25 @@ def own_settings() -> str:
     return _settings(OWN)
 
 
-def pip_variables() -> str:
+def pip_variables_table() -> str:
     """pip's variables and what they are for uv."""
     rows = [
-        (f"`{row.pip}`", f"`{row.uv}`", ", ".join(f"`{name}`" for name in (row.uv, *row.also))) for row in pip.TABLE
+        (f"`{row.pip}`", f"`{row.uv}`", ", ".join(f"`{name}`" for name in (row.uv, *row.also)))
+        for row in pip_variables.PIP_VARIABLES
     ]
-    rows += [(f"`{name}`", "", f"never used: {reason}") for name, reason in pip.WITHOUT_COUNTERPART.items()]
+    rows += [(f"`{name}`", "", f"never used: {reason}") for name, reason in pip_variables.WITHOUT_COUNTERPART.items()]
     return table(("pip's variable", "is for uv", "unless one of these is set"), rows)
 
 
-def secret_files() -> str:
+def secret_files_table() -> str:
     """The variables whose value may come from a file."""
-    names = (*files.API, *files.INDEXES, "UV_INDEX_<NAME>_USERNAME", "UV_INDEX_<NAME>_PASSWORD")
-    return table(("Variable", "From a file"), ((f"`{name}`", f"`{name}{files.SUFFIX}`") for name in names))
+    names = (
+        *secret_files.API_SECRETS,
+        *secret_files.INDEX_SECRETS,
+        "UV_INDEX_<NAME>_USERNAME",
+        "UV_INDEX_<NAME>_PASSWORD",
+    )
+    return table(("Variable", "From a file"), ((f"`{name}`", f"`{name}{secret_files.SUFFIX}`") for name in names))
 
 
 def errors() -> str:
@@ -111,8 +117,8 @@ COSTS = {
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "own-settings"): own_settings,
     ("docs/reference/settings.md", "settings"): settings,
-    ("docs/reference/settings.md", "pip-variables"): pip_variables,
-    ("docs/reference/settings.md", "secret-files"): secret_files,
+    ("docs/reference/settings.md", "pip-variables"): pip_variables_table,
+    ("docs/reference/settings.md", "secret-files"): secret_files_table,
     ("docs/reference/errors.md", "errors"): errors,
     ("docs/reference/supervision.md", "supervision"): supervision,
     ("docs/reference/supervision.md", "supervision-costs"): supervision_costs,

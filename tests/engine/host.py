@@ -53,7 +53,10 @@ class Host:
         minor = f"{sys.base_prefix}/bin/python{PYTHON}"
         facts = ["--name", "host", "--python", minor, "--prefect", "3.8.8"]
         subprocess.run(
-            [str(host.python), "-I", "-m", "prefect_uv.image", *facts], env=host.environment, check=True, timeout=60
+            [str(host.python), "-I", "-m", "prefect_uv.image_facts", *facts],
+            env=host.environment,
+            check=True,
+            timeout=60,
         )
         return host
 

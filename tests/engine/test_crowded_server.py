@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from prefect.states import Running
 
-from prefect_uv.api import Api as OurApi
-from prefect_uv.engine import watch as watch_module
-from prefect_uv.engine.stream import subscribe
-from prefect_uv.engine.watch import Watch
-from prefect_uv.flowrun import FlowRun
+from prefect_uv.api import cancellation_watch as watch_module
+from prefect_uv.api.cancellation_watch import CancellationWatch
+from prefect_uv.api.client import ApiClient as OurApi
+from prefect_uv.api.event_stream import subscribe
+from prefect_uv.api.flow_run import FlowRun
 from prefect_uv.settings import Settings
 from tests.stack.api import Api
 from tests.stack.process import wait_until
@@ -51,7 +51,7 @@ def test_stream_is_given_back_to_a_server_that_has_none_to_spare(
     monkeypatch.setattr(watch_module, "FIRST_SECONDS", 0)
     with subscribed(settings, str(run), AT_ONCE - 1):
         assert is_healthy(server.url)
-        watch = Watch(settings, flow_run, lambda: None)
+        watch = CancellationWatch(settings, flow_run, lambda: None)
         try:
             wait_until(lambda: watch.source == "stream", "the stream", 30)
             wait_until(lambda: not is_healthy(server.url), "the server to answer nobody", 30)

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from prefect_uv.api import Api
+from prefect_uv.api.client import ApiClient
 from prefect_uv.errors import PrefectUvError
-from prefect_uv.image import Image, probe
-from prefect_uv.mask import Mask
+from prefect_uv.image_facts import Image, probe_image
+from prefect_uv.log.mask import Mask
+from prefect_uv.log.run_log import RunLog
 from prefect_uv.pull import pull
-from prefect_uv.runlog import RunLog
 from prefect_uv.settings import Settings
 from tests.stack.server import PrefectServer
 
@@ -152,7 +152,7 @@ def oracle(server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> I
 def image() -> Image:
     """The facts of this machine, as an image would have them."""
     minor = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return probe("pull", str(Path(sys.base_prefix) / "bin" / f"python{minor}"), "3.8.8")
+    return probe_image("pull", str(Path(sys.base_prefix) / "bin" / f"python{minor}"), "3.8.8")
 
 
 @dataclass
@@ -174,11 +174,11 @@ class Ours:
         settings = Settings.from_environ({**os.environ, **api, **cache, **(environ or {})})
         log = _Told(self.said, settings)
         try:
-            workspace = pull({"pull_steps": steps, **deployment}, settings, log, Api(settings) if api else None)
+            checkout = pull({"pull_steps": steps, **deployment}, settings, log, ApiClient(settings) if api else None)
         except PrefectUvError as error:
             return Outcome(error=log.mask(error.render()), tree=tree(base), slug=error.slug)
         return Outcome(
-            placeless(workspace.outputs, base), placeless(str(workspace.directory.resolve()), base), tree(base)
+            placeless(checkout.outputs, base), placeless(str(checkout.directory.resolve()), base), tree(base)
         )
 
 
@@ -225,12 +225,12 @@ class Recorder:
 @pytest.fixture
 def recorder(tmp_path: Path) -> Recorder:
     """See Recorder."""
-    tools, calls = tmp_path / "tools", tmp_path / "calls"
-    tools.mkdir()
+    context, calls = tmp_path / "tools", tmp_path / "calls"
+    context.mkdir()
     record = f'echo "$@" >> {calls}; ps -eo args >> {calls}'
-    (tools / "git").write_text(f'#!/bin/sh\n{record}\nexec {shutil.which("git")} "$@"\n')
-    (tools / "git").chmod(0o755)
-    return Recorder(calls, {"PATH": f"{tools}:{os.environ['PATH']}"})
+    (context / "git").write_text(f'#!/bin/sh\n{record}\nexec {shutil.which("git")} "$@"\n')
+    (context / "git").chmod(0o755)
+    return Recorder(calls, {"PATH": f"{context}:{os.environ['PATH']}"})
 
 
 @pytest.fixture

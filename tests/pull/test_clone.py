@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from prefect_uv.pull import git as git_module
+from prefect_uv.pull.git import git_commands as git_module
 from tests.pull.conftest import Oracle, Ours, Outcome, Recorder
 from tests.pull.repositories import ALLOW_FILE, rich, with_submodule
 from tests.pull.servers import HttpsGit, https_git

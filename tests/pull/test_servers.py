@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from prefect_uv.pull import git as git_module
+from prefect_uv.pull.git import git_commands as git_module
 from tests.pull.conftest import ROOT, Ours, Recorder, tree
 from tests.pull.repositories import rich
 from tests.pull.servers import HttpsGit, SshGit, https_git, ssh_git
@@ -264,9 +264,9 @@ def test_damaged_snapshot_is_cloned_over(
 
 PULLER = """
 import json, os, sys
-from prefect_uv.mask import Mask
+from prefect_uv.log.mask import Mask
 from prefect_uv.pull import pull
-from prefect_uv.runlog import RunLog
+from prefect_uv.log.run_log import RunLog
 from prefect_uv.settings import Settings
 os.chdir(sys.argv[1])
 pull(json.loads(sys.argv[2]), Settings.from_environ(os.environ), RunLog(Mask()), None)

@@ -16,7 +16,7 @@ class CacheVolume:
     """A named volume that an idle container of our image holds, so that it can be looked into."""
 
     name: str
-    keeper: Container
+    maintenance: Container
 
     @classmethod
     @contextmanager
@@ -25,15 +25,17 @@ class CacheVolume:
     ) -> Iterator[CacheVolume]:
         """Make a volume (`options` are those of Docker's local driver) and remove it at the end."""
         volume = containers.client.volumes.create(driver_opts=dict(options or {}), labels=containers.labels)
-        keeper = containers.start(image, ["infinity"], {}, [f"{volume.name}:/cache"], entrypoint="sleep", init=True)
+        maintenance = containers.start(
+            image, ["infinity"], {}, [f"{volume.name}:/cache"], entrypoint="sleep", init=True
+        )
         try:
-            yield cls(volume.name, keeper)
+            yield cls(volume.name, maintenance)
         finally:
             containers.remove_volume(volume)
 
     def run(self, *command: str) -> str:
         """Run a command beside the volume; the value is its output."""
-        code, output = self.keeper.exec_run(list(command), user="0")
+        code, output = self.maintenance.exec_run(list(command), user="0")
         if code != 0:
             raise RuntimeError(f"{command!r} exited with code {code}: {output!r}")
         return b"".join([output] if isinstance(output, bytes) else output).decode(errors="replace")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from prefect_uv.errors import PrefectUvError
-from prefect_uv.project import Locked, Project, Unlocked, look
+from prefect_uv.project import LockedProject, Project, UnlockedProject, find_project
 from prefect_uv.settings import Settings
 from tests.unit.wheels import build_wheel
 
@@ -45,18 +45,18 @@ class Checkout:
     def look(self, entrypoint: str | None = None, **variables: str) -> Project:
         """The look with job variables, `groups` for PREFECT_UV_GROUPS."""
         environ = {f"PREFECT_UV_{name.upper()}": value for name, value in variables.items()}
-        return look(self.directory, entrypoint, Settings.from_environ(environ))
+        return find_project(self.directory, entrypoint, Settings.from_environ(environ))
 
-    def locked(self, entrypoint: str | None = None, **variables: str) -> Locked:
+    def locked(self, entrypoint: str | None = None, **variables: str) -> LockedProject:
         """A look that finds a lock."""
         project = self.look(entrypoint, **variables)
-        assert isinstance(project, Locked)
+        assert isinstance(project, LockedProject)
         return project
 
-    def unlocked(self, entrypoint: str | None = None, **variables: str) -> Unlocked:
+    def unlocked(self, entrypoint: str | None = None, **variables: str) -> UnlockedProject:
         """A look that finds none."""
         project = self.look(entrypoint, **variables)
-        assert isinstance(project, Unlocked)
+        assert isinstance(project, UnlockedProject)
         return project
 
     def refusal(self, entrypoint: str | None = None, **variables: str) -> str:

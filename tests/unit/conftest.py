@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
-from prefect_uv.image import Image, probe
-from prefect_uv.mask import Mask
-from prefect_uv.process import LOOK_SIGNAL, STOP_SIGNALS
-from prefect_uv.runlog import RunLog
+from prefect_uv.image_facts import Image, probe_image
+from prefect_uv.log.mask import Mask
+from prefect_uv.log.run_log import RunLog
+from prefect_uv.processes.signals import INTERRUPT_SIGNAL, STOP_SIGNALS
 from prefect_uv.settings import Settings
 from tests.unit.checkouts import pulled, wheels
 from tests.unit.etl import cache, etl, make_store, template
@@ -66,7 +66,7 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 @pytest.fixture(autouse=True)
 def restored_signals() -> Iterator[None]:
     """Signal handlers that a test installs go with it."""
-    before = {signum: signal.getsignal(signum) for signum in (*STOP_SIGNALS, LOOK_SIGNAL, signal.SIGUSR1)}
+    before = {signum: signal.getsignal(signum) for signum in (*STOP_SIGNALS, INTERRUPT_SIGNAL, signal.SIGUSR1)}
     yield
     for signum, handler in before.items():
         signal.signal(signum, handler)
@@ -112,7 +112,7 @@ def log() -> RunLog:
 def image() -> Image:
     """The facts of this machine, as an image would have them."""
     minor = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return probe("unit", str(Path(sys.base_prefix) / "bin" / f"python{minor}"), "3.8.8")
+    return probe_image("unit", str(Path(sys.base_prefix) / "bin" / f"python{minor}"), "3.8.8")
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from prefect_uv.image import Image
-from prefect_uv.project import Unlocked, look
-from prefect_uv.project.requirements import Requirements
-from prefect_uv.runlog import RunLog
+from prefect_uv.environments import Environment, EnvironmentStore
+from prefect_uv.image_facts import Image
+from prefect_uv.log.run_log import RunLog
+from prefect_uv.project import UnlockedProject, find_project
+from prefect_uv.project.files.requirements_files import Requirements
 from prefect_uv.settings import Settings
-from prefect_uv.store import Environment, Store
 from tests.unit.http_server import Answer, Server
 from tests.unit.wheels import build_wheel
 
@@ -106,12 +106,12 @@ def cache(tmp_path: Path) -> Path:
 @pytest.fixture
 def make_store(
     make_settings: Callable[..., Settings], log: RunLog, cache: Path, this_image: Image
-) -> Callable[..., Store]:
+) -> Callable[..., EnvironmentStore]:
     """A maker of stores on the volume, as each start makes one."""
     assert this_image
 
-    def make(**variables: str) -> Store:
-        return Store(make_settings({"PREFECT_UV_CACHE_DIR": str(cache), **variables}), log)
+    def make(**variables: str) -> EnvironmentStore:
+        return EnvironmentStore(make_settings({"PREFECT_UV_CACHE_DIR": str(cache), **variables}), log)
 
     return make
 
@@ -126,9 +126,9 @@ def leftovers(cache: Path) -> list[Path]:
     return [path for place in ("tmp", "trash") for path in (cache / "envs" / place).glob("*")]
 
 
-def sync(store: Store, etl: Etl) -> Environment:
+def sync(store: EnvironmentStore, etl: Etl) -> Environment:
     """The environment of the project, as a start gets it."""
-    return store.environment(look(etl.directory, None, store.settings))
+    return store.environment(find_project(etl.directory, None, store.settings))
 
 
 def only_wheels(etl: Etl) -> str:
@@ -138,10 +138,10 @@ def only_wheels(etl: Etl) -> str:
     return str(path)
 
 
-def unlocked(*requirements: str, files: Sequence[Path] = (), constraints: Sequence[str] = ()) -> Unlocked:
+def unlocked(*requirements: str, files: Sequence[Path] = (), constraints: Sequence[str] = ()) -> UnlockedProject:
     """Requirements that nothing locks, as a look finds them."""
     directory = files[0].parent if files else Path("/")
-    return Unlocked(
+    return UnlockedProject(
         name="etl",
         shape="requirements",
         directory=directory,

@@ -8,7 +8,7 @@ import os
 import sys
 from importlib import import_module
 
-from prefect_uv.contract import FLOW_RUN_ID, HELP, VERBS, become, choose
+from prefect_uv.command_line import FLOW_RUN_ID, HELP, VERBS, become, choose_verb
 
 GARBAGE_OBJECTS = 100_000  # a start makes far less, and by default it would be looked through dozens of times
 
@@ -16,7 +16,7 @@ GARBAGE_OBJECTS = 100_000  # a start makes far less, and by default it would be 
 def main() -> None:
     """Do what the command line and the environment ask for, and exit."""
     faulthandler.enable()
-    verb, arguments = choose(sys.argv, os.environ)
+    verb, arguments = choose_verb(sys.argv, os.environ)
     if verb == "help":
         sys.stdout.write(HELP)
         sys.exit()

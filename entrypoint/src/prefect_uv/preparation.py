@@ -6,39 +6,42 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from prefect_uv.bake.record import announce, with_baked_selection
-from prefect_uv.code import importable
-from prefect_uv.engine.launch import Ready
-from prefect_uv.project import Project, extras, look, tell
-from prefect_uv.pull import Workspace
+from prefect_uv.bake.bake_record import announce, with_baked_selection
+from prefect_uv.engine.launch import PreparedFlow
+from prefect_uv.environments import Environment, EnvironmentStore
+from prefect_uv.project import Project, find_extra_packages, find_project, log_project
+from prefect_uv.project_code import ProjectCode
+from prefect_uv.pull import Checkout
 from prefect_uv.session import Session
-from prefect_uv.store import Environment, Store
 
 
-def prepare(session: Session, deployment: Mapping[str, Any], workspace: Workspace) -> Ready:
+def prepare(session: Session, deployment: Mapping[str, Any], checkout: Checkout) -> PreparedFlow:
     """Find, install, import: in the order of the phases."""
     announce(session.settings, session.log)
-    project = session.phase("look", _find, session, workspace, deployment.get("entrypoint"))
-    store = Store(session.settings, session.log)
-    environment = session.phase("sync", _install, session, store, project, workspace)
-    code = session.phase("code", importable, session, project, environment)
-    keeper = store.keeping(environment)
-    return Ready(session.settings, workspace, environment, code, keeper, deployment.get("entrypoint"))
+    project = session.phase("look", _find_flow_project, session, checkout, deployment.get("entrypoint"))
+    store = EnvironmentStore(session.settings, session.log)
+    environment = session.phase("sync", _environment, session, store, project, checkout)
+    project_code = ProjectCode(session.settings, session.log, session.scratch)
+    code = session.phase("code", project_code.importable, project, environment)
+    maintenance = store.maintained(environment)
+    return PreparedFlow(
+        session.settings.launcher, checkout, environment, code, maintenance, deployment.get("entrypoint")
+    )
 
 
-def _find(session: Session, workspace: Workspace, entrypoint: str | None) -> Project:
+def _find_flow_project(session: Session, checkout: Checkout, entrypoint: str | None) -> Project:
     """The flow's project; where the deployment selects nothing of it, what the image was baked with is selected."""
-    project = look(workspace.directory, entrypoint, session.settings)
+    project = find_project(checkout.directory, entrypoint, session.settings)
     settings = with_baked_selection(session.settings, project, session.log)
     if settings is not session.settings:
-        project = look(workspace.directory, entrypoint, settings)
-    return tell(session.log, project)
+        project = find_project(checkout.directory, entrypoint, settings)
+    return log_project(session.log, project)
 
 
-def _install(session: Session, store: Store, project: Project, workspace: Workspace) -> Environment:
+def _environment(session: Session, store: EnvironmentStore, project: Project, checkout: Checkout) -> Environment:
     """The project's environment, or one that also has what the deployment and its pull steps want."""
-    wanted = extras(workspace.directory, project, session.settings, session.extra_packages())
+    wanted = find_extra_packages(checkout.directory, project, session.settings, session.extra_packages())
     if wanted.line:
         session.log.info(wanted.line)
     environment = store.environment(project)
-    return store.extended(environment, replace(wanted, files=(*wanted.files, *workspace.requirements)), project)
+    return store.extended(environment, replace(wanted, files=(*wanted.files, *checkout.requirements)), project)

@@ -4,53 +4,53 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prefect_uv.meanwhile import imported_meanwhile
+from prefect_uv.background_import import importing_in_background
 from prefect_uv.session import Session
 
 if TYPE_CHECKING:
-    from prefect_uv.engine.launch import Ready
+    from prefect_uv.engine.launch import PreparedFlow
 
-LATER = ("prefect_uv.pull", "prefect_uv.preparation", "prefect_uv.engine.supervise")
+LATER = ("prefect_uv.pull", "prefect_uv.preparation", "prefect_uv.engine.supervisor")
 
 
-def ready(session: Session) -> Ready:
+def prepare_flow(session: Session) -> PreparedFlow:
     """Code and environment. The API and git let us wait: meanwhile, what comes after them is imported."""
-    with imported_meanwhile(*LATER):
+    with importing_in_background(*LATER):
         deployment = session.phase("ask", session.ask)
         from prefect_uv.pull import pull  # noqa: PLC0415 (imported meanwhile)
 
-        workspace = session.phase("pull", pull, deployment, session.settings, session.log, session.api)
+        checkout = session.phase("pull", pull, deployment, session.settings, session.log, session.api)
     from prefect_uv.preparation import prepare  # noqa: PLC0415 (imported meanwhile)
 
-    return prepare(session, deployment, workspace)
+    return prepare(session, deployment, checkout)
 
 
 def run(session: Session) -> int:
     """Execute the flow run."""
     session.require_flow_run()
-    flow = ready(session)
+    flow = prepare_flow(session)
     from prefect_uv.engine.launch import launch_flow  # noqa: PLC0415 (imported meanwhile)
-    from prefect_uv.engine.supervise import supervise  # noqa: PLC0415
+    from prefect_uv.engine.supervisor import supervise  # noqa: PLC0415
 
-    launch = session.phase("launch", launch_flow, session, flow)
+    launch = session.phase("launch", launch_flow, session.flow_run, flow)
     session.log.summary({"sync": flow.environment.note})
-    with flow.keeper:
+    with flow.maintenance:
         return supervise(launch, session)
 
 
 def sync(session: Session) -> int:
     """Everything but the flow: for an init container, or to fill the cache volume beforehand."""
-    flow = ready(session)
+    flow = prepare_flow(session)
     session.log.summary({"sync": flow.environment.note})
-    with flow.keeper:
+    with flow.maintenance:
         return 0
 
 
 def execute(session: Session) -> int:
     """Run a command in the flow's environment."""
-    flow = ready(session)
+    flow = prepare_flow(session)
     from prefect_uv.engine.launch import launch_command  # noqa: PLC0415 (imported meanwhile)
-    from prefect_uv.engine.supervise import attend  # noqa: PLC0415
+    from prefect_uv.engine.supervisor import supervise_command  # noqa: PLC0415
 
-    with flow.keeper:
-        return attend(launch_command(flow, session.arguments), session)
+    with flow.maintenance:
+        return supervise_command(launch_command(flow, session.arguments), session)

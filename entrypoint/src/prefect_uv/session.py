@@ -13,17 +13,17 @@ from pathlib import Path
 from types import FrameType
 from typing import ParamSpec, TypeVar
 
-from prefect_uv.api import Api, Json
-from prefect_uv.ends import end
-from prefect_uv.engine.watch import Watch
+from prefect_uv.api.cancellation_watch import CancellationWatch
+from prefect_uv.api.client import ApiClient, Json
+from prefect_uv.api.flow_run import FlowRun
+from prefect_uv.api.packages_variable import read_packages_variable
 from prefect_uv.errors import SettingsInvalidError
-from prefect_uv.extra_packages import from_variable
-from prefect_uv.flowrun import FlowRun
-from prefect_uv.mask import Mask
-from prefect_uv.process import Interrupted, Terminated, ignore_signals, interrupt_main, raise_on_signals
-from prefect_uv.runlog import RunLog
+from prefect_uv.log.mask import Mask
+from prefect_uv.log.run_log import RunLog
+from prefect_uv.processes.signals import Interrupted, Terminated, ignore_signals, interrupt_main, raise_on_signals
 from prefect_uv.settings import Settings
-from prefect_uv.settings.secrets import in_addresses
+from prefect_uv.settings.environment_secrets import secrets_in_addresses
+from prefect_uv.termination import end
 
 HERE = {"path": "."}
 
@@ -39,14 +39,14 @@ class Session:
     log: RunLog
     arguments: Sequence[str] = ()
     flow_run: FlowRun | None = None
-    watch: Watch | None = None
-    standing: Callable[[], str] = lambda: "nothing has begun"
-    api: Api | None = None
-    leaving: ExitStack = field(default_factory=ExitStack)
+    watch: CancellationWatch | None = None
+    status: Callable[[], str] = lambda: "nothing has begun"
+    api: ApiClient | None = None
+    cleanup: ExitStack = field(default_factory=ExitStack)
 
     def phase(self, name: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Perform a phase and time it."""
-        self.standing = lambda: f"in phase {name}"
+        self.status = lambda: f"in phase {name}"
         with self.log.phase(name):
             return function(*args, **kwargs)
 
@@ -64,12 +64,12 @@ class Session:
         """The deployment of the flow run, whose log gets our lines from here on; without a run, the code is here."""
         if not self.settings.flow_run_id:
             return HERE
-        self.api = Api(self.settings)
+        self.api = ApiClient(self.settings)
         self.flow_run = FlowRun(self.api, self.settings.flow_run_id)
         self.log.connect(self.api.send_logs, self.flow_run.id)
-        self.flow_run.refuse_when_settled()
-        self.watch = Watch(self.settings, self.flow_run, interrupt_main)
-        self.leaving.callback(self.stop_watching)
+        self.flow_run.refuse_when_over()
+        self.watch = CancellationWatch(self.settings, self.flow_run, interrupt_main)
+        self.cleanup.callback(self.stop_watching)
         deployment = self.flow_run.deployment()
         self.log.info(f"flow run {self.flow_run.name}, entrypoint {deployment['entrypoint']}")
         return deployment
@@ -79,8 +79,10 @@ class Session:
         name = self.settings.extra_packages_variable
         if not name:
             return ()
-        packages = from_variable(name, self.api or (Api(self.settings) if self.settings.api_url else None))
-        self.log.mask.add(*(secret for package in packages for secret in in_addresses(package)))
+        packages = read_packages_variable(
+            name, self.api or (ApiClient(self.settings) if self.settings.api_url else None)
+        )
+        self.log.mask.add(*(secret for package in packages for secret in secrets_in_addresses(package)))
         self.log.info(f"extra packages of the Prefect Variable {name!r}: {', '.join(packages) or 'none'}")
         return packages
 
@@ -89,7 +91,7 @@ class Session:
         import tempfile  # noqa: PLC0415 (few need it)
 
         place = tempfile.TemporaryDirectory(prefix="prefect-uv-", ignore_cleanup_errors=True)
-        return Path(self.leaving.enter_context(place))
+        return Path(self.cleanup.enter_context(place))
 
     def stop_watching(self) -> None:
         """From now on, nobody asks whether the run should stop."""
@@ -105,7 +107,7 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments:
     """
     log = RunLog(Mask())
     session = None
-    leaving = ExitStack()
+    cleanup = ExitStack()
     raise_on_signals()
     try:
         with log.phase("read"):
@@ -113,24 +115,24 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments:
             log.mask.add(*settings.secrets())
         for note in settings.notes:
             log.info(note)
-        session = Session(settings, log, arguments, leaving=leaving)
-        _stand_by(session)
+        session = Session(settings, log, arguments, cleanup=cleanup)
+        _report_status_on_signal(session)
         return verb(session)
     except (Exception, Terminated, Interrupted) as reason:  # noqa: BLE001 (the boundary: a start ends here)
         ignore_signals()
         flow_run, behavior = (session.flow_run, session.settings.sigterm) if session else (None, "")
         return end(reason, flow_run, log, behavior)
     finally:
-        leaving.close()
+        cleanup.close()
         log.close()
 
 
-def _stand_by(session: Session) -> None:
+def _report_status_on_signal(session: Session) -> None:
     """SIGUSR1 prints where we stand."""
 
     def tell(_signum: int, _frame: FrameType | None) -> None:
         seen = session.watch.source if session.watch else "off"
-        os.write(sys.stderr.fileno(), f"prefect-uv: {session.standing()}, watch: {seen}\n".encode())
+        os.write(sys.stderr.fileno(), f"prefect-uv: {session.status()}, watch: {seen}\n".encode())
         faulthandler.dump_traceback()
 
     signal.signal(signal.SIGUSR1, tell)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-KILLED = 128
+SIGNAL_EXIT = 128
 OOM_EVENTS = Path("/sys/fs/cgroup/memory.events")
 SIGNALS = {
     signal.SIGKILL: "something killed it, most often the kernel because memory ran out: give the container more memory"
@@ -26,9 +26,9 @@ CODES = {
 }
 
 
-def explain(code: int) -> str:
+def explain_exit_code(code: int) -> str:
     """One sentence for an exit code as a shell gives it (128 + n when signal n has killed the process)."""
-    number = code - KILLED
+    number = code - SIGNAL_EXIT
     if number in {*signal.Signals}:
         name = signal.Signals(number).name
         reason = SIGNALS.get(signal.Signals(number), "nobody here knows why")

@@ -14,27 +14,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from prefect_uv.code import Code
-from prefect_uv.engine.version import Engine
+from prefect_uv.api.flow_run import FlowRun
+from prefect_uv.engine.engine_version import EngineVersion
+from prefect_uv.environments import Environment, Maintenance
+from prefect_uv.environments.uv.uv_command import ELSEWHERE
 from prefect_uv.errors import DeploymentNotFoundError, LaunchError, UsageError
-from prefect_uv.pull import Workspace
-from prefect_uv.session import Session
-from prefect_uv.settings import Settings
-from prefect_uv.store import Environment, Keeper
-from prefect_uv.store.uv import ELSEWHERE
+from prefect_uv.project_code import FlowCode
+from prefect_uv.pull import Checkout
 
-START = Path(__file__).with_name("_start.py")
+RUN_MODULE = Path(__file__).with_name("_run_module.py")
 
 
 @dataclass(frozen=True)
-class Ready:
+class PreparedFlow:
     """What the phases before have found and made; without a flow run there is no entrypoint."""
 
-    settings: Settings
-    workspace: Workspace
+    launcher: str
+    checkout: Checkout
     environment: Environment
-    code: Code
-    keeper: Keeper
+    code: FlowCode
+    maintenance: Maintenance
     entrypoint: str | None
 
 
@@ -50,7 +49,7 @@ class Launch:
     directory: Path
     leases: tuple[int, ...]
     python: str
-    engine: Engine
+    engine: EngineVersion
 
     def start(self, environ: Mapping[str, str], stderr: int | None = None) -> subprocess.Popen[bytes]:
         """Start it in a session of its own, with more variables.
@@ -80,22 +79,24 @@ class Launch:
         os.execvpe(self.command[0], self.command, self.environ)  # noqa: S606
 
 
-def launch_flow(session: Session, ready: Ready) -> Launch:
+def launch_flow(flow_run: FlowRun | None, prepared: PreparedFlow) -> Launch:
     """The launch of the flow; last look at the run's state, which may have changed while we pulled and built.
 
     Raises:
-        Settled: the run was cancelled or finished meanwhile.
+        AlreadyOver: the run was cancelled or finished meanwhile.
     """
-    if session.flow_run is None or not ready.entrypoint:
+    if flow_run is None or not prepared.entrypoint:
         message = "The deployment has no entrypoint."
         raise DeploymentNotFoundError(message, hint="Deploy the flow again: Prefect writes its entrypoint down.")
-    session.flow_run.refuse_when_settled(again=True)
-    has_flow_engine = Engine.of(ready.environment.prefect).has_flow_engine
-    module = ["prefect.flow_engine", ready.entrypoint] if has_flow_engine else ["prefect.engine"]
-    return _launch(ready, [*_launcher(ready), str(START), *module], {"PREFECT__FLOW_ENTRYPOINT": ready.entrypoint})
+    flow_run.refuse_when_over(again=True)
+    has_flow_engine = EngineVersion.of(prepared.environment.prefect).has_flow_engine
+    module = ["prefect.flow_engine", prepared.entrypoint] if has_flow_engine else ["prefect.engine"]
+    return _launch(
+        prepared, [*_launcher(prepared), str(RUN_MODULE), *module], {"PREFECT__FLOW_ENTRYPOINT": prepared.entrypoint}
+    )
 
 
-def launch_command(ready: Ready, arguments: Sequence[str]) -> Launch:
+def launch_command(prepared: PreparedFlow, arguments: Sequence[str]) -> Launch:
     """The launch of any command in the environment.
 
     Raises:
@@ -104,35 +105,35 @@ def launch_command(ready: Ready, arguments: Sequence[str]) -> Launch:
     command = list(arguments[1:] if arguments[:1] == ["--"] else arguments)
     if not command:
         raise UsageError("`prefect-uv exec` has no command.", hint="prefect-uv exec -- COMMAND [ARGUMENT …]")
-    return _launch(ready, command, {})
+    return _launch(prepared, command, {})
 
 
-def _launch(ready: Ready, command: Sequence[str], environ: Mapping[str, str]) -> Launch:
-    python = ready.environment.path / "bin" / "python"
+def _launch(prepared: PreparedFlow, command: Sequence[str], environ: Mapping[str, str]) -> Launch:
+    python = prepared.environment.path / "bin" / "python"
     if not python.exists():
         raise LaunchError(
-            f"Environment {ready.environment.key[:12]} has no Python.",
+            f"Environment {prepared.environment.key[:12]} has no Python.",
             f"{python} leads to {python.resolve()}, which does not exist.",
             "Run `prefect-uv cache prune --all` on the volume: the image that built it had another interpreter.",
         )
-    engine = Engine.of(ready.environment.prefect)
-    variables = {**_environ(ready), **environ}
-    leases = (ready.environment.lease,)
-    return Launch(tuple(command), variables, ready.workspace.directory, leases, str(python), engine)
+    engine = EngineVersion.of(prepared.environment.prefect)
+    variables = {**_flow_environ(prepared), **environ}
+    leases = (prepared.environment.lease,)
+    return Launch(tuple(command), variables, prepared.checkout.directory, leases, str(python), engine)
 
 
-def _launcher(ready: Ready) -> list[str]:
+def _launcher(prepared: PreparedFlow) -> list[str]:
     """The environment's Python by `uv run`, where that has a cache of its own: its lock keeps the shared one in use.
 
     The Python is named, because a `.python-version` may ask for another (uv 0.13.8).
     """
-    python, cache = str(ready.environment.path / "bin" / "python"), ready.environment.run_cache
-    if ready.settings.launcher == "python" or cache is None:
+    python, cache = str(prepared.environment.path / "bin" / "python"), prepared.environment.run_cache
+    if prepared.launcher == "python" or cache is None:
         return [python]
     return ["uv", "--quiet", "--cache-dir", str(cache), "run", "--no-project", "--python", python, "python"]
 
 
-def _environ(ready: Ready) -> dict[str, str]:
+def _flow_environ(prepared: PreparedFlow) -> dict[str, str]:
     """The caller's environment with the project's environment active, also for what the flow itself starts.
 
     Other runs share that environment. `uv run` in the flow takes it as it is: without a project by VIRTUAL_ENV, if it
@@ -140,18 +141,18 @@ def _environ(ready: Ready) -> dict[str, str]:
     `uv pip` leaves the environment alone: told to use the system's Python, it refuses to change that (uv 0.13.8). No
     variable leads any of them to another project or directory.
     """
-    environ = {name: value for name, value in ready.workspace.environ.items() if name not in ELSEWHERE}
-    environment = ready.environment.path
-    uv_cache = ready.environment.uv_cache
+    environ = {name: value for name, value in prepared.checkout.environ.items() if name not in ELSEWHERE}
+    environment = prepared.environment.path
+    uv_cache = prepared.environment.uv_cache
     if uv_cache is None:
         environ |= {"PYTHONDONTWRITEBYTECODE": "1", "UV_NO_CACHE": "1"}
     else:
         environ["UV_CACHE_DIR"] = str(uv_cache)
     return environ | {
-        "PATH": _joined((*ready.code.programs, environment / "bin"), environ.get("PATH", os.defpath)),
-        "PYTHONPATH": _joined(ready.code.import_path, environ.get("PYTHONPATH", "")),
+        "PATH": _joined((*prepared.code.programs, environment / "bin"), environ.get("PATH", os.defpath)),
+        "PYTHONPATH": _joined(prepared.code.import_path, environ.get("PYTHONPATH", "")),
         "UV_NO_PROJECT": "1",
-        "UV_PYTHON": ready.environment.python_version,
+        "UV_PYTHON": prepared.environment.python_version,
         "UV_SYSTEM_PYTHON": "1",
         "VIRTUAL_ENV": str(environment),
     }

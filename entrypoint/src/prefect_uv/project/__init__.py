@@ -1,8 +1,17 @@
 """Which project is this: a look at its files, without running anything and without changing anything."""
 
-from prefect_uv.project.extras import extras
-from prefect_uv.project.kinds import Extras, Locked, Project, Unlocked
-from prefect_uv.project.look import look, tell
-from prefect_uv.project.missing import prefect_missing
+from prefect_uv.project.discovery.project_finder import find_project, log_project
+from prefect_uv.project.extra_packages import find_extra_packages
+from prefect_uv.project.model import ExtraPackages, LockedProject, Project, UnlockedProject
+from prefect_uv.project.prefect_missing import prefect_missing_error
 
-__all__ = ["Extras", "Locked", "Project", "Unlocked", "extras", "look", "prefect_missing", "tell"]
+__all__ = [
+    "ExtraPackages",
+    "LockedProject",
+    "Project",
+    "UnlockedProject",
+    "find_extra_packages",
+    "find_project",
+    "log_project",
+    "prefect_missing_error",
+]

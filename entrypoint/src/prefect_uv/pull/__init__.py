@@ -1,6 +1,6 @@
 """The deployment's pull steps, performed in order."""
 
+from prefect_uv.pull.checkout import Checkout
 from prefect_uv.pull.steps import pull
-from prefect_uv.pull.workspace import Workspace
 
-__all__ = ["Workspace", "pull"]
+__all__ = ["Checkout", "pull"]

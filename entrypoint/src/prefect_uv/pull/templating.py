@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from prefect_uv.api import NotFoundError
+from prefect_uv.api.client import NotFoundError
 from prefect_uv.errors import PullStepError
-from prefect_uv.mask import Mask
+from prefect_uv.log.mask import Mask
 
 PLACEHOLDER = re.compile(r"{{\s*([\w.\-\[\]$]+)\s*}}")
 BLOCK, VARIABLE, ENVIRONMENT = "prefect.blocks.", "prefect.variables.", "$"
@@ -36,7 +36,9 @@ class Values(Protocol):
         """A variable's value."""
 
 
-def resolve(inputs: dict[str, Any], outputs: Mapping[str, Any], environ: Mapping[str, str], blocks: Blocks) -> Any:
+def resolve_placeholders(
+    inputs: dict[str, Any], outputs: Mapping[str, Any], environ: Mapping[str, str], blocks: Blocks
+) -> Any:
     """The inputs of a step with all placeholders resolved.
 
     Raises:

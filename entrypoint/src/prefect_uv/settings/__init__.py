@@ -7,17 +7,17 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from prefect_uv.errors import SettingsInvalidError
-from prefect_uv.settings import files, pip
-from prefect_uv.settings.api import ApiSettings
-from prefect_uv.settings.project import ProjectSettings
-from prefect_uv.settings.run import RunSettings
-from prefect_uv.settings.secrets import secrets
-from prefect_uv.settings.store import StoreSettings
-from prefect_uv.settings.variable import read
+from prefect_uv.settings import pip_variables, secret_files
+from prefect_uv.settings.api_settings import ApiSettings
+from prefect_uv.settings.cache_settings import CacheSettings
+from prefect_uv.settings.declaration import read_setting
+from prefect_uv.settings.environment_secrets import secrets_in
+from prefect_uv.settings.project_settings import ProjectSettings
+from prefect_uv.settings.run_settings import RunSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(RunSettings, StoreSettings, ProjectSettings, ApiSettings):
+class Settings(RunSettings, CacheSettings, ProjectSettings, ApiSettings):
     """The settings of one start.
 
     Attributes:
@@ -38,11 +38,11 @@ class Settings(RunSettings, StoreSettings, ProjectSettings, ApiSettings):
             SettingsInvalidError: with a line for each value that cannot be read.
         """
         mistakes: list[str] = []
-        found = files.contents(given, mistakes)
-        environ, values = files.filled(given, found), _environments(given, found)
+        found = secret_files.read_secret_files(given, mistakes)
+        environ, values = secret_files.with_secrets(given, found), _environments(given, found)
         for item in fields(cls):
             if item.metadata:
-                read(item, environ, values, mistakes)
+                read_setting(item, environ, values, mistakes)
         if values.get("flow_run_id") and not environ.get("PREFECT_API_URL"):
             mistakes.append("PREFECT_API_URL is not set")
         if mistakes:
@@ -56,11 +56,13 @@ class Settings(RunSettings, StoreSettings, ProjectSettings, ApiSettings):
     def secrets(self) -> list[str]:
         """Every secret value among the settings, and the credentials of indexes and proxies."""
         found = [self.api_key, self.api_auth_string, self.api_auth_string.partition(":")[2]]
-        return [*found, *(self.api_headers or {}).values(), *secrets({**self.flow_environ, **self.environ})]
+        return [*found, *(self.api_headers or {}).values(), *secrets_in({**self.flow_environ, **self.environ})]
 
 
 def _environments(given: Mapping[str, str], found: Mapping[str, str]) -> dict[str, Any]:
     """What uv gets, and what everybody else gets: secrets from files are only for those who need them."""
-    for_uv, note = pip.mapped(files.filled(given, found))
-    for_flow = files.filled(given, {name: found[name] for name in files.API if name in found})
+    for_uv, note = pip_variables.mapped_to_uv(secret_files.with_secrets(given, found))
+    for_flow = secret_files.with_secrets(
+        given, {name: found[name] for name in secret_files.API_SECRETS if name in found}
+    )
     return {"environ": for_uv, "flow_environ": for_flow, "notes": (note,) if note else ()}

@@ -1,0 +1,176 @@
+"""A small client of Prefect's REST API.
+
+Addresses, headers, CSRF and retry rules are those of Prefect 3.8.8 (`prefect/client/base.py`,
+`prefect/client/orchestration/__init__.py`), without importing it.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+from prefect_uv import __version__
+from prefect_uv.api.connection import basic_authorization
+from prefect_uv.api.transport import HttpRequest, HttpResponse, RetryPolicy, Transport, UnansweredError
+from prefect_uv.errors import ApiRefusedError, ApiUnauthorizedError, ApiUnreachableError
+from prefect_uv.settings import Settings
+
+API_VERSION = "0.8.4"
+OWN_HEADERS = {"user-agent", "prefect-csrf-token", "prefect-csrf-client"}
+UNAUTHORIZED = {401, 403}
+OK = 200
+NOT_FOUND = 404
+CSRF_OFF = {404, 422}
+
+Json = dict[str, Any]
+
+
+class NotFoundError(Exception):
+    """The API answered 404; callers say what was not found."""
+
+
+class ApiClient:
+    """The API at `PREFECT_API_URL`; safe to use from several threads.
+
+    Every method raises ApiUnreachableError, ApiUnauthorizedError, ApiRefusedError or NotFoundError.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._transport = Transport(settings)
+        self._headers = _headers(settings)
+        self._csrf_client = str(uuid4())
+        self._csrf_token: str | None = None
+        self._csrf = settings.api_csrf
+        self._lock = threading.Lock()
+
+    def version(self) -> str:
+        """The server's version of Prefect."""
+        return str(self._request("GET", "/admin/version"))
+
+    def flow_run(self, flow_run_id: str, policy: RetryPolicy | None = None) -> Json:
+        """The flow run as the API gives it."""
+        answer: Json = self._request("GET", f"/flow_runs/{flow_run_id}", policy=policy)
+        return answer
+
+    def deployment(self, deployment_id: str) -> Json:
+        """The deployment as the API gives it."""
+        answer: Json = self._request("GET", f"/deployments/{deployment_id}")
+        return answer
+
+    def block(self, type_slug: str, name: str) -> Json:
+        """A block document, secrets included."""
+        path = f"/block_types/slug/{quote(type_slug)}/block_documents/name/{quote(name)}?include_secrets=true"
+        answer: Json = self._request("GET", path)
+        return answer
+
+    def block_by_id(self, document_id: str) -> Json:
+        """A block document, secrets included."""
+        answer: Json = self._request("GET", f"/block_documents/{quote(document_id)}?include_secrets=true")
+        return answer
+
+    def variable(self, name: str) -> Any:
+        """A variable's value."""
+        return self._request("GET", f"/variables/name/{quote(name)}")["value"]
+
+    def set_state(
+        self, flow_run_id: str, type_: str, *, name: str | None = None, message: str = "", force: bool = False
+    ) -> Json:
+        """Propose a state; a retry carries the same transition id, so that it is made once.
+
+        Returns:
+            `{"status": "ACCEPT" | "REJECT" | "ABORT" | "WAIT", "state": …, "details": …}`.
+        """
+        details = {"transition_id": str(uuid4())}
+        state = {"type": type_, "name": name, "message": message, "state_details": details}
+        body = {"state": state, "force": force}
+        answer: Json = self._request("POST", f"/flow_runs/{flow_run_id}/set_state", body)
+        return answer
+
+    def send_logs(self, entries: list[Json]) -> None:
+        """Add lines to a flow run's log; tried twice only."""
+        self._request("POST", "/logs/", entries, RetryPolicy(1, self._settings.api_timeout))
+
+    def _request(self, method: str, path: str, body: Any = None, policy: RetryPolicy | None = None) -> Any:
+        response = self._send(method, path, body, policy)
+        if response.status in UNAUTHORIZED and self._csrf_token and b"CSRF" in response.data:
+            self._csrf_token = None
+            response = self._send(method, path, body, policy)
+        if response.status == NOT_FOUND:
+            raise NotFoundError
+        if response.status in UNAUTHORIZED:
+            raise ApiUnauthorizedError(
+                f"The Prefect API at {self._settings.api_url} refused the credentials ({response.status}).",
+                _answer(method, path, response),
+                "Check PREFECT_API_KEY or PREFECT_API_AUTH_STRING in the work pool's or the deployment's environment.",
+            )
+        if response.status >= 400:  # noqa: PLR2004 (HTTP's own border between answers and errors)
+            raise ApiRefusedError(
+                f"The Prefect API at {self._settings.api_url} answered {response.status}.",
+                _answer(method, path, response),
+            )
+        return self._decoded(method, path, response) if response.data else None
+
+    def _decoded(self, method: str, path: str, response: HttpResponse) -> Any:
+        try:
+            return json.loads(response.data)
+        except ValueError:
+            raise ApiRefusedError(
+                f"What answers at {self._settings.api_url} is not a Prefect API.",
+                _answer(method, path, response),
+                "PREFECT_API_URL ends in /api on a server of one's own.",
+            ) from None
+
+    def _send(self, method: str, path: str, body: Any, policy: RetryPolicy | None) -> HttpResponse:
+        headers = dict(self._headers)
+        if method != "GET":
+            headers |= self._csrf_headers()
+        return self._exchange(method, path, None if body is None else json.dumps(body).encode(), headers, policy)
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str], policy: RetryPolicy | None
+    ) -> HttpResponse:
+        settings = self._settings
+        policy = policy or RetryPolicy(settings.api_retries, settings.api_timeout)
+        try:
+            return self._transport.send(HttpRequest(method, path, body, headers), policy)
+        except UnansweredError as error:
+            kind = "refused every attempt" if error.refused else "did not answer"
+            raise ApiUnreachableError(
+                f"The Prefect API at {settings.api_url} {kind}.",
+                f"{method} {path} was tried {error.attempts} times: {error}",
+                "Check that PREFECT_API_URL can be reached from this container's network.",
+            ) from None
+
+    def _csrf_headers(self) -> dict[str, str]:
+        """Fetched once and renewed after a refusal; a server without CSRF protection is asked once."""
+        with self._lock:
+            if self._csrf and not self._csrf_token:
+                path = f"/csrf-token?client={self._csrf_client}"
+                response = self._exchange("GET", path, None, self._headers, None)
+                self._csrf = response.status not in CSRF_OFF
+                self._csrf_token = self._decoded("GET", path, response)["token"] if response.status == OK else None
+            if not self._csrf_token:
+                return {}
+            return {"Prefect-Csrf-Token": self._csrf_token, "Prefect-Csrf-Client": self._csrf_client}
+
+
+def _answer(method: str, path: str, response: HttpResponse) -> str:
+    return f"{method} {path} was answered: {response.data.decode(errors='replace')[:500]}"
+
+
+def _headers(settings: Settings) -> dict[str, str]:
+    headers = {
+        "X-PREFECT-API-VERSION": API_VERSION,
+        "User-Agent": f"prefect-uv/{__version__} (API {API_VERSION})",
+        "Content-Type": "application/json",
+    }
+    if settings.api_auth_string:
+        headers["Authorization"] = basic_authorization(settings.api_auth_string)
+    elif settings.api_key:
+        headers["Authorization"] = f"Bearer {settings.api_key}"
+    extra = settings.api_headers or {}
+    return headers | {name: value for name, value in extra.items() if name.lower() not in OWN_HEADERS}

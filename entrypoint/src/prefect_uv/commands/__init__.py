@@ -1,0 +1,1 @@
+"""The commands of `prefect-uv` that start no flow: `cache` and `doctor`."""

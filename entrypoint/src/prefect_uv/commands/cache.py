@@ -1,0 +1,116 @@
+"""`prefect-uv cache`: what the cache volume holds, and keeping it in order by hand."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import defaultdict
+from contextlib import suppress
+from pathlib import Path
+
+from prefect_uv.cache_volume.cache_directory import CacheDirectory
+from prefect_uv.cache_volume.lease import last_use, unused
+from prefect_uv.environments.build.verification import mismatches
+from prefect_uv.environments.garbage.disk_usage import (
+    environment_directories,
+    gigabytes,
+    measure_usage,
+    mirror_directories,
+)
+from prefect_uv.environments.garbage.garbage_collection import collect_garbage, prune_uv_cache
+from prefect_uv.environments.key import fingerprint_index
+from prefect_uv.environments.key.manifest import Manifest
+from prefect_uv.errors import UsageError
+from prefect_uv.image_facts import Image
+from prefect_uv.session import Session
+
+LEAST_HOURS = 2
+ROW = "{:14}{:>10}{:>12}  {:7}{:10}{}"
+CACHE_USAGE = "prefect-uv cache [list | prune [--all] | verify]"
+
+
+def cache(session: Session) -> int:
+    """List the environments, remove what is not needed, or check every file.
+
+    Returns:
+        1 when `verify` found damage, else 0.
+    """
+    directory = CacheDirectory(session.settings.cache_dir, session.settings.cache_dir / f"uv-{Image.read().uv_minor}")
+    if not directory.environments.is_dir():
+        sys.stdout.write(f"nothing is in {directory.root} yet\n")
+        return 0
+    match list(session.arguments):
+        case [] | ["list"]:
+            return _list_environments(directory)
+        case ["prune"]:
+            return _prune(directory, session, everything=False)
+        case ["prune", "--all"]:
+            return _prune(directory, session, everything=True)
+        case ["verify"]:
+            return _verify(directory)
+    raise UsageError(f"`prefect-uv cache {' '.join(session.arguments)}` is not a command.", hint=CACHE_USAGE)
+
+
+def _list_environments(directory: CacheDirectory) -> int:
+    usage = measure_usage(directory)
+    known = _projects(directory)
+    _row("KEY", "SIZE", "LAST USE", "IN USE", "PYTHON", "FOR")
+    for path in sorted(environment_directories(directory), key=last_use, reverse=True):
+        python, purpose = _describe(path, known[path.name])
+        _row(path.name[:12], gigabytes(usage.size(path)), _ago(last_use(path)), _in_use(path), python, *purpose)
+    if kept := mirror_directories(directory):
+        sys.stdout.write(f"{gigabytes(sum(map(usage.size, kept)))} in {len(kept)} mirror(s) of repositories\n")
+    sys.stdout.write(f"{gigabytes(usage.total)} in {directory.root}, what hard links share counted once\n")
+    return 0
+
+
+def _prune(directory: CacheDirectory, session: Session, *, everything: bool) -> int:
+    freed = collect_garbage(directory, session.settings, session.log, everything=everything)
+    prune_uv_cache(directory, session.settings.environ)
+    sys.stdout.write(f"freed {gigabytes(freed)}\n")
+    return 0
+
+
+def _verify(directory: CacheDirectory) -> int:
+    """Damaged environments leave their names, so that the next run builds them anew."""
+    broken = 0
+    for path in sorted(environment_directories(directory)):
+        manifest = Manifest.read(path)
+        if not manifest:
+            continue
+        found = mismatches(path, manifest.contents, hashes=True)
+        verdict = f"DAMAGED: {', '.join(found)}" if found else "whole"
+        sys.stdout.write(f"{path.name[:12]}  {verdict}\n")
+        if found:
+            broken += 1
+            directory.discard(path)
+    return 1 if broken else 0
+
+
+def _describe(path: Path, projects: set[str]) -> tuple[str, list[str]]:
+    """The version of Python, and what an environment is for."""
+    manifest = Manifest.read(path)
+    return (manifest.contents.python_version, sorted(projects | {manifest.project})) if manifest else ("?", [])
+
+
+def _projects(directory: CacheDirectory) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    with suppress(FileNotFoundError):
+        for known in filter(None, map(fingerprint_index.read_entry, directory.index.iterdir())):
+            found[known.key].add(known.project)
+    return found
+
+
+def _in_use(path: Path) -> str:
+    with unused(path) as free:
+        return "-" if free else "yes"
+
+
+def _ago(then: float) -> str:
+    minutes = int(max(time.time() - then, 0) // 60)
+    hours = minutes // 60
+    return f"{minutes} min ago" if hours < LEAST_HOURS else f"{hours} h ago"
+
+
+def _row(*values: str) -> None:
+    sys.stdout.write(ROW.format(*values[:5], ", ".join(values[5:])).rstrip() + "\n")

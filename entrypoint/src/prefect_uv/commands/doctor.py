@@ -1,0 +1,54 @@
+"""`prefect-uv doctor`: what this container is, may write and can reach."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import asdict
+
+from prefect_uv.api.client import ApiClient, NotFoundError
+from prefect_uv.bake.bake_record import selections
+from prefect_uv.errors import PrefectUvError
+from prefect_uv.image_facts import Image
+from prefect_uv.session import Session
+
+
+def doctor(session: Session) -> int:
+    """Print facts and findings on stdout.
+
+    Returns:
+        0 when a flow run could start here, 1 otherwise.
+    """
+    settings = session.settings
+    for name, value in {**asdict(Image.read()), "uid": os.getuid(), "gid": os.getgid()}.items():
+        _write_line(name, str(value))
+    writable = os.access(settings.cache_dir, os.W_OK)
+    _write_line(
+        "cache",
+        f"{settings.cache_dir} {_space(session) if writable else 'is not writable: nothing is kept between runs'}",
+    )
+    for baked in selections(settings.baked_dir):
+        _write_line("baked", str(baked))
+    reached, answer = _api(session)
+    _write_line("api", answer)
+    return 0 if reached else 1
+
+
+def _write_line(name: str, value: str) -> None:
+    sys.stdout.write(f"{name:16}{value}\n")
+
+
+def _space(session: Session) -> str:
+    usage = shutil.disk_usage(session.settings.cache_dir)
+    return f"has {usage.free / 1e9:.1f} of {usage.total / 1e9:.1f} GB free"
+
+
+def _api(session: Session) -> tuple[bool, str]:
+    if not session.settings.api_url:
+        return False, "PREFECT_API_URL is not set"
+    try:
+        version = ApiClient(session.settings).version()
+    except (PrefectUvError, NotFoundError) as error:
+        return False, session.log.mask(str(error)) or f"{session.settings.api_url} is not a Prefect API"
+    return True, f"{session.settings.api_url} is Prefect {version}"

@@ -1,0 +1,37 @@
+"""The flow's on_cancellation and on_crashed hooks, run by the project's Python where the engine could not."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Literal
+
+from prefect_uv.engine.launch import Launch
+from prefect_uv.log.run_log import RunLog
+from prefect_uv.processes import process_tree
+
+HOOKS_SECONDS = 120.0
+HOOKS_SCRIPT = Path(__file__).with_name("_run_hooks.py")
+
+
+def run_hooks(kind: Literal["cancellation", "crashed"], launch: Launch, log: RunLog) -> None:
+    """Run them in the flow's working directory and environment; what they do wrong is told and changes nothing.
+
+    The script is handed over as text: run by its path, it would put our directory on the import path.
+    """
+    flow = (launch.environ["PREFECT__FLOW_RUN_ID"], launch.environ["PREFECT__FLOW_ENTRYPOINT"])
+    command = [launch.python, "-c", HOOKS_SCRIPT.read_text(), kind, *flow]
+    try:
+        process = subprocess.Popen(
+            command, env=launch.environ, cwd=launch.directory, pass_fds=launch.leases, start_new_session=True
+        )
+        code = process.wait(HOOKS_SECONDS)
+    except subprocess.TimeoutExpired:
+        log.warning(f"on_{kind} hooks were stopped after {HOOKS_SECONDS:.0f} s")
+    except OSError as error:
+        log.warning(f"on_{kind} hooks could not be run: {error}")
+    else:
+        if code:
+            log.warning(f"on_{kind} hooks could not be run (exit code {code})")
+    finally:
+        process_tree.kill_descendants()

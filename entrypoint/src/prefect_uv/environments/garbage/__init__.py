@@ -1,0 +1,1 @@
+"""Removing from the cache volume what no run needs."""

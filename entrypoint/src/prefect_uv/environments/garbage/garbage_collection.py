@@ -1,0 +1,187 @@
+"""Garbage: what nobody needs goes, least recently used first, and never what somebody uses.
+
+It runs after launch, or when a build found the disk full; never before a launch.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect_uv.cache_volume.cache_directory import CacheDirectory, crosses_nodes
+from prefect_uv.cache_volume.lease import last_use, unused
+from prefect_uv.cache_volume.work_lock import exclusive_lock, is_abandoned
+from prefect_uv.environments.build.builder import LOCK_FILE
+from prefect_uv.environments.build.bytecode_cache import forget_unused_bytecode
+from prefect_uv.environments.garbage.disk_usage import (
+    DiskUsage,
+    environment_directories,
+    gigabytes,
+    measure_usage,
+    mirror_directories,
+    uv_caches,
+)
+from prefect_uv.environments.key import fingerprint_index
+from prefect_uv.environments.plan.interpreter import discard_unused_interpreters
+from prefect_uv.log.run_log import RunLog
+from prefect_uv.processes.subprocesses import run_command
+from prefect_uv.settings import Settings
+
+DAY_SECONDS = 86400.0
+MARGIN_SECONDS = DAY_SECONDS
+SMALL_FILES_DAYS = 30
+SHARE_OF_VOLUME = 0.8
+UV_LOCK = ".lock"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much may stay, and how long.
+
+    Attributes:
+        size: bytes that the cache directory may hold.
+        age: seconds after which an unused environment goes.
+        margin: seconds after its last use in which an environment stays, whatever its lock says.
+    """
+
+    size: int
+    age: float
+    margin: float
+
+
+def collect_garbage(
+    cache: CacheDirectory, settings: Settings, log: RunLog, *, make_room: bool = False, everything: bool = False
+) -> int:
+    """Remove garbage, then what is too old, then what is too much; `make_room` halves what is there.
+
+    Returns:
+        the number of bytes that were freed.
+    """
+    cache.prepare()
+    with exclusive_lock(cache.locks / "gc") as free:
+        if not free:
+            return 0
+        remove_leftovers(cache)
+        forget_unused_bytecode(cache.bytecode, cache.now() - settings.cache_days * DAY_SECONDS)
+        usage = measure_usage(cache)
+        before = usage.total
+        limits = _limits(cache, settings, before, make_room=make_room, everything=everything)
+        with exclusive_lock(cache.locks / "uv-cache") as nobody_builds:
+            removed = _trim(cache, usage, limits, nobody_builds=nobody_builds)
+        _empty(cache.trash)
+        if removed:
+            log.info(
+                f"garbage: removed {', '.join(removed)}; {gigabytes(usage.total)} of {gigabytes(limits.size)} stay"
+            )
+        return before - usage.total
+
+
+def remove_leftovers(cache: CacheDirectory) -> None:
+    """Remove what is garbage whatever the limits are: leftovers of dead builders, entries that lead nowhere."""
+    now = cache.now()
+    for build in cache.builds.iterdir():
+        if build.is_dir() and is_abandoned(build / LOCK_FILE, now):
+            with suppress(OSError):
+                cache.discard(build)
+    keys = {path.name.partition(".")[0] for path in cache.environments.iterdir()}
+    for entry in cache.index.iterdir():
+        known = fingerprint_index.read_entry(entry)
+        if known is None or known.key not in keys:
+            entry.unlink(missing_ok=True)
+    discard_unused_interpreters(cache, now - MARGIN_SECONDS)
+    for place in (cache.index, cache.failures, cache.locks, cache.builds):
+        _remove_old_files(place, now - SMALL_FILES_DAYS * DAY_SECONDS)
+    _empty(cache.trash)
+
+
+def prune_uv_cache(cache: CacheDirectory, environ: Mapping[str, str]) -> None:
+    """Let uv throw out its own leftovers; not while any uv is at work on that cache: it would wait for it."""
+    lock = cache.uv_cache / UV_LOCK
+    if not lock.exists():
+        return
+    with exclusive_lock(lock) as free:
+        pass
+    if free:
+        run_command(
+            ["uv", "cache", "prune", "--quiet"],
+            env={**environ, "UV_CACHE_DIR": str(cache.uv_cache), "UV_LOCK_TIMEOUT": "1"},
+        )
+
+
+def _limits(cache: CacheDirectory, settings: Settings, total: int, *, make_room: bool, everything: bool) -> Limits:
+    disk = shutil.disk_usage(cache.root)
+    size = settings.cache_limit or int((disk.free + total) * SHARE_OF_VOLUME)
+    if make_room or everything:
+        size = 0 if everything else min(size, total // 2)
+    margin = MARGIN_SECONDS if crosses_nodes(cache.root) else 0.0
+    return Limits(size, settings.cache_days * DAY_SECONDS, margin)
+
+
+def _trim(cache: CacheDirectory, usage: DiskUsage, limits: Limits, *, nobody_builds: bool) -> list[str]:
+    """What is too old; then downloads that no environment uses; then environments and mirrors, least recently used."""
+    removed: Counter[str] = Counter()
+    unlocked_caches = [uv_cache for uv_cache in uv_caches(cache) if nobody_builds and _is_quiet(uv_cache)]
+    now, needed = cache.now(), usage.total - usage.own(unlocked_caches)
+    kinds = dict.fromkeys(mirror_directories(cache), "mirror(s)") | dict.fromkeys(
+        environment_directories(cache), "environment(s)"
+    )
+    for path in sorted(kinds.keys() & usage.places.keys(), key=last_use):
+        unused = now - last_use(path)
+        if unused < limits.margin or (needed <= limits.size and unused <= limits.age):
+            continue
+        if _discard_idle(cache, path):
+            usage.remove(path)
+            removed[kinds[path]] += 1
+            needed = usage.total - usage.own(unlocked_caches)
+    dropped = [
+        uv_cache for uv_cache in unlocked_caches if usage.total > limits.size and _discard_uv_cache(cache, uv_cache)
+    ]
+    for uv_cache in dropped:
+        usage.remove(uv_cache)
+    if dropped and cache.bytecode.parent in usage.places:
+        cache.discard(cache.bytecode.parent)
+        usage.remove(cache.bytecode.parent)
+    return [f"{count} {kind}" for kind, count in removed.items()] + [
+        f"uv's cache {uv_cache.name}" for uv_cache in dropped
+    ]
+
+
+def _discard_idle(cache: CacheDirectory, path: Path) -> bool:
+    with unused(path) as free:
+        if free:
+            with suppress(OSError):
+                cache.discard(path)
+                return True
+        return False
+
+
+def _discard_uv_cache(cache: CacheDirectory, uv_cache: Path) -> bool:
+    """uv's cache as a whole, when no uv uses it: environments keep their files, uv fetches what it misses."""
+    with exclusive_lock(uv_cache / UV_LOCK) as free:
+        if free:
+            cache.discard(uv_cache)
+        return free
+
+
+def _is_quiet(uv_cache: Path) -> bool:
+    with exclusive_lock(uv_cache / UV_LOCK) as free:
+        return free
+
+
+def _remove_old_files(place: Path, before: float) -> None:
+    for path in place.iterdir():
+        with suppress(OSError):
+            if path.is_file() and path.stat().st_mtime < before:
+                path.unlink()
+
+
+def _empty(trash: Path) -> None:
+    for path in trash.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,86 @@
+"""What is done for the store while a flow runs: leases are kept fresh, bytecode is kept, garbage is collected."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+
+from prefect_uv.cache_volume.cache_directory import shared_umask
+from prefect_uv.cache_volume.lease import refresh_lease
+from prefect_uv.environments.build.bytecode_cache import BytecodeCache
+from prefect_uv.environments.garbage.garbage_collection import collect_garbage, prune_uv_cache
+from prefect_uv.environments.key.manifest import Manifest
+from prefect_uv.environments.published_environments import Environment, PublishedEnvironments
+from prefect_uv.log.run_log import RunLog
+from prefect_uv.settings import Settings
+
+START_SECONDS = 5.0
+REFRESH_SECONDS = 600.0
+COLLECT_SECONDS = 3600.0
+LAST_SECONDS = 30.0
+NICENESS = 19
+
+
+class Maintenance:
+    """A context in which an environment is used; its thread has the lowest priority and is late on purpose.
+
+    A run that ends sooner collects at its end, when it has built something or nobody has for an hour.
+    """
+
+    def __init__(
+        self,
+        published: PublishedEnvironments,
+        settings: Settings,
+        log: RunLog,
+        environment: Environment,
+        leases: Sequence[int],
+    ) -> None:
+        self._area = published.cache
+        self._bytecode = BytecodeCache(published.cache.bytecode, published.trusted)
+        self._settings = settings
+        self._log = log
+        self._environment = environment
+        self._leases = leases
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep, daemon=True, name="keeper")
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join(LAST_SECONDS)
+
+    def _keep(self) -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        self._ended.wait(START_SECONDS)
+        if self._environment.uv_cache == self._area.uv_cache:
+            self._collect()
+        while not self._ended.wait(REFRESH_SECONDS):
+            for lease in self._leases:
+                refresh_lease(lease)
+
+    def _is_due(self) -> bool:
+        stamp = self._area.locks / "collected"
+        try:
+            idle = self._area.now() - stamp.stat().st_mtime
+        except FileNotFoundError:
+            idle = COLLECT_SECONDS
+        return not self._environment.hit or idle >= COLLECT_SECONDS
+
+    def _collect(self) -> None:
+        try:
+            with shared_umask():
+                if not self._is_due():
+                    return
+                (self._area.locks / "collected").touch()
+                if manifest := Manifest.read(self._environment.path):
+                    self._bytecode.keep(self._environment.path, manifest.contents)
+                collect_garbage(self._area, self._settings, self._log)
+                prune_uv_cache(self._area, self._settings.environ)
+        except OSError as error:
+            self._log.warning(f"{self._area.root} could not be put in order: {error}")

@@ -1,0 +1,20 @@
+"""Where an environment's contents come from: a lock, requirements that are resolved, or additions to another one."""
+
+from prefect_uv.environments.plan.extra_packages_source import ExtraPackagesSource
+from prefect_uv.environments.plan.locked_source import LockedSource
+from prefect_uv.environments.plan.source import Plan, Source
+from prefect_uv.environments.plan.unlocked_source import UnlockedSource
+from prefect_uv.project import LockedProject, Project, UnlockedProject
+from prefect_uv.settings import Settings
+
+__all__ = ["ExtraPackagesSource", "Plan", "Source", "source_of"]
+
+
+def source_of(project: Project, settings: Settings) -> Source:
+    """The source of a project's environment."""
+    match project:
+        case LockedProject():
+            return LockedSource(project, settings.lock)
+        case UnlockedProject():
+            return UnlockedSource(project, settings)
+    raise TypeError(project)

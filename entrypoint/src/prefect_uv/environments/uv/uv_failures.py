@@ -1,0 +1,175 @@
+"""What uv's failures mean (texts and exit codes of uv 0.13.8)."""
+
+from __future__ import annotations
+
+import re
+
+from prefect_uv.errors import (
+    HashMismatchError,
+    IndexUnreachableError,
+    LockfileStaleError,
+    OfflineMissingError,
+    PackageNotFoundError,
+    PrefectUvError,
+    ProjectInvalidError,
+    PythonMissingError,
+    SelectionInvalidError,
+    SettingsInvalidError,
+    SyncError,
+    UnresolvableError,
+    VolumeFullError,
+    VolumeUnusableError,
+)
+from prefect_uv.processes.subprocesses import CompletedCommand
+
+_UV_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
+    (
+        r"Failed to parse environment variable|error: invalid value '|error: the argument '.*' cannot be used with",
+        SettingsInvalidError,
+        "uv does not take one of its variables as it is set.",
+        "Correct or remove the variable that uv's report names; `--no-sources` in it stands for UV_NO_SOURCES.",
+    ),
+    (
+        r"(?m)^error: (?:File not found: |failed to (?:open|read from) file `.*: (?:No such|Is a))",
+        SettingsInvalidError,
+        "A file that uv is told to read is not there.",
+        "Mount it, or correct UV_CONSTRAINT, UV_OVERRIDE, UV_BUILD_CONSTRAINT, UV_EXCLUDE or UV_CONFIG_FILE.",
+    ),
+    (
+        r"incompatible with the (?:declared )?conflicts",
+        SelectionInvalidError,
+        "What is selected excludes each other.",
+        "Select one of those that uv's report names, or change `conflicts` in [tool.uv] and lock again.",
+    ),
+    (
+        r"is marked as unmanaged",
+        ProjectInvalidError,
+        "The project forbids uv to manage it.",
+        "Take `managed = false` out of [tool.uv]; or name requirements files in PREFECT_UV_REQUIREMENTS.",
+    ),
+    (
+        r"malformed dependency groups",
+        ProjectInvalidError,
+        "uv cannot read the project's dependency groups.",
+        "Mend [dependency-groups] as uv's report says, lock again, commit, and push.",
+    ),
+    (
+        r"lockfile .* needs to be updated",
+        LockfileStaleError,
+        "uv.lock does not fit pyproject.toml any more.",
+        "Run `uv lock`, commit uv.lock, and push; or set PREFECT_UV_LOCK=frozen to install what uv.lock says.",
+    ),
+    (
+        r"No interpreter found|incompatible with the project's Python requirement",
+        PythonMissingError,
+        "The image has no Python that the project accepts.",
+        "Use an image that has it (py312, py313, or one built by Dockerfile.py312); or change what asks for it.",
+    ),
+    (
+        r"(?:Group|Extra)s? `.*` (?:is|are) not defined",
+        SelectionInvalidError,
+        "The project has not what is selected of it.",
+        "Correct PREFECT_UV_GROUPS, PREFECT_UV_ONLY_GROUPS or PREFECT_UV_EXTRAS, or define it in pyproject.toml.",
+    ),
+    (
+        r"No space left on device|os error 28|Disk quota exceeded",
+        VolumeFullError,
+        "No space is left on the cache volume.",
+        "Make the volume larger, or delete what it holds; every environment is rebuilt when it is needed.",
+    ),
+    (
+        r"Failed to initialize cache|Permission denied \(os error 13\)",
+        VolumeUnusableError,
+        "uv's cache on the volume belongs to another user.",
+        "Run all containers that share the volume with one uid or in group 0, or delete uv's cache on it.",
+    ),
+    (
+        r"Hash mismatch",
+        HashMismatchError,
+        "A downloaded package is not the one in uv.lock.",
+        "If it was rebuilt on purpose, run `uv lock --upgrade-package NAME`, commit and push; else ask who did it.",
+    ),
+    (
+        r"could not be queried",
+        IndexUnreachableError,
+        "A package index did not give what uv asked for.",
+        "Check UV_DEFAULT_INDEX or UV_INDEX and their credentials.",
+    ),
+    (
+        r"Git operation failed",
+        IndexUnreachableError,
+        "A git repository did not give what uv asked for.",
+        "Check its address, the branch or commit, its credentials, and the network.",
+    ),
+    (
+        r"404 Not Found|was not found in the package registry",
+        PackageNotFoundError,
+        "A package is not on the index.",
+        "Check its name, UV_DEFAULT_INDEX and UV_INDEX; lock again with `uv lock` if the lock is of another index.",
+    ),
+    (
+        r"Building source distributions is disabled|is marked as `--no-build`",
+        PackageNotFoundError,
+        "A package has no wheel, and nothing may be built here.",
+        "Put its wheel (`uv build --wheel`) where PREFECT_UV_WHEELS says; or take UV_NO_BUILD away if that is set.",
+    ),
+    (
+        r"No solution found",
+        UnresolvableError,
+        "No versions of the requirements fit together.",
+        "Change the requirements as uv's report says; for a package that is on another index, set UV_INDEX.",
+    ),
+    (
+        r"error sending request|[Cc]onnection|dns error|timed out|HTTP status|end of file|connectivity|40[13] ",
+        IndexUnreachableError,
+        "A package index did not give what uv asked for.",
+        "Check the network, UV_DEFAULT_INDEX or UV_INDEX and their credentials, SSL_CERT_FILE and the proxy variables.",
+    ),
+    (
+        r"unsupported schema version|Required uv version",
+        ProjectInvalidError,
+        "The project wants another uv than the image has.",
+        "Use an image with that uv; or lock with the image's uv and let `required-version` allow it.",
+    ),
+    (
+        r"the start of a requirement|Couldn't parse requirement|Distribution not found at",
+        UnresolvableError,
+        "A requirement cannot be read.",
+        "Write `name==1.0`, with spaces between several, or one on each line, as in a requirements file.",
+    ),
+    (
+        r"Failed to parse|TOML parse error",
+        ProjectInvalidError,
+        "uv cannot read the project's files.",
+        "Run `uv lock --check` in the project and mend what it reports.",
+    ),
+)
+
+
+_OFFLINE = re.compile(r"network (?:connectivity )?(?:was|is) disabled", re.IGNORECASE)
+_NAMED_PACKAGE = re.compile(
+    r"Failed to (?:download|fetch|build|download and build) `([^`]+)`"
+    r"|Because (\S+) was not found in the|there is no version of (\S+)"
+)
+
+
+def explain_uv_failure(finished: CompletedCommand) -> PrefectUvError:
+    """The error of the catalogue that a failure of uv stands for."""
+    if _OFFLINE.search(finished.stderr):
+        return missing_offline(finished)
+    for pattern, error, headline, hint in _UV_FAILURES:
+        if re.search(pattern, finished.stderr):
+            return error(headline, finished.report, hint)
+    return SyncError("uv could not build the environment.", finished.report)
+
+
+def missing_offline(finished: CompletedCommand) -> OfflineMissingError:
+    """What uv could not have without a network or from a directory of wheels, by its names."""
+    named = dict.fromkeys(name for names in _NAMED_PACKAGE.findall(finished.stderr) for name in names if name)
+    what = ", ".join(named) or "what uv names"
+    return OfflineMissingError(
+        f"Neither in uv's cache nor among the wheels, and no index may be asked: {what}.",
+        finished.report,
+        "Warm the volume with `prefect-uv sync` where the network may be used; or put the wheels into a directory and"
+        " set PREFECT_UV_WHEELS.",
+    )

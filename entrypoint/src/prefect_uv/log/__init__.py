@@ -1,0 +1,1 @@
+"""What a start says: lines on stderr and in the flow run's log, with secrets masked."""

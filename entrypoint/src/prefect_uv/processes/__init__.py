@@ -1,0 +1,1 @@
+"""Processes: signals to us, commands that we run, and everything below this process."""

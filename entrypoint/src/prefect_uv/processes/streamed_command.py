@@ -1,0 +1,73 @@
+"""A child process whose lines are passed on as they come."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from prefect_uv.processes.subprocesses import CompletedCommand, kill_group
+
+LineHandler = Callable[[str], None]
+
+
+def run_streamed(
+    command: Sequence[str] | str, *, env: Mapping[str, str], cwd: Path, line: LineHandler, feed: str | None = None
+) -> CompletedCommand:
+    """Run a command in a process group of its own, giving each line of its output to `line`.
+
+    Args:
+        command: the program and its arguments, or a text for `/bin/sh`.
+        env: its environment.
+        cwd: its working directory.
+        line: called with every line of stdout and stderr, from two threads.
+        feed: its input; without any it reads nothing.
+
+    Raises:
+        OSError: when it cannot be started.
+    """
+    with subprocess.Popen(
+        command,
+        shell=isinstance(command, str),
+        env=env,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL if feed is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        process_group=0,
+    ) as process:
+        try:
+            readers = [OutputReader(stream, line) for stream in (process.stdout, process.stderr) if stream]
+            if process.stdin:
+                process.stdin.write(feed or "")
+                process.stdin.close()
+            stdout, stderr = (reader.text() for reader in readers)
+            process.wait()
+        except BaseException:
+            kill_group(process.pid)
+            raise
+    return CompletedCommand(command if isinstance(command, str) else command[0], process.returncode, stdout, stderr)
+
+
+class OutputReader:
+    """Reads a stream to its end in a thread of its own."""
+
+    def __init__(self, stream: IO[str], line: LineHandler) -> None:
+        self._parts: list[str] = []
+        self._thread = threading.Thread(target=self._read, args=(stream, line), daemon=True, name="output")
+        self._thread.start()
+
+    def text(self) -> str:
+        """All that was read, once the stream has ended."""
+        self._thread.join()
+        return "".join(self._parts)
+
+    def _read(self, stream: IO[str], line: LineHandler) -> None:
+        for text in stream:
+            self._parts.append(text)
+            if text.strip():
+                line(text.rstrip())

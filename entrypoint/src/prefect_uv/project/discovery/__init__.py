@@ -1,0 +1,1 @@
+"""Which project the flow belongs to: the search through the pulled files."""

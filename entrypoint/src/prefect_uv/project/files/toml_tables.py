@@ -1,0 +1,45 @@
+"""TOML files of the user's: read as far as they can be read, since uv says best what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+Table = Mapping[str, Any]
+
+
+def read_toml(path: Path) -> Table:
+    """A file; nothing when there is none, or when it is not TOML."""
+    try:
+        return tomllib.loads(path.read_text("utf-8-sig"))
+    except (OSError, ValueError):
+        return {}
+
+
+def table_at(document: Table, *keys: str) -> Table:
+    """The table below these keys; an empty one when there is none, or something else."""
+    for key in keys:
+        value = document.get(key)
+        document = value if isinstance(value, Mapping) else {}
+    return document
+
+
+def strings(value: object) -> list[str]:
+    """The texts of a list; nothing else counts, neither in a list nor instead of one."""
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def inline_toml(value: Any) -> str:
+    """A value on one line; TOML's strings, numbers and booleans are JSON's, and its dates are as Python writes them."""
+    match value:
+        case Mapping():
+            return "{ " + ", ".join(f"{json.dumps(key)} = {inline_toml(item)}" for key, item in value.items()) + " }"
+        case list():
+            return f"[{', '.join(inline_toml(item) for item in value)}]"
+        case str() | bool() | int() | float():
+            return json.dumps(value, ensure_ascii=False)
+        case _:
+            return str(value.isoformat())

@@ -1,0 +1,1 @@
+"""uv's lockfile, read without uv."""

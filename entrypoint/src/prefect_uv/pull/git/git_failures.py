@@ -1,0 +1,105 @@
+"""What a failure of git means (texts of git 2.39 to 2.47 and OpenSSH 9 with LC_ALL=C)."""
+
+from __future__ import annotations
+
+import re
+
+from prefect_uv.errors import (
+    CheckoutFullError,
+    CloneError,
+    GitCertificateError,
+    GitUnauthorizedError,
+    GitUnreachableError,
+    HostKeyUnknownError,
+    OfflineCodeError,
+    PrefectUvError,
+    PullStepError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from prefect_uv.processes.subprocesses import CompletedCommand
+
+_GIT_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
+    (
+        r"transport '.+' not allowed",
+        OfflineCodeError,
+        "Git would fetch more of {url} (a submodule, or what a clone left out), and PREFECT_UV_OFFLINE is set.",
+        "Pull it once with a network and this cache volume.",
+    ),
+    (
+        r"No space left on device|Disk quota exceeded",
+        CheckoutFullError,
+        "No space is left for the clone of {url}.",
+        "Give the container more ephemeral storage, or clone less: `directories` in the git_clone step.",
+    ),
+    (
+        r"already exists and is not an empty directory",
+        PullStepError,
+        "The directory for the clone of {url} is there already, and it is no clone.",
+        "Name another one with clone_directory_name, or empty it.",
+    ),
+    (
+        r"Host key verification failed|HOST IDENTIFICATION HAS CHANGED|host key is known for",
+        HostKeyUnknownError,
+        "The SSH host key of {url} is not known.",
+        (
+            "Mount a known_hosts file (`ssh-keyscan HOST`, compared with what the host publishes) and set"
+            " PREFECT_UV_SSH_KNOWN_HOSTS."
+        ),
+    ),
+    (
+        (
+            r"SSL certificate problem|certificate verification failed|certificate verify failed|CAfile|CApath"
+            r"|no alternative certificate subject name|does not match target host"
+        ),
+        GitCertificateError,
+        "The certificate of {url} is not trusted.",
+        "Mount your CA's bundle and set GIT_SSL_CAINFO (or SSL_CERT_FILE) to its path.",
+    ),
+    (
+        (
+            r"(?i)repository .*not found|remote: .*(repository|project) .*not (be )?found|ERROR: Repository not found"
+            r"|does not appear to be a git repository|repository .*does not exist|TF401019"
+        ),
+        RepositoryNotFoundError,
+        "There is no repository at {url}.",
+        "Correct the deployment's git_clone step; a private repository looks like this too without credentials.",
+    ),
+    (
+        (
+            r"Authentication failed|could not read Username|could not read Password|Permission denied \(|Access denied"
+            r"|requested URL returned error: 40[13]|No user exists for uid"
+        ),
+        GitUnauthorizedError,
+        "The git server refused to give {url}.",
+        "Give the deployment's git_clone step credentials that may read it (or mount an SSH key: PREFECT_UV_SSH_KEY).",
+    ),
+    (
+        (
+            r"Remote branch .* not found|couldn't find remote ref|not our ref|unadvertised object|no such remote ref"
+            r"|unable to read tree|did not match any file|reference is not a tree|unknown revision|bad object"
+        ),
+        RevisionNotFoundError,
+        "There is no {revision} in {url}.",
+        "Push it, or correct the deployment's git_clone step.",
+    ),
+    (
+        (
+            r"(?i)could not resolve|name resolution|connection (refused|timed out|reset|closed)|operation timed out"
+            r"|operation too slow|network is unreachable|no route to host|failed to connect|could not connect"
+            r"|couldn't connect|rpc failed|early eof|unexpected disconnect|hung up unexpectedly|recv failure|recv error"
+            r"|ssl_error_syscall|kex_exchange|empty reply|transfer closed|returned error: (429|5\d\d)|broken pipe"
+        ),
+        GitUnreachableError,
+        "The git server of {url} cannot be reached.",
+        "Check this container's network, name resolution and proxy (HTTPS_PROXY, NO_PROXY).",
+    ),
+)
+
+
+def explain_git_failure(finished: CompletedCommand, url: str, revision: str) -> PrefectUvError:
+    """The error of the catalogue that a failure of git stands for."""
+    for pattern, error, headline, hint in _GIT_FAILURES:
+        if re.search(pattern, finished.stderr):
+            return error(headline.format(url=url, revision=revision), finished.report, hint)
+    return CloneError(f"Git could not clone {url}.", finished.report)

@@ -1,0 +1,46 @@
+"""The credentials that an environment carries, for the mask."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import unquote
+
+from prefect_uv.log.mask import USERINFO
+
+_TOKEN = re.compile(r"UV_.+_(?:PASSWORD|TOKEN)")
+_USERNAME = re.compile(r"UV_INDEX_.+_USERNAME")
+_NETRC = re.compile(r'\bpassword\s+("(?:[^"\\]|\\.)*"|\S+)')
+
+
+def secrets_in(environ: Mapping[str, str]) -> Iterator[str]:
+    """Passwords and tokens of indexes and proxies: in variables of their own, in any address, in netrc."""
+    for name, value in environ.items():
+        if _TOKEN.fullmatch(name):
+            yield value
+            yield f"{environ.get(name.replace('_PASSWORD', '_USERNAME'), '')}:{value}"
+        elif _USERNAME.fullmatch(name) and not environ.get(name.replace("_USERNAME", "_PASSWORD")):
+            yield value
+        yield from secrets_in_addresses(value)
+    yield from _in_netrc(environ)
+
+
+def secrets_in_addresses(text: str) -> Iterator[str]:
+    """What stands before the `@` of addresses, as it is written and as it is meant; a lone user name is a token."""
+    for userinfo in USERINFO.findall(text):
+        user, _, password = userinfo.partition(":")
+        for secret in (password or user, userinfo):
+            yield secret
+            yield unquote(secret)
+
+
+def _in_netrc(environ: Mapping[str, str]) -> Iterator[str]:
+    """The file that uv and git read; whether they can is not our matter."""
+    path = environ.get("NETRC") or f"{environ.get('HOME', '/nonexistent')}/.netrc"
+    try:
+        text = Path(path).read_text()
+    except (OSError, UnicodeDecodeError):
+        return
+    for word in _NETRC.findall(text):
+        yield re.sub(r"\\(.)", r"\1", word.strip('"')) if word.startswith('"') else word

@@ -1,0 +1,79 @@
+"""Every way in which a start ends before the flow runs becomes a text, a state and an exit code."""
+
+from __future__ import annotations
+
+import traceback
+
+from prefect_uv.api.flow_run import AlreadyOver, FlowRun
+from prefect_uv.errors import InternalError, PrefectUvError
+from prefect_uv.log.run_log import RunLog
+from prefect_uv.processes.signals import Interrupted, Terminated
+
+SIGNAL_EXIT = 128
+RELINQUISHED_EXIT = 1
+REPORT = "This is a fault of prefect-uv: please report it with the lines above."
+
+
+def end(reason: BaseException, flow_run: FlowRun | None, log: RunLog, behavior: str) -> int:
+    """Tell people and the API why the flow was not started.
+
+    Args:
+        reason: what stopped the start.
+        flow_run: the run, as far as it is known already.
+        log: where people are told.
+        behavior: what a SIGTERM means, by PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR.
+
+    Returns:
+        the container's exit code.
+    """
+    try:
+        return _end(reason, flow_run, log, behavior)
+    except AlreadyOver as settled:
+        log.info(str(settled))
+        return 0
+    except PrefectUvError as error:
+        log.warning(f"the flow run's state could not be set: {error}")
+        return _exit_code(reason)
+
+
+def _end(reason: BaseException, flow_run: FlowRun | None, log: RunLog, behavior: str) -> int:
+    match reason:
+        case AlreadyOver():
+            raise reason
+        case Interrupted() if flow_run:
+            flow_run.refuse_when_over(again=True)
+        case Terminated():
+            log.error(f"{reason} arrived before the flow started.")
+            return _ordered(reason, flow_run, log, behavior)
+        case PrefectUvError():
+            log.error(reason.render())
+            _crash(flow_run, log.mask(reason.summary()))
+        case Exception():
+            text = "".join(traceback.format_exception(reason))
+            return _end(InternalError("prefect-uv itself failed.", text, REPORT), flow_run, log, behavior)
+    return _exit_code(reason)
+
+
+def _ordered(order: Terminated, flow_run: FlowRun | None, log: RunLog, behavior: str) -> int:
+    """A signal to stop: a run that is Cancelling or over stays so, any other goes the way that was chosen for it."""
+    if flow_run and flow_run.state().type != "CRASHED":
+        flow_run.refuse_when_over(again=True)
+    if flow_run and behavior == "reschedule":
+        log.info(f"flow run {flow_run.name} is {flow_run.reschedule().name}")
+        return 0
+    if behavior == "relinquish":
+        return RELINQUISHED_EXIT
+    _crash(flow_run, f"{order} arrived before the flow started.")
+    return _exit_code(order)
+
+
+def _crash(flow_run: FlowRun | None, message: str) -> None:
+    """Propose Crashed for a run that could not start; where that fails, the exit code tells the worker."""
+    if flow_run:
+        flow_run.crash(message)
+
+
+def _exit_code(reason: BaseException) -> int:
+    if isinstance(reason, Terminated):
+        return SIGNAL_EXIT + reason.signum
+    return reason.exit_code if isinstance(reason, PrefectUvError) else InternalError.exit_code

@@ -1,0 +1,63 @@
+"""Garbage collection while runs start and end: the limit holds, and what lives keeps its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.environments.conftest import FULL, Starts, locked_project
+from tests.stack import CacheVolume
+from tests.stack.containers import Containers
+from tests.stack.process import wait_until
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(2400 if FULL else 600)]
+
+ROUNDS = 40 if FULL else 6
+LIMIT = 450 << 20
+PACKAGES = ("cowsay==6.1", "humanize<4.12", "tomli", "toolz", "tabulate")
+LIVE = ("exec", "--", "sh", "-c", "find $VIRTUAL_ENV -type f | sort | md5sum; sleep 600")
+
+
+@pytest.fixture(scope="module")
+def projects(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Projects that differ by a package each."""
+    home = tmp_path_factory.mktemp("garbage")
+    return [locked_project(home / f"etl{n}", ["prefect==3.8.8", package]) for n, package in enumerate(PACKAGES)]
+
+
+def test_limit_holds_under_load(containers: Containers, image: str, projects: list[Path], volume: CacheVolume) -> None:
+    """Environments come and go around one that is in use: never more than the limit, never a file of that one less."""
+    environment = {"PREFECT_UV_CACHE_LIMIT": str(LIMIT), "UV_LINK_MODE": "copy"}
+    live = Starts(containers, image, projects[0], volume)
+    container = live.start(*LIVE, environment=environment)
+    wait_until(lambda: "  -" in container.logs(stderr=False).decode(), "a run", 240)
+    (name,) = live.environments()
+    files = f"find /cache/envs/v1/{name} -type f ! -path '*/.uv/*' ! -name '*.pyc' | sort | md5sum"
+    before = volume.run("sh", "-c", files)
+    seen: set[str] = set()
+    for number in range(ROUNDS):
+        other = Starts(containers, image, projects[1 + number % (len(projects) - 1)], volume)
+        outcome = other.run(environment=environment)
+        assert outcome.exit_code == 0, outcome.output
+        used = int(volume.run("du", "-sB1", "/cache").split()[0])
+        assert used <= LIMIT * 1.05, volume.run("sh", "-c", "du -sh /cache/* /cache/envs/*")
+        seen |= set(other.environments())
+        assert name in other.environments()
+        assert volume.run("sh", "-c", files) == before
+    assert len(seen) == len(PACKAGES)
+    container.reload()
+    assert container.status == "running"
+    container.kill()
+
+
+def test_killed_users_hold_nothing(containers: Containers, image: str, project: Path, volume: CacheVolume) -> None:
+    """A run that was killed holds no environment: the kernel has dropped its lease."""
+    starts = Starts(containers, image, project, volume)
+    container = starts.start("exec", "--", "sleep", "600")
+    wait_until(lambda: " yes " in starts.run("cache").stdout, "an environment in use", 240)
+    container.kill()
+    container.wait()
+    outcome = starts.run("cache", "prune", "--all")
+    assert outcome.exit_code == 0, outcome.output
+    assert starts.environments() == []

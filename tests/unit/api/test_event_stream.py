@@ -1,0 +1,98 @@
+"""The event stream's handshake, with a real websocket server in the place of Prefect's."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from websockets.sync.server import ServerConnection, serve
+
+from prefect_uv.api.event_stream import StreamError, subscribe
+from prefect_uv.settings import Settings
+
+RUN = "0c7a4b5e-1111-4222-8333-444455556666"
+
+
+class Stream:
+    """The server's side: what it was sent, and what it answers to the introduction."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.headers: dict[str, str] = {}
+        self.answer: dict[str, Any] = {"type": "auth_success"}
+        self.url = ""
+        self.stay = threading.Event()
+
+    def __call__(self, connection: ServerConnection) -> None:
+        """One connection: introduction, filter, one event, end."""
+        assert connection.request is not None
+        self.headers = dict(connection.request.headers.raw_items()) | {"path": connection.request.path}
+        self.messages.append(json.loads(connection.recv()))
+        connection.send(json.dumps(self.answer))
+        if self.answer["type"] != "auth_success":
+            return
+        self.messages.append(json.loads(connection.recv()))
+        connection.send(json.dumps({"type": "event", "event": {}}))
+        self.stay.wait(10)
+
+
+@pytest.fixture
+def stream() -> Iterator[Stream]:
+    """A running server."""
+    handler = Stream()
+    with serve(handler, "127.0.0.1", 0, subprotocols=["prefect"]) as server:  # type: ignore[list-item]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        handler.url = f"http://127.0.0.1:{server.socket.getsockname()[1]}/api"
+        yield handler
+        handler.stay.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("variables", "token"),
+    [
+        ({"PREFECT_API_KEY": "pnu_key"}, "pnu_key"),
+        ({"PREFECT_API_AUTH_STRING": "user:word"}, "user:word"),
+        ({"PREFECT_API_KEY": "pnu_key", "PREFECT_API_AUTH_STRING": "user:word"}, "user:word"),
+        ({}, None),
+    ],
+)
+def test_subscription_is_for_this_run_only(stream: Stream, variables: dict[str, str], token: str | None) -> None:
+    """The token as for other requests, one run's events, none from before, and custom headers."""
+    custom = {"PREFECT_CLIENT_CUSTOM_HEADERS": '{"X-Team": "data", "Host": "elsewhere"}'}
+    settings = Settings.from_environ({"PREFECT_API_URL": stream.url, **custom, **variables})
+    with subscribe(settings, RUN) as subscription:
+        assert subscription.wait(10)
+        assert not subscription.wait(0.01)
+        stream.stay.set()
+        with pytest.raises(StreamError):
+            subscription.wait(10)
+    introduction, wanted = stream.messages
+    assert introduction == {"type": "auth", "token": token}
+    assert wanted["backfill"] is False
+    assert wanted["filter"]["resource"] == {"id": [f"prefect.flow-run.{RUN}"]}
+    assert wanted["filter"]["event"] == {"name": ["prefect.flow-run.Cancelling", "prefect.flow-run.Cancelled"]}
+    assert (stream.headers["path"], stream.headers["X-Team"]) == ("/api/events/out", "data")
+    assert stream.headers["Host"] != "elsewhere"
+
+
+def test_refusal_is_an_error_with_its_reason(stream: Stream) -> None:
+    """As a server answers a wrong token."""
+    stream.answer = {"type": "auth_failure", "reason": "wrong"}
+    with (
+        pytest.raises(StreamError, match="not authorized: wrong"),
+        subscribe(Settings.from_environ({"PREFECT_API_URL": stream.url}), RUN),
+    ):
+        raise AssertionError
+
+
+def test_server_without_a_stream_is_an_error(stream: Stream) -> None:
+    """Nobody listens, or something else answers."""
+    nobody = Settings.from_environ({"PREFECT_API_URL": "http://127.0.0.1:9/api"})
+    with pytest.raises(StreamError), subscribe(nobody, RUN):
+        raise AssertionError(stream)

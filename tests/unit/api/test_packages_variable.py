@@ -1,0 +1,155 @@
+"""A deployment's extra packages from a Prefect Variable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from prefect_uv.api.client import ApiClient
+from prefect_uv.errors import SettingsInvalidError, VariableMissingError
+from prefect_uv.log.mask import Mask
+from prefect_uv.log.run_log import RunLog
+from prefect_uv.session import Session
+from prefect_uv.settings.parsers import package_list
+from tests.unit.conftest import MakeSettings
+from tests.unit.http_server import Answer, Server
+
+NAME = "etl_packages"
+SETTING = "PREFECT_UV_EXTRA_PACKAGES_VARIABLE"
+
+
+@pytest.fixture
+def session(make_settings: MakeSettings, log: RunLog) -> Session:
+    """A start whose deployment names a Variable."""
+    return Session(make_settings({SETTING: NAME}), log)
+
+
+@pytest.mark.parametrize(
+    ("value", "packages"),
+    [
+        ("cowsay==6.1 humanize>=4", ("cowsay==6.1", "humanize>=4")),
+        ("# for the report\ncowsay == 6.1\nhumanize\n", ("cowsay == 6.1", "humanize")),
+        (["cowsay == 6.1", " humanize "], ("cowsay == 6.1", "humanize")),
+        ("", ()),
+        ([], ()),
+    ],
+)
+def test_text_or_list(server: Server, session: Session, value: Any, packages: tuple[str, ...]) -> None:
+    """A text is read as PREFECT_UV_EXTRA_PACKAGES is, a list as requirements; empty means none."""
+    server.on(f"GET /api/variables/name/{NAME}", Answer(body={"name": NAME, "value": value}))
+    assert session.extra_packages() == packages
+
+
+def test_nothing_is_asked_without_the_setting(server: Server, make_settings: MakeSettings, log: RunLog) -> None:
+    """No request."""
+    assert Session(make_settings(), log).extra_packages() == ()
+    assert server.requests == []
+
+
+def test_api_of_the_session_is_used(server: Server, session: Session) -> None:
+    """With its headers and its patience."""
+    server.on(f"GET /api/variables/name/{NAME}", Answer(body={"value": "cowsay"}))
+    session.api = ApiClient(session.settings)
+    assert session.extra_packages() == ("cowsay",)
+
+
+def test_credentials_in_it_are_masked(server: Server, session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the line about it, and from then on."""
+    package = "etl @ https://bot:hush@hush@h/etl-1.0-py3-none-any.whl?sig=hidden"
+    server.on(f"GET /api/variables/name/{NAME}", Answer(body={"value": [package]}))
+    assert session.extra_packages() == (package,)
+    shown = capsys.readouterr().err
+    assert (
+        f"extra packages of the Prefect Variable '{NAME}': etl @ https://****@h/etl-1.0-py3-none-any.whl?sig=****\n"
+        in shown
+    )
+    assert session.log.mask("hush@hush") == "****"
+
+
+def test_missing_variable(session: Session) -> None:
+    """Named, with the command that makes it."""
+    with pytest.raises(VariableMissingError) as caught:
+        session.extra_packages()
+    assert caught.value.render() == (
+        "error[variable-missing]: There is no Prefect Variable 'etl_packages'.\n\n"
+        "PREFECT_UV_EXTRA_PACKAGES_VARIABLE names it as the deployment's extra packages.\n\n"
+        "hint: Create it: `prefect variable set etl_packages 'cowsay==6.1'`,"
+        " or correct PREFECT_UV_EXTRA_PACKAGES_VARIABLE."
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ({"cowsay": "6.1"}, """{"cowsay": "6.1"} is not a list of texts"""),
+        (6.1, "6.1 is not a list of texts"),
+        (None, "null is not a list of texts"),
+        (["cowsay", 1], """["cowsay", 1] is not a list of texts"""),
+        ("cowsay -i x", '"cowsay -i x" has the option -i, and only packages are installed from it'),
+        (["-r more.txt"], '["-r more.txt"] has the option -r more.txt, and only packages are installed from it'),
+    ],
+)
+def test_something_else(server: Server, session: Session, value: Any, found: str) -> None:
+    """Shown with what is wrong with it."""
+    server.on(f"GET /api/variables/name/{NAME}", Answer(body={"value": value}))
+    with pytest.raises(SettingsInvalidError) as caught:
+        session.extra_packages()
+    assert caught.value.render() == (
+        "error[settings-invalid]: The Prefect Variable 'etl_packages' is no list of packages.\n\n"
+        f"Its value {found}.\n\n"
+        "hint: Make it a text as of PREFECT_UV_EXTRA_PACKAGES, or a list of requirements."
+    )
+
+
+def test_without_an_api(make_settings: MakeSettings) -> None:
+    """`exec` and `sync` work without one, and cannot read Variables."""
+    session = Session(make_settings({SETTING: NAME, "PREFECT_API_URL": ""}), RunLog(Mask()))
+    with pytest.raises(SettingsInvalidError) as caught:
+        session.extra_packages()
+    assert caught.value.render() == (
+        "error[settings-invalid]: PREFECT_UV_EXTRA_PACKAGES_VARIABLE needs the Prefect API,"
+        " and PREFECT_API_URL is not set.\n\n"
+        "The Prefect Variable 'etl_packages' cannot be read.\n\n"
+        "hint: Set PREFECT_API_URL, or name the packages themselves in PREFECT_UV_EXTRA_PACKAGES."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "packages"),
+    [
+        (
+            str(["cowsay==6.1", "humanize>=4; python_version > '3'"]),
+            ("cowsay==6.1", "humanize>=4; python_version > '3'"),
+        ),
+        ('["cowsay==6.1", "humanize"]', ("cowsay==6.1", "humanize")),
+        ("[]", ()),
+        ("# none today", ()),
+    ],
+)
+def test_list_in_a_job_variable(text: str, packages: tuple[str, ...]) -> None:
+    """What a worker makes of `{{ prefect.variables.NAME }}` when the Variable is a list; JSON is read too."""
+    assert package_list(text) == packages
+
+
+@pytest.mark.parametrize(
+    ("text", "packages"),
+    [
+        ("cowsay==6.1 humanize", ("cowsay==6.1", "humanize")),
+        ("cowsay == 6.1 humanize >= 4, < 5", ("cowsay==6.1", "humanize>=4,<5")),
+        ("cowsay @ git+https://me@git.example.com/cowsay.git", ("cowsay@git+https://me@git.example.com/cowsay.git",)),
+        ("cowsay; python_version > '3'", ("cowsay; python_version > '3'",)),
+        ("cowsay==6.1  # for the greeting", ("cowsay==6.1",)),
+        ("cowsay ==6.1\n# and\nhumanize # too", ("cowsay ==6.1", "humanize # too")),
+    ],
+)
+def test_words_in_a_job_variable(text: str, packages: tuple[str, ...]) -> None:
+    """One line is separated by spaces, as people write it; of several lines each is one requirement, as it is."""
+    assert package_list(text) == packages
+
+
+@pytest.mark.parametrize("text", ["[cowsay]", "[1]", "['cowsay'"])
+def test_list_that_is_none(text: str) -> None:
+    """Refused, not guessed."""
+    with pytest.raises(ValueError, match="is not a list of texts"):
+        package_list(text)

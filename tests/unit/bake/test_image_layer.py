@@ -1,0 +1,465 @@
+"""What `prefect-uv bake` leaves in an image, and what a start does with it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from prefect_uv.bake.bake_record import announce, selections, with_baked_selection
+from prefect_uv.bake.image_layer import bake
+from prefect_uv.commands.doctor import doctor
+from prefect_uv.environments import Environment, EnvironmentStore
+from prefect_uv.environments.key.manifest import Manifest
+from prefect_uv.environments.uv.uv_command import Uv
+from prefect_uv.errors import BakedMismatchError, DependencyUnreachableError, UsageError, VolumeUnusableError
+from prefect_uv.log.run_log import RunLog
+from prefect_uv.project import ExtraPackages, find_extra_packages, find_project
+from prefect_uv.project_code import baked_place
+from prefect_uv.session import Session
+from prefect_uv.settings import Settings
+from tests.unit.conftest import MakeSettings
+from tests.unit.etl import Etl, environments, sync
+from tests.unit.wheels import build_wheel
+
+USAGE = (
+    "prefect-uv bake [--group NAME]… [--only-group NAME]… [--extra NAME]… [--package NAME] [--project DIR]"
+    " [--install-project] [--version VERSION]"
+)
+BUILT = """
+[project.scripts]
+say = "etl:main"
+
+[build-system]
+requires = ["uv_build"]
+build-backend = "uv_build"
+"""
+MEMBER = """
+[project]
+name = "shared"
+version = "1.0"
+requires-python = ">=3.11"
+dependencies = ["prefect", "helper"]
+
+[build-system]
+requires = ["uv_build"]
+build-backend = "uv_build"
+"""
+GROUPS = """
+[dependency-groups]
+extra = ["helper"]
+"""
+
+
+@dataclass(frozen=True)
+class Baked:
+    """The directory in the image, baked into and started from."""
+
+    etl: Etl
+    directory: Path
+    log: RunLog
+    make_settings: MakeSettings
+    make_store: Callable[..., EnvironmentStore]
+    copied: tuple[str, ...] = ("pyproject.toml", "uv.lock")
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def bake(self, *words: str, whole: bool = False, **variables: str) -> None:
+        """`prefect-uv bake` where nothing but pyproject.toml and uv.lock has been copied to, or the whole project."""
+        copy = self.directory.parent / "build" / "etl"
+        shutil.rmtree(copy.parent, ignore_errors=True)
+        copy.mkdir(parents=True)
+        for name in self.copied:
+            shutil.copy(self.etl.directory / name, copy)
+        if whole:
+            shutil.copytree(self.etl.directory, copy, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".git"))
+        (copy.parent / "wheels").symlink_to(self.etl.wheels)
+        settings = self.settings(PREFECT_UV_CACHE_DIR="/nonexistent", **self.variables, **variables)
+        with contextlib.chdir(copy):
+            assert bake(Session(settings, self.log, words)) == 0
+
+    def settings(self, **variables: str) -> Settings:
+        """Settings of a container of the image."""
+        return self.make_settings({"PREFECT_UV_BAKED_DIR": str(self.directory), **variables})
+
+    def store(self, **variables: str) -> EnvironmentStore:
+        """The store of a start."""
+        return self.make_store(PREFECT_UV_BAKED_DIR=str(self.directory), **variables)
+
+    def start(self, **variables: str) -> Environment:
+        """The environment that a start gets."""
+        return sync(self.store(**variables), self.etl)
+
+    @property
+    def environments(self) -> list[Path]:
+        """What is baked."""
+        return environments(self.directory)
+
+
+@pytest.fixture
+def baked(
+    etl: Etl, tmp_path: Path, log: RunLog, make_settings: MakeSettings, make_store: Callable[..., EnvironmentStore]
+) -> Baked:
+    """An image in which nothing is baked yet."""
+    directory = tmp_path / "baked"
+    directory.mkdir()
+    return Baked(etl, directory, log, make_settings, make_store)
+
+
+def no_uv(*_: object, **__: object) -> NoReturn:
+    """Stands for uv where it must not be asked."""
+    raise AssertionError("uv was asked")
+
+
+def write_groups(etl: Etl) -> None:
+    """The project has a group beside its dependencies."""
+    etl.write("prefect")
+    path = etl.directory / "pyproject.toml"
+    path.write_text(path.read_text() + GROUPS)
+    etl.lock()
+
+
+def test_start_finds_it_without_uv(cache: Path, baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From pyproject.toml and uv.lock alone, found by the same files in a checkout; nothing else is written."""
+    baked.bake()
+    monkeypatch.setattr(Uv, "run", no_uv)
+    environment = baked.start()
+    assert environment.path == baked.directory / "envs" / "v1" / environment.key
+    assert (environment.hit, environment.prefect, environment.uv_cache) == (True, "3.8.8", None)
+    assert not cache.exists()
+
+
+def test_layer_holds_environment_and_index_and_bytecode(baked: Baked) -> None:
+    """No cache of uv, no locks, no builds under way."""
+    baked.bake()
+    assert sorted(path.name for path in baked.directory.iterdir()) == ["envs", "index", "selections"]
+    assert [path.name for path in (baked.directory / "envs").iterdir()] == ["v1"]
+    (environment,) = baked.environments
+    assert list(environment.glob("lib/*/site-packages/prefect/__pycache__/flow_engine.*.pyc"))
+
+
+def test_key_is_the_one_of_the_volume(
+    etl: Etl, baked: Baked, make_store: Callable[..., EnvironmentStore], cache: Path
+) -> None:
+    """The same kind of environment under the same name."""
+    baked.bake()
+    built = sync(make_store(), etl)
+    assert [built.path] == environments(cache)
+    assert [built.key] == [path.name for path in baked.environments]
+
+
+def test_start_from_a_directory_that_nobody_can_write(baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user, another index: the image is trusted and where the index is does not count."""
+    baked.bake()
+    for path in [baked.directory, *baked.directory.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(0o555)
+            os.chown(path, 4711, 0)
+    monkeypatch.setattr(Uv, "run", no_uv)
+    assert baked.start(UV_DEFAULT_INDEX="https://elsewhere.invalid/simple").hit is True
+
+
+def test_comment_leads_to_it_by_the_key(etl: Etl, baked: Baked) -> None:
+    """An edit that changes no package needs uv once, and finds it."""
+    baked.bake()
+    etl.write("prefect", comment="# a comment")
+    for _ in range(2):
+        environment = baked.start()
+        assert environment.path.is_relative_to(baked.directory)
+
+
+def test_other_package_is_told_and_built(
+    etl: Etl, cache: Path, baked: Baked, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The line says what differs and what happens instead, when it is built and when it is taken from the volume."""
+    baked.bake()
+    etl.write("prefect", "helper")
+    etl.lock()
+    old = baked.environments[0].name[:12]
+    capfd.readouterr()
+    new = baked.start().key[:12]
+    lines = capfd.readouterr().err.splitlines()
+    misfit = f"prefect-uv: baked environment {old} does not fit: + helper 1.0"
+    assert f"{misfit}; environment {new} is built in {cache}" in lines
+    assert baked.start().hit is True
+    assert f"{misfit}; environment {new} of the volume is used" in capfd.readouterr().err.splitlines()
+
+
+def test_build_starts_from_the_baked_environment(etl: Etl, baked: Baked) -> None:
+    """What did not change is taken from the image, its bytecode too: only the difference is fetched."""
+    build_wheel(etl.wheels, "tools", "1.0", {"tools.py": "y = 1\n"})
+    etl.write("prefect", "tools")
+    etl.lock()
+    baked.bake()
+    etl.write("prefect", "tools", "helper")
+    etl.lock()
+    environment = baked.start().path
+    assert list(environment.glob("lib/*/site-packages/prefect/__pycache__/flow_engine.*.pyc"))
+    assert not list(environment.glob("lib/*/site-packages/__pycache__/helper.*.pyc"))
+
+
+def test_extras_upon_a_baked_environment(etl: Etl, cache: Path, baked: Baked) -> None:
+    """The deployment's own packages are added in a copy on the volume."""
+    baked.bake()
+    store = baked.store()
+    project = find_project(etl.directory, None, store.settings)
+    extended = store.extended(store.environment(project), ExtraPackages(("helper==1.0",)), project)
+    assert extended.path.is_relative_to(cache)
+    python = extended.path / "bin" / "python"
+    subprocess.run([python, "-c", "import helper, prefect.flow_engine"], check=True, timeout=20)
+    assert len(baked.environments) == 1
+
+
+def test_extras_are_baked(etl: Etl, baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A requirements-extras.txt that was copied as well: a start needs uv for nothing."""
+    (etl.directory / "requirements-extras.txt").write_text("helper==1.0\n")
+    replace(baked, copied=("pyproject.toml", "uv.lock", "requirements-extras.txt")).bake()
+    assert len(baked.environments) == 2
+    monkeypatch.setattr(Uv, "run", no_uv)
+    store = baked.store()
+    project = find_project(etl.directory, None, store.settings)
+    extended = store.extended(
+        store.environment(project), find_extra_packages(etl.directory, project, store.settings), project
+    )
+    assert extended.path in baked.environments
+    python = extended.path / "bin" / "python"
+    subprocess.run([python, "-c", "import helper, prefect.flow_engine"], check=True, timeout=20)
+
+
+def test_workspace_without_sources(etl: Etl, baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pyproject.toml of each member is enough, and a checkout with all sources finds what was baked of it."""
+    member = etl.directory / "shared"
+    member.mkdir()
+    path = etl.directory / "pyproject.toml"
+    path.write_text(path.read_text() + '[tool.uv.workspace]\nmembers = ["shared"]\n')
+    (member / "pyproject.toml").write_text(MEMBER)
+    etl.lock()
+    baked.bake("--package", "shared", whole=True)
+    (member / "src" / "shared").mkdir(parents=True)
+    (member / "src" / "shared" / "__init__.py").touch()
+    monkeypatch.setattr(Uv, "run", no_uv)
+    environment = baked.start(PREFECT_UV_PACKAGE="shared")
+    assert [environment.path] == baked.environments
+    settings = baked.settings()
+    in_root = find_project(etl.directory, None, settings)
+    assert with_baked_selection(settings, in_root, baked.log).package == "shared"
+    in_other_member = replace(in_root, directory=etl.directory / "other", name="other")
+    assert with_baked_selection(settings, in_other_member, baked.log) is settings
+
+
+def test_nothing_but_prefect(baked: Baked, etl: Etl) -> None:
+    """No file is copied: the image's Prefect, for flows that need nothing else."""
+    empty = replace(baked, copied=(), variables={"PREFECT_UV_WHEELS": str(etl.wheels)})
+    empty.bake()
+    (record,) = selections(baked.directory)
+    assert [record.key] == [path.name for path in baked.environments]
+
+
+def test_doctor_lists_what_is_baked(baked: Baked, etl: Etl, capfd: pytest.CaptureFixture[str]) -> None:
+    """A line for each selection."""
+    write_groups(etl)
+    baked.bake("--group", "extra")
+    doctor(Session(baked.settings(), baked.log))
+    assert f"baked           {baked.environments[0].name[:12]} for etl (groups extra)\n" in capfd.readouterr().out
+
+
+def test_other_package_is_refused(etl: Etl, cache: Path, baked: Baked) -> None:
+    """PREFECT_UV_BAKED=refuse: also what the volume has is not taken."""
+    baked.bake()
+    etl.write("prefect", "helper")
+    etl.lock()
+    baked.start()
+    with pytest.raises(BakedMismatchError) as raised:
+        baked.start(PREFECT_UV_BAKED="refuse")
+    assert raised.value.exit_code == 76
+    assert raised.value.render() == (
+        "error[baked-mismatch]: No environment in the image fits etl.\n"
+        "\n"
+        f"baked environment {baked.environments[0].name[:12]} does not fit: + helper 1.0\n"
+        "\n"
+        "hint: Build the image again from this commit, so that `RUN prefect-uv bake` sees its lock; or run the code"
+        " that the image was baked for; or set PREFECT_UV_BAKED=build."
+    )
+    assert len(environments(cache)) == 1
+
+
+def test_refusal_of_an_image_without_baked_environments(baked: Baked) -> None:
+    """There is nothing that could fit: it is built."""
+    assert baked.start(PREFECT_UV_BAKED="refuse").hit is False
+
+
+def test_damaged_index_leads_to_it_by_the_key(baked: Baked) -> None:
+    """The index is an aid."""
+    baked.bake()
+    for entry in (baked.directory / "index" / "v1").iterdir():
+        entry.write_text("")
+    assert baked.start().path.is_relative_to(baked.directory)
+
+
+def test_two_selections(etl: Etl, baked: Baked) -> None:
+    """Several selections in one image, each found by its deployments."""
+    write_groups(etl)
+    baked.bake()
+    baked.bake("--group", "extra")
+    assert len(baked.environments) == 2
+    plain, extra = baked.start(), baked.start(PREFECT_UV_GROUPS="extra")
+    assert {plain.path, extra.path} == set(baked.environments)
+    manifest = Manifest.read(extra.path)
+    assert manifest
+    assert "helper" in manifest.contents.packages
+
+
+def test_only_selection_is_the_default(etl: Etl, baked: Baked, capfd: pytest.CaptureFixture[str]) -> None:
+    """Deployments of that project need not repeat it; other projects and choices are left alone."""
+    write_groups(etl)
+    baked.bake("--group", "extra")
+    settings = baked.settings()
+    project = find_project(etl.directory, None, settings)
+    capfd.readouterr()
+    assert with_baked_selection(settings, project, baked.log).groups == ("extra",)
+    assert capfd.readouterr().err == (
+        "prefect-uv: no groups or extras are set: the ones that the image was baked with are taken (groups extra)\n"
+    )
+    other = baked.settings(PREFECT_UV_GROUPS="other")
+    assert with_baked_selection(other, project, baked.log) is other
+    path = etl.directory / "pyproject.toml"
+    path.write_text(path.read_text().replace('name = "etl"', 'name = "other"'))
+    assert with_baked_selection(settings, project, baked.log) is settings
+
+
+def test_variables_select_as_options_do(etl: Etl, baked: Baked) -> None:
+    """PREFECT_UV_GROUPS in the Dockerfile's ENV; an option counts more."""
+    write_groups(etl)
+    baked.bake(PREFECT_UV_GROUPS="extra")
+    baked.bake("--group", "extra", PREFECT_UV_GROUPS="nobody-has-this")
+    (record,) = (baked.directory / "selections" / "v1").iterdir()
+    assert json.loads(record.read_text())["selection"]["groups"] == ["extra"]
+
+
+def test_version(baked: Baked, capfd: pytest.CaptureFixture[str]) -> None:
+    """Recorded, and told at each start."""
+    baked.bake("--version", "1.2.3")
+    capfd.readouterr()
+    announce(baked.settings(), baked.log)
+    assert capfd.readouterr().err == "prefect-uv: version 1.2.3 of the image\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "headline", "hint"),
+    [
+        (
+            ("--version", ""),
+            "the version is empty",
+            "Name one, as `docker build --build-arg VERSION=1.2.3 .`, or leave the option out.",
+        ),
+        (("--groups", "etl"), "unrecognized arguments: --groups etl", USAGE),
+        (("--group", "--all"), "argument --group: expected one argument", USAGE),
+        (("--package", ""), "argument --package: a name is empty", USAGE),
+        (("--package", "etl ml"), "argument --package: etl ml is more than one name", USAGE),
+        (("--package", "etl", "--package", "ml"), "argument --package: given more than once", USAGE),
+        (("--project", "a", "--project", "a"), "argument --project: given more than once", USAGE),
+        (("--version", "1", "--version", "2"), "argument --version: given more than once", USAGE),
+    ],
+)
+def test_mistakes_are_told(baked: Baked, words: tuple[str, ...], headline: str, hint: str) -> None:
+    """Before anything is built."""
+    with pytest.raises(UsageError) as raised:
+        baked.bake(*words)
+    assert raised.value.render() == f"error[usage]: `prefect-uv bake`: {headline}.\n\nhint: {hint}"
+    assert list(baked.directory.iterdir()) == []
+
+
+def test_directory_that_cannot_be_written(baked: Baked) -> None:
+    """As in an image that is not FROM ours."""
+    baked.directory.rmdir()
+    with pytest.raises(VolumeUnusableError) as raised:
+        baked.bake()
+    assert raised.value.render() == (
+        f"error[volume-unusable]: Nothing can be baked into {baked.directory}: uid {os.geteuid()} cannot write there.\n"
+        "\n"
+        "hint: Bake with the image's own user (`USER 1000:0`) or as root, into an image FROM ours."
+    )
+
+
+def test_environment_works(baked: Baked) -> None:
+    """Its Python finds the packages."""
+    baked.bake()
+    python = baked.start().path / "bin" / "python"
+    answer = subprocess.run([python, "-m", "prefect.flow_engine"], check=True, capture_output=True, timeout=20)
+    assert answer.stdout == b"engine\n"
+
+
+def test_requirements_are_baked(etl: Etl, baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A requirements.txt: found again without uv, however long ago it was resolved."""
+    (etl.directory / "uv.lock").unlink()
+    (etl.directory / "pyproject.toml").unlink()
+    (etl.directory / "requirements.txt").write_text("prefect\nhelper\n")
+    wheels = {"PREFECT_UV_WHEELS": str(etl.wheels), "PREFECT_UV_RESOLVE_DAYS": "0"}
+    replace(baked, copied=("requirements.txt",), variables=wheels).bake()
+    monkeypatch.setattr(Uv, "run", no_uv)
+    assert baked.start(**wheels).path == baked.environments[0]
+
+
+def test_script_is_baked(etl: Etl, baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--project` names the script; the image's selection is none. uv's settings beside it are copied with it."""
+    (etl.directory / "moon.py").write_text('# /// script\n# dependencies = ["prefect", "helper"]\n# ///\n')
+    wheels = {"PREFECT_UV_WHEELS": str(etl.wheels)}
+    replace(baked, copied=("moon.py", "pyproject.toml"), variables=wheels).bake("--project", "moon.py")
+    monkeypatch.setattr(Uv, "run", no_uv)
+    store = baked.store(**wheels)
+    project = find_project(etl.directory, "moon.py:phase", store.settings)
+    assert store.environment(project).path == baked.environments[0]
+
+
+def test_code_is_installed(etl: Etl, baked: Baked) -> None:
+    """Under the name that a start of the same code and environment looks for; an edit has another one."""
+    path = etl.directory / "pyproject.toml"
+    path.write_text(path.read_text().replace("../wheels", str(etl.wheels)) + BUILT)
+    etl.lock()
+    (etl.directory / "src" / "etl").mkdir(parents=True)
+    module = etl.directory / "src" / "etl" / "__init__.py"
+    module.write_text("def main():\n    print('installed')\n")
+    baked.bake("--install-project", whole=True)
+    (place,) = (baked.directory / "code" / "v1").iterdir()
+    store = baked.store()
+    project = find_project(etl.directory, None, store.settings)
+    assert baked_place(store.settings, project, store.environment(project)) == place
+    answer = subprocess.run(
+        [place / "bin" / "say"], check=True, capture_output=True, timeout=20, env={"PYTHONPATH": str(place)}
+    )
+    assert answer.stdout == b"installed\n"
+    module.write_text("")
+    assert baked_place(store.settings, project, store.environment(project)) != place
+
+
+def test_nothing_to_install(baked: Baked, capfd: pytest.CaptureFixture[str]) -> None:
+    """A virtual project has no build system."""
+    baked.bake("--install-project")
+    assert capfd.readouterr().err.endswith("prefect-uv: nothing to install: no package here has a build system\n")
+
+
+def test_directory_of_the_lock_that_was_not_copied(etl: Etl, baked: Baked) -> None:
+    """The hint is one for a Dockerfile."""
+    (etl.directory / "shared").mkdir()
+    (etl.directory / "shared" / "pyproject.toml").write_text('[project]\nname = "shared"\nversion = "1"\n')
+    etl.write("prefect", "shared")
+    path = etl.directory / "pyproject.toml"
+    path.write_text(path.read_text() + '[tool.uv.sources]\nshared = { path = "shared" }\n')
+    etl.lock()
+    with pytest.raises(DependencyUnreachableError) as raised:
+        baked.bake()
+    place = baked.directory.parent / "build" / "etl"
+    assert raised.value.render() == (
+        f"error[dependency-unreachable]: shared, a path dependency in {place}/uv.lock, was not pulled.\n"
+        "\n"
+        f"{place}/shared does not exist.\n"
+        "\n"
+        "hint: COPY its pyproject.toml to its place as well; the sources are not needed."
+    )

@@ -1,0 +1,146 @@
+"""What is told after the engine's end; the states are scripted, the hooks themselves are the real engines' tests'."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefect_uv.api.client import ApiClient
+from prefect_uv.api.flow_run import FlowRun, State
+from prefect_uv.engine import conclusion
+from prefect_uv.engine.conclusion import Conclusion, Ending
+from prefect_uv.engine.engine_version import EngineVersion
+from prefect_uv.engine.launch import Launch
+from prefect_uv.log.run_log import RunLog
+from tests.unit.conftest import MakeSettings
+from tests.unit.http_server import Answer, Request, Server
+
+RUN = "0c7a4b5e-1111-4222-8333-444455556666"
+SET_STATE = f"/api/flow_runs/{RUN}/set_state"
+
+Conclude = Callable[..., int]
+
+
+def _state(type_: str, id_: str = "now") -> dict[str, Any]:
+    return {"id": id_, "type": type_, "name": type_.title()}
+
+
+def _accept(request: Request) -> Answer:
+    return Answer(201, {"status": "ACCEPT", "state": _state(request.json["state"]["type"], "new")})
+
+
+@pytest.fixture
+def hooks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The kinds of hooks that were asked for."""
+    kinds: list[str] = []
+    monkeypatch.setattr(conclusion, "run_hooks", lambda kind, _launch, _log: kinds.append(kind))
+    return kinds
+
+
+@pytest.fixture
+def conclude(server: Server, make_settings: MakeSettings, log: RunLog, hooks: list[str]) -> Conclude:
+    """Conclude a run that is in this state, with an engine of this Prefect."""
+    assert hooks == []
+    server.on(f"POST {SET_STATE}", _accept)
+
+    def make(type_: str, prefect: str = "3.8.8", /, **ending: Any) -> int:
+        server.on(f"GET /api/flow_runs/{RUN}", Answer(body={"id": RUN, "name": "fox", "state": _state(type_)}))
+        flow_run = FlowRun(ApiClient(make_settings(PREFECT_CLIENT_MAX_RETRIES="0")), RUN)
+        launch = Launch((), {}, Path(), (0,), "", EngineVersion.of(prefect))
+        return Conclusion(Ending(**ending), flow_run, launch, log).reach()
+
+    return make
+
+
+def _proposed(server: Server) -> list[str]:
+    return [request.json["state"]["type"] for request in server.to("POST", SET_STATE)]
+
+
+@pytest.mark.parametrize("state", ["COMPLETED", "FAILED", "CANCELLED", "PAUSED", "SCHEDULED"])
+def test_settled_run_is_left_alone(conclude: Conclude, server: Server, hooks: list[str], state: str) -> None:
+    """Whatever the engine's exit code says."""
+    assert conclude(state, code=137) == 0
+    assert (_proposed(server), hooks) == ([], [])
+
+
+@pytest.mark.parametrize(("prefect", "expected"), [("3.0.11", ["crashed"]), ("3.8.8", [])])
+def test_reported_crash(
+    conclude: Conclude, server: Server, hooks: list[str], prefect: str, expected: list[str]
+) -> None:
+    """It is the engine's; only engines before 3.1.12 leave its hooks to us. It is never exit code 0."""
+    assert conclude("CRASHED", prefect, code=0) == 1
+    assert (_proposed(server), hooks) == ([], expected)
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "PENDING"])
+def test_unreported_end_is_a_crash(conclude: Conclude, server: Server, hooks: list[str], state: str) -> None:
+    """With its reason, and hooks once."""
+    assert conclude(state, code=137) == 137
+    (request,) = server.to("POST", SET_STATE)
+    assert "killed by SIGKILL" in request.json["state"]["message"]
+    assert not request.json["force"]
+    assert hooks == ["crashed"]
+
+
+def test_last_words_of_a_failed_import(conclude: Conclude, server: Server) -> None:
+    """The line that says why is in the state."""
+    conclude("PENDING", code=1, tail="Traceback\n  ...\nModuleNotFoundError: No module named 'x'\n\n")
+    (request,) = server.to("POST", SET_STATE)
+    assert request.json["state"]["message"].endswith("Its last words: ModuleNotFoundError: No module named 'x'")
+
+
+def test_cancel_that_came_with_the_crash(conclude: Conclude, server: Server, hooks: list[str]) -> None:
+    """The server refuses Crashed over Cancelling: then the run ends as Cancelled."""
+    rejected = Answer(200, {"status": "REJECT", "state": _state("CANCELLING")})
+    server.on(f"POST {SET_STATE}", rejected, _accept)
+    assert conclude("RUNNING", code=137) == 0
+    assert (_proposed(server), hooks) == (["CRASHED", "CANCELLED"], ["cancellation"])
+
+
+CANCELLING = State("seen", "CANCELLING", "Cancelling")
+
+
+@pytest.mark.parametrize(
+    ("ending", "expected"),
+    [
+        ({"code": 0}, []),
+        ({"code": 1}, []),
+        ({"code": 143}, ["cancellation"]),
+        ({"code": 137, "order": "cancel", "seen": CANCELLING}, ["cancellation"]),
+        ({"code": 137, "order": "cancel", "seen": CANCELLING, "acknowledged": True}, []),
+        (
+            {"code": 137, "order": "cancel", "seen": State("now", "CANCELLING", ""), "acknowledged": True},
+            ["cancellation"],
+        ),
+    ],
+    ids=["by itself", "refused to start", "by the signal", "killed", "killed in its hooks", "swallowed, then killed"],
+)
+def test_cancelling_is_finished(
+    conclude: Conclude, server: Server, hooks: list[str], ending: dict[str, Any], expected: list[str]
+) -> None:
+    """To Cancelled, and the hooks run here exactly where the engine cannot have run them."""
+    assert conclude("CANCELLING", **ending) == 0
+    assert (_proposed(server), hooks) == (["CANCELLED"], expected)
+
+
+@pytest.mark.parametrize(
+    ("order", "code", "expected"),
+    [("relinquish", 1, []), ("reschedule", 0, ["SCHEDULED"]), ("SIGTERM", 143, ["CRASHED"])],
+)
+def test_ordered_end(conclude: Conclude, server: Server, order: str, code: int, expected: list[str]) -> None:
+    """Left, or rescheduled where that has not worked before, or a crash."""
+    assert conclude("RUNNING", order=order, code=143) == code
+    assert _proposed(server) == expected
+
+
+def test_api_that_stays_away(conclude: Conclude, server: Server, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """Nothing is retried for ever: a last line, and an exit code that is never 0."""
+    monkeypatch.setattr(conclusion, "REPORT_SECONDS", 0.2)
+    monkeypatch.setattr(conclusion, "RETRY_SECONDS", 0.01)
+    server.on(f"POST {SET_STATE}", Answer(503))
+    assert conclude("RUNNING", code=0) == 67
+    assert "the worker has to, by the exit code" in capsys.readouterr().err
+    assert len(server.to("POST", SET_STATE)) > 1

@@ -1,0 +1,122 @@
+"""Staying as a process's parent, in a process of its own: it adopts and kills everything below itself."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from prefect_uv.processes.signals import STOP_SIGNALS
+from tests.unit.program.test_processes import wait_until
+
+SOURCES = Path(__file__).parents[3] / "entrypoint" / "src"
+ATTEND = f"""
+import os, sys
+from pathlib import Path
+sys.path.insert(0, {str(SOURCES)!r})
+from prefect_uv.engine.launch import Launch
+from prefect_uv.engine.supervisor import supervise_command
+from prefect_uv.engine.engine_version import EngineVersion
+from prefect_uv.log.mask import Mask
+from prefect_uv.log.run_log import RunLog
+from prefect_uv.session import Session
+from prefect_uv.settings import Settings
+lease = os.open("lease", os.O_RDWR | os.O_CREAT)
+launch = Launch(sys.argv[1:], os.environ, Path.cwd(), (lease,), sys.executable, EngineVersion.of("3.8.8"))
+sys.exit(supervise_command(launch, Session(Settings(), RunLog(Mask()))))
+"""
+COUNT = """
+import pathlib, signal, sys, time
+seen = []
+for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+    signal.signal(getattr(signal, name), lambda number, _: seen.append(signal.Signals(number).name))
+pathlib.Path("ready").touch()
+while not pathlib.Path("end").exists():
+    time.sleep(0.01)
+pathlib.Path("seen").write_text(" ".join(seen))
+sys.exit(9)
+"""
+
+Attend = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def attend(tmp_path: Path) -> Iterator[Attend]:
+    """Start a parent that attends a command."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*command: str) -> subprocess.Popen[str]:
+        arguments = [sys.executable, "-c", ATTEND, *command]
+        started.append(
+            subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 64, 125, 247, 255])
+def test_exit_code_passes_through(attend: Attend, code: int) -> None:
+    """Whatever it is."""
+    assert attend("sh", "-c", f"exit {code}").wait(20) == code
+
+
+@pytest.mark.parametrize("name", ["TERM", "KILL", "SEGV", "ABRT"])
+def test_killed_process_gives_128_and_the_signal(attend: Attend, name: str) -> None:
+    """As a shell tells it."""
+    expected = 128 + getattr(signal, f"SIG{name}")
+    assert attend("sh", "-c", f"ulimit -c 0; kill -{name} $$").wait(20) == expected
+
+
+@pytest.mark.parametrize("first", STOP_SIGNALS)
+def test_exactly_one_sigterm_reaches_it(attend: Attend, tmp_path: Path, first: signal.Signals) -> None:
+    """However many signals of whatever kind arrive."""
+    parent = attend(sys.executable, "-c", COUNT)
+    wait_until((tmp_path / "ready").exists)
+    for signum in (first, *STOP_SIGNALS, *STOP_SIGNALS):
+        parent.send_signal(signum)
+        time.sleep(0.02)
+    (tmp_path / "end").touch()
+    assert parent.wait(20) == 9
+    assert (tmp_path / "seen").read_text() == "SIGTERM"
+
+
+def test_no_signal_is_made_up(attend: Attend, tmp_path: Path) -> None:
+    """A process that ends by itself never sees one."""
+    (tmp_path / "end").touch()
+    assert attend(sys.executable, "-c", COUNT).wait(20) == 9
+    assert (tmp_path / "seen").read_text() == ""
+
+
+def test_output_passes_through(attend: Attend) -> None:
+    """Both streams, whole, also the last words without an end of line."""
+    parent = attend("sh", "-c", "seq 1 20000 >&2; echo out; printf last >&2")
+    stdout, stderr = parent.communicate(timeout=20)
+    assert (stdout, stderr) == ("out\n", "".join(f"{number}\n" for number in range(1, 20001)) + "last")
+
+
+def test_nothing_is_left_of_it(attend: Attend, tmp_path: Path) -> None:
+    """Not even what has made itself a session of its own and lost its parent."""
+    script = "setsid sh -c 'echo $$ > orphan; exec sleep 1000' & until [ -s orphan ]; do sleep 0.01; done"
+    assert attend("sh", "-c", script).wait(20) == 0
+    orphan = int((tmp_path / "orphan").read_text())
+    assert not Path(f"/proc/{orphan}").exists()
+
+
+def test_long_run_leaves_no_zombies(attend: Attend, tmp_path: Path) -> None:
+    """Orphans that end while the process still runs are reaped."""
+    script = "(sleep 0.1 & echo $! > orphan); touch begun; until [ -e end ]; do sleep 0.01; done"
+    parent = attend("sh", "-c", script)
+    wait_until((tmp_path / "begun").exists)
+    orphan = Path(f"/proc/{(tmp_path / 'orphan').read_text().strip()}")
+    wait_until(lambda: not orphan.exists())
+    (tmp_path / "end").touch()
+    assert parent.wait(20) == 0

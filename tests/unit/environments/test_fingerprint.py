@@ -1,0 +1,229 @@
+"""Fingerprint and key: what changes them and what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefect_uv.environments.key.environment_contents import Contents
+from prefect_uv.environments.key.fingerprint import (
+    LIMIT_VARIABLES,
+    NEUTRAL,
+    digest_fields,
+    fingerprint,
+    uv_configuration,
+    uv_variables,
+)
+from prefect_uv.environments.plan.locked_source import LockedSource, planned_packages
+from prefect_uv.image_facts import Image
+from prefect_uv.project import LockedProject
+from prefect_uv.project.files.requirement_lines import parse_requirements
+
+IMAGE = Image("py313", "0.1.0", "0.13.8", "3.8.8", "/usr/bin/python3.13", "3.13.5", "CPython-cpython-313-linux")
+PROJECT = LockedProject(
+    name="etl",
+    shape="project",
+    directory=Path("/a"),
+    root=Path("/a"),
+    inputs=(("/uv.lock", b"lock"), ("/pyproject.toml", b"project")),
+    source_roots=(Path("/a"),),
+)
+NOTHING: Mapping[str, str] = {}
+REQUIREMENTS = "prefect==3.8.8 --hash=sha256:aa\n"
+
+
+def fp(
+    project: LockedProject = PROJECT,
+    image: Image = IMAGE,
+    policy: str = "locked",
+    environ: Mapping[str, str] = NOTHING,
+) -> str:
+    """A fingerprint."""
+    return fingerprint(LockedSource(project, policy).fields(), image, environ, project.directory)
+
+
+def key_of(requirements: str = REQUIREMENTS, image: Image = IMAGE, environ: Mapping[str, str] = NOTHING) -> str:
+    """A key."""
+    settings = tuple(uv_variables(environ, PROJECT.directory, indexes=False))
+    planned = {"prefect": "3.8.8"}
+    return Contents(
+        image.uv_minor,
+        image.python,
+        image.python_version,
+        image.platform,
+        settings,
+        planned_packages(parse_requirements(requirements), planned),
+    ).key
+
+
+@given(st.lists(st.binary()), st.lists(st.binary()))
+def test_different_fields_have_different_digests(one: list[bytes], other: list[bytes]) -> None:
+    """Where a field ends is part of it."""
+    assert (digest_fields(one) == digest_fields(other)) == (one == other)
+
+
+@given(st.binary(min_size=1), st.binary(), st.binary())
+def test_moving_a_border_changes_the_digest(first: bytes, second: bytes, third: bytes) -> None:
+    """The same bytes, cut elsewhere, are other fields."""
+    assert (
+        digest_fields([first + second, third]) != digest_fields([second, first + third])
+        or first + second == second + first
+    )
+    assert digest_fields([first + second]) != digest_fields([first, second])
+
+
+def test_text_and_bytes_are_the_same_field() -> None:
+    """A name is its UTF-8 bytes."""
+    assert digest_fields(["é"]) == digest_fields(["é".encode()])
+
+
+@pytest.mark.parametrize("name", sorted(NEUTRAL))
+def test_neutral_variables(name: str) -> None:
+    """A variable that cannot change the result does not change the names."""
+    assert fp(environ={name: "x"}) == fp()
+    assert key_of(environ={name: "x"}) == key_of()
+
+
+@pytest.mark.parametrize("environ", [{"PATH": "/x"}, {"PREFECT_API_KEY": "x"}, {"PREFECT_UV_CACHE_DIR": "/x"}])
+def test_foreign_variables(environ: dict[str, str]) -> None:
+    """Only uv's variables count."""
+    assert fp(environ=environ) == fp()
+    assert key_of(environ=environ) == key_of()
+
+
+@pytest.mark.parametrize("name", ["UV_NO_BINARY", "UV_SOMETHING_NEW", "UV_EXCLUDE_NEWER"])
+def test_other_uv_variables_change_both(name: str) -> None:
+    """What is not known to be neutral is part of the name."""
+    assert fp(environ={name: "x"}) != fp()
+    assert key_of(environ={name: "x"}) != key_of()
+
+
+def test_index_changes_the_fingerprint_only() -> None:
+    """Another index has to be asked about, but the same packages by their hashes are the same environment."""
+    environ = {"UV_DEFAULT_INDEX": "https://index.example/simple"}
+    assert fp(environ=environ) != fp()
+    assert key_of(environ=environ) == key_of()
+
+
+@pytest.mark.parametrize("name", sorted(LIMIT_VARIABLES))
+def test_limits_change_the_fingerprint_only(tmp_path: Path, name: str) -> None:
+    """By what the files and those that they include say: it decides what is resolved, which is in the key by itself."""
+    environ = {name: f"limits.txt {tmp_path}/no-such.txt https://h/more.txt"}
+    project = replace(PROJECT, directory=tmp_path, root=tmp_path)
+    names = [fp(project)]
+    for limits, more in (("helper==1.0", ""), ("helper==2.0", ""), ("-r more.txt", "helper"), ("-r more.txt", "needy")):
+        (tmp_path / "limits.txt").write_text(limits)
+        (tmp_path / "more.txt").write_text(more)
+        names.append(fp(project, environ=environ))
+    assert len(set(names)) == len(names)
+    assert key_of(environ=environ) == key_of()
+
+
+def test_limits_of_builds_change_both(tmp_path: Path) -> None:
+    """Other tools may build something else of the same files."""
+    names = [fp(), key_of()]
+    file = tmp_path / "build.txt"
+    for content in ("setuptools<80", "setuptools<90"):
+        file.write_text(content)
+        names += [fp(environ={"UV_BUILD_CONSTRAINT": str(file)}), key_of(environ={"UV_BUILD_CONSTRAINT": str(file)})]
+    assert len(set(names)) == len(names)
+
+
+def test_settings_of_the_machine_are_those_that_uv_reads(tmp_path: Path) -> None:
+    """The user's and the first of the system's (XDG), or the one file that is named, from where uv is started."""
+    for place in ("home", "first", "second"):
+        (tmp_path / place / "uv").mkdir(parents=True)
+        (tmp_path / place / "uv" / "uv.toml").write_text(f"no-build-package = ['{place}']\n")
+    system = {"XDG_CONFIG_DIRS": f"{tmp_path}/none:{tmp_path}/first:{tmp_path}/second"}
+    found = [
+        [Path(place).relative_to(tmp_path).parts[0] for place, _ in uv_configuration(environ, tmp_path)]
+        for environ in (
+            system,
+            {**system, "XDG_CONFIG_HOME": f"{tmp_path}/home"},
+            {**system, "UV_CONFIG_FILE": "second/uv/uv.toml"},
+        )
+    ]
+    assert found == [["first"], ["home", "first"], ["second"]]
+    names = {fp(environ=system)}
+    (tmp_path / "first" / "uv" / "uv.toml").write_text("no-build = true\n")
+    assert fp(environ=system) not in names
+
+
+def test_wish_for_a_python_changes_the_fingerprint_only() -> None:
+    """The interpreter that it leads to is in the key by itself."""
+    environ = {"UV_PYTHON_PREFERENCE": "only-managed"}
+    assert fp(environ=environ) != fp()
+    assert key_of(environ=environ) == key_of()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"UV_INDEX_PRIVATE_PASSWORD": "a"}, {"UV_INDEX_PRIVATE_PASSWORD": "b"}),
+        ({"UV_INDEX_PRIVATE_USERNAME": "a"}, {}),
+        ({"UV_DEFAULT_INDEX": "https://u:a@index.example/s"}, {"UV_DEFAULT_INDEX": "https://u:b@index.example/s"}),
+        ({"UV_DEFAULT_INDEX": "https://u:a@b@index.example/s"}, {"UV_DEFAULT_INDEX": "https://index.example/s"}),
+        ({"UV_INDEX": "p=https://tok@index.example/s"}, {"UV_INDEX": "p=https://index.example/s"}),
+        (
+            {"UV_INDEX": "https://u:a@a.example https://u:b@b.example"},
+            {"UV_INDEX": "https://a.example https://b.example"},
+        ),
+    ],
+)
+def test_credentials_do_not_count(one: dict[str, str], other: dict[str, str]) -> None:
+    """A token that is renewed finds the same environment, and is in no name."""
+    assert fp(environ=one) == fp(environ=other)
+    assert key_of(environ=one) == key_of(environ=other)
+
+
+@pytest.mark.parametrize(
+    "project",
+    [
+        replace(PROJECT, inputs=(("/uv.lock", b"lock # comment"), ("/pyproject.toml", b"project"))),
+        replace(PROJECT, inputs=(("/uv.lock", b"lock"),)),
+        replace(PROJECT, inputs=(("/uv.lock", b"project"), ("/pyproject.toml", b"lock"))),
+        replace(PROJECT, python_request="3.12"),
+        replace(PROJECT, directory=Path("/a/member")),
+    ],
+)
+def test_raw_inputs_change_the_fingerprint(project: LockedProject) -> None:
+    """Every byte of the files, the request for a Python, and which member it is."""
+    assert fp(project) != fp()
+
+
+def test_place_of_the_checkout_does_not_count() -> None:
+    """The same project elsewhere has the same fingerprint."""
+    assert fp(replace(PROJECT, directory=Path("/b"), root=Path("/b"), source_roots=(Path("/b"),))) == fp()
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        replace(IMAGE, uv="0.14.0"),
+        replace(IMAGE, python="/usr/bin/python3.12"),
+        replace(IMAGE, python_version="3.13.6"),
+        replace(IMAGE, platform="CPython-cpython-313-linux-aarch64"),
+    ],
+)
+def test_other_interpreter_or_platform_changes_both(image: Image) -> None:
+    """An environment runs where it was built for."""
+    assert fp(image=image) != fp()
+    assert key_of(image=image) != key_of()
+
+
+def test_patch_of_uv_and_release_of_ours_do_not_count() -> None:
+    """A new release of the image finds the environments of the old one."""
+    image = replace(IMAGE, uv="0.13.9", version="0.2.0", name="other", prefect="3.9.0")
+    assert fp(image=image) == fp()
+    assert key_of(image=image) == key_of()
+
+
+def test_lock_policy_and_requirements_count() -> None:
+    """Another policy is another question, other requirements another environment."""
+    assert fp(policy="frozen") != fp()
+    assert key_of(REQUIREMENTS.replace("aa", "bb")) != key_of()

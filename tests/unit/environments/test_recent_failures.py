@@ -1,0 +1,105 @@
+"""A build that fails is not repeated by everybody, and a build that can succeed does."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prefect_uv.cache_volume import work_lock as lock_module
+from prefect_uv.environments import Environment, EnvironmentStore
+from prefect_uv.environments.build import recent_failures as failures_module
+from prefect_uv.environments.uv.uv_command import Uv
+from prefect_uv.errors import IndexUnreachableError, SyncError
+from tests.unit.etl import WHEEL, Etl, environments, leftovers, sync
+from tests.unit.http_server import Answer, Server
+
+DOWN = Answer(500)
+
+
+@pytest.fixture
+def unreachable(etl: Etl, server: Server) -> Server:
+    """An index that has nothing for us at the moment."""
+    etl.move_to(server)
+    server.on(f"GET /api/prefect/{WHEEL}", DOWN)
+    return server
+
+
+def test_failure_is_told_again_without_a_try(
+    etl: Etl, unreachable: Server, make_store: Callable[..., EnvironmentStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same error for whoever comes within a minute, with the time of the next try; then it is tried again."""
+    with pytest.raises(IndexUnreachableError) as first:
+        sync(make_store(UV_HTTP_RETRIES="0"), etl)
+    unreachable.on(f"GET /api/prefect/{WHEEL}", Answer(body=(etl.wheels / WHEEL).read_bytes()))
+    with pytest.raises(IndexUnreachableError) as second:
+        sync(make_store(UV_HTTP_RETRIES="0"), etl)
+    assert second.value.headline == first.value.headline
+    assert first.value.found in second.value.found
+    assert "Another container met this " in second.value.found
+    monkeypatch.setattr(failures_module, "REMEMBERED_SECONDS", 0)
+    assert sync(make_store(), etl).hit is False
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_clock_skew_forgets_a_failure(
+    etl: Etl, unreachable: Server, make_store: Callable[..., EnvironmentStore], cache: Path, seconds: int
+) -> None:
+    """A mark from the future or from long ago stops nobody."""
+    with pytest.raises(IndexUnreachableError):
+        sync(make_store(UV_HTTP_RETRIES="0"), etl)
+    unreachable.on(f"GET /api/prefect/{WHEEL}", Answer(body=(etl.wheels / WHEEL).read_bytes()))
+    (mark,) = (cache / "failed" / "v1").iterdir()
+    then = mark.stat().st_mtime + seconds
+    os.utime(mark, (then, then))
+    assert sync(make_store(), etl).hit is False
+    assert not mark.exists()
+
+
+def test_wrong_credentials_are_not_remembered(
+    etl: Etl, unreachable: Server, make_store: Callable[..., EnvironmentStore]
+) -> None:
+    """They are one container's matter."""
+    unreachable.on(f"GET /api/prefect/{WHEEL}", Answer(401))
+    with pytest.raises(IndexUnreachableError):
+        sync(make_store(UV_HTTP_RETRIES="0"), etl)
+    unreachable.on(f"GET /api/prefect/{WHEEL}", Answer(body=(etl.wheels / WHEEL).read_bytes()))
+    assert sync(make_store(), etl).hit is False
+
+
+def test_what_is_remembered_is_no_secret(make_store: Callable[..., EnvironmentStore]) -> None:
+    """uv tells signed addresses as they are; the volume does not keep them (uv 0.13.8)."""
+    cache_directory = make_store().writable().cache
+    failures_module.remember_failure(
+        cache_directory, "key", SyncError("Failed.", "404 for `https://h/x.whl?sig=hidden`", "Try.")
+    )
+    assert "hidden" not in (cache_directory.failures / "key").read_text()
+    told = failures_module.recent_failure(cache_directory, "key")
+    assert told is not None
+    assert told.found.startswith("404 for `https://h/x.whl?sig=****`\n")
+
+
+def test_double_build_is_harmless(
+    etl: Etl, make_store: Callable[..., EnvironmentStore], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where locks do not cross nodes everybody builds: one rename wins, and all use what is there."""
+    monkeypatch.setattr(lock_module, "try_lock", lambda *_: True)
+    together = threading.Barrier(3)
+    venv = Uv.venv
+
+    def at_once(self: Uv, python: str, place: Path) -> None:
+        together.wait(20)
+        venv(self, python, place)
+
+    monkeypatch.setattr(Uv, "venv", at_once)
+    found: list[Environment] = []
+    threads = [threading.Thread(target=lambda: found.append(sync(make_store(), etl))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [environment.path for environment in found] == environments(cache) * 3
+    assert leftovers(cache) == []

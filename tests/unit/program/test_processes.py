@@ -1,0 +1,92 @@
+"""Child processes are run to their end, and gone whenever we are interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prefect_uv.processes.signals import Terminated, raise_on_signals
+from prefect_uv.processes.subprocesses import CompletedCommand, run_command
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 5) -> None:
+    """Poll until it is so."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not become so in time"
+        time.sleep(0.01)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def _shell(script: str, timeout: float | None = None, cwd: Path | None = None) -> CompletedCommand:
+    return run_command(["sh", "-c", script], env=os.environ, timeout=timeout, cwd=cwd)
+
+
+def test_output_and_exit_code_are_captured(tmp_path: Path) -> None:
+    """Both streams, the code, and the command as one could type it."""
+    finished = _shell("pwd; echo err >&2; exit 3", cwd=tmp_path)
+    assert (finished.exit_code, finished.stdout, finished.stderr) == (3, f"{tmp_path}\n", "err\n")
+    assert finished.command == "sh -c 'pwd; echo err >&2; exit 3'"
+    assert finished.report == "`sh -c 'pwd; echo err >&2; exit 3'` exited with code 3:\n    err"
+
+
+def test_input_is_empty() -> None:
+    """A tool that asks gets no answer, instead of waiting for one."""
+    assert _shell("cat; echo end", timeout=5).stdout == "end\n"
+
+
+def test_bytes_that_are_no_text_do_not_hurt() -> None:
+    """Output that is not UTF-8 is read all the same."""
+    assert _shell(r"printf '\377x'").stdout.endswith("x")
+
+
+def test_killed_command_has_a_negative_code() -> None:
+    """As in subprocess."""
+    assert _shell("kill -KILL $$").exit_code == -signal.SIGKILL
+
+
+def test_missing_program() -> None:
+    """The caller learns that it does not exist."""
+    with pytest.raises(FileNotFoundError):
+        run_command(["no-such-program"], env=os.environ)
+
+
+def test_timeout_kills_the_group(tmp_path: Path) -> None:
+    """After the timeout, the command and what it started are gone."""
+    pids = tmp_path / "pids"
+    with pytest.raises(subprocess.TimeoutExpired):
+        _shell(f"sleep 60 & echo $! $$ > {pids}; wait", timeout=0.3)
+    wait_until(lambda: not any(_alive(int(pid)) for pid in pids.read_text().split()))
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signal_kills_the_group_at_once(tmp_path: Path, signum: signal.Signals) -> None:
+    """On a signal to stop, grandchildren die too, and Terminated says which signal it was."""
+    pids = tmp_path / "pids"
+    raise_on_signals()
+
+    def interrupt() -> None:
+        wait_until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+        os.kill(os.getpid(), signum)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(Terminated) as caught:
+        _shell(f"trap '' TERM; (trap '' TERM; sleep 60) & echo $! $$ > {pids}; wait; sleep 60")
+    assert caught.value.signum == signum
+    assert str(caught.value) == signum.name
+    wait_until(lambda: not any(_alive(int(pid)) for pid in pids.read_text().split()))

@@ -1,0 +1,224 @@
+"""One start: whatever stops it becomes a text, a state and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefect_uv.errors import LockfileMissingError
+from prefect_uv.session import Session, start
+from tests.unit.http_server import Answer, Request, Server
+
+RUN = "0c7a4b5e-1111-4222-8333-444455556666"
+DEPLOYMENT = "11111111-2222-4333-8444-555555555555"
+SET_STATE = f"/api/flow_runs/{RUN}/set_state"
+HINT = "Run `uv lock`, commit uv.lock, and push."
+
+
+@pytest.fixture
+def environ(server: Server) -> dict[str, str]:
+    """A flow run that the server knows, as a worker would start it."""
+    told = {"id": RUN, "name": "brave-fox", "deployment_id": DEPLOYMENT, "state": {"type": "PENDING"}}
+    server.on(f"GET /api/flow_runs/{RUN}", Answer(body=told))
+    server.on(f"GET /api/deployments/{DEPLOYMENT}", Answer(body={"entrypoint": "flow.py:main"}))
+    server.on(f"POST {SET_STATE}", Answer(201, {"status": "ACCEPT"}))
+    server.on("POST /api/logs/", Answer(201))
+    return {
+        "PREFECT_API_URL": server.url,
+        "PREFECT__FLOW_RUN_ID": RUN,
+        "PREFECT_API_KEY": "pnu_hush",
+        "PREFECT_CLIENT_MAX_RETRIES": "0",
+    }
+
+
+def _crashed(server: Server) -> list[str]:
+    states = [request.json["state"] for request in server.to("POST", SET_STATE)]
+    return [state["message"] for state in states if state["type"] == "CRASHED"]
+
+
+def _logged(server: Server) -> list[Any]:
+    return [entry["message"] for request in server.to("POST", "/api/logs/") for entry in request.json]
+
+
+def _asking(then: Callable[[], int]) -> Callable[[Session], int]:
+    def verb(session: Session) -> int:
+        session.phase("ask", session.ask)
+        return then()
+
+    return verb
+
+
+def _no_lock() -> int:
+    message = "No uv.lock in /app with pnu_hush."
+    raise LockfileMissingError(message, "many\nlines", HINT)
+
+
+def test_exit_code_is_the_verbs(environ: dict[str, str], server: Server) -> None:
+    """What the verb returns is the exit code; nothing is proposed; the lines are in the run's log."""
+    assert start(_asking(lambda: 42), environ, []) == 42
+    assert _crashed(server) == []
+    assert _logged(server) == ["flow run brave-fox, entrypoint flow.py:main"]
+
+
+def test_arguments_reach_the_verb() -> None:
+    """The words behind the verb are its arguments."""
+    assert start(lambda session: len(session.arguments), {}, ["--", "python"]) == 2
+
+
+def test_code_is_here_without_a_flow_run() -> None:
+    """Without a flow run the API is not asked."""
+
+    def verb(session: Session) -> int:
+        assert session.ask() == {"path": "."}
+        return 0
+
+    assert start(verb, {}, []) == 0
+
+
+def test_error_is_told_everywhere(environ: dict[str, str], server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whole text on stderr and in the run's log, headline and hint in the state, secrets nowhere."""
+    assert start(_asking(_no_lock), environ, []) == LockfileMissingError.exit_code
+    text = f"error[lockfile-missing]: No uv.lock in /app with ****.\n\nmany\nlines\n\nhint: {HINT}"
+    assert "".join(f"prefect-uv: {line}\n" for line in text.splitlines()) in capsys.readouterr().err
+    assert _logged(server)[-1] == text
+    assert _crashed(server) == [f"error[lockfile-missing]: No uv.lock in /app with ****. hint: {HINT}"]
+
+
+def test_our_bug_shows_its_traceback(
+    environ: dict[str, str], server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An unexpected exception is a fault of ours: exit code 70, traceback, where to report."""
+
+    def fail() -> int:
+        return int("pnu_hush")
+
+    assert start(_asking(fail), environ, []) == 70
+    err = capsys.readouterr().err
+    assert "prefect-uv: error[internal]: prefect-uv itself failed." in err
+    assert "Traceback (most recent call last)" in err
+    assert "ValueError: invalid literal for int() with base 10: '****'" in err
+    assert _crashed(server)[0].startswith("error[internal]: prefect-uv itself failed. hint: ")
+
+
+def test_settings_are_refused_before_anything_is_asked(
+    environ: dict[str, str], server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistake in the settings stops before the first request."""
+    assert start(_asking(lambda: 0), {**environ, "PREFECT_UV_LOCK": "thawed"}, []) == 65
+    assert server.requests == []
+    assert "PREFECT_UV_LOCK=thawed is not one of locked, frozen, relock" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("route", "answer", "code"),
+    [
+        (f"GET /api/flow_runs/{RUN}", Answer(404), 66),
+        (f"GET /api/deployments/{DEPLOYMENT}", Answer(404), 66),
+        (f"GET /api/flow_runs/{RUN}", Answer(503), 67),
+        (f"GET /api/flow_runs/{RUN}", Answer(401), 68),
+        (f"GET /api/flow_runs/{RUN}", Answer(500), 68),
+        (f"GET /api/flow_runs/{RUN}", Answer(body=b"<!doctype html>"), 68),
+    ],
+)
+def test_api_failures_have_their_exit_codes(
+    environ: dict[str, str], server: Server, route: str, answer: Answer, code: int
+) -> None:
+    """Each way in which the API can fail at start has its family's exit code."""
+    server.on(route, answer)
+    assert start(_asking(lambda: 0), environ, []) == code
+
+
+def test_deleted_deployment_crashes_the_run(environ: dict[str, str], server: Server) -> None:
+    """A run whose deployment is gone says so in its state."""
+    server.on(f"GET /api/deployments/{DEPLOYMENT}", Answer(404))
+    assert start(_asking(lambda: 0), environ, []) == 66
+    assert _crashed(server)[0].startswith("error[deployment-not-found]: The deployment of flow run brave-fox does not")
+
+
+@pytest.mark.parametrize("state", ["CANCELLING", "CANCELLED", "COMPLETED"])
+def test_settled_run_ends_with_zero(environ: dict[str, str], server: Server, state: str) -> None:
+    """There is nothing to do, and nothing went wrong."""
+    told = {"name": "brave-fox", "deployment_id": DEPLOYMENT, "state": {"type": state, "name": state.title()}}
+    server.on(f"GET /api/flow_runs/{RUN}", Answer(body=told))
+    assert start(_asking(lambda: 1), environ, []) == 0
+    assert _crashed(server) == []
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(500), Answer(503), Answer(401), Answer(404), Answer(200, b"<!doctype html>")]
+)
+def test_state_that_cannot_be_set_keeps_the_exit_code(
+    environ: dict[str, str], server: Server, answer: Answer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However the API fails on Crashed (a run deleted meanwhile is a 404): the error is told and keeps its code."""
+    server.on(f"POST {SET_STATE}", answer)
+    assert start(_asking(_no_lock), environ, []) == LockfileMissingError.exit_code
+    assert "error[lockfile-missing]" in capsys.readouterr().err
+
+
+def test_signal_before_the_flow(environ: dict[str, str], server: Server) -> None:
+    """A signal to stop becomes a state and 128 + n."""
+
+    def wait() -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+        return 0
+
+    assert start(_asking(wait), environ, []) == 128 + signal.SIGTERM
+    assert _crashed(server) == ["SIGTERM arrived before the flow started."]
+
+
+def test_second_signal_does_not_break_the_end(environ: dict[str, str], server: Server) -> None:
+    """A second signal while the state is being told changes nothing."""
+
+    def wait() -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+        return 0
+
+    def signal_again(_: Request) -> Answer:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+        return Answer(201, {"status": "ACCEPT"})
+
+    server.on(f"POST {SET_STATE}", signal_again)
+    assert start(_asking(wait), environ, []) == 128 + signal.SIGTERM
+
+
+def test_hanging_log_does_not_hold_the_end(
+    environ: dict[str, str], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An API that hangs on log lines delays the end for a bounded time only."""
+    monkeypatch.setattr("prefect_uv.log.run_log.FLUSH_SECONDS", 0.2)
+    release, answered = threading.Event(), threading.Event()
+
+    def hang(_: Request) -> Answer:
+        release.wait(20)
+        answered.set()
+        return Answer(201)
+
+    server.on("POST /api/logs/", hang)
+    assert start(_asking(lambda: 3), environ, []) == 3
+    assert not answered.is_set()
+    release.set()
+
+
+@pytest.mark.parametrize("ending", ["returns", "fails"])
+def test_scratch_goes_with_the_start(ending: str) -> None:
+    """However it ends, nothing of what was made for it alone stays."""
+    made: list[Path] = []
+
+    def verb(session: Session) -> int:
+        made.append(session.scratch())
+        (made[0] / "lib").mkdir()
+        return 0 if ending == "returns" else _no_lock()
+
+    assert start(verb, {}, []) == (0 if ending == "returns" else 73)
+    assert not made[0].exists()

@@ -1,0 +1,172 @@
+"""A look at a project's files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from prefect_uv.errors import FlowFileMissingError, LockfileMissingError
+from prefect_uv.image_facts import Image
+from prefect_uv.project import UnlockedProject, find_project
+from prefect_uv.settings import Settings
+
+LOCK = 'version = 1\n\n[[package]]\nname = "etl"\nsource = { virtual = "." }\n'
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A git checkout with a flat project."""
+    directory = tmp_path / "checkout"
+    (directory / ".git").mkdir(parents=True)
+    write(directory, "pyproject.toml", "[project]\nname = 'etl'\n")
+    write(directory, "uv.lock", LOCK)
+    write(directory, "flow.py", "")
+    return directory
+
+
+def write(directory: Path, name: str, content: str) -> None:
+    """Write one file."""
+    path = directory / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+
+
+def test_flat(checkout: Path) -> None:
+    """Project, lock and code in one directory."""
+    project = find_project(checkout, "flow.py:main", Settings())
+    assert (project.directory, project.root, project.source_roots) == (checkout, checkout, (checkout,))
+    assert project.python_request == ""
+    assert dict(project.inputs) == {"/uv.lock": LOCK.encode(), "/pyproject.toml": b"[project]\nname = 'etl'\n"}
+
+
+def test_src_layout(checkout: Path) -> None:
+    """`src` is where the code is imported from."""
+    write(checkout, "src/etl/__init__.py", "")
+    assert find_project(checkout, None, Settings()).source_roots == (checkout / "src",)
+
+
+def test_project_above_the_working_directory(checkout: Path) -> None:
+    """A flow in a subdirectory belongs to the project above it."""
+    write(checkout, "flows/daily/flow.py", "")
+    assert find_project(checkout / "flows" / "daily", "flow.py:main", Settings()).directory == checkout
+
+
+def test_workspace_member(checkout: Path) -> None:
+    """The lock is above; what the member depends on can be imported, and every member can change the lock."""
+    write(checkout, "pyproject.toml", "[project]\nname = 'etl'\n[tool.uv.workspace]\nmembers = ['packages/*']\n")
+    member = '[[package]]\nname = "{}"\nsource = {{ editable = "packages/{}" }}\n{}\n'
+    needs = 'dependencies = [\n    { name = "lib" },\n]\n'
+    blocks = (member.format(name, name, needs if name == "job" else "") for name in ("job", "lib", "other"))
+    write(checkout, "uv.lock", "\n".join([LOCK, *blocks]))
+    for name in ("job", "lib", "other"):
+        write(checkout, f"packages/{name}/pyproject.toml", f"[project]\nname = '{name}'\n")
+    write(checkout, "packages/lib/src/lib/__init__.py", "")
+    project = find_project(checkout / "packages" / "job", None, Settings())
+    assert (project.directory, project.root) == (checkout / "packages" / "job", checkout)
+    assert project.source_roots == (project.directory, checkout / "packages" / "lib" / "src")
+    assert project.line == "workspace member job, uv.lock in the workspace's root"
+    assert {name for name, _ in project.inputs} == {
+        "/uv.lock",
+        "/pyproject.toml",
+        *(f"/packages/{name}/pyproject.toml" for name in ("job", "lib", "other")),
+    }
+
+
+def test_inputs_do_not_depend_on_where_the_checkout_is(checkout: Path, tmp_path: Path) -> None:
+    """The same files elsewhere are the same inputs."""
+    elsewhere = tmp_path / "elsewhere"
+    checkout_inputs = find_project(checkout, None, Settings()).inputs
+    checkout.rename(elsewhere)
+    assert find_project(elsewhere, None, Settings()).inputs == checkout_inputs
+
+
+def test_uv_toml_is_an_input(checkout: Path) -> None:
+    """uv's own settings file can change what is installed."""
+    write(checkout, "uv.toml", "no-binary = true")
+    assert ("/uv.toml", b"no-binary = true") in find_project(checkout, None, Settings()).inputs
+
+
+def test_no_project(checkout: Path, this_image: Image) -> None:
+    """Nothing but a flow: the Prefect that the image was built for."""
+    (checkout / "pyproject.toml").unlink()
+    project = find_project(checkout, "flow.py:main", Settings())
+    assert isinstance(project, UnlockedProject)
+    assert project.requirements == (f"prefect=={this_image.prefect}",)
+    assert project.line == "no project, script or requirements file: prefect==3.8.8 alone, as the image has it"
+
+
+def test_no_lock(checkout: Path) -> None:
+    """Word for word as the style has it."""
+    (checkout / "uv.lock").unlink()
+    with pytest.raises(LockfileMissingError) as caught:
+        find_project(checkout, None, Settings())
+    assert caught.value.render() == (
+        f"error[lockfile-missing]: No uv.lock in {checkout}.\n\n"
+        f"{checkout}/pyproject.toml is present, {checkout}/uv.lock is not.\n\n"
+        "hint: Run `uv lock`, commit uv.lock, and push."
+    )
+
+
+def test_nothing_above_the_checkout_counts(checkout: Path, this_image: Image) -> None:
+    """Files above the repository are none of it."""
+    for name in ("pyproject.toml", "uv.lock"):
+        (checkout / name).rename(checkout.parent / name)
+    assert find_project(checkout, None, Settings()).line.endswith(
+        f"prefect=={this_image.prefect} alone, as the image has it"
+    )
+    write(checkout, "pyproject.toml", "[project]\nname = 'etl'\n")
+    with pytest.raises(LockfileMissingError):
+        find_project(checkout, None, Settings())
+
+
+def test_nothing_above_a_directory_without_checkout_counts(checkout: Path, this_image: Image) -> None:
+    """Code that is baked into an image has its project where it runs, or above the flow's file."""
+    (checkout / ".git").rmdir()
+    write(checkout, "flows/flow.py", "")
+    assert find_project(checkout, "flows/flow.py:main", Settings()).directory == checkout
+    alone = find_project(checkout / "flows", None, Settings())
+    assert isinstance(alone, UnlockedProject)
+    assert alone.requirements == (f"prefect=={this_image.prefect}",)
+
+
+def test_worktree_is_a_checkout(checkout: Path) -> None:
+    """`.git` may be a file."""
+    (checkout / ".git").rmdir()
+    write(checkout, ".git", "gitdir: /elsewhere")
+    write(checkout, "flows/flow.py", "")
+    assert find_project(checkout / "flows", None, Settings()).directory == checkout
+
+
+def test_flow_file_missing(checkout: Path) -> None:
+    """The entrypoint's file is looked for before anything else."""
+    with pytest.raises(FlowFileMissingError) as caught:
+        find_project(checkout, "flows/daily.py:main", Settings())
+    assert caught.value.headline == f"The deployment's entrypoint flows/daily.py:main is not in {checkout}."
+    assert caught.value.found == f"There is no file {checkout / 'flows/daily.py'}."
+
+
+def test_module_path_entrypoint(checkout: Path) -> None:
+    """`package.module:flow` is found by Python, not by us."""
+    assert find_project(checkout, "etl.daily:main", Settings()).directory == checkout
+
+
+@pytest.mark.parametrize(
+    ("text", "request_"),
+    [("3.12\n", "3.12"), ("# pinned\n\n3.13\n", "3.13"), ("", ""), ("cpython@3.12", "cpython@3.12")],
+)
+def test_python_version(checkout: Path, text: str, request_: str) -> None:
+    """`.python-version` in the project or above it in the checkout."""
+    write(checkout, ".python-version", text)
+    assert find_project(checkout, None, Settings()).python_request == request_
+
+
+def test_nearest_python_version_wins(checkout: Path) -> None:
+    """A member's own pin counts more than the workspace's; one above the checkout does not count."""
+    write(checkout.parent, ".python-version", "3.9")
+    assert find_project(checkout, None, Settings()).python_request == ""
+    write(checkout, ".python-version", "3.12")
+    write(checkout, "job/pyproject.toml", "[project]\nname = 'job'\n")
+    write(checkout, "job/uv.lock", LOCK)
+    write(checkout, "job/.python-version", "3.13")
+    assert find_project(checkout / "job", None, Settings()).python_request == "3.13"

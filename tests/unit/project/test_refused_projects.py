@@ -1,0 +1,492 @@
+"""Each trap of tests/projects ends before anything is built, in a text that says what is there and what to do."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from prefect_uv.project import prefect_missing_error
+from tests.unit.checkouts import MakeCheckout
+
+FLOW = "flows.py:hello"
+DAILY = "packages/etl/src/etl/flows.py:hello"
+APP = "my_app/src/my_app/main.py:hello"
+NO_PROJECT = (
+    "hint: Correct the job variable: it is a directory with pyproject.toml or requirements.txt, or a script with a"
+    " block `# /// script`, relative to the pulled directory."
+)
+NO_SELECTION = "hint: Take it out of the job variables, or set PREFECT_UV_PROJECT to the directory of a project."
+RELATIVE = "hint: Correct the job variable: paths are relative to the pulled directory."
+
+
+@pytest.mark.parametrize(
+    ("project", "entrypoint", "variables", "text"),
+    [
+        (
+            "workspace",
+            DAILY,
+            {"groups": "ml,spark"},
+            """error[selection-invalid]: PREFECT_UV_GROUPS names spark, which the project does not have.
+
+/code/packages/etl/pyproject.toml and /code/pyproject.toml have the dependency groups dev, ml, nightly.
+
+hint: Correct the job variable, or add the dependency group and lock again.""",
+        ),
+        (
+            "plain",
+            FLOW,
+            {"only_groups": "ml"},
+            """error[selection-invalid]: PREFECT_UV_ONLY_GROUPS names ml, which the project does not have.
+
+/code/pyproject.toml has no dependency groups.
+
+hint: Correct the job variable, or add the dependency group and lock again.""",
+        ),
+        (
+            "workspace",
+            DAILY,
+            {"extras": "plots"},
+            """error[selection-invalid]: PREFECT_UV_EXTRAS names plots, which the project does not have.
+
+/code/packages/etl/pyproject.toml has the extra charts.
+
+hint: Correct the job variable, or add the extra and lock again.""",
+        ),
+        (
+            "workspace",
+            None,
+            {"package": "apart"},
+            """error[selection-invalid]: PREFECT_UV_PACKAGE names apart, which is no member of the workspace.
+
+/code/pyproject.toml has etl, shop, stock.
+
+hint: Correct the job variable, or add the package to [tool.uv.workspace] and lock again.""",
+        ),
+        (
+            "workspace",
+            DAILY,
+            {"only_groups": "ml", "groups": "nightly", "extras": "charts"},
+            """error[selection-invalid]: PREFECT_UV_GROUPS=nightly, PREFECT_UV_ONLY_GROUPS=ml and \
+PREFECT_UV_EXTRAS=charts exclude each other.
+
+PREFECT_UV_ONLY_GROUPS leaves the project's own dependencies and its extras out.
+
+hint: Name all groups in PREFECT_UV_GROUPS, or all of them in PREFECT_UV_ONLY_GROUPS.""",
+        ),
+        (
+            "script",
+            FLOW,
+            {"groups": "etl"},
+            """error[selection-invalid]: PREFECT_UV_GROUPS=etl cannot be selected: flows.py is a script with its own \
+requirements.
+
+hint: Take it out of the job variables, or set PREFECT_UV_PROJECT=. to use the project instead.""",
+        ),
+        (
+            "requirements",
+            FLOW,
+            {"extras": "charts"},
+            f"""error[selection-invalid]: PREFECT_UV_EXTRAS=charts cannot be selected: requirements files have neither \
+groups nor extras.
+
+{NO_SELECTION}""",
+        ),
+        (
+            "no-pyproject",
+            FLOW,
+            {"package": "etl"},
+            f"""error[selection-invalid]: PREFECT_UV_PACKAGE=etl cannot be selected: there is no project.
+
+{NO_SELECTION}""",
+        ),
+        (
+            "requirements-folder",
+            FLOW,
+            {"requirements": "requirements/etl.txt", "project": "."},
+            """error[selection-invalid]: PREFECT_UV_REQUIREMENTS and PREFECT_UV_PROJECT exclude each other.
+
+Requirements files are installed instead of a project.
+
+hint: Name the files from the pulled directory in PREFECT_UV_REQUIREMENTS alone.""",
+        ),
+        (
+            "requirements-folder",
+            FLOW,
+            {"requirements": "requirements/prod*.txt"},
+            f"""error[requirements-missing]: PREFECT_UV_REQUIREMENTS names requirements/prod*.txt, and /code has \
+no such file.
+
+It has requirements/base.txt, requirements/dev.in, requirements/etl.txt.
+
+{RELATIVE}""",
+        ),
+        (
+            "src-layout",
+            "shop.flows:report",
+            {"source_root": "src,lib"},
+            """error[source-root-missing]: PREFECT_UV_SOURCE_ROOT names a directory that is not in /code.
+
+There is no directory /code/lib.
+
+hint: Name directories relative to the pulled code, as `src` or `packages/etl/src`, separated by commas.""",
+        ),
+        (
+            "requirements-include-missing",
+            FLOW,
+            {},
+            """error[requirements-missing]: /code/requirements.txt includes base.txt, which is not there.
+
+There is no file /code/base.txt.
+
+hint: Push it, or take the line out.""",
+        ),
+        (
+            "requirements-local-missing",
+            FLOW,
+            {},
+            """error[dependency-unreachable]: /code/requirements.txt installs ./lib, which was not pulled.
+
+There is nothing at /code/lib.
+
+hint: Let the pull steps bring it, or take the line out.""",
+        ),
+        (
+            "requirements-hashed",
+            FLOW,
+            {},
+            """error[prefect-missing]: Prefect is not among the hashed requirements in requirements.txt.
+
+Without hashes in them, prefect==3.8.8 would be added, as the image has it.
+
+hint: Add prefect==3.8.8 to what the file is made of, compile it again, commit, and push.""",
+        ),
+        (
+            "script-broken",
+            FLOW,
+            {},
+            """error[project-invalid]: The block `# /// script` of /code/flows.py cannot be read.
+
+Unclosed array (at end of document)
+
+hint: Mend it, commit, and push.""",
+        ),
+        (
+            "script-twice",
+            FLOW,
+            {},
+            """error[project-invalid]: /code/flows.py has 2 blocks `# /// script`.
+
+hint: Leave one of them.""",
+        ),
+        (
+            "workspace",
+            None,
+            {"project": "packages"},
+            f"""error[project-missing]: PREFECT_UV_PROJECT names packages, and there is no project.
+
+/code/packages has apart, etl, stock.
+
+{NO_PROJECT}""",
+        ),
+        (
+            "workspace",
+            None,
+            {"project": "packages/web"},
+            f"""error[project-missing]: PREFECT_UV_PROJECT names packages/web, and there is no project.
+
+There is nothing at /code/packages/web; /code/packages has apart, etl, stock.
+
+{NO_PROJECT}""",
+        ),
+        (
+            "developers-root",
+            None,
+            {"project": "."},
+            f"""error[project-missing]: PREFECT_UV_PROJECT names ., and there is no project.
+
+/code has flows.py, pyproject.toml.
+
+{NO_PROJECT}""",
+        ),
+        (
+            "plain",
+            None,
+            {"project": "flows.py"},
+            f"""error[project-missing]: PREFECT_UV_PROJECT names flows.py, and there is no project.
+
+/code/flows.py is a file without a block `# /// script`.
+
+{NO_PROJECT}""",
+        ),
+        (
+            "plain",
+            "daily.py:hello",
+            {},
+            """error[flow-file-missing]: The deployment's entrypoint daily.py:hello is not in /code.
+
+There is no file /code/daily.py.
+
+hint: Push the file, or correct the deployment's entrypoint: it is relative to the pulled directory.""",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("this_image")
+def test_refusal(
+    pulled: MakeCheckout, project: str, entrypoint: str | None, variables: dict[str, str], text: str
+) -> None:
+    """The error's full text."""
+    checkout = pulled(project)
+    if (checkout.directory / "pyproject.toml").is_file() and project != "developers-root":
+        checkout.lock()
+    assert checkout.refusal(entrypoint, **variables) == text
+
+
+def test_project_that_the_workspace_excludes(pulled: MakeCheckout) -> None:
+    """The lock above is not its lock."""
+    checkout = pulled("workspace").lock()
+    assert checkout.refusal("packages/apart/flows.py:hello") == (
+        """error[lockfile-missing]: No uv.lock in /code/packages/apart.
+
+/code/packages/apart/pyproject.toml is present, /code/packages/apart/uv.lock is not. /code/uv.lock is another \
+project's: apart is no member of its workspace.
+
+hint: Run `uv lock --project packages/apart`, commit uv.lock, and push."""
+    )
+
+
+def test_package_below_a_root_for_developers(pulled: MakeCheckout) -> None:
+    """The root's lock is never taken for the package that the entrypoint lies in."""
+    assert pulled("siblings").lock().refusal(APP) == (
+        """error[lockfile-missing]: No uv.lock in /code/my_app.
+
+/code/my_app/pyproject.toml is present, /code/my_app/uv.lock is not. /code/uv.lock is another project's: my-app is no \
+member of its workspace.
+
+hint: Run `uv lock --project my_app`, commit uv.lock, and push."""
+    )
+
+
+def test_lock_of_another_tool(pulled: MakeCheckout) -> None:
+    """A project that Poetry has locked is named as what it is."""
+    checkout = pulled("poetry")
+    checkout.write("pyproject.toml", "[project]\nname = 'etl'\nversion = '1'\n")
+    assert checkout.refusal(FLOW) == (
+        """error[lockfile-missing]: No uv.lock in /code.
+
+/code/pyproject.toml is present, /code/uv.lock is not. poetry.lock is not read.
+
+hint: Run `uv lock`, commit uv.lock, and push."""
+    )
+
+
+def test_pyproject_that_is_no_toml(pulled: MakeCheckout) -> None:
+    """A broken file is never passed over for another one."""
+    checkout = pulled("plain").lock()
+    checkout.write("pyproject.toml", "<<<<<<< ours\n")
+    assert checkout.refusal(FLOW) == (
+        """error[project-invalid]: /code/pyproject.toml cannot be read.
+
+Invalid statement (at line 1, column 1)
+
+hint: Mend it, commit, and push."""
+    )
+
+
+UNREACHABLE = """error[dependency-unreachable]: my-lib, a path dependency in /code/my_app/uv.lock, was not pulled.
+
+/code/my_lib {}.
+
+hint: {}"""
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "found", "hint"),
+    [
+        ("README.md", "", "does not exist", "Commit and push my_lib, or take it out and lock again."),
+        (
+            ".git/info/sparse-checkout",
+            "/my_app/\n",
+            "does not exist",
+            "Add my_lib to the `directories` of the step `git_clone`.",
+        ),
+        (
+            ".gitmodules",
+            '[submodule "lib"]\n\tpath = my_lib\n\turl = https://git.invalid/lib\n',
+            "is empty",
+            "It is in a submodule: set `include_submodules: true` in the step `git_clone`.",
+        ),
+    ],
+    ids=["never pushed", "sparse", "submodule"],
+)
+def test_path_dependency_was_not_pulled(pulled: MakeCheckout, name: str, content: str, found: str, hint: str) -> None:
+    """Named with its reason."""
+    checkout = pulled("siblings").lock("my_app")
+    shutil.rmtree(checkout.directory / "my_lib")
+    if found == "is empty":
+        (checkout.directory / "my_lib").mkdir()
+    checkout.write(name, content)
+    assert checkout.refusal(APP) == UNREACHABLE.format(found, hint)
+
+
+def test_path_dependency_outside_the_checkout(pulled: MakeCheckout) -> None:
+    """It may be pulled beside; when it was not, nothing in the repository can bring it."""
+    checkout = pulled("outside-dependency")
+    shared = checkout.directory.parent / "shared"
+    shared.mkdir()
+    (shared / "pyproject.toml").write_text('[project]\nname = "shared"\nversion = "1"\n')
+    checkout.lock("app")
+    assert shared in checkout.look("app/flows.py:hello").source_roots
+    shutil.rmtree(shared)
+    assert checkout.refusal("app/flows.py:hello").replace(str(shared), "/shared") == (
+        """error[dependency-unreachable]: shared, a path dependency in /code/app/uv.lock, was not pulled.
+
+/shared does not exist.
+
+hint: It lies outside the pulled code /code: move it inside, or pull it beside with another step."""
+    )
+
+
+def test_frozen_needs_what_is_selected_alone(pulled: MakeCheckout) -> None:
+    """With `frozen`, uv reads no other members, so that they need not be pulled."""
+    checkout = pulled("workspace-without-project").lock()
+    shutil.rmtree(checkout.directory / "packages" / "tools")
+    assert checkout.look(FLOW, package="etl", lock="frozen").name == "etl"
+    assert "error[dependency-unreachable]: tools" in checkout.refusal(FLOW, package="etl")
+
+
+@pytest.mark.parametrize(
+    ("project", "variables", "text"),
+    [
+        (
+            "only-group",
+            {"only_groups": "etl"},
+            """error[prefect-missing]: Prefect is not among the selected dependencies (only groups etl).
+
+etl depends on it, and PREFECT_UV_ONLY_GROUPS leaves the project's dependencies out.
+
+hint: Set PREFECT_UV_GROUPS=etl instead of PREFECT_UV_ONLY_GROUPS=etl.""",
+        ),
+        (
+            "prefect-in-group",
+            {},
+            """error[prefect-missing]: Prefect is not among the project's locked dependencies.
+
+It is in the dependency group flows.
+
+hint: Set PREFECT_UV_GROUPS=flows.""",
+        ),
+        (
+            "prefect-in-group",
+            {"groups": "ml"},
+            """error[prefect-missing]: Prefect is not among the selected dependencies (groups ml).
+
+It is in the dependency group flows.
+
+hint: Set PREFECT_UV_GROUPS=ml,flows.""",
+        ),
+        (
+            "prefect-in-group",
+            {"only_groups": "ml"},
+            """error[prefect-missing]: Prefect is not among the selected dependencies (only groups ml).
+
+It is in the dependency group flows.
+
+hint: Set PREFECT_UV_ONLY_GROUPS=ml,flows.""",
+        ),
+        (
+            "prefect-in-extra",
+            {},
+            """error[prefect-missing]: Prefect is not among the project's locked dependencies.
+
+It is in the extra flows.
+
+hint: Set PREFECT_UV_EXTRAS=flows.""",
+        ),
+        (
+            "workspace-without-project",
+            {"package": "tools"},
+            """error[prefect-missing]: Prefect is not among the selected dependencies (package tools).
+
+The workspace member etl depends on it.
+
+hint: Set PREFECT_UV_PACKAGE=etl.""",
+        ),
+        (
+            "no-prefect",
+            {},
+            """error[prefect-missing]: Prefect is not among the project's locked dependencies.
+
+/code/uv.lock does not lock prefect or prefect-client for no-prefect on this platform.
+
+hint: Run `uv add prefect`, commit pyproject.toml and uv.lock, and push.""",
+        ),
+    ],
+)
+def test_selection_without_prefect(pulled: MakeCheckout, project: str, variables: dict[str, str], text: str) -> None:
+    """Where Prefect is instead, and what to set or to run."""
+    checkout = pulled(project).lock()
+    assert checkout.text(prefect_missing_error(checkout.locked(FLOW, **variables))) == text
+
+
+def test_script_without_prefect(pulled: MakeCheckout) -> None:
+    """uv adds it to the script."""
+    checkout = pulled("script-without-prefect").lock(script="flows.py")
+    assert checkout.text(prefect_missing_error(checkout.locked(FLOW))) == (
+        """error[prefect-missing]: Prefect is not among the dependencies of flows.py.
+
+/code/flows.py.lock does not lock prefect or prefect-client for this platform.
+
+hint: Run `uv add --script flows.py prefect`, commit flows.py and flows.py.lock, and push."""
+    )
+
+
+def test_script_without_lock_and_prefect(pulled: MakeCheckout) -> None:
+    """The same without a lock, once uv has resolved it."""
+    checkout = pulled("script-without-prefect")
+    assert checkout.text(prefect_missing_error(checkout.look(FLOW), ["trinket"])) == (
+        """error[prefect-missing]: Prefect is not among the dependencies of flows.py.
+
+/code/flows.py does not name prefect or prefect-client for this platform.
+
+hint: Run `uv add --script flows.py prefect`, commit flows.py, and push."""
+    )
+
+
+def test_requirements_that_come_to_no_prefect(pulled: MakeCheckout) -> None:
+    """Named, but not for this platform."""
+    checkout = pulled("requirements")
+    checkout.write("requirements.txt", "prefect ; sys_platform == 'win32'\ntrinket\n")
+    assert checkout.text(prefect_missing_error(checkout.look(FLOW), ["trinket"])) == (
+        """error[prefect-missing]: Prefect is not among the requirements of requirements.
+
+uv resolved them to trinket.
+
+hint: Add `prefect` to them, commit and push."""
+    )
+
+
+def test_member_without_prefect(pulled: MakeCheckout) -> None:
+    """uv adds it to the member."""
+    checkout = pulled("workspace")
+    path = checkout.directory / "packages" / "etl" / "pyproject.toml"
+    path.write_text(path.read_text().replace('"prefect==3.8.8", ', ""))
+    hint = "hint: Run `uv add --package etl prefect`, commit pyproject.toml and uv.lock, and push."
+    assert checkout.lock().text(prefect_missing_error(checkout.locked(DAILY))).endswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("project", "file"),
+    [("requirements", "requirements.txt"), ("requirements", ".python-version"), ("plain", "uv.lock")],
+)
+def test_no_text(pulled: MakeCheckout, project: str, file: str) -> None:
+    """In another encoding than uv reads, or no text at all."""
+    checkout = pulled(project)
+    (checkout.directory / file).write_bytes(b"caf\xe9\n")
+    assert checkout.refusal("flows.py:hello") == (
+        f"""error[project-invalid]: /code/{file} is no text in UTF-8.
+
+'utf-8' codec can't decode byte 0xe9 in position 3: invalid continuation byte.
+
+hint: Save it in UTF-8, commit, and push."""
+    )

@@ -1,0 +1,90 @@
+"""What a look decides and what uv itself decides, side by side: selections and membership of a workspace."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prefect_uv.errors import SelectionInvalidError
+from prefect_uv.project.files.pyproject import Pyproject
+from prefect_uv.project.files.uv_workspace import workspace_root
+from tests.unit.checkouts import Checkout, MakeCheckout
+
+NAMES = {
+    "groups": ("", "ml", "NIGHTLY", "dev", "web"),
+    "only_groups": ("", "nightly", "web"),
+    "extras": ("", "Charts", "web"),
+    "package": ("", "etl", "apart"),
+}
+EVERY = [dict(zip(NAMES, names, strict=True)) for names in itertools.product(*NAMES.values())]
+SELECTIONS = [selection for selection in EVERY if sum(map(bool, selection.values())) <= 2]
+OPTIONS = {"groups": "--group", "only_groups": "--only-group", "extras": "--extra", "package": "--package"}
+MEMBER = '[project]\nname = "{}"\nversion = "1"\nrequires-python = ">=3.11"\n'
+
+
+def exported(checkout: Checkout, directory: str, *options: str) -> bool:
+    """Whether uv exports it from the lock that is there."""
+    command = ["uv", "export", "--quiet", "--offline", "--frozen", "--no-header", "--python", sys.executable]
+    command += ["--project", str(checkout.directory / directory), *options]
+    finished = subprocess.run(command, cwd=checkout.directory, check=False, capture_output=True, timeout=20)
+    return finished.returncode == 0
+
+
+def accepted(checkout: Checkout, directory: str, selection: dict[str, str]) -> bool:
+    """Whether we go on with it."""
+    try:
+        checkout.look(project=directory, **selection)
+    except SelectionInvalidError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("directory", ["packages/etl", "."])
+@pytest.mark.parametrize("is_project", [True, False], ids=["project", "no project"])
+def test_uv_refuses_the_same_selections(pulled: MakeCheckout, directory: str, *, is_project: bool) -> None:
+    """Each pair of names that exist, exist elsewhere, are spelled otherwise, and do not exist."""
+    checkout = pulled("workspace")
+    if not is_project:
+        text = (checkout.directory / "pyproject.toml").read_text()
+        checkout.write("pyproject.toml", text[text.index("[dependency-groups]") :])
+    checkout.lock()
+    for selection in SELECTIONS:
+        options = [word for name, value in selection.items() if value for word in (OPTIONS[name], value)]
+        assert accepted(checkout, directory, selection) == exported(checkout, directory, *options), selection
+
+
+@pytest.mark.parametrize(
+    ("workspace", "between", "is_member"),
+    [
+        ('members = ["packages/*"]', "", True),
+        ('members = ["packages/etl"]', "", True),
+        ('members = ["packages/e*"]', "", True),
+        ('members = ["packages/*/"]', "", True),
+        ('members = ["other/*"]', "", False),
+        ('members = ["packages/*"]\nexclude = ["packages/etl"]', "", False),
+        ('members = ["packages/*"]\nexclude = ["packages/*l"]', "", False),
+        ('members = ["packages/*"]', MEMBER.format("between"), False),
+        ('members = ["packages/*"]', "[tool.coverage.run]\nbranch = true\n", False),
+        ("", "", False),
+    ],
+)
+def test_uv_takes_the_same_root(tmp_path: Path, wheels: Path, workspace: str, between: str, *, is_member: bool) -> None:
+    """The nearest pyproject.toml above a project decides whether it is a member."""
+    checkout = Checkout(tmp_path, wheels)
+    (tmp_path / ".git").mkdir()
+    checkout.write("packages/etl/pyproject.toml", MEMBER.format("etl"))
+    checkout.write(
+        "pyproject.toml", MEMBER.format("root") + (f"[tool.uv.workspace]\n{workspace}\n" if workspace else "")
+    )
+    checkout.lock()
+    if between:
+        checkout.write("packages/pyproject.toml", between)
+    member = Pyproject.read(tmp_path / "packages" / "etl")
+    assert member
+    root = workspace_root(member, [tmp_path / "packages", tmp_path])
+    assert (root.directory == tmp_path) == is_member
+    assert exported(checkout, "packages/etl") == is_member

@@ -1,0 +1,425 @@
+"""The project's own code: from its sources with metadata, or built and installed by a real uv."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefect_uv.environments import Environment
+from prefect_uv.errors import ProjectBuildError
+from prefect_uv.image_facts import Image
+from prefect_uv.log.run_log import RunLog
+from prefect_uv.project import LockedProject, Project
+from prefect_uv.project.files.toml_tables import read_toml
+from prefect_uv.project.lockfile.local_packages import LocalPackage
+from prefect_uv.project_code import FlowCode, ProjectCode, baked_place, install_project
+from prefect_uv.session import Session
+from tests.unit.conftest import MakeSettings
+from tests.unit.wheels import build_wheel
+
+PROJECT = """[project]
+name = "My.Shop"
+version = "1.2"
+requires-python = ">=3.11"
+dependencies = ["lib>=1"]
+[project.optional-dependencies]
+charts = ["plot", "draw>=2; python_version > '3'"]
+[project.scripts]
+shop = "shop:main"
+[project.entry-points."shop.counters"]
+front = "shop:main"
+[build-system]
+requires = ["uv_build"]
+build-backend = "uv_build"
+[tool.uv.build-backend]
+module-name = "shop"
+"""
+ASK = """
+import json, shop, importlib.metadata as m
+points = [[e.group, e.name] for g in ("console_scripts", "shop.counters") for e in m.entry_points(group=g)]
+print(json.dumps([shop.SAYS, m.version("my-shop"), m.requires("my-shop"), points]))
+"""
+
+
+def importable_code(session: Session, project: Project, environment: Environment) -> FlowCode:
+    """What a start with this session can import of the project."""
+    return ProjectCode(session.settings, session.log, session.scratch).importable(project, environment)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A package in a src layout, in a checkout."""
+    directory = tmp_path / "checkout"
+    (directory / "src" / "shop").mkdir(parents=True)
+    (directory / ".git").mkdir()
+    (directory / "pyproject.toml").write_text(PROJECT)
+    say(directory, "hello")
+    return directory
+
+
+def say(directory: Path, word: str) -> None:
+    """Edit the code."""
+    code = f"SAYS = {word!r}\ndef main():\n    import sys; print(SAYS, sys.prefix)\n"
+    (directory / "src" / "shop" / "__init__.py").write_text(code)
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """An environment as the store makes them, without packages."""
+    home = tmp_path_factory.mktemp("environment")
+    command = ["uv", "venv", "--quiet", "--no-project", "--relocatable", "--python", sys.executable, str(home / "env")]
+    subprocess.run(command, check=True, timeout=30)
+    return Environment(
+        home / "env",
+        "abc",
+        hit=True,
+        prefect="3.8.8",
+        python_version="3.13.5",
+        uv_cache=home / "uv",
+        run_cache=None,
+        lease=0,
+    )
+
+
+def found(*directories: Path, installable: bool = True) -> LockedProject:
+    """What a look has found."""
+    packages = tuple(
+        LocalPackage(place.name, place, installable, read_toml(place / "pyproject.toml")) for place in directories
+    )
+    roots = tuple(root for package in packages for root in package.source_roots)
+    first = directories[0]
+    return LockedProject(
+        name="shop", shape="package", directory=first, root=first, inputs=(), source_roots=roots, packages=packages
+    )
+
+
+@pytest.fixture
+def make_session(make_settings: MakeSettings, log: RunLog, this_image: Image) -> Iterator[Callable[..., Session]]:
+    """A maker of sessions, whose scratch directories go at the end."""
+    assert this_image
+    made: list[Session] = []
+
+    def make(**variables: str) -> Session:
+        made.append(Session(make_settings(PREFECT_UV_OFFLINE="true", **variables), log))
+        return made[-1]
+
+    yield make
+    for session in made:
+        session.cleanup.close()
+
+
+def ask(code: FlowCode, environment: Environment, question: str = ASK) -> Any:
+    """What Python sees there."""
+    environ = {"PYTHONPATH": os.pathsep.join(map(str, code.import_path)), "PATH": os.environ["PATH"]}
+    command = [str(environment.path / "bin" / "python"), "-c", question]
+    return json.loads(subprocess.run(command, env=environ, check=True, stdout=subprocess.PIPE, timeout=20).stdout)
+
+
+def test_metadata_without_a_build(make_session: Callable[..., Session], shop: Path, environment: Environment) -> None:
+    """Version, requirements and entry points as an installation has them, and the code from its sources."""
+    session = make_session()
+    code = importable_code(session, found(shop), environment)
+    assert code.import_path[0] == shop / "src"
+    assert code.programs == ()
+    requirements = [
+        "lib>=1",
+        "plot ; extra == 'charts'",
+        "draw>=2 ; (python_version > '3') and extra == 'charts'",
+    ]
+    points = [["console_scripts", "shop"], ["shop.counters", "front"]]
+    assert ask(code, environment) == ["hello", "1.2", requirements, points]
+    assert not (shop / "build").exists()
+    session.cleanup.close()
+    assert not code.import_path[1].exists()
+
+
+def test_virtual_project_has_no_metadata(
+    make_session: Callable[..., Session], shop: Path, environment: Environment
+) -> None:
+    """As uv itself installs none."""
+    assert importable_code(make_session(), found(shop, installable=False), environment) == FlowCode((shop / "src",))
+
+
+def test_dynamic_version_is_not_guessed(
+    make_session: Callable[..., Session], shop: Path, environment: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No metadata, and a line that says how to get it."""
+    text = PROJECT.replace('version = "1.2"', 'dynamic = ["version"]')
+    (shop / "pyproject.toml").write_text(text)
+    assert importable_code(make_session(), found(shop), environment) == FlowCode((shop / "src",))
+    assert capsys.readouterr().err == (
+        "prefect-uv: importlib.metadata does not know checkout: no version is written in pyproject.toml;"
+        " PREFECT_UV_INSTALL_PROJECT=true builds and installs it\n"
+    )
+
+
+def test_installed(make_session: Callable[..., Session], shop: Path, environment: Environment) -> None:
+    """Modules, metadata and console scripts are real, and nothing is left in the checkout or in uv's cache."""
+    before = sorted(shop.rglob("*"))
+    session = make_session(PREFECT_UV_INSTALL_PROJECT="true")
+    code = importable_code(session, found(shop), environment)
+    place = code.import_path[0]
+    assert (code.import_path, code.programs) == ((place,), (place / "bin",))
+    assert ask(code, environment)[:2] == ["hello", "1.2"]
+    script = subprocess.run(
+        [str(place / "bin" / "shop")],
+        env={"PYTHONPATH": str(place), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=20,
+    )
+    assert script.stdout == f"hello {environment.path}\n"
+    assert sorted(shop.rglob("*")) == before
+    assert environment.uv_cache
+    assert not list(environment.uv_cache.rglob("*.dist-info"))
+    session.cleanup.close()
+    assert not place.exists()
+
+
+def test_installed_anew_after_an_edit(
+    make_session: Callable[..., Session], shop: Path, environment: Environment
+) -> None:
+    """The trap of uv's cached wheels: the code is another one, pyproject.toml is the same. A deleted module is gone."""
+    session = make_session(PREFECT_UV_INSTALL_PROJECT="true")
+    (shop / "src" / "shop" / "old.py").write_text("")
+    assert ask(importable_code(session, found(shop), environment), environment)[0] == "hello"
+    (shop / "src" / "shop" / "old.py").unlink()
+    say(shop, "goodbye")
+    code = importable_code(session, found(shop), environment)
+    assert ask(code, environment)[0] == "goodbye"
+    assert not (code.import_path[0] / "shop" / "old.py").exists()
+
+
+def test_read_only_checkout(make_session: Callable[..., Session], shop: Path, environment: Environment) -> None:
+    """The build works on a copy: an in-tree backend that writes beside the sources sees a directory of its own."""
+    backend(shop, "open('written', 'w').close(); raise SystemExit(os.getcwd())")
+    with pytest.raises(ProjectBuildError) as caught:
+        importable_code(make_session(PREFECT_UV_INSTALL_PROJECT="true"), found(shop), environment)
+    assert str(shop) not in caught.value.found
+    assert not (shop / "written").exists()
+
+
+def no_place() -> Path:
+    """What Python says where nothing can be written."""
+    raise FileNotFoundError(2, "No usable temporary directory found")
+
+
+def test_nowhere_to_write(
+    make_session: Callable[..., Session],
+    shop: Path,
+    environment: Environment,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A file system that is read-only throughout: without metadata, with a warning."""
+    session = make_session()
+    monkeypatch.setattr(session, "scratch", no_place)
+    assert importable_code(session, found(shop), environment) == FlowCode((shop / "src",))
+    assert capsys.readouterr().err == (
+        "prefect-uv: warning: importlib.metadata does not know checkout: [Errno 2] No usable temporary directory"
+        " found\n"
+    )
+
+
+def test_nowhere_to_build(
+    make_session: Callable[..., Session], shop: Path, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Word for word."""
+    session = make_session(PREFECT_UV_INSTALL_PROJECT="true")
+    monkeypatch.setattr(session, "scratch", no_place)
+    with pytest.raises(ProjectBuildError) as caught:
+        importable_code(session, found(shop), environment)
+    assert caught.value.render() == (
+        "error[project-build-failed]: There is no place to build the project in.\n\n"
+        "[Errno 2] No usable temporary directory found\n\n"
+        "hint: Mount a writable /tmp that is not noexec, or set TMPDIR to such a directory."
+    )
+
+
+def test_leftovers_of_setuptools(make_session: Callable[..., Session], shop: Path, environment: Environment) -> None:
+    """A module that was deleted since the last build is not packed again; a package called `build` is kept."""
+    (shop / "build" / "lib" / "shop").mkdir(parents=True)
+    (shop / "src" / "build").mkdir()
+    backend(shop, "sys.exit(str([os.path.exists('build'), os.path.exists('src/build')]))")
+    with pytest.raises(ProjectBuildError) as caught:
+        importable_code(make_session(PREFECT_UV_INSTALL_PROJECT="true"), found(shop), environment)
+    assert "[False, True]" in caught.value.found
+
+
+def backend(directory: Path, code: str) -> None:
+    """A build backend inside the project."""
+    (directory / "backend.py").write_text(f"import os, sys\ndef build_wheel(*_):\n    {code}\n")
+    text = PROJECT.partition("[build-system]")[0]
+    text += '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    (directory / "pyproject.toml").write_text(text)
+
+
+def test_build_fails(make_session: Callable[..., Session], shop: Path, environment: Environment) -> None:
+    """Word for word, with what the tool said."""
+    backend(shop, "sys.exit('nothing here can be built')")
+    with pytest.raises(ProjectBuildError) as caught:
+        importable_code(make_session(PREFECT_UV_INSTALL_PROJECT="true"), found(shop), environment)
+    place = re.search(r"\S+/prefect-uv-build-\w+", caught.value.found)
+    assert place
+    copy = f"{place[0]}/code/{str(shop).strip('/').replace('/', '-')}"
+    command = f"build --wheel --out-dir {place[0]}/wheels --python {environment.path}/bin/python"
+    assert caught.value.render() == (
+        "error[project-build-failed]: checkout could not be built.\n\n"
+        f"`uv --no-progress --color never {command}` exited with code 2:\n"
+        "    Building wheel...\n"
+        "    nothing here can be built\n"
+        f"    error: Failed to build `{copy}`\n"
+        "      cause: The build backend returned an error\n"
+        "      cause: Call to `backend.build_wheel` failed (exit status: 1)\n"
+        "    \n"
+        "    hint: Build failures usually indicate a problem with the package or the build environment\n\n"
+        "hint: Run `uv build --wheel` in the package's directory: what fails here fails there."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (
+            "error: [Errno 2] No such file or directory: 'x86_64-linux-gnu-gcc'",
+            "The image has no compiler: build one FROM it with `apt-get install gcc libc6-dev python3-dev`.",
+        ),
+        (
+            "Because frob was not found in the provided package locations",
+            "The build backend must be on the package index, in uv's cache on the volume, or in PREFECT_UV_WHEELS.",
+        ),
+    ],
+)
+def test_build_needs_what_is_not_there(
+    make_session: Callable[..., Session], shop: Path, environment: Environment, text: str, hint: str
+) -> None:
+    """A compiler, or the backend."""
+    backend(shop, f"sys.exit({text!r})")
+    with pytest.raises(ProjectBuildError) as caught:
+        importable_code(make_session(PREFECT_UV_INSTALL_PROJECT="true"), found(shop), environment)
+    assert caught.value.hint == hint
+
+
+def test_backend_offline(make_session: Callable[..., Session], shop: Path, environment: Environment) -> None:
+    """What uv itself says when the backend is nowhere leads to the same hint."""
+    (shop / "pyproject.toml").write_text(PROJECT.replace('"uv_build"', '"frob-builder"'))
+    with pytest.raises(ProjectBuildError, match="checkout could not be built") as caught:
+        importable_code(make_session(PREFECT_UV_INSTALL_PROJECT="true"), found(shop), environment)
+    assert "PREFECT_UV_WHEELS" in caught.value.hint
+
+
+def test_backend_from_a_directory_of_wheels(
+    make_session: Callable[..., Session], shop: Path, environment: Environment, tmp_path: Path
+) -> None:
+    """PREFECT_UV_WHEELS is enough, without a network."""
+    code = "import sys\ndef build_wheel(*_):\n    sys.exit('frob was here')\n"
+    build_wheel(tmp_path / "wheels", "frob", "1.0", {"frob.py": code})
+    text = PROJECT.partition("[build-system]")[0]
+    (shop / "pyproject.toml").write_text(f'{text}[build-system]\nrequires = ["frob"]\nbuild-backend = "frob"\n')
+    variables = {"PREFECT_UV_INSTALL_PROJECT": "true", "PREFECT_UV_WHEELS": str(tmp_path / "wheels")}
+    with pytest.raises(ProjectBuildError) as caught:
+        importable_code(make_session(**variables), found(shop), environment)
+    assert "frob was here" in caught.value.found
+
+
+def test_several_packages(
+    make_session: Callable[..., Session], shop: Path, environment: Environment, tmp_path: Path
+) -> None:
+    """A path dependency is installed with the project; a virtual one stays on the import path."""
+    lib = tmp_path / "lib"
+    (lib / "src" / "lib").mkdir(parents=True)
+    (lib / "src" / "lib" / "__init__.py").write_text("")
+    (lib / "pyproject.toml").write_text(PROJECT.replace("My.Shop", "lib").replace('"shop"', '"lib"'))
+    project = found(shop, lib)
+    code = importable_code(make_session(PREFECT_UV_INSTALL_PROJECT="true"), project, environment)
+    assert {path.name for path in code.import_path[0].iterdir()} >= {"shop", "lib", "my_shop-1.2.dist-info"}
+    assert len(code.import_path) == 1
+    virtual = replace(project, packages=(project.packages[0], replace(project.packages[1], installable=False)))
+    code = importable_code(make_session(PREFECT_UV_INSTALL_PROJECT="true"), virtual, environment)
+    assert code.import_path[1:] == (lib / "src",)
+
+
+def test_nothing_to_install(
+    make_session: Callable[..., Session], shop: Path, environment: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A virtual project: said, and run from its sources."""
+    session = make_session(PREFECT_UV_INSTALL_PROJECT="true")
+    assert importable_code(session, found(shop, installable=False), environment) == FlowCode((shop / "src",))
+    assert "nothing to install, no package here has a build system" in capsys.readouterr().err
+
+
+def test_history_is_found(
+    make_session: Callable[..., Session], shop: Path, environment: Environment, tmp_path: Path
+) -> None:
+    """A backend that makes the version of a tag asks git, which finds the repository from the copy, and the changes."""
+    (shop / ".git").rmdir()
+    git = ["git", "-c", "user.name=tests", "-c", "user.email=tests@example.invalid"]
+    told = "__import__('subprocess').check_output(['git', 'describe', '--tags', '--dirty'], text=True)"
+    backend(shop, f"raise SystemExit('version ' + {told})")
+    for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "one"], ["tag", "v7"]):
+        subprocess.run([*git, *words], cwd=shop, check=True, timeout=20)
+    worktree = tmp_path / "worktree"
+    subprocess.run([*git, "worktree", "add", "--quiet", str(worktree)], cwd=shop, check=True, timeout=20)
+    for place in (shop, worktree):
+        with pytest.raises(ProjectBuildError) as caught:
+            importable_code(make_session(PREFECT_UV_INSTALL_PROJECT="true"), found(place), environment)
+        assert "version v7\n" in f"{caught.value.found}\n"
+
+
+def test_compiled_package_in_a_flat_layout(
+    make_session: Callable[..., Session], shop: Path, environment: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Prefect imports from the working directory first, where nothing is compiled."""
+    (shop / "src").rename(shop / "sources")
+    (shop / "sources" / "shop").rename(shop / "shop")
+    (shop / "shop" / "fast.so").touch()
+    text = PROJECT.replace('module-name = "shop"', 'module-name = "shop"\nmodule-root = ""')
+    (shop / "pyproject.toml").write_text(text)
+    importable_code(make_session(PREFECT_UV_INSTALL_PROJECT="true"), found(shop), environment)
+    assert capsys.readouterr().err == (
+        f"prefect-uv: warning: shop in {shop}: a flow whose working directory this is imports the sources, without what"
+        " was compiled; a src layout avoids that\n"
+    )
+
+
+def test_baked(
+    make_session: Callable[..., Session],
+    shop: Path,
+    environment: Environment,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What the image has installed is used for the same code and environment, and for nothing else."""
+    session = make_session(PREFECT_UV_BAKED_DIR=str(tmp_path / "baked"))
+    place = baked_place(session.settings, found(shop), environment)
+    place.mkdir(parents=True)
+    install_project(session.settings, found(shop), environment, place)
+    for name in ("src/shop/__pycache__", "src/shop.egg-info", "build/lib/shop", ".venv/lib"):
+        (shop / name).mkdir(parents=True)
+        (shop / name / "derived").touch()
+    os.utime(shop / "pyproject.toml", (0, 0))
+    assert importable_code(session, found(shop), environment) == FlowCode((place,), (place / "bin",))
+    assert capsys.readouterr().err == ""
+    other = replace(environment, key="def")
+    assert importable_code(session, found(shop), other).import_path[0] == shop / "src"
+    say(shop, "goodbye")
+    assert importable_code(session, found(shop), environment).import_path[0] == shop / "src"
+    say(shop, "hello")
+    (shop / "src" / "shop" / "loop").symlink_to("..")
+    (shop / "src" / "shop" / "build").mkdir()
+    (shop / "src" / "shop" / "build" / "code.py").touch()
+    assert importable_code(session, found(shop), environment).import_path[0] == shop / "src"
+    assert capsys.readouterr().err == 3 * (
+        "prefect-uv: the code is not what the image has installed, or not for this environment: it is imported from its"
+        " sources\n"
+    )

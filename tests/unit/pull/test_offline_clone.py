@@ -1,0 +1,262 @@
+"""Offline, code comes from the volume; git does not even try to connect."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefect_uv.errors import OfflineCodeError, OfflineStepError, PullStepError
+from prefect_uv.log.run_log import RunLog
+from prefect_uv.pull import pull
+from prefect_uv.pull.git import git_commands as git_module
+from prefect_uv.settings import Settings
+from tests.unit.conftest import Origin
+from tests.unit.git_server import git_server
+from tests.unit.pull.test_clone_step import content
+
+CLONE = "prefect.deployments.steps.git_clone"
+PASSWORD = "s3cr3t-t0ken"  # noqa: S105 (planted, to look for it)
+FIRST, SECOND = 1_790_000_000, 1_790_086_400  # 2026-09-21 14:13 UTC, and a day later
+
+Pull = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries follow at once."""
+    monkeypatch.setattr(git_module, "BACKOFF_SECONDS", 0)
+
+
+@pytest.fixture
+def hosted(origin: Origin) -> Iterator[str]:
+    """The repository's address on a server, with the password."""
+    with git_server(origin.path.parent, f"bot:{PASSWORD}") as address:
+        yield f"http://bot:{PASSWORD}@{address}/flows"
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """The cache volume."""
+    place = tmp_path / "cache"
+    place.mkdir()
+    return place
+
+
+@pytest.fixture
+def pulled(log: RunLog, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pull:
+    """Pull with the volume, in a new container or in a directory that is there."""
+    count = iter(range(100))
+
+    def perform(inputs: dict[str, Any], step: str = CLONE, place: Path | None = None, **variables: str) -> Path:
+        place = place or tmp_path / f"container-{next(count)}"
+        place.mkdir(exist_ok=True)
+        monkeypatch.chdir(place)
+        settings = Settings.from_environ({**os.environ, "PREFECT_UV_CACHE_DIR": str(cache), **variables})
+        return pull({"pull_steps": [{step: inputs}]}, settings, log, None).directory
+
+    return perform
+
+
+def snapshots(cache: Path) -> list[Path]:
+    """The mirror's snapshots."""
+    return sorted((cache / "git" / "v1").glob("*/[0-9a-f]*"))
+
+
+def bare(url: str) -> str:
+    """Without the password."""
+    return url.replace(f"bot:{PASSWORD}@", "")
+
+
+@pytest.mark.parametrize("inputs", [{}, {"branch": "main"}, {"commit": True}, {"directories": ["."]}])
+def test_clone_of_the_volume(  # noqa: PLR0913, PLR0917 (fixtures)
+    pulled: Pull, hosted: str, origin: Origin, cache: Path, inputs: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a server and without credentials; the line says which commit, and from when it is."""
+    head = origin.git("rev-parse", "HEAD")
+    if inputs.pop("commit", None):
+        inputs["commit_sha"] = head[:10]
+    pulled({"repository": hosted, **inputs})
+    (snapshot,) = snapshots(cache)
+    os.utime(snapshot, (FIRST, FIRST))
+    origin.path.rename(origin.path.with_name("gone"))
+    capsys.readouterr()
+    directory = pulled({"repository": bare(hosted), **inputs}, PREFECT_UV_OFFLINE="true")
+    assert content(directory) == "first"
+    assert (
+        f"offline: restored, as it was on 2026-09-21 at 14:13 UTC, {bare(hosted)} at {head[:12]} into {directory}"
+        in capsys.readouterr().err
+    )
+
+
+def test_what_the_server_had_last_counts(pulled: Pull, hosted: str, origin: Origin, cache: Path) -> None:
+    """Not what was fetched last: a branch may have gone back."""
+    first = origin.git("rev-parse", "HEAD")
+    pulled({"repository": hosted})
+    origin.commit("flow.py", "second")
+    pulled({"repository": hosted})
+    for path in snapshots(cache):
+        os.utime(path, (FIRST, FIRST) if path.name == first else (SECOND, SECOND))
+    assert content(pulled({"repository": hosted}, PREFECT_UV_OFFLINE="true")) == "second"
+    origin.git("reset", "--quiet", "--hard", first)
+    pulled({"repository": hosted})
+    assert content(pulled({"repository": hosted}, PREFECT_UV_OFFLINE="true")) == "first"
+
+
+def test_damaged_snapshot_is_passed_over(
+    pulled: Pull, hosted: str, origin: Origin, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a warning, for the one before it."""
+    pulled({"repository": hosted})
+    second = origin.commit("flow.py", "second")
+    pulled({"repository": hosted})
+    damaged = next(path for path in snapshots(cache) if path.name == second)
+    shutil.rmtree(damaged / "objects")
+    os.utime(damaged, (time.time() + 60, time.time() + 60))
+    assert content(pulled({"repository": hosted}, PREFECT_UV_OFFLINE="true")) == "first"
+    assert f"warning: the mirror's snapshot {damaged} could not be used" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("setting", ["", "true"])
+def test_volume_that_may_not_be_written(
+    pulled: Pull, hosted: str, cache: Path, setting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written to it, by its mode or by PREFECT_UV_CACHE_READONLY."""
+    pulled({"repository": hosted})
+    before = {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.name != ".inuse"}
+    monkeypatch.setattr(os, "access", lambda path, _: bool(setting) or cache not in [path, *Path(path).parents])
+    offline = {"PREFECT_UV_OFFLINE": "true", "PREFECT_UV_CACHE_READONLY": setting}
+    assert content(pulled({"repository": hosted}, **offline)) == "first"
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.name != ".inuse"} == before
+
+
+def test_nothing_is_there(pulled: Pull, hosted: str, cache: Path) -> None:
+    """What was looked for, where, and how it gets there; nothing is left."""
+    with pytest.raises(OfflineCodeError) as caught:
+        pulled({"repository": hosted, "branch": "main"}, PREFECT_UV_OFFLINE="true")
+    url = bare(hosted)
+    (found,) = [line for line in caught.value.found.splitlines() if line.startswith("It was looked for in ")]
+    assert found.startswith(f"It was looked for in {cache}/git/v1/")
+    assert caught.value.render() == (
+        "error[offline-code-missing]:"
+        f" The cache volume has no branch 'main' of {url}, and PREFECT_UV_OFFLINE is set.\n\n"
+        f"In pull step 1, {CLONE}.\n\n"
+        f"{found}\n\n"
+        "hint: Run the deployment once with a network and this cache volume, or `prefect-uv sync` for it."
+    )
+    assert list(cache.iterdir()) == []
+
+
+def test_other_commit_is_there(pulled: Pull, hosted: str, origin: Origin) -> None:
+    """A commit is not replaced by another one."""
+    first = origin.git("rev-parse", "HEAD")
+    pulled({"repository": hosted, "commit_sha": first})
+    second = origin.commit("flow.py", "second")
+    with pytest.raises(OfflineCodeError) as caught:
+        pulled({"repository": hosted, "commit_sha": second}, PREFECT_UV_OFFLINE="true")
+    assert caught.value.headline == (
+        f"The cache volume has no commit {second} of {bare(hosted)}, and PREFECT_UV_OFFLINE is set."
+    )
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_submodules(  # noqa: PLR0913, PLR0917 (fixtures)
+    pulled: Pull,
+    hosted: str,
+    origin: Origin,
+    cache: Path,
+    kept: bool,  # noqa: FBT001
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """They are in the clone that the volume has; where they are not, git may not fetch them."""
+    library = Origin(origin.path.parent / "library")
+    library.commit("library.py", "x = 1")
+    origin.git("-c", "protocol.file.allow=always", "submodule", "add", "--quiet", "../library", "library")
+    origin.git("config", "-f", ".gitmodules", "submodule.library.url", "../library")
+    origin.git("add", "--all")
+    origin.git("commit", "--quiet", "--message", "library")
+    inputs = {"repository": hosted, "include_submodules": True}
+    pulled(inputs)
+    (snapshot,) = snapshots(cache)
+    if kept:
+        directory = pulled(inputs, PREFECT_UV_OFFLINE="true")
+        assert (directory / "library" / "library.py").read_text() == "x = 1"
+        return
+    shutil.rmtree(snapshot / "modules")
+    with pytest.raises(OfflineCodeError):
+        pulled(inputs, PREFECT_UV_OFFLINE="true")
+    assert (
+        f"warning: the mirror's snapshot {snapshot} could not be used: Git would fetch more of {bare(hosted)}"
+        " (a submodule, or what a clone left out), and PREFECT_UV_OFFLINE is set."
+    ) in capsys.readouterr().err
+
+
+def test_clone_that_is_there_already(
+    pulled: Pull, hosted: str, tmp_path: Path, origin: Origin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is kept as it is, with what was changed in it."""
+    directory = pulled({"repository": hosted}, place=tmp_path)
+    head = origin.git("rev-parse", "HEAD")
+    (directory / "flow.py").write_text("changed")
+    origin.commit("flow.py", "second")
+    assert content(pulled({"repository": hosted}, place=tmp_path, PREFECT_UV_OFFLINE="true")) == "changed"
+    assert f"offline: kept {bare(hosted)} at {head[:12]} into {directory}" in capsys.readouterr().err
+
+
+def test_clone_that_is_there_without_the_commit(pulled: Pull, hosted: str, tmp_path: Path, origin: Origin) -> None:
+    """A commit that it has is checked out, another one is missing."""
+    first = origin.git("rev-parse", "HEAD")
+    place = {"repository": hosted, "clone_directory_name": "code"}
+    pulled(place, place=tmp_path)
+    assert content(pulled({**place, "commit_sha": first}, place=tmp_path, PREFECT_UV_OFFLINE="true")) == "first"
+    second = origin.commit("flow.py", "second")
+    with pytest.raises(OfflineCodeError) as caught:
+        pulled({**place, "commit_sha": second}, place=tmp_path, PREFECT_UV_OFFLINE="true")
+    assert "transport 'http' not allowed" in caught.value.found
+
+
+def test_clone_of_another_repository_is_refused(pulled: Pull, hosted: str, tmp_path: Path) -> None:
+    """As always."""
+    directory = pulled({"repository": hosted}, place=tmp_path)
+    with pytest.raises(PullStepError) as caught:
+        pulled(
+            {"repository": "https://h/other", "clone_directory_name": "flows"},
+            place=tmp_path,
+            PREFECT_UV_OFFLINE="true",
+        )
+    assert caught.value.headline == f"{directory} holds a clone of another repository."
+
+
+def test_repository_on_this_machine_needs_no_network(pulled: Pull, origin: Origin) -> None:
+    """It is cloned as always."""
+    assert content(pulled({"repository": origin.url}, PREFECT_UV_OFFLINE="true")) == "first"
+
+
+@pytest.mark.parametrize(
+    ("step", "inputs", "what"),
+    [
+        ("prefect_aws.deployments.steps.pull_from_s3", {"bucket": "b"}, "something that prefect-aws connects to"),
+        ("prefect.deployments.steps.pull_from_remote_storage", {"url": "s3://b/flows"}, "s3://b/flows"),
+        ("prefect.deployments.steps.pull_from_remote_storage", {"url": "https://h/flows"}, "https://h/flows"),
+        (
+            "prefect.deployments.steps.pull_with_block",
+            {"block_type_slug": "gcs-bucket", "block_document_name": "b"},
+            "something that prefect-gcp connects to",
+        ),
+    ],
+)
+def test_steps_that_read_from_elsewhere(pulled: Pull, step: str, inputs: dict[str, str], what: str) -> None:
+    """Refused before an environment is made for them."""
+    with pytest.raises(OfflineStepError) as caught:
+        pulled(inputs, step, PREFECT_UV_OFFLINE="true")
+    assert caught.value.render() == (
+        f"error[offline-step]: {step} needs the network, and PREFECT_UV_OFFLINE is set.\n\n"
+        f"In pull step 1, {step}.\n\n"
+        f"It reads from {what}.\n\n"
+        "hint: Pull with git_clone, which offline takes the clone on the cache volume, or bake the code into the image."
+    )

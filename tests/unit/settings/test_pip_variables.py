@@ -1,0 +1,85 @@
+"""pip's variables are read as uv's, for uv alone, and uv's own count more."""
+
+from __future__ import annotations
+
+import pytest
+
+from prefect_uv.settings import Settings
+from prefect_uv.settings.pip_variables import PIP_VARIABLES, WITHOUT_COUNTERPART, PipVariable, without_indexes
+
+INDEX = "https://packages.example.com/simple"
+OTHER = "https://other.example.com/simple"
+NO_INDEX = f"PIP_NO_INDEX ({WITHOUT_COUNTERPART['PIP_NO_INDEX']})"
+
+
+@pytest.mark.parametrize(
+    ("pip", "value", "uv", "mapped"),
+    [
+        ("PIP_INDEX_URL", INDEX, "UV_DEFAULT_INDEX", INDEX),
+        ("PIP_EXTRA_INDEX_URL", f"\n{INDEX}\n  {OTHER}", "UV_INDEX", f"{INDEX} {OTHER}"),
+        ("PIP_FIND_LINKS", f"/tmp\t{OTHER} /missing", "UV_FIND_LINKS", f"/tmp,{OTHER}"),
+        (
+            "PIP_TRUSTED_HOST",
+            "a.example.com b.example.com:8443",
+            "UV_INSECURE_HOST",
+            "a.example.com b.example.com:8443",
+        ),
+        ("PIP_CONSTRAINT", "/etc/constraints.txt", "UV_CONSTRAINT", "/etc/constraints.txt"),
+        ("PIP_CERT", "/etc/my ca.pem", "SSL_CERT_FILE", "/etc/my ca.pem"),
+        ("PIP_CLIENT_CERT", "/etc/client.pem", "SSL_CLIENT_CERT", "/etc/client.pem"),
+        ("PIP_PROXY", "http://proxy:3128", "ALL_PROXY", "http://proxy:3128"),
+    ],
+)
+def test_each_is_mapped_for_uv_alone(pip: str, value: str, uv: str, mapped: str) -> None:
+    """In uv's own form, with a line about it; git, pull steps and the flow see what was given."""
+    settings = Settings.from_environ({pip: value})
+    assert settings.environ == {pip: value, uv: mapped}
+    assert settings.flow_environ == {pip: value}
+    assert settings.notes == (f"pip's variables used for uv: {pip} as {uv}",)
+
+
+@pytest.mark.parametrize("row", PIP_VARIABLES, ids=lambda row: row.pip)
+def test_variables_of_uv_count_more(row: PipVariable) -> None:
+    """Each of those that say the same."""
+    for own in (row.uv, *row.also):
+        settings = Settings.from_environ({row.pip: "/theirs", own: "/own"})
+        assert settings.environ == {own: "/own"}
+        assert settings.flow_environ == {row.pip: "/theirs", own: "/own"}
+        assert settings.notes == (f"pip's variables not used: {row.pip} ({own} is set)",)
+
+
+def test_empty_ones_are_not_set() -> None:
+    """Neither pip's nor uv's."""
+    settings = Settings.from_environ({"PIP_INDEX_URL": INDEX, "UV_DEFAULT_INDEX": "", "PIP_PROXY": ""})
+    assert settings.environ["UV_DEFAULT_INDEX"] == INDEX
+    assert "ALL_PROXY" not in settings.environ
+
+
+def test_directory_that_does_not_exist_is_left_out() -> None:
+    """As pip does; uv would stop."""
+    settings = Settings.from_environ({"PIP_FIND_LINKS": "/missing"})
+    assert settings.environ == {}
+    assert settings.notes == ("pip's variables not used: PIP_FIND_LINKS (there is no such place)",)
+
+
+def test_one_line_about_all() -> None:
+    """What is used, what is not, and why; nothing when there is nothing of pip's."""
+    given = {"PIP_INDEX_URL": INDEX, "PIP_EXTRA_INDEX_URL": OTHER, "UV_INDEX": OTHER, "PIP_NO_INDEX": "1"}
+    used = "PIP_INDEX_URL as UV_DEFAULT_INDEX"
+    unused = f"PIP_EXTRA_INDEX_URL (UV_INDEX is set), {NO_INDEX}"
+    assert Settings.from_environ(given).notes == (f"pip's variables used for uv: {used}; not used: {unused}",)
+    assert Settings.from_environ({"UV_INDEX": OTHER}).notes == ()
+
+
+def test_proxy_of_pip_is_not_for_the_api() -> None:
+    """And its certificates are not either."""
+    settings = Settings.from_environ({"PIP_PROXY": "http://proxy:3128", "PIP_CERT": "/ca.pem"})
+    assert "ALL_PROXY" not in settings.flow_environ
+    assert not settings.api_ca_file
+
+
+def test_indexes_of_pip_can_be_left_out() -> None:
+    """Those that came from pip's variables, and no others."""
+    given = {"PIP_INDEX_URL": INDEX, "PIP_EXTRA_INDEX_URL": INDEX, "UV_INDEX": OTHER, "PIP_TRUSTED_HOST": "h"}
+    left = without_indexes(Settings.from_environ(given).environ)
+    assert left == {"PIP_INDEX_URL": INDEX, "UV_INDEX": OTHER, "PIP_TRUSTED_HOST": "h", "UV_INSECURE_HOST": "h"}

@@ -1,0 +1,167 @@
+"""Settings are read once, and all mistakes are told at once."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import prefect_uv
+from prefect_uv.errors import SettingsInvalidError
+from prefect_uv.settings import Settings
+from prefect_uv.settings.parsers import FALSE, TRUE, boolean, choice, headers, seconds, status_codes, url, uuid
+from prefect_uv.settings.parsers import whole_number as whole
+
+ID = "0c7a4b5e-1111-4222-8333-444455556666"
+
+
+@pytest.mark.parametrize("text", [*sorted(TRUE), "TRUE", "On"])
+def test_boolean_true_words(text: str) -> None:
+    """Every word that Prefect or uv takes for true is true."""
+    assert boolean(text) is True
+
+
+@pytest.mark.parametrize("text", [*sorted(FALSE), "FALSE", "Off"])
+def test_boolean_false_words(text: str) -> None:
+    """Every word that Prefect or uv takes for false is false."""
+    assert boolean(text) is False
+
+
+@pytest.mark.parametrize("text", ["2", "ja", "tru", " ", "none"])
+def test_boolean_unknown_word_is_refused(text: str) -> None:
+    """An unknown boolean is a mistake, never False."""
+    with pytest.raises(ValueError, match="is not a boolean"):
+        boolean(text)
+
+
+def test_values_are_parsed() -> None:
+    """Each kind of value is read as it is meant."""
+    assert uuid(ID.upper().replace("-", "")) == ID
+    assert whole("0") == 0
+    assert seconds("2.5") == 2.5
+    assert url("https://prefect.example/api/") == "https://prefect.example/api"
+    assert headers('{"X-Team": "data"}') == {"X-Team": "data"}
+    assert status_codes("500, 504,") == (500, 504)
+    assert choice("locked", "frozen")("frozen") == "frozen"
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1.5", "many"])
+def test_whole_number_refuses(text: str) -> None:
+    """Only 0 and above are numbers of things."""
+    with pytest.raises(ValueError, match="is not a whole number"):
+        whole(text)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "soon", "nan"])
+def test_seconds_refuses(text: str) -> None:
+    """A time is more than nothing."""
+    with pytest.raises(ValueError, match="is not a number of seconds"):
+        seconds(text)
+
+
+@pytest.mark.parametrize("text", ["[]", '{"a": 1}', "a=b", "null"])
+def test_headers_refuses(text: str) -> None:
+    """Headers are a JSON object of strings."""
+    with pytest.raises(ValueError, match="is not a JSON object of strings"):
+        headers(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PREFECT__FLOW_RUN_ID", "not-an-id"),
+        ("PREFECT_API_URL", "prefect.example/api"),
+        ("PREFECT_API_TLS_INSECURE_SKIP_VERIFY", "maybe"),
+        ("PREFECT_CLIENT_MAX_RETRIES", "few"),
+        ("PREFECT_CLIENT_RETRY_EXTRA_CODES", "4xx"),
+        ("PREFECT_API_REQUEST_TIMEOUT", "0"),
+        ("PREFECT_UV_LOCK", "thawed"),
+        ("PREFECT_UV_LAUNCHER", "pip"),
+        ("PREFECT_UV_SUPERVISE", "sometimes"),
+    ],
+)
+def test_mistake_is_named_with_its_value(name: str, value: str) -> None:
+    """A value that cannot be read is shown with its variable."""
+    with pytest.raises(SettingsInvalidError) as caught:
+        Settings.from_environ({"PREFECT_API_URL": "http://x/api"} | {name: value})
+    assert caught.value.headline == "1 setting cannot be read."
+    assert caught.value.found.startswith(f"{name}={value} is not ") or "does not start with" in caught.value.found
+
+
+def test_all_mistakes_at_once() -> None:
+    """One error tells every mistake, a missing API address too."""
+    with pytest.raises(SettingsInvalidError) as caught:
+        Settings.from_environ(
+            {"PREFECT__FLOW_RUN_ID": ID, "PREFECT_UV_LOCK": "thawed", "PREFECT_UV_SUPERVISE": "sometimes"}
+        )
+    assert caught.value.headline == "3 settings cannot be read."
+    assert caught.value.found.splitlines() == [
+        "PREFECT_UV_LOCK=thawed is not one of locked, frozen, relock",
+        "PREFECT_UV_SUPERVISE=sometimes is not a boolean (true or false)",
+        "PREFECT_API_URL is not set",
+    ]
+
+
+def test_secret_value_is_not_echoed() -> None:
+    """A secret that cannot be read is named without its value."""
+    with pytest.raises(SettingsInvalidError) as caught:
+        Settings.from_environ({"PREFECT_CLIENT_CUSTOM_HEADERS": '{"X-Token": "hush-hush"'})
+    assert caught.value.found == "PREFECT_CLIENT_CUSTOM_HEADERS is not a JSON object of strings"
+
+
+def test_empty_is_unset() -> None:
+    """An empty variable counts as not set."""
+    names = ["PREFECT__FLOW_RUN_ID", "PREFECT_API_URL", "PREFECT_UV_LOCK", "PREFECT_UV_SUPERVISE"]
+    settings = Settings.from_environ(dict.fromkeys([*names, "PREFECT_UV_CACHE_DIR"], ""))
+    assert (settings.flow_run_id, settings.api_url, settings.lock) == ("", "", "locked")
+    assert (settings.supervise, settings.cache_dir) == (True, Path("/cache"))
+
+
+def test_ca_file_of_prefect_wins() -> None:
+    """SSL_CERT_FILE is read when Prefect's own variable is not set, or empty."""
+    assert Settings.from_environ({"SSL_CERT_FILE": "/a"}).api_ca_file == "/a"
+    assert Settings.from_environ({"SSL_CERT_FILE": "/a", "PREFECT_API_SSL_CERT_FILE": "/b"}).api_ca_file == "/b"
+    assert Settings.from_environ({"SSL_CERT_FILE": "/a", "PREFECT_API_SSL_CERT_FILE": ""}).api_ca_file == "/a"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "secret"),
+    [
+        ("PREFECT_API_KEY", "pnu_0123456789", "pnu_0123456789"),
+        ("PREFECT_API_AUTH_STRING", "admin:hush-hush", "hush-hush"),
+        ("PREFECT_CLIENT_CUSTOM_HEADERS", '{"X-Token": "hush-hush"}', "hush-hush"),
+        ("UV_INDEX_PRIVATE_PASSWORD", "hush-hush", "hush-hush"),
+        ("UV_INDEX", "private=https://bot:hush-hush@index.example/simple", "hush-hush"),
+        ("UV_DEFAULT_INDEX", "https://bot:hush-hush@index.example/simple", "hush-hush"),
+        ("HTTPS_PROXY", "http://bot:hush-hush@proxy.example:3128", "hush-hush"),
+    ],
+)
+def test_secrets_are_known(name: str, value: str, secret: str) -> None:
+    """Every credential of the environment is known as a secret, whichever variable carries it."""
+    assert secret in Settings.from_environ({name: value}).secrets()
+
+
+def test_only_settings_read_the_environment() -> None:
+    """No module but the settings, the contract and the recipe reads the process's environment."""
+    package = Path(prefect_uv.__file__).parent
+    readers = {str(path.relative_to(package)) for path in package.rglob("*.py") if _reads_environment(path)}
+    elsewhere = {"pull/_perform_step.py"}  # runs in an interpreter of its own
+    assert readers <= {"command_line.py", "__main__.py"} | elsewhere
+
+
+def _reads_environment(path: Path) -> bool:
+    names = {"environ", "environb", "getenv", "getenvb"}
+    tree = ast.parse(path.read_text())
+    attributes = any(
+        isinstance(node, ast.Attribute)
+        and node.attr in names
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "os"
+        for node in ast.walk(tree)
+    )
+    imports = any(
+        isinstance(node, ast.ImportFrom) and node.module == "os" and names & {alias.name for alias in node.names}
+        for node in ast.walk(tree)
+    )
+    return attributes or imports
