@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -20,11 +19,7 @@ from prefect_uv.log.run_log import RunLog
 from prefect_uv.package_names import has_prefect
 from prefect_uv.project import LockedProject, prefect_missing_error
 from prefect_uv.project.files.requirement_lines import Requirement, parse_requirements
-
-_DIRECTORY = re.compile(
-    r'^name = "([^"]+)"\n(?:version = .*\n)?source = \{ (?:virtual|editable|directory) = ', re.MULTILINE
-)
-_ELSEWHERE = re.compile(r'^name = "([^"]+)"\n(?:version = "([^"]+)"\n)?source = \{ (?:git|url|path) = ', re.MULTILINE)
+from prefect_uv.project.lockfile.lockfile_text import built_here, versions_from_addresses
 
 
 @dataclass(frozen=True)
@@ -77,7 +72,7 @@ class LockedSource:
         """Names and versions of what a sync installs here; uv does not know those of what it has not built yet."""
         told = self._uv(uv, *self._syncing(python), "--dry-run", "--output-format", "json", place=Path(NOWHERE))
         planned = {change["name"]: change.get("version", "") for change in json.loads(told)["sync"]["changes"]}
-        locked = dict(_ELSEWHERE.findall(self.project.lock.read_text()))
+        locked = versions_from_addresses(self.project.lock.read_text())
         return {name: locked.get(name, version) for name, version in planned.items()}
 
     def sync(self, uv: Uv, python: str, place: Path, link_mode: str) -> None:
@@ -105,10 +100,7 @@ class LockedSource:
         return uv.checked(*arguments, cwd=self.project.directory, environ=environ).stdout
 
 
-@lru_cache(maxsize=1)
-def _built_here(lock: str) -> list[str]:
-    """The packages of a lock's text whose source is a directory: a long text, for every command to uv the same."""
-    return _DIRECTORY.findall(lock)
+_built_here = lru_cache(maxsize=1)(built_here)  # a long text, the same for every command to uv
 
 
 def planned_packages(exported: Iterable[Requirement], planned: Mapping[str, str]) -> dict[str, Package]:

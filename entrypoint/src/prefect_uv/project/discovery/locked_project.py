@@ -17,7 +17,8 @@ from prefect_uv.project.files.source_roots import chosen_roots
 from prefect_uv.project.files.text_files import read_text
 from prefect_uv.project.files.uv_workspace import workspace_members, workspace_root
 from prefect_uv.project.lockfile.local_packages import LocalPackage, import_path, local_package_paths, local_packages
-from prefect_uv.project.lockfile.lock_graph import LockQuery, requires_python
+from prefect_uv.project.lockfile.lock_graph import LockQuery
+from prefect_uv.project.lockfile.lockfile_text import requires_python
 from prefect_uv.project.model import SCRIPT_SHAPE, LockedProject
 from prefect_uv.project.selection import Selection
 from prefect_uv.settings import Settings

@@ -1,14 +1,11 @@
 """The packages of a lock that are directories: the project itself, workspace members and path dependencies.
 
-They are never in a shared environment, because their code changes from run to run. Read from the lock's text piece by
-piece: only the local packages' own tables are parsed, which takes a millisecond where a whole lock takes fifty.
+They are never in a shared environment, because their code changes from run to run.
 """
 
 from __future__ import annotations
 
-import re
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,14 +13,14 @@ from prefect_uv.package_names import normalized
 from prefect_uv.project.files.pyproject import PYPROJECT, Pyproject
 from prefect_uv.project.files.source_roots import source_roots
 from prefect_uv.project.files.toml_tables import Table, read_toml, table_at
-from prefect_uv.project.selection import Selection
-
-PACKAGE_HEADER = "[[package]]\n"
-LOCAL_SOURCE = re.compile(
-    r'name = "(.+)"\n(?:version = .*\n)?source = \{ (virtual|editable|directory|path) = "(.+)" \}\n'
+from prefect_uv.project.lockfile.lockfile_text import (
+    ON_THIS_MACHINE,
+    VIRTUAL,
+    LocalTables,
+    local_tables,
+    locked_packages,
 )
-VIRTUAL = "virtual"
-FILE = "path"
+from prefect_uv.project.selection import Selection
 
 
 @dataclass(frozen=True)
@@ -68,13 +65,13 @@ def local_packages(lock: str, root: Path, directory: Path, selection: Selection)
         directory: the project's.
         selection: groups, extras and workspace member.
     """
-    tables = LockTables.of(lock)
-    packages = {name: _package(name, table, root) for name, table in tables.local.items()}
+    tables = local_tables(lock)
+    packages = {name: _package(name, table, root) for name, table in tables.packages.items()}
     first = selection.package or next((one.name for one in packages.values() if _same(one.directory, directory)), "")
     if first not in packages:
         return tuple(packages.values())
     wanted = _needed(tables, first, _groups(packages[first], selection), selection)
-    named = (name for name in packages if f'{{ name = "{name}"' in tables.others)
+    named = filter(tables.is_needed_elsewhere, packages)
     return tuple(packages[name] for name in dict.fromkeys((*wanted, *named)))
 
 
@@ -87,53 +84,7 @@ def import_path(packages: Iterable[LocalPackage], directory: Path, chosen: tuple
 
 def local_package_paths(lock: str, root: Path) -> Iterator[tuple[str, Path]]:
     """Where all local packages of a lock are, whether they are selected or not; wheels and archives are files."""
-    for text in lock.split(PACKAGE_HEADER)[1:]:
-        if found := LOCAL_SOURCE.match(text):
-            yield found[1], root / found[3]
-
-
-@dataclass(frozen=True)
-class LockTables:
-    """What is parsed of a lock.
-
-    Attributes:
-        manifest: of the workspace; its root has its groups here when it is no project.
-        local: the tables of local packages by name.
-        others: the text of all other packages.
-    """
-
-    manifest: Table
-    local: Mapping[str, Table]
-    others: str
-
-    @classmethod
-    def of(cls, lock: str) -> LockTables:
-        """Of a lock's text; one that cannot be read is refused by uv."""
-        head, *texts = lock.split(PACKAGE_HEADER)
-        local: dict[str, Table] = {}
-        others = []
-        for text in texts:
-            found = LOCAL_SOURCE.match(text)
-            table = _parsed(PACKAGE_HEADER + text).get("package", [{}])[0] if found and found[2] != FILE else {}
-            if table:
-                local[table["name"]] = table
-            else:
-                others.append(text)
-        return cls(table_at(_parsed(head), "manifest"), local, "".join(others))
-
-    def groups(self, first: str) -> dict[str, list[Table]]:
-        """The dependency groups for a member: its own and those of the workspace's root (uv 0.13.8)."""
-        root = (table for table in self.local.values() if "." in table["source"].values())
-        tables = [self.manifest.get("dependency-groups", {})]
-        tables += (table.get("dev-dependencies", {}) for table in (*root, self.local[first]))
-        return {group: edges for table in tables for group, edges in table.items()}
-
-
-def _parsed(text: str) -> Table:
-    try:
-        return tomllib.loads(text)
-    except ValueError:
-        return {}
+    return ((one.name, root / one.place) for one in locked_packages(lock) if one.kind in ON_THIS_MACHINE)
 
 
 def _package(name: str, table: Table, root: Path) -> LocalPackage:
@@ -152,15 +103,23 @@ def _groups(package: LocalPackage, selection: Selection) -> set[str]:
     return set(selection.only_groups or (*selection.groups, *default))
 
 
-def _needed(tables: LockTables, first: str, groups: set[str], selection: Selection) -> Iterator[str]:
+def _dependency_groups(tables: LocalTables, first: str) -> dict[str, list[Table]]:
+    """The dependency groups for a member: its own and those of the workspace's root (uv 0.13.8)."""
+    root = (table for table in tables.packages.values() if "." in table["source"].values())
+    every = [tables.manifest.get("dependency-groups", {})]
+    every += (table.get("dev-dependencies", {}) for table in (*root, tables.packages[first]))
+    return {group: edges for table in every for group, edges in table.items()}
+
+
+def _needed(tables: LocalTables, first: str, groups: set[str], selection: Selection) -> Iterator[str]:
     """Names in the order in which they are met, from the first package on, once for each extra that is asked of it."""
     waiting = [] if selection.only_groups else [(first, ("", *selection.extras))]
-    waiting += _of(tables.groups(first), groups)
+    waiting += _of(_dependency_groups(tables, first), groups)
     seen = set[tuple[str, str]]()
     yield first
     while waiting:
         name, extras = waiting.pop(0)
-        table = tables.local.get(name, {})
+        table = tables.packages.get(name, {})
         for extra in extras if table else ():
             if (name, extra) not in seen:
                 seen.add((name, extra))

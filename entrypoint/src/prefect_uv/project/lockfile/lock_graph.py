@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from prefect_uv.project.lockfile.local_packages import PACKAGE_HEADER
 from prefect_uv.project.selection import Selection
 
-_REQUIRES_PYTHON = re.compile(r'^requires-python = "([^"]*)"', re.MULTILINE)
-
 Packages = Mapping[str, list[Mapping[str, Any]]]
-
-
-def requires_python(text: str) -> str:
-    """The Python versions that a lock was made for; read from its head."""
-    found = _REQUIRES_PYTHON.search(text.partition(PACKAGE_HEADER)[0])
-    return found[1] if found else ""
 
 
 @dataclass(frozen=True)

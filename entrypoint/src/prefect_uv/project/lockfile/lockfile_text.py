@@ -1,0 +1,129 @@
+"""What is read from the text of a uv.lock without parsing it. Every assumption about its layout is in this module.
+
+Parsing a whole lock takes fifty milliseconds at each start, and looking at the head of each package takes one. This
+works because only uv writes the file, always in the same order, with the same quotes and spaces:
+
+    [[package]]
+    name = "etl"
+    version = "1.0"                         # left out if only a build knows it
+    source = { editable = "packages/etl" }
+
+Provenance: seen with uv 0.13.8 (lock version 1, revision 5).
+https://docs.astral.sh/uv/concepts/projects/layout/#the-lockfile describes the file; `write_package_id` and
+`write_source_inline` of crates/uv-resolver/src/lock/serialize.rs write these lines, from `enum Source` of
+crates/uv-resolver/src/lock/mod.rs (read at https://github.com/astral-sh/uv/tree/0.12.5/crates/uv-resolver/src/lock).
+tests/unit/project/test_lockfile_text.py compares what is read here with what uv itself says about the same lock.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from prefect_uv.project.files.toml_tables import Table, table_at
+
+VIRTUAL = "virtual"
+DIRECTORIES = frozenset({VIRTUAL, "editable", "directory"})
+ON_THIS_MACHINE = DIRECTORIES | {"path"}
+ADDRESSES = frozenset({"git", "url", "path"})
+REGISTRY = "registry"
+
+_PACKAGE = "[[package]]\n"
+_HEAD = re.compile(
+    r'name = "(?P<name>[^"]+)"\n'
+    r'(?:version = "(?P<version>[^"]+)"\n)?'
+    r'source = \{ (?P<kind>[a-z]+) = "(?P<place>[^"]+)"'
+)
+_REQUIRES_PYTHON = re.compile(r'^requires-python = "([^"]*)"', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class LockedPackage:
+    """The head of a package's table.
+
+    Attributes:
+        name: normalized, because uv writes it so.
+        version: empty if only a build knows it.
+        kind: of its source: `registry`, `git`, `url`, `path` (a wheel or another archive), `directory`, `editable`, or
+            `virtual`, which is not installed.
+        place: the source's address, or its path, relative to the directory of the lock.
+    """
+
+    name: str
+    version: str
+    kind: str
+    place: str
+
+
+@dataclass(frozen=True)
+class LocalTables:
+    """The parts of a lock that are parsed, because they are about packages that are directories.
+
+    Attributes:
+        manifest: the workspace's table; it has the groups of a root that is no project.
+        packages: the tables of these packages by name.
+        others: the text of all other packages.
+    """
+
+    manifest: Table
+    packages: Mapping[str, Table]
+    others: str
+
+    def is_needed_elsewhere(self, name: str) -> bool:
+        """Whether one of the other packages depends on this one."""
+        return f'{{ name = "{name}"' in self.others
+
+
+def requires_python(lock: str) -> str:
+    """The Python versions that a lock was made for; empty if it does not say so."""
+    found = _REQUIRES_PYTHON.search(lock.partition(_PACKAGE)[0])
+    return found[1] if found else ""
+
+
+def locked_packages(lock: str) -> Iterator[LockedPackage]:
+    """All packages in the lock's order. A name can come twice, with another version for another platform."""
+    for text in lock.split(_PACKAGE)[1:]:
+        if found := _HEAD.match(text):
+            yield LockedPackage(*found.groups(""))
+
+
+def built_here(lock: str) -> list[str]:
+    """The names of the packages whose source code is in the checkout; wheels and archives in it are not among them."""
+    return [package.name for package in locked_packages(lock) if package.kind in DIRECTORIES]
+
+
+def versions_from_addresses(lock: str) -> dict[str, str]:
+    """The versions of the packages that come from a repository, an address or a file, and from no index."""
+    return {package.name: package.version for package in locked_packages(lock) if package.kind in ADDRESSES}
+
+
+def registries(lock: str) -> set[str]:
+    """The addresses or paths of the indexes that a lock was made with."""
+    return {package.place for package in locked_packages(lock) if package.kind == REGISTRY}
+
+
+def local_tables(lock: str) -> LocalTables:
+    """The tables about packages that are directories. One that cannot be parsed is left to uv, which refuses the lock.
+
+    Only these tables are parsed.
+    """
+    head, *texts = lock.split(_PACKAGE)
+    packages: dict[str, Table] = {}
+    others = []
+    for text in texts:
+        found = _HEAD.match(text)
+        table = _parsed(_PACKAGE + text).get("package", [{}])[0] if found and found["kind"] in DIRECTORIES else {}
+        if table:
+            packages[table["name"]] = table
+        else:
+            others.append(text)
+    return LocalTables(table_at(_parsed(head), "manifest"), packages, "".join(others))
+
+
+def _parsed(text: str) -> Table:
+    try:
+        return tomllib.loads(text)
+    except ValueError:
+        return {}

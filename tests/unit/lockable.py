@@ -1,0 +1,179 @@
+"""Every project and script of this repository that uv can lock, from an index on this machine with made-up packages."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.unit.http_server import Answer, Server
+from tests.unit.wheels import build_wheel
+
+REPOSITORY = Path(__file__).parents[2]
+FOLDERS = ("tests/projects/*", "examples/*", "bench/project")
+BLOCK = "# /// script\n"
+REFUSED = {
+    "tests/projects/future-python": "no interpreter is that new",
+    "tests/projects/required-version": "it wants another uv",
+    "tests/projects/script-broken/flows.py": "its block is no TOML",
+    "tests/projects/script-twice/flows.py": "it has two blocks",
+}
+PACKAGES = {
+    "astral": "3.2",
+    "bauble": "1.0",
+    "cowsay": "6.1",
+    "hatchling": "1.27",
+    "humanize": "4.11.0",
+    "inflection": "0.5.1",
+    "mako": "1.3",
+    "prefect": "3.8.8",
+    "prefect_client": "3.8.8",
+    "pytest": "8.4",
+    "roman": "5.0",
+    "ruff": "0.13",
+    "tabulate": "0.9.0",
+    "textdistance": "4.6.3",
+    "trinket": "1.0",
+    "xmltodict": "0.14.2",
+}
+BACKEND = """
+from pathlib import Path
+
+def prepare_metadata_for_build_editable(directory, settings=None):
+    info = Path(directory, "counted-1.0.dist-info")
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.2\\nName: counted\\nVersion: 1.0\\nDynamic: Version\\n")
+    return info.name
+
+def build_editable(*_):
+    raise NotImplementedError
+
+build_wheel = build_sdist = build_editable
+prepare_metadata_for_build_wheel = prepare_metadata_for_build_editable
+"""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one lock is for.
+
+    Attributes:
+        folder: of the repository, as it is copied.
+        path: of a directory with a pyproject.toml, or of a script, below the folder.
+    """
+
+    folder: Path
+    path: Path
+
+    def __str__(self) -> str:
+        """For test names."""
+        return str((self.folder / self.path).relative_to(REPOSITORY))
+
+    @property
+    def is_script(self) -> bool:
+        """Whether it is a script (PEP 723)."""
+        return self.path.suffix == ".py"
+
+
+def targets() -> Iterator[Target]:
+    """Projects, workspaces, workspace members and scripts."""
+    for folder in (folder for pattern in FOLDERS for folder in sorted(REPOSITORY.glob(pattern)) if folder.is_dir()):
+        for file in sorted([*folder.rglob("pyproject.toml"), *folder.rglob("*.py")]):
+            if file.suffix == ".py" and BLOCK in file.read_text():
+                yield Target(folder, file.relative_to(folder))
+            elif file.suffix == ".toml" and _is_project(tomllib.loads(file.read_text())):
+                yield Target(folder, file.parent.relative_to(folder))
+
+
+def _is_project(document: dict[str, Any]) -> bool:
+    return "project" in document or "workspace" in document.get("tool", {}).get("uv", {})
+
+
+def publish(index: Server, directory: Path) -> str:
+    """Let a server have the made-up packages; the value is the index's address."""
+    for name, version in PACKAGES.items():
+        files = {"hatchling/build.py": BACKEND} if name == "hatchling" else {f"{name}.py": ""}
+        wheel = build_wheel(directory, name, version, files)
+        serve_file(index, wheel)
+        link = f"<a href='/files/{wheel.name}#sha256={hashlib.sha256(wheel.read_bytes()).hexdigest()}'>{wheel.name}</a>"
+        page = Answer(body=link.encode(), headers={"Content-Type": "text/html"})
+        index.on(f"GET /simple/{name.replace('_', '-')}/", page)
+    return f"{index.url.removesuffix('/api')}/simple"
+
+
+def serve_file(index: Server, file: Path) -> str:
+    """Let a server have a file; the value is its address."""
+    path = f"/files/{file.name}"
+    for method in ("GET", "HEAD"):
+        index.on(f"{method} {path}", Answer(body=file.read_bytes()))
+    return f"{index.url.removesuffix('/api')}{path}"
+
+
+@dataclass(frozen=True)
+class LockedCopy:
+    """A copy of a project or a script, with its lock.
+
+    Attributes:
+        place: the project's directory, or the script.
+        cache: uv's.
+    """
+
+    place: Path
+    cache: Path
+
+    @classmethod
+    def of(cls, target: Target, directory: Path, index: str, cache: Path) -> LockedCopy:
+        """Copy and lock a target.
+
+        Raises:
+            subprocess.CalledProcessError: uv refuses to lock it.
+        """
+        code = directory / "code"
+        shutil.copytree(target.folder, code)
+        minor = f"{sys.version_info.major}.{sys.version_info.minor}"
+        for file in code.rglob("pyproject.toml"):
+            text = file.read_text().replace("http://index.invalid/simple", index)
+            file.write_text(text.replace('"==3.11.*"', f'"=={minor}.*"'))
+        shared = directory / "shared" / "pyproject.toml"  # outside of the checkout, for one project
+        shared.parent.mkdir()
+        shared.write_text('[project]\nname = "shared"\nversion = "1.0"\n')
+        copy = cls(code / target.path, cache)
+        copy.uv("lock", "--default-index", index)
+        return copy
+
+    @property
+    def directory(self) -> Path:
+        """The project's, or the script's."""
+        return self.place.parent if self.is_script else self.place
+
+    @property
+    def is_script(self) -> bool:
+        """Whether it is a script."""
+        return self.place.is_file()
+
+    @property
+    def lock(self) -> Path:
+        """The lock, which a workspace's member has further up."""
+        if self.is_script:
+            return self.place.with_name(f"{self.place.name}.lock")
+        return next(file for place in (self.place, *self.place.parents) if (file := place / "uv.lock").is_file())
+
+    def uv(self, command: str, *options: str) -> str:
+        """What uv prints."""
+        where = ("--script", str(self.place)) if self.is_script else ("--project", str(self.place))
+        words = ["uv", *command.split(), "--quiet", "--python", sys.executable, "--cache-dir", str(self.cache), *where]
+        finished = subprocess.run(
+            [*words, *options], cwd=self.directory, check=True, capture_output=True, text=True, timeout=60
+        )
+        return finished.stdout
+
+    def metadata(self) -> Any:
+        """What uv says about the whole lock (a preview in uv 0.13.8, which does not say so with this option)."""
+        return json.loads(self.uv("workspace metadata", "--frozen", "--preview-features", "workspace-metadata"))
