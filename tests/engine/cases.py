@@ -1,4 +1,4 @@
-"""What is done to a run, and how it must end, on every version of Prefect."""
+"""The cases of the engine matrix: what is done to a run, and how it must end on every version of Prefect."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ AUTH_STRING = (3, 1, 8)
 
 
 def version_of(text: str) -> tuple[int, ...]:
-    """3.8.10 comes after 3.8.9."""
+    """A version as numbers, so that 3.8.10 comes after 3.8.9."""
     return tuple(map(int, text.split(".")))
 
 
 @dataclass(frozen=True)
 class Case:
-    """One row of the table.
+    """One row of the table in docs/reference/supervision.md.
 
     Attributes:
         title: what the table calls it.
@@ -59,35 +59,35 @@ def cancel(run: Run) -> None:
 
 
 def stop(run: Run) -> None:
-    """`docker stop`."""
+    """Stop the container, as `docker stop` does."""
     run.signal(signal.SIGTERM)
 
 
 def stop_twice(run: Run) -> None:
-    """Two signals at once, as `tini -g` makes of one."""
+    """Send two signals at the same moment, as `tini -g` does with one."""
     run.signal(signal.SIGTERM)
     time.sleep(0.005)
     run.signal(signal.SIGTERM)
 
 
 def kill_engine(run: Run) -> None:
-    """SIGKILL to the engine."""
+    """Kill the engine."""
     run.kill(run.engine)
 
 
 def kill_uv(run: Run) -> None:
-    """SIGKILL to the `uv run` above the engine."""
+    """Kill the `uv run` above the engine."""
     run.kill(parent(run.engine))
 
 
 def set_cancelled(run: Run) -> None:
-    """Somebody sets the run to Cancelled while it runs."""
+    """Set the run to Cancelled while it runs, as somebody might by hand."""
     run.acted = time.monotonic()
     run.host.api.client.set_flow_run_state(run.flow_run, Cancelled(), force=True)
 
 
 def set_cancelled_and_stop(run: Run) -> None:
-    """What a server does 300 seconds after Cancelling, and then its worker."""
+    """Do what a server does 300 seconds after Cancelling, and its worker after that."""
     set_cancelled(run)
     stop(run)
 

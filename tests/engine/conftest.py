@@ -20,10 +20,10 @@ RESULTS = ROOT / "docs" / "reference" / "supervision.json"
 
 
 class Record(Protocol):
-    """Keeps a result for the table in the docs."""
+    """Collects results for the table in the docs."""
 
     def __call__(self, case: str, version: str, **result: Any) -> None:
-        """Keep it."""
+        """Add a result."""
 
 
 @contextmanager
@@ -41,14 +41,14 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
 @pytest.fixture(scope="session")
 def open_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """The same without authentication, for engines older than PREFECT_API_AUTH_STRING."""
+    """A host whose server needs no authentication, for engines older than PREFECT_API_AUTH_STRING."""
     with _running(tmp_path_factory.mktemp("open"), "") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def record() -> Record:
-    """In the full form, results go to docs/reference/supervision.json, from which the table is generated."""
+    """Results of the full form go to docs/reference/supervision.json, from which the table is generated."""
 
     def keep(case: str, version: str, **result: Any) -> None:
         if not os.environ.get("PREFECT_UV_TEST_FULL"):

@@ -1,4 +1,4 @@
-"""The entrypoint on this machine: an environment for it, projects of each Prefect version, runs of their flows."""
+"""The entrypoint on this machine: its environment, projects with each Prefect version, and runs of their flows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ END_SECONDS = 60
 
 @dataclass(frozen=True)
 class Host:
-    """Where the entrypoint is installed, and what it works with."""
+    """Where the entrypoint is installed, and the server it uses."""
 
     home: Path
     server: PrefectServer
@@ -43,7 +43,7 @@ class Host:
 
     @classmethod
     def make(cls, home: Path, server: PrefectServer, api: Api) -> Host:
-        """Install the entrypoint's requirements beside its sources, and write down the facts of this machine."""
+        """Install the entrypoint's requirements next to its sources, and write this machine's image facts."""
         host = cls(home, server, api)
         host.uv("venv", "--python", PYTHON, home / "entrypoint")
         requirements = ROOT / "entrypoint" / "requirements.txt"
@@ -67,12 +67,12 @@ class Host:
 
     @property
     def cache(self) -> Path:
-        """What would be the cache volume."""
+        """The directory that stands for the cache volume."""
         return self.home / "cache"
 
     @property
     def environment(self) -> dict[str, str]:
-        """A container's environment, as far as this machine can be one."""
+        """The environment variables of a container, as far as this machine can have them."""
         certificates = {"UV_SYSTEM_CERTS": "1"} if os.environ.get("SSL_CERT_FILE") else {}
         path = f"{Path(tool('uv')).parent}:{os.environ['PATH']}"
         own = {"PATH": path, "UV_CACHE_DIR": str(self.home / "uv"), "PREFECT_UV_CACHE_DIR": str(self.cache)}
@@ -81,13 +81,13 @@ class Host:
         return {**inherited, **index_environment(), **certificates, **own, **self.server.environment}
 
     def uv(self, *arguments: str | Path, directory: Path | None = None) -> None:
-        """One uv command that must work."""
+        """Run a uv command that must succeed."""
         command = [tool("uv"), "--quiet", *map(str, arguments)]
         subprocess.run(command, env=self.environment, cwd=directory, check=True, timeout=300)
 
     @functools.cache  # noqa: B019 (one host a session)
     def project(self, prefect: str) -> Path:
-        """A locked project with this Prefect, whose environment is built already."""
+        """A locked project with this Prefect version, with its environment already built."""
         directory = self.home / f"project-{prefect}-{uuid4().hex[:6]}"
         shutil.copytree(PROJECT, directory)
         requirements = [f"prefect=={prefect}", PINS.get(prefect, "fastapi<0.155")]
@@ -109,7 +109,7 @@ class Host:
         pull_steps: list[dict[str, Any]] | None = None,
         command: list[str] | None = None,
     ) -> Run:
-        """Start a flow run as a worker's container would, or by another command."""
+        """Start a flow run as a worker's container would, or with another command."""
         folder = self.home / f"run-{uuid4().hex[:8]}"
         (folder / "tmp").mkdir(parents=True)
         step = {"prefect.deployments.steps.set_working_directory": {"directory": str(self.project(prefect))}}
@@ -142,29 +142,29 @@ class Run:
 
     @property
     def notes(self) -> list[str]:
-        """What the flow and its hooks have written."""
+        """What the flow and its hooks wrote."""
         notes = self.folder / "notes"
         return notes.read_text().split("\n")[:-1] if notes.exists() else []
 
     @property
     def sigterms(self) -> int:
-        """How many SIGTERMs the engine's Python has seen."""
+        """How many SIGTERMs the engine's Python received."""
         signals = self.folder / "signals"
         return signals.read_bytes().count(signal.SIGTERM) if signals.exists() else 0
 
     @property
     def output(self) -> str:
-        """What the container would have written."""
+        """What the container would have printed."""
         return (self.folder / "output").read_text(errors="replace")
 
     @property
     def engine(self) -> int:
-        """The process id of the engine."""
+        """The engine's process id."""
         return int(next(line for line in self.notes if line.startswith("engine")).split()[1])
 
     @property
     def state(self) -> State[Any]:
-        """What the API says."""
+        """The flow run as the API reports it."""
         state = self.host.api.client.read_flow_run(self.flow_run).state
         if state is None:
             raise RuntimeError(f"{self.flow_run} has no state")
@@ -172,21 +172,21 @@ class Run:
 
     @property
     def pss(self) -> float:
-        """Megabytes that the container's first process holds of its own."""
+        """Memory of the container's first process (PSS), in megabytes."""
         text = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
         return int(re.findall(r"^Pss:\s+(\d+)", text, re.MULTILINE)[0]) / 1024
 
     def children(self, program: str) -> list[bytes]:
-        """The environments of this run's processes that run a program."""
+        """The environment variables of each process of this run that runs the given program."""
         return [_environ(pid) for pid in self._processes() if _program(pid) == program]
 
     def wait_for_flow(self) -> Run:
-        """Until the flow's own code runs."""
+        """Wait until the flow's own code runs."""
         self.wait_for("the flow runs", lambda: any(line.startswith("engine") for line in self.notes))
         return self
 
     def wait_for(self, what: str, poll: Any) -> None:
-        """Until something is so, unless the container ends before."""
+        """Wait until a condition holds; fail if the run's process ends first."""
 
         def so() -> bool:
             if poll():
@@ -203,17 +203,17 @@ class Run:
         self.host.api.client.set_flow_run_state(self.flow_run, Cancelling())
 
     def signal(self, signum: signal.Signals) -> None:
-        """What `docker stop` or a user does to the container's first process."""
+        """Send a signal to the container's first process, as `docker stop` or a user would."""
         self.acted = time.monotonic()
         self.process.send_signal(signum)
 
     def kill(self, pid: int) -> None:
-        """What the kernel does when memory runs out."""
+        """Kill the engine, as the kernel does when memory runs out."""
         self.acted = time.monotonic()
         os.kill(pid, signal.SIGKILL)
 
     def end(self, timeout: float = END_SECONDS) -> tuple[int, float]:
-        """The exit code, and the seconds since the last thing done to the run."""
+        """Wait for the end; returns the exit code and the seconds since the last action on the run."""
         try:
             code = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -222,7 +222,7 @@ class Run:
         return code, time.monotonic() - self.acted
 
     def left_behind(self) -> list[str]:
-        """Processes, temporary files and leases that are still there; uv keeps one lock file for a project."""
+        """Processes, temporary files and leases that are left; uv keeps one lock file per project."""
         found = [f"process {pid}" for pid in self._processes()]
         temporary = [path.name for path in (self.folder / "tmp").iterdir()]
         found += [f"temporary {name}" for name in temporary if not re.fullmatch(r"uv-\w+\.lock", name)]

@@ -1,4 +1,4 @@
-"""What supervision costs and how fast Cancel is, ours and Prefect's own path, one after the other on one machine.
+"""What supervision costs and how fast Cancel is: ours and Prefect's own path, alternating on one machine.
 
 `python -m tests.engine.measure [ROUNDS]` prints the table; with `--write` it also goes into
 docs/reference/supervision-costs.json, from which the documentation's table is made.
@@ -31,7 +31,7 @@ WATCH_SECONDS = 60
 
 @contextmanager
 def counted_host() -> Iterator[tuple[Host, Proxy]]:
-    """A host whose runs reach the server through a proxy that counts."""
+    """A host whose runs reach the server through a counting proxy."""
     with tempfile.TemporaryDirectory(prefix="prefect-uv-measure-") as directory:
         home = Path(directory)
         with (
@@ -43,13 +43,13 @@ def counted_host() -> Iterator[tuple[Host, Proxy]]:
 
 
 def theirs(host: Host) -> list[str]:
-    """Prefect's own path: `prefect flow-run execute` of the project's environment."""
+    """Prefect's own path: `prefect flow-run execute` in the project's environment."""
     environment = next(host.cache.glob("envs/*/*/bin/prefect"))
     return [str(environment), "flow-run", "execute"]
 
 
 def measure(host: Host, counter: Proxy, command: list[str] | None) -> dict[str, float]:
-    """One run: memory, CPU time and requests while it sleeps, then the time from Cancel to Cancelled."""
+    """Measure one run: memory, CPU time and requests while it sleeps, then the time from Cancel to Cancelled."""
     run = host.start(PREFECT, "flows.py:sleeping", {"seconds": 1000}, command=command)
     run.wait_for_flow()
     time.sleep(SETTLE_SECONDS)
@@ -64,7 +64,7 @@ def measure(host: Host, counter: Proxy, command: list[str] | None) -> dict[str, 
 
 
 def latency(host: Host, command: list[str] | None) -> dict[str, float]:
-    """One run that is only cancelled."""
+    """Measure one run that is only cancelled."""
     run = host.start(PREFECT, "flows.py:sleeping", {"seconds": 1000}, command=command)
     run.wait_for_flow()
     time.sleep(5)
@@ -84,7 +84,7 @@ def _cpu(pid: int) -> float:
 
 
 def main() -> None:
-    """Measure both paths in turn, and print the medians."""
+    """Measure both paths, alternating, and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rounds", nargs="?", type=int, default=5)
     parser.add_argument("--write", action="store_true")

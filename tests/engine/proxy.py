@@ -1,4 +1,4 @@
-"""A TCP proxy before the server: it counts HTTP requests, and can be cut."""
+"""A TCP proxy in front of the server that counts HTTP requests and can be cut off."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Proxy:
     @classmethod
     @contextmanager
     def before(cls, server: PrefectServer, address: str = "127.0.0.1") -> Iterator[Proxy]:
-        """Stand before this server, at an address of the host."""
+        """Serve in front of this server, at an address of the host."""
         with (
             socket.create_server((address, 0)) as listener,
             cls.behind(listener, server, f"{address}:{listener.getsockname()[1]}") as proxy,
@@ -42,7 +42,7 @@ class Proxy:
     @classmethod
     @contextmanager
     def behind(cls, listener: socket.socket, server: PrefectServer, seen: str) -> Iterator[Proxy]:
-        """Serve what connects to a listener, by which the server is seen at this address."""
+        """Forward connections of a listener, so that the server is reached at this address."""
         proxy = cls(replace(server, url=ADDRESS.sub(seen, server.url)))
         host, port = ADDRESS.findall(server.url)[0]
         threading.Thread(target=proxy._accept, args=(listener, (host, int(port))), daemon=True).start()
@@ -53,14 +53,14 @@ class Proxy:
             proxy.cut()
 
     def cut(self) -> None:
-        """Close what is open, and close at once whatever comes."""
+        """Close all connections, and every new one immediately."""
         self._cut.set()
         for end in list(self._open):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
     def mend(self) -> None:
-        """Let everything pass again."""
+        """Forward connections again."""
         self._cut.clear()
 
     def _accept(self, listener: socket.socket, address: tuple[str, int]) -> None:

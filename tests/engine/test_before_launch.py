@@ -1,4 +1,4 @@
-"""Cancelled or stopped while we pull, build, or wait for another builder: the work stops, and the state is told."""
+"""A run cancelled or stopped while we pull, build or wait for a builder: work stops, and the state is reported."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ Start = Callable[[Mapping[str, str]], Run]
 
 @pytest.fixture(params=["pull", "sync", "wait"])
 def phase(request: pytest.FixtureRequest) -> str:
-    """Where the run is met."""
+    """The phase in which the run is stopped."""
     return str(request.param)
 
 
 @pytest.fixture
 def start(phase: str, host: Host, tmp_path: Path) -> Iterator[Start]:
-    """Start a run that comes to this phase and does not leave it soon."""
+    """Start a run that reaches this phase and stays in it."""
 
     def pull(environment: Mapping[str, str]) -> Run:
         run = host.start(PREFECT, FLOW, {}, environment, [git_clone(f"http://127.0.0.1:{port}/r.git")])
@@ -64,12 +64,12 @@ def start(phase: str, host: Host, tmp_path: Path) -> Iterator[Start]:
 
 
 def _asked(server: socket.socket) -> bool:
-    """Somebody has connected, and will never get an answer: the connection stays in the backlog."""
+    """Whether somebody has connected; the connection stays in the backlog and is never answered."""
     return bool(select.select([server], [], [], 0)[0])
 
 
 def test_cancel_ends_it_as_cancelled(start: Start, phase: str, tmp_path: Path, record: Record) -> None:
-    """The run becomes Cancelled, nobody's hooks run, no partial environment and no process stay, exit code 0."""
+    """The run is Cancelled, no hooks run, no partial environment and no process is left, and the exit code is 0."""
     run = start({})
     run.cancel()
     code, seconds = run.end()
@@ -83,7 +83,7 @@ def test_cancel_ends_it_as_cancelled(start: Start, phase: str, tmp_path: Path, r
 def test_docker_stop_means_what_it_should(
     start: Start, phase: str, tmp_path: Path, record: Record, behavior: str
 ) -> None:
-    """The same as while the flow runs; relinquish leaves the state as it is."""
+    """SIGTERM means the same as while the flow runs; relinquish leaves the state as it is."""
     run = start({SIGTERM_BEHAVIOR: behavior})
     run.signal(signal.SIGTERM)
     code, seconds = run.end()
@@ -94,7 +94,7 @@ def test_docker_stop_means_what_it_should(
 
 
 def _builds(cache: Path) -> list[Path]:
-    """Environments that were begun."""
+    """Environments under construction."""
     return [path for path in cache.glob("tmp/*") if path.is_dir()]
 
 

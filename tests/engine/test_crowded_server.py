@@ -1,4 +1,4 @@
-"""Websockets hold all that Prefect's server on SQLite handles at once: what it does then, and what our watch does."""
+"""Websockets occupy every request that Prefect's server on SQLite can handle: what it and our watch do then."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ AT_ONCE = 99  # its own lifespan is the hundredth
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[PrefectServer]:
-    """Its own: nobody else could use it."""
+    """A server of its own, because nobody else could use it."""
     with PrefectServer.start("127.0.0.1", "", tmp_path) as running:
         yield running
 
 
 @contextmanager
 def subscribed(settings: Settings, flow_run: str, count: int) -> Iterator[None]:
-    """Others, each with a stream."""
+    """Other runs, each with an event stream."""
     with ExitStack() as others:
         for _ in range(count):
             others.enter_context(subscribe(settings, flow_run))
@@ -41,7 +41,7 @@ def subscribed(settings: Settings, flow_run: str, count: int) -> Iterator[None]:
 def test_stream_is_given_back_to_a_server_that_has_none_to_spare(
     server: PrefectServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The last stream that it handles is ours: nobody is answered until the watch notices, and everybody afterwards."""
+    """Our stream is the last one it can handle: it answers nobody until the watch closes it, then everybody."""
     settings = Settings.from_environ(server.environment)
     with Api.connect(server) as api:
         run = api.create_run(api.deploy("crowded", "flow.py:flow", []))

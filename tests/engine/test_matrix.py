@@ -1,4 +1,4 @@
-"""Every case on every engine: final state, hooks, exit code, one SIGTERM, and nothing left."""
+"""Every case on every engine: final state, hooks, exit code, one SIGTERM, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHOSEN = [
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("case", "version"), CHOSEN)
 def test_run_ends_as_it_must(request: pytest.FixtureRequest, record: Record, case: Case, version: str) -> None:
-    """State, hooks and exit code are those of the table; the engine saw one SIGTERM at most; nothing is left."""
+    """State, hooks and exit code are those of the table, the engine got at most one SIGTERM, and nothing is left."""
     host: Host = request.getfixturevalue("host" if version_of(version) >= AUTH_STRING else "open_host")
     for flag in host.project(version).glob("imported"):
         flag.unlink()
@@ -51,6 +51,6 @@ def test_run_ends_as_it_must(request: pytest.FixtureRequest, record: Record, cas
 
 
 def _code(case: Case, version: str) -> int:
-    """Engines from 3.8.4 on end with 0 once they have reported a crash themselves; a crash is never 0 for us."""
+    """Engines from 3.8.4 on exit with 0 after they have reported a crash; our exit code for a crash is never 0."""
     reported = case.title.startswith("sys.exit") and version_of(version) >= REPORTS_ALL
     return 1 if reported else case.code

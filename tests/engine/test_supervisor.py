@@ -1,4 +1,4 @@
-"""What is not a matter of Prefect's version: an API that is away, an end that does not come, no supervisor."""
+"""What does not depend on Prefect's version: an unreachable API, an engine that does not end, no supervisor."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_run_is_not_disturbed_when_the_api_is_away(host: Host, proxy: Proxy) -> 
 
 
 def test_cancel_is_seen_without_the_stream(host: Host, proxy: Proxy) -> None:
-    """After the API was away, polling finds what happened meanwhile."""
+    """After an outage of the API, polling finds what happened in the meantime."""
     run = _start(host, proxy, "sleeping")
     run.wait_for("the watch has the stream", lambda: _asked(run).endswith("watch: stream"))
     proxy.cut()
@@ -53,7 +53,7 @@ def test_cancel_is_seen_without_the_stream(host: Host, proxy: Proxy) -> None:
 
 
 def test_crash_is_reported_when_the_api_is_back(host: Host, proxy: Proxy) -> None:
-    """An engine that dies while nobody can be told is reported as soon as somebody can."""
+    """An engine that dies while the API is unreachable is reported as soon as the API answers."""
     run = _start(host, proxy, "sleeping")
     proxy.cut()
     run.kill(run.engine)
@@ -65,17 +65,17 @@ def test_crash_is_reported_when_the_api_is_back(host: Host, proxy: Proxy) -> Non
 
 
 def test_thread_that_outlives_the_flow_is_ended(host: Host) -> None:
-    """Ten grace periods after the engine has reported the end, it is killed; the run stays Completed."""
+    """Ten grace periods after the engine reported the end, it is killed; the run stays Completed."""
     environment = {"PREFECT_UV_CANCEL_GRACE_SECONDS": "0.5"}
     run = host.start(PREFECT, "flows.py:threading_on", environment=environment).wait_for_flow()
     code, _ = run.end()
     assert (run.state.name, code) == ("Completed", 0), run.output
-    assert "killed: no end within 5 s" in run.output
+    assert "did not end within 5 s" in run.output
     assert run.left_behind() == []
 
 
 def test_flow_sees_nothing_of_the_channel(host: Host) -> None:
-    """A process that the flow starts has neither port nor token in its environment."""
+    """A process that the flow starts has neither the port nor the token in its environment."""
     run = host.start(PREFECT, "flows.py:daemonizing", {"seconds": 120}).wait_for_flow()
     run.wait_for("the child is there", lambda: run.children("sleep"))
     assert not any(b"PREFECT__CONTROL" in environment for environment in run.children("sleep"))
@@ -84,7 +84,7 @@ def test_flow_sees_nothing_of_the_channel(host: Host) -> None:
 
 
 def test_memory_stays_small(host: Host) -> None:
-    """The supervisor, stream and all, holds less than 25 MB (PSS) of its own."""
+    """The supervisor, including the event stream, needs less than 25 MB (PSS)."""
     run = host.start(PREFECT, "flows.py:sleeping").wait_for_flow()
     run.wait_for("the watch has the stream", lambda: _asked(run).endswith("watch: stream"))
     pss = run.pss
@@ -94,7 +94,7 @@ def test_memory_stays_small(host: Host) -> None:
 
 
 def test_without_supervision_nothing_of_ours_is_left(host: Host) -> None:
-    """PREFECT_UV_SUPERVISE=false: the process is uv, one line says what is lost, the exit code is the engine's."""
+    """PREFECT_UV_SUPERVISE=false: the process becomes uv, one line says what is lost, the engine's code is ours."""
     run = host.start(PREFECT, "flows.py:exiting", {"code": 3}, {"PREFECT_UV_SUPERVISE": "false"})
     code, _ = run.end()
     assert (run.state.name, code) == ("Running", 3), run.output

@@ -1,4 +1,4 @@
-"""What is told after the engine's end; the states are scripted, the hooks themselves are the real engines' tests'."""
+"""What is reported after the engine's end. States are scripted here; tests/engine runs the hooks of real engines."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _accept(request: Request) -> Answer:
 
 @pytest.fixture
 def hooks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The kinds of hooks that were asked for."""
+    """The kinds of hooks that were run."""
     kinds: list[str] = []
     monkeypatch.setattr(conclusion, "run_hooks", lambda kind, _launch, _log: kinds.append(kind))
     return kinds
@@ -42,7 +42,7 @@ def hooks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def conclude(server: Server, make_settings: MakeSettings, log: RunLog, hooks: list[str]) -> Conclude:
-    """Conclude a run that is in this state, with an engine of this Prefect."""
+    """Conclude a run in this state, with an engine of this Prefect version."""
     assert hooks == []
     server.on(f"POST {SET_STATE}", _accept)
 
@@ -50,7 +50,7 @@ def conclude(server: Server, make_settings: MakeSettings, log: RunLog, hooks: li
         server.on(f"GET /api/flow_runs/{RUN}", Answer(body={"id": RUN, "name": "fox", "state": _state(type_)}))
         flow_run = FlowRun(ApiClient(make_settings(PREFECT_CLIENT_MAX_RETRIES="0")), RUN)
         launch = Launch((), {}, Path(), (0,), "", EngineVersion.of(prefect))
-        return Conclusion(Ending(**ending), flow_run, launch, log).reach()
+        return Conclusion(Ending(**ending), flow_run, launch, log).report()
 
     return make
 
@@ -61,7 +61,7 @@ def _proposed(server: Server) -> list[str]:
 
 @pytest.mark.parametrize("state", ["COMPLETED", "FAILED", "CANCELLED", "PAUSED", "SCHEDULED"])
 def test_settled_run_is_left_alone(conclude: Conclude, server: Server, hooks: list[str], state: str) -> None:
-    """Whatever the engine's exit code says."""
+    """A run in a final state, or one that continues later, ends with 0, whatever the engine's exit code is."""
     assert conclude(state, code=137) == 0
     assert (_proposed(server), hooks) == ([], [])
 
@@ -70,14 +70,14 @@ def test_settled_run_is_left_alone(conclude: Conclude, server: Server, hooks: li
 def test_reported_crash(
     conclude: Conclude, server: Server, hooks: list[str], prefect: str, expected: list[str]
 ) -> None:
-    """It is the engine's; only engines before 3.1.12 leave its hooks to us. It is never exit code 0."""
+    """The engine reported the crash; only engines before 3.1.12 leave the hooks to us. The exit code is never 0."""
     assert conclude("CRASHED", prefect, code=0) == 1
     assert (_proposed(server), hooks) == ([], expected)
 
 
 @pytest.mark.parametrize("state", ["RUNNING", "PENDING"])
 def test_unreported_end_is_a_crash(conclude: Conclude, server: Server, hooks: list[str], state: str) -> None:
-    """With its reason, and hooks once."""
+    """The run is Crashed, with the reason, and the hooks run once."""
     assert conclude(state, code=137) == 137
     (request,) = server.to("POST", SET_STATE)
     assert "killed by SIGKILL" in request.json["state"]["message"]
@@ -86,14 +86,14 @@ def test_unreported_end_is_a_crash(conclude: Conclude, server: Server, hooks: li
 
 
 def test_last_words_of_a_failed_import(conclude: Conclude, server: Server) -> None:
-    """The line that says why is in the state."""
+    """The state's message has the line that says why."""
     conclude("PENDING", code=1, tail="Traceback\n  ...\nModuleNotFoundError: No module named 'x'\n\n")
     (request,) = server.to("POST", SET_STATE)
-    assert request.json["state"]["message"].endswith("Its last words: ModuleNotFoundError: No module named 'x'")
+    assert request.json["state"]["message"].endswith("Its last line: ModuleNotFoundError: No module named 'x'")
 
 
 def test_cancel_that_came_with_the_crash(conclude: Conclude, server: Server, hooks: list[str]) -> None:
-    """The server refuses Crashed over Cancelling: then the run ends as Cancelled."""
+    """The server refuses Crashed over Cancelling; then the run ends as Cancelled."""
     rejected = Answer(200, {"status": "REJECT", "state": _state("CANCELLING")})
     server.on(f"POST {SET_STATE}", rejected, _accept)
     assert conclude("RUNNING", code=137) == 0
@@ -109,10 +109,10 @@ CANCELLING = State("seen", "CANCELLING", "Cancelling")
         ({"code": 0}, []),
         ({"code": 1}, []),
         ({"code": 143}, ["cancellation"]),
-        ({"code": 137, "order": "cancel", "seen": CANCELLING}, ["cancellation"]),
-        ({"code": 137, "order": "cancel", "seen": CANCELLING, "acknowledged": True}, []),
+        ({"code": 137, "stop_reason": "cancel", "seen": CANCELLING}, ["cancellation"]),
+        ({"code": 137, "stop_reason": "cancel", "seen": CANCELLING, "acknowledged": True}, []),
         (
-            {"code": 137, "order": "cancel", "seen": State("now", "CANCELLING", ""), "acknowledged": True},
+            {"code": 137, "stop_reason": "cancel", "seen": State("now", "CANCELLING", ""), "acknowledged": True},
             ["cancellation"],
         ),
     ],
@@ -121,26 +121,26 @@ CANCELLING = State("seen", "CANCELLING", "Cancelling")
 def test_cancelling_is_finished(
     conclude: Conclude, server: Server, hooks: list[str], ending: dict[str, Any], expected: list[str]
 ) -> None:
-    """To Cancelled, and the hooks run here exactly where the engine cannot have run them."""
+    """The run ends as Cancelled, and hooks run here only if the engine cannot have run them."""
     assert conclude("CANCELLING", **ending) == 0
     assert (_proposed(server), hooks) == (["CANCELLED"], expected)
 
 
 @pytest.mark.parametrize(
-    ("order", "code", "expected"),
+    ("stop_reason", "code", "expected"),
     [("relinquish", 1, []), ("reschedule", 0, ["SCHEDULED"]), ("SIGTERM", 143, ["CRASHED"])],
 )
-def test_ordered_end(conclude: Conclude, server: Server, order: str, code: int, expected: list[str]) -> None:
-    """Left, or rescheduled where that has not worked before, or a crash."""
-    assert conclude("RUNNING", order=order, code=143) == code
+def test_ordered_end(conclude: Conclude, server: Server, stop_reason: str, code: int, expected: list[str]) -> None:
+    """The run keeps its state, or is rescheduled if that failed before, or has crashed."""
+    assert conclude("RUNNING", stop_reason=stop_reason, code=143) == code
     assert _proposed(server) == expected
 
 
 def test_api_that_stays_away(conclude: Conclude, server: Server, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    """Nothing is retried for ever: a last line, and an exit code that is never 0."""
+    """Retries end: with one last line, and an exit code that is never 0."""
     monkeypatch.setattr(conclusion, "REPORT_SECONDS", 0.2)
     monkeypatch.setattr(conclusion, "RETRY_SECONDS", 0.01)
     server.on(f"POST {SET_STATE}", Answer(503))
     assert conclude("RUNNING", code=0) == 67
-    assert "the worker has to, by the exit code" in capsys.readouterr().err
+    assert "the worker has to report it, by the exit code" in capsys.readouterr().err
     assert len(server.to("POST", SET_STATE)) > 1

@@ -1,4 +1,4 @@
-"""The control channel, with engines of all three variants as they are on the wire."""
+"""The control channel, against the wire protocol of all three variants of engines."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ HELLO = b"\x00PF\x02\x01"
 
 @pytest.fixture
 def receipts() -> list[str]:
-    """A note for every receipt that was announced."""
+    """One entry for each announced receipt."""
     return []
 
 
 @pytest.fixture
 def control(receipts: list[str]) -> Iterator[ControlChannel]:
-    """A channel that listens."""
+    """A listening channel."""
     channel = ControlChannel(lambda: receipts.append("receipt"))
     yield channel
     channel.close()
@@ -40,7 +40,7 @@ class Engine:
     intent: bytes = b""
 
     def answer_intent(self, answer: bytes) -> threading.Thread:
-        """Read an intent and answer it, and close as every variant does."""
+        """Read an intent, answer it and close the connection, as every variant does."""
 
         def respond() -> None:
             self.intent = self.connection.recv(1)
@@ -57,7 +57,7 @@ Connect = Callable[..., Engine]
 
 @pytest.fixture
 def connect(control: ControlChannel) -> Iterator[Connect]:
-    """Connect an engine, which says the token and more in one segment."""
+    """Connect an engine that sends the token and more in one segment."""
     with ExitStack() as connections:
 
         def make(token: str | None = None, then: bytes = b"") -> Engine:
@@ -79,7 +79,7 @@ def _framed(receipt: object) -> bytes:
 def test_intent_is_acknowledged(
     connect: Connect, control: ControlChannel, hello: bytes, intent: str, byte: bytes
 ) -> None:
-    """One byte there, one byte back."""
+    """The intent is one byte, and so is the answer."""
     engine = connect(then=hello)
     wait_until(lambda: control.connected)
     if hello:
@@ -92,7 +92,7 @@ def test_intent_is_acknowledged(
 
 @pytest.mark.parametrize("answer", [b"", b"x"], ids=["closes", "says something else"])
 def test_refused_intent_is_unheard(connect: Connect, control: ControlChannel, answer: bytes) -> None:
-    """An engine that does not know the intent, or whose handler the flow has replaced, closes."""
+    """An engine that does not know the intent, or whose handler the flow has replaced, closes the connection."""
     engine = connect()
     wait_until(lambda: control.connected)
     engine.answer_intent(answer)
@@ -108,7 +108,7 @@ def test_silent_engine_is_unheard_after_a_second(connect: Connect, control: Cont
 
 
 def test_engine_that_never_connected_is_unheard(control: ControlChannel) -> None:
-    """Older engines, and all while they import the flow."""
+    """Older engines never connect, and others not while they import the flow."""
     assert control.send("cancel") == "unheard"
 
 
@@ -116,7 +116,7 @@ def test_engine_that_never_connected_is_unheard(control: ControlChannel) -> None
 def test_receipt_is_taken_in_any_pieces(
     connect: Connect, control: ControlChannel, receipts: list[str], size: int
 ) -> None:
-    """It is acknowledged, announced once, and wins over every intent that comes later."""
+    """A receipt is acknowledged, announced once, and takes precedence over any later intent."""
     engine = connect()
     data = HELLO + _framed(REPORTED)
     for start in range(0, len(data), size):
@@ -129,7 +129,7 @@ def test_receipt_is_taken_in_any_pieces(
 
 
 def test_abort_is_told(connect: Connect, control: ControlChannel, receipts: list[str]) -> None:
-    """The server has told the engine to do nothing."""
+    """The server told the engine not to run."""
     connect(then=_framed({"disposition": "ORCHESTRATION_ABORTED"}))
     wait_until(lambda: bool(receipts))
     assert control.aborted
@@ -140,14 +140,14 @@ def test_abort_is_told(connect: Connect, control: ControlChannel, receipts: list
     [b"\x01\xff\xff\xff\xff", b"\x01\x00\x00\x00\x00", b"\x01\x00\x00\x00\x02{]", b"\x01\x00\x00\x00\x02[]", b"?"],
 )
 def test_nonsense_ends_the_conversation(connect: Connect, receipts: list[str], data: bytes) -> None:
-    """Nothing is believed, nothing hangs."""
+    """A malformed message is ignored, and nothing hangs."""
     engine = connect(then=data)
     assert engine.connection.recv(1) == b""
     assert receipts == []
 
 
 def test_strangers_are_turned_away(connect: Connect, control: ControlChannel) -> None:
-    """A wrong token closes the connection, and the engine can still come; the token works once."""
+    """A wrong token closes the connection, and the engine can still connect; the token works only once."""
     stranger = connect(token="0" * 32)
     assert stranger.connection.recv(1) == b""
     connect()

@@ -1,4 +1,4 @@
-"""What is known of engines: versions, exit codes."""
+"""What the program knows about engines: versions and exit codes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from prefect_uv.engine.exit_codes import explain_exit_code
     ],
 )
 def test_families(version: str, flow_engine: bool, crashed_hooks: bool, cancel: bool, reschedule: bool) -> None:  # noqa: FBT001
-    """Numbers are compared, not texts; what comes later can at least as much."""
+    """Versions are compared as numbers, and a later version can do at least as much."""
     engine = EngineVersion.of(version)
     assert engine.has_flow_engine == flow_engine
     assert engine.runs_crashed_hooks == crashed_hooks
@@ -35,7 +35,7 @@ def test_families(version: str, flow_engine: bool, crashed_hooks: bool, cancel: 
 
 @pytest.mark.parametrize(("version", "silent"), [("3.6.26", True), ("3.6.27", False), ("3.8.8", False)])
 def test_silence_on_sigterm(version: str, silent: bool) -> None:  # noqa: FBT001
-    """Where an unannounced SIGTERM would be reported as a crash, it must not be sent."""
+    """A SIGTERM without an intent must not be sent to an engine that would report it as a crash."""
     assert EngineVersion.of(version).is_silent_on_sigterm == silent
 
 
@@ -44,21 +44,21 @@ def test_silence_on_sigterm(version: str, silent: bool) -> None:  # noqa: FBT001
     [
         (0, "The engine ended with exit code 0: it ended without reporting a final state."),
         (3, "The engine ended with exit code 3: the flow or a library ended the process."),
-        (139, "The engine was killed by SIGSEGV: compiled code wrote or read where it must not"),
+        (139, "The engine was killed by SIGSEGV: compiled code accessed memory that it must not access"),
         (143, "The engine was killed by SIGTERM: something asked it to stop"),
         (255, "The engine ended with exit code 255"),
     ],
 )
 def test_exit_codes_are_explained(code: int, text: str) -> None:
-    """As a shell gives them."""
+    """Exit codes are those of a shell: 128 + n for signal n."""
     assert explain_exit_code(code).startswith(text)
 
 
 def test_out_of_memory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the container's own counters show it, the guess becomes a finding."""
+    """If the container's counters show an out-of-memory kill, the message says so."""
     events = tmp_path / "memory.events"
     monkeypatch.setattr(exit_codes, "OOM_EVENTS", events)
     assert "out-of-memory killer" not in explain_exit_code(137)
     events.write_text("low 0\noom 1\noom_kill 1\n")
-    assert "out-of-memory killer was at work" in explain_exit_code(137)
+    assert "out-of-memory killer killed processes" in explain_exit_code(137)
     assert "out-of-memory killer" not in explain_exit_code(139)

@@ -1,4 +1,4 @@
-"""The engine's command and environment."""
+"""The command and the environment of the engine."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ELSEWHERE = dict.fromkeys(("UV_PROJECT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY
 
 
 def ready(make_settings: MakeSettings, prefect: str = "3.8.8", **variables: str) -> PreparedFlow:
-    """Code and environment that exist in name only."""
+    """A prepared flow whose code and environment do not exist."""
     environment = Environment(
         ENVIRONMENT,
         "abc",
@@ -61,7 +61,7 @@ def ready(make_settings: MakeSettings, prefect: str = "3.8.8", **variables: str)
 
 @pytest.fixture
 def session(server: Server, make_settings: MakeSettings, log: RunLog) -> Session:
-    """A session whose flow run may start."""
+    """A session with a flow run that may start."""
     told = {"id": RUN, "name": "brave-fox", "state": {"type": "PENDING"}}
     server.on(f"GET /api/flow_runs/{RUN}", Answer(body=told))
     settings = make_settings(PREFECT__FLOW_RUN_ID=RUN)
@@ -70,7 +70,7 @@ def session(server: Server, make_settings: MakeSettings, log: RunLog) -> Session
 
 @pytest.mark.parametrize("prefect", ["3.7.0", "3.8.8", "3.10.1", "4.0.0", "3.7.0rc1"])
 def test_flow_engine(session: Session, make_settings: MakeSettings, prefect: str) -> None:
-    """From Prefect 3.7 on, the flow engine takes the entrypoint."""
+    """From Prefect 3.7 on, the flow engine takes the entrypoint as an argument."""
     launch = launch_flow(session.flow_run, ready(make_settings, prefect))
     uv = ("uv", "--quiet", "--cache-dir", str(ENVIRONMENT / ".uv"), "run", "--no-project")
     assert launch.command == (*uv, "--python", PYTHON, "python", str(RUN_MODULE), "prefect.flow_engine", "flow.py:main")
@@ -78,7 +78,7 @@ def test_flow_engine(session: Session, make_settings: MakeSettings, prefect: str
 
 @pytest.mark.parametrize("prefect", ["3.6.24", "3.0.0", "3.1"])
 def test_older_engine(session: Session, make_settings: MakeSettings, prefect: str) -> None:
-    """Before, the engine reads it from the environment."""
+    """Before 3.7, the engine reads the entrypoint from an environment variable."""
     launch = launch_flow(session.flow_run, ready(make_settings, prefect))
     assert launch.command[-2:] == (str(RUN_MODULE), "prefect.engine")
     assert launch.environ["PREFECT__FLOW_ENTRYPOINT"] == "flow.py:main"
@@ -91,7 +91,7 @@ def test_python_launcher(session: Session, make_settings: MakeSettings) -> None:
 
 
 def test_environment_is_active(session: Session, make_settings: MakeSettings) -> None:
-    """For the engine and whatever it starts: PATH, the sources to import, uv's settings; all else as it was given."""
+    """PATH, the import path and uv's settings are changed for the engine and what it starts; all else is as given."""
     flow = ready(make_settings, PYTHONPATH="/mine", PREFECT_API_KEY="pnu_key", MY_OWN="kept")
     launch = launch_flow(session.flow_run, flow)
     assert launch.environ["PATH"] == f"/tmp/installed/bin:{ENVIRONMENT}/bin:{os.environ['PATH']}"
@@ -106,7 +106,7 @@ def test_environment_is_active(session: Session, make_settings: MakeSettings) ->
 
 @pytest.mark.parametrize("writable", [True, False])
 def test_variables_are_documented(session: Session, make_settings: MakeSettings, *, writable: bool) -> None:
-    """Each one that is set for the flow, in docs/reference/settings.md."""
+    """Every variable that is set for the flow is in docs/reference/settings.md."""
     flow = ready(make_settings)
     flow = flow if writable else replace(flow, environment=replace(flow.environment, run_cache=None, uv_cache=None))
     given = flow.checkout.environ
@@ -117,7 +117,7 @@ def test_variables_are_documented(session: Session, make_settings: MakeSettings,
 
 @pytest.fixture
 def elsewhere(make_settings: MakeSettings, tmp_path: Path) -> Callable[..., PreparedFlow]:
-    """A maker of runs in a project that asks for a Python which nobody has."""
+    """Prepares flows in a project that asks for a Python that does not exist."""
     (tmp_path / "prefect").mkdir()
     (tmp_path / "prefect" / "__init__.py").touch()
     (tmp_path / "prefect" / "flow_engine.py").write_text("import sys; print(sys.prefix, *sys.argv[1:])")
@@ -137,7 +137,7 @@ def elsewhere(make_settings: MakeSettings, tmp_path: Path) -> Callable[..., Prep
 
 
 def finished(begin: Launch) -> tuple[int, str, str]:
-    """Exit code and output of what was launched."""
+    """The exit code and the output of a launch."""
     done = subprocess.run(
         begin.command, env=begin.environ, cwd=begin.directory, capture_output=True, text=True, check=False, timeout=20
     )
@@ -146,13 +146,13 @@ def finished(begin: Launch) -> tuple[int, str, str]:
 
 @pytest.mark.parametrize("launcher", ["uv", "python"])
 def test_real_launch(session: Session, elsewhere: Callable[..., PreparedFlow], launcher: str) -> None:
-    """A real uv starts the environment's Python, whatever else the directory asks for, and says nothing of its own."""
+    """A real uv starts the environment's Python, whatever the directory asks for, and prints nothing itself."""
     begin = launch_flow(session.flow_run, elsewhere(PREFECT_UV_LAUNCHER=launcher))
     assert finished(begin) == (0, f"{ENVIRONMENT} flow.py:main\n", "")
 
 
 def test_uv_in_the_flow(elsewhere: Callable[..., PreparedFlow], tmp_path: Path) -> None:
-    """`uv run` is in the environment, and `uv sync` and `uv add` want another one, which the project may have."""
+    """`uv run` uses the environment; `uv sync` and `uv add` create one of the project's own."""
     run = launch_command(elsewhere(), ["uv", "run", "python", "-c", "import sys; print(sys.prefix)"])
     assert finished(run) == (0, f"{ENVIRONMENT}\n", "")
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "etl"\nversion = "1"\nrequires-python = ">=3"\n')
@@ -162,7 +162,7 @@ def test_uv_in_the_flow(elsewhere: Callable[..., PreparedFlow], tmp_path: Path) 
 
 
 def test_environment_without_python(make_settings: MakeSettings, tmp_path: Path) -> None:
-    """Its interpreter was one of another image: word for word."""
+    """The environment's interpreter belonged to another image: the error, word for word."""
     flow = ready(make_settings)
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").symlink_to("/opt/python/gone")
@@ -176,7 +176,7 @@ def test_environment_without_python(make_settings: MakeSettings, tmp_path: Path)
 
 
 def test_cancelled_meanwhile(session: Session, server: Server, make_settings: MakeSettings) -> None:
-    """The state is read once more right before."""
+    """The state is read once more right before the launch."""
     server.on(f"POST /api/flow_runs/{RUN}/set_state", Answer(201, {"status": "ACCEPT"}))
     server.on(f"GET /api/flow_runs/{RUN}", Answer(body={"name": "brave-fox", "state": {"type": "CANCELLING"}}))
     with pytest.raises(AlreadyOver):
@@ -184,7 +184,7 @@ def test_cancelled_meanwhile(session: Session, server: Server, make_settings: Ma
 
 
 def test_no_flow_run(make_settings: MakeSettings, log: RunLog) -> None:
-    """`prefect-uv run` by hand without an id."""
+    """`prefect-uv run` without a flow run id is an error."""
     with pytest.raises(SettingsInvalidError, match="PREFECT__FLOW_RUN_ID is not set"):
         Session(make_settings(), log).require_flow_run()
 
@@ -197,20 +197,20 @@ def test_command(make_settings: MakeSettings, arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("arguments", [[], ["--"]])
 def test_no_command(make_settings: MakeSettings, arguments: list[str]) -> None:
-    """And says so when there is none."""
+    """`prefect-uv exec` without a command is an error."""
     with pytest.raises(UsageError, match="`prefect-uv exec` has no command"):
         launch_command(ready(make_settings), arguments)
 
 
 def launch(tmp_path: Path, *command: str, **environ: str) -> Launch:
-    """A launch of a real command with a lease."""
+    """A launch of a real command that inherits a lease."""
     lease = os.open(tmp_path / "lease", os.O_RDWR | os.O_CREAT)
     variables = {"PATH": os.environ["PATH"], **environ}
     return Launch(command, variables, tmp_path, (lease,), sys.executable, EngineVersion.of("3.8.8"))
 
 
 def test_process_has_its_own_session_and_the_lease(tmp_path: Path) -> None:
-    """Signals to our group do not reach it; it keeps the environment in use."""
+    """Signals to our process group do not reach it, and it keeps the environment in use."""
     script = "import os, sys; sys.exit(os.getsid(0) == os.getpid() and os.fstat(int(sys.argv[1])).st_size == 0)"
     begin = launch(tmp_path, sys.executable, "-c", script)
     ours = replace(begin, command=(*begin.command, str(begin.leases[0])))
@@ -219,14 +219,14 @@ def test_process_has_its_own_session_and_the_lease(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", [{"command": ("no-such-program",)}, {"directory": Path("/no/such/directory")}])
 def test_program_that_cannot_be_started(tmp_path: Path, change: dict[str, Any]) -> None:
-    """An error of its own."""
+    """A program that cannot be started is an error with its own slug."""
     with pytest.raises(LaunchError) as caught:
         replace(launch(tmp_path, "true"), **change).start({})
     assert caught.value.exit_code == 78
 
 
 def test_replace_becomes_the_command(tmp_path: Path) -> None:
-    """The pure form: the same process, in the directory, with the environment, and with the lease open."""
+    """Without a supervisor, the same process becomes the command, in its directory, with the lease open."""
     program = (
         "import os; from pathlib import Path; from prefect_uv.engine.launch import Launch;"
         "from prefect_uv.engine.engine_version import EngineVersion;"
@@ -242,7 +242,7 @@ def test_replace_becomes_the_command(tmp_path: Path) -> None:
 
 
 def test_read_only_store_is_run_by_its_own_python(session: Session, make_settings: MakeSettings) -> None:
-    """`uv run` wants a cache that it may write, and gets none in the flow; the flow's Python writes no bytecode."""
+    """Without a writable cache, Python starts without uv, writes no bytecode, and uv in the flow has no cache."""
     flow = ready(make_settings)
     flow = replace(flow, environment=replace(flow.environment, run_cache=None, uv_cache=None))
     launch = launch_flow(session.flow_run, flow)

@@ -1,4 +1,4 @@
-"""The engine's module runs as `python -m` runs it."""
+"""The engine's module runs as `python -m` would run it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def code(tmp_path: Path) -> Path:
-    """A directory with Prefect, made up, and an engine that tells how it was started."""
+    """A directory with a fake Prefect, whose engine reports how it was started."""
     package = tmp_path / "prefect"
     package.mkdir()
     (package / "__init__.py").write_text("")
@@ -36,25 +36,25 @@ def code(tmp_path: Path) -> Path:
 
 
 def told(code: Path, *options: str) -> str:
-    """What the engine tells."""
+    """What the engine reports."""
     command = [sys.executable, *options, "prefect.flow_engine", "flow.py:main"]
     return subprocess.run(command, cwd=code, check=True, capture_output=True, text=True, timeout=20, env={}).stdout
 
 
 def test_as_python_does_it(code: Path) -> None:
-    """Arguments, search path, name, specification and what spawned processes import: all the same."""
+    """Arguments, search path, name, spec and what spawned processes import are the same as with `python -m`."""
     assert told(code, str(RUN_MODULE)) == told(code, "-m")
 
 
 def test_what_was_imported_is_not_looked_through(code: Path) -> None:
-    """What Prefect's import leaves is frozen; what the flow makes is collected."""
+    """Objects from Prefect's import are frozen; objects of the flow are collected."""
     tell = "import gc, sys; a = []; a.append(a); del a; print(gc.get_freeze_count() > 1000, gc.collect() > 0)"
     (code / "prefect" / "flow_engine.py").write_text(tell)
     assert told(code, str(RUN_MODULE)) == "True True\n"
 
 
 def test_with_a_safe_path(code: Path) -> None:
-    """No directory is put before the search path then."""
+    """With a safe path, no directory is put in front of the search path."""
     variables = {"PYTHONPATH": str(code), "PYTHONSAFEPATH": "1"}
     answers = {
         subprocess.run(
@@ -72,7 +72,7 @@ def test_with_a_safe_path(code: Path) -> None:
 
 
 def test_exit_code_is_the_modules(code: Path) -> None:
-    """As the engine has it."""
+    """The module's own exit code is the exit code."""
     done = subprocess.run(
         [sys.executable, RUN_MODULE, "prefect.fails", "41"], cwd=code, check=False, timeout=20, env={}
     )
@@ -80,13 +80,13 @@ def test_exit_code_is_the_modules(code: Path) -> None:
 
 
 def test_prefect_without_main(code: Path) -> None:
-    """What cannot be imported before is left to the module itself."""
+    """An error while Prefect is imported is left to the module itself."""
     (code / "prefect" / "main.py").unlink()
     assert told(code, str(RUN_MODULE)) == told(code, "-m")
 
 
 @pytest.mark.parametrize("error", ["ImportError", "TypeError"])
 def test_prefect_that_cannot_be_imported(code: Path, error: str) -> None:
-    """As by a dependency that does not fit: the module still runs, with collection on."""
+    """An incompatible dependency makes the import fail; the module still runs, with the collector on."""
     (code / "prefect" / "main.py").write_text(f"raise {error}('does not fit')")
     assert told(code, str(RUN_MODULE)) == told(code, "-m")

@@ -1,4 +1,4 @@
-"""Staying as a process's parent, in a process of its own: it adopts and kills everything below itself."""
+"""A supervised command, with the supervisor in its own process: it adopts and kills everything below itself."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ Attend = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def attend(tmp_path: Path) -> Iterator[Attend]:
-    """Start a parent that attends a command."""
+    """Start a process that supervises a command."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*command: str) -> subprocess.Popen[str]:
@@ -65,20 +65,20 @@ def attend(tmp_path: Path) -> Iterator[Attend]:
 
 @pytest.mark.parametrize("code", [0, 1, 3, 64, 125, 247, 255])
 def test_exit_code_passes_through(attend: Attend, code: int) -> None:
-    """Whatever it is."""
+    """The command's exit code is the exit code."""
     assert attend("sh", "-c", f"exit {code}").wait(20) == code
 
 
 @pytest.mark.parametrize("name", ["TERM", "KILL", "SEGV", "ABRT"])
 def test_killed_process_gives_128_and_the_signal(attend: Attend, name: str) -> None:
-    """As a shell tells it."""
+    """A signal that kills the command gives 128 and its number, as in a shell."""
     expected = 128 + getattr(signal, f"SIG{name}")
     assert attend("sh", "-c", f"ulimit -c 0; kill -{name} $$").wait(20) == expected
 
 
 @pytest.mark.parametrize("first", STOP_SIGNALS)
 def test_exactly_one_sigterm_reaches_it(attend: Attend, tmp_path: Path, first: signal.Signals) -> None:
-    """However many signals of whatever kind arrive."""
+    """The command gets one SIGTERM, however many signals of any kind arrive."""
     parent = attend(sys.executable, "-c", COUNT)
     wait_until((tmp_path / "ready").exists)
     for signum in (first, *STOP_SIGNALS, *STOP_SIGNALS):
@@ -90,21 +90,21 @@ def test_exactly_one_sigterm_reaches_it(attend: Attend, tmp_path: Path, first: s
 
 
 def test_no_signal_is_made_up(attend: Attend, tmp_path: Path) -> None:
-    """A process that ends by itself never sees one."""
+    """A command that ends on its own gets no signal."""
     (tmp_path / "end").touch()
     assert attend(sys.executable, "-c", COUNT).wait(20) == 9
     assert (tmp_path / "seen").read_text() == ""
 
 
 def test_output_passes_through(attend: Attend) -> None:
-    """Both streams, whole, also the last words without an end of line."""
+    """Both streams pass through completely, including a last line without a newline."""
     parent = attend("sh", "-c", "seq 1 20000 >&2; echo out; printf last >&2")
     stdout, stderr = parent.communicate(timeout=20)
     assert (stdout, stderr) == ("out\n", "".join(f"{number}\n" for number in range(1, 20001)) + "last")
 
 
 def test_nothing_is_left_of_it(attend: Attend, tmp_path: Path) -> None:
-    """Not even what has made itself a session of its own and lost its parent."""
+    """Nothing survives the command, not even a process in its own session whose parent has died."""
     script = "setsid sh -c 'echo $$ > orphan; exec sleep 1000' & until [ -s orphan ]; do sleep 0.01; done"
     assert attend("sh", "-c", script).wait(20) == 0
     orphan = int((tmp_path / "orphan").read_text())
@@ -112,7 +112,7 @@ def test_nothing_is_left_of_it(attend: Attend, tmp_path: Path) -> None:
 
 
 def test_long_run_leaves_no_zombies(attend: Attend, tmp_path: Path) -> None:
-    """Orphans that end while the process still runs are reaped."""
+    """Orphans that end while the command still runs are reaped."""
     script = "(sleep 0.1 & echo $! > orphan); touch begun; until [ -e end ]; do sleep 0.01; done"
     parent = attend("sh", "-c", script)
     wait_until((tmp_path / "begun").exists)

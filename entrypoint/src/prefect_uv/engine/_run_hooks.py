@@ -1,4 +1,7 @@
-"""Runs in the project's environment, on every Prefect from 3.0 and Python from 3.9: load the flow, run its hooks."""
+"""Load the flow and run its hooks, in the project's environment, on any Prefect from 3.0 and any Python from 3.9.
+
+The log lines are those of `call_hooks`: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/flow_engine.py
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,11 @@ Hook = Callable[..., Any]
 
 
 def load(entrypoint: str) -> Any:
-    """The flow, or a flow made of a plain function where this Prefect (3.2.1 and later) does that."""
+    """The flow, or a flow made from a plain function where this Prefect does that.
+
+    `load_function_and_convert_to_flow` exists from Prefect 3.2.1 on:
+    https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/flows.py
+    """
     try:
         return flows.load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
     except Exception as error:
@@ -28,7 +35,7 @@ def load(entrypoint: str) -> Any:
 
 
 def call(hook: Hook, flow: Any, flow_run: Any) -> None:
-    """One hook, asynchronous or not; what it raises is logged and changes nothing for the others."""
+    """Call one hook, asynchronous or not; an exception is logged, and the other hooks still run."""
     logger = flow_run_logger(flow_run, flow)
     name = getattr(hook, "__name__", type(hook).__name__)
     logger.info(f"Running hook {name!r} in response to entering state {flow_run.state.name!r}")
@@ -47,7 +54,7 @@ async def _finish(result: Any) -> None:
 
 
 def main(kind: str, flow_run_id: str, entrypoint: str) -> None:
-    """All hooks of a kind, `cancellation` or `crashed`, in the run's present state."""
+    """Run all hooks of a kind, `cancellation` or `crashed`, with the run's current state."""
     with get_client(sync_client=True) as client:
         flow_run = client.read_flow_run(UUID(flow_run_id))
     flow = load(entrypoint)

@@ -1,9 +1,12 @@
-"""Given to the environment's Python: `python -m MODULE ARGUMENT …`, without looking for garbage in Prefect itself.
+"""Run by the environment's Python, as `python -m MODULE ARGUMENT …`, with the collector off while Prefect loads.
 
-Importing Prefect makes nearly 200 000 objects that stay, and hardly any garbage. To look through them again and again
-takes a tenth of the time until the flow runs, and as much again at the first collections afterwards and at the end. So
-they are frozen, as Python's documentation of `gc.freeze` has it (Prefect 3.8.8, CPython 3.13, ADR 0015); the module
-begins with collection as usual. `prefect.main` is public in every Prefect 3 and imports all but the modules that run.
+Importing Prefect creates nearly 200 000 objects that stay and hardly any garbage. Scanning them again and again takes a
+tenth of the time until the flow runs, and as much again in the first collections afterwards and at exit. `gc.freeze`
+takes them out of all later collections; the module itself starts with the collector on, as usual (ADR 0015).
+https://docs.python.org/3/library/gc.html#gc.freeze
+
+`prefect.main` exists in every Prefect from 3.0.0 to 3.8.8 and imports almost everything an engine needs:
+https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/main.py
 """
 
 import gc
@@ -14,12 +17,12 @@ from contextlib import suppress
 
 
 def main() -> None:
-    """Run the module that the command line names."""
+    """Run the module named on the command line."""
     del sys.argv[0]
     if not getattr(sys.flags, "safe_path", False):
-        sys.path[0] = os.getcwd()  # noqa: PTH109 (as `python -m` has it: text)
+        sys.path[0] = os.getcwd()  # noqa: PTH109 (a string, as `python -m` sets it: https://docs.python.org/3/using/cmdline.html#cmdoption-m)
     gc.disable()
-    with suppress(Exception):  # the module meets the same, and reports it
+    with suppress(Exception):  # the module runs into the same error and reports it
         import prefect.main  # noqa: F401, PLC0415
     gc.freeze()
     gc.enable()

@@ -1,4 +1,4 @@
-"""After the engine's end: what the API knows, what is left to tell it, and the exit code that tells the worker."""
+"""After the engine's end: report to the API what the engine did not, and choose the exit code that the worker sees."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from prefect_uv.log.run_log import RunLog
 REPORT_SECONDS = 300.0
 RETRY_SECONDS = 5.0
 TAIL_LINES = 20
-WORDS = 500
+LINE_CHARACTERS = 500
 WAITING_STATES = {"SCHEDULED", "PAUSED"}
 RELINQUISHED_EXIT = 1
 
@@ -26,62 +26,62 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Ending:
-    """How the engine came to its end.
+    """How the engine ended.
 
     Attributes:
-        code: its exit code, 128 + n when signal n killed it.
-        tail: the last of what it wrote to stderr.
-        order: why we stopped it: `cancel`, `reschedule`, `relinquish`, `SIGTERM` and the like, or nothing.
-        seen: the state in which we found it when we stopped it.
-        acknowledged: it took the reason for the stop on the control channel.
-        aborted: it said that the server told it to do nothing.
+        code: its exit code, or 128 + n if signal n killed it.
+        tail: the end of what it wrote to stderr.
+        order: why we stopped it: `cancel`, `reschedule`, `relinquish`, or the name of a signal; empty if we did not.
+        seen: the run's state when we stopped it.
+        acknowledged: it acknowledged the reason on the control channel.
+        aborted: it reported that the server told it not to run.
     """
 
     code: int
     tail: str = ""
-    order: str = ""
+    stop_reason: str = ""
     seen: State | None = None
     acknowledged: bool = False
     aborted: bool = False
 
     @property
     def by_signal(self) -> bool:
-        """A signal ended it, so it had no say."""
+        """Whether a signal killed it, so that it could report nothing."""
         return self.code > SIGNAL_EXIT
 
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What is left to do for a run whose engine has ended, by what the API says; the exit code alone says nothing."""
+    """Finishes a run whose engine has ended, by what the API says; the exit code alone says too little."""
 
     ending: Ending
     flow_run: FlowRun
     launch: Launch
     log: RunLog
 
-    def reach(self) -> int:
-        """Tell the API what the engine did not.
+    def report(self) -> int:
+        """Report to the API what the engine did not.
 
         Returns:
-            the container's exit code: 0 where the run is settled in an orderly way; otherwise the engine's; 1 for a
-            run that the infrastructure is to try again.
+            The container's exit code: 0 if the run ended in an orderly way or continues later, 1 if the infrastructure
+            shall start it again, else the engine's.
         """
         try:
-            return self._settle(retry_while_unreachable(self.flow_run.state))
+            return self._finish(retry_while_unreachable(self.flow_run.state))
         except PrefectUvError as error:
             message = f"the end of the run could not be reported ({explain_exit_code(self.ending.code)} {error})"
-            self.log.error(f"{message}: the worker has to, by the exit code")  # noqa: TRY400 (not a logger)
+            self.log.error(f"{message}; the worker has to report it, by the exit code")  # noqa: TRY400 (not a logger)
             return self.ending.code or error.exit_code
 
-    def _settle(self, state: State) -> int:
-        if state.cancelling or (self.ending.order == "cancel" and state.type == "CANCELLED"):
+    def _finish(self, state: State) -> int:
+        if state.cancelling or (self.ending.stop_reason == "cancel" and state.type == "CANCELLED"):
             return self._cancelled(state)
         if state.final:
             return self._final(state)
-        if self.ending.order == "relinquish":
-            self.log.info(f"flow run {self.flow_run.name} is left {state.name} for the infrastructure to try again")
+        if self.ending.stop_reason == "relinquish":
+            self.log.info(f"flow run {self.flow_run.name} stays {state.name}; the infrastructure starts it again")
             return RELINQUISHED_EXIT
-        if self.ending.order == "reschedule" and state.type not in WAITING_STATES:
+        if self.ending.stop_reason == "reschedule" and state.type not in WAITING_STATES:
             state = retry_while_unreachable(self.flow_run.reschedule)
         if state.type in WAITING_STATES or self.ending.aborted:
             self.log.info(f"flow run {self.flow_run.name} is {state.name}")
@@ -89,7 +89,7 @@ class Conclusion:
         return self._crashed(state)
 
     def _final(self, state: State) -> int:
-        """The engine has reported it, or somebody else."""
+        """The engine, or somebody else, has reported a final state."""
         if state.type != "CRASHED":
             return 0
         if not self.launch.engine.runs_crashed_hooks:
@@ -105,38 +105,40 @@ class Conclusion:
         return 0
 
     def _engine_ran_cancellation_hooks(self, state: State) -> bool:
-        """It does so on its way out, unless a signal cut that short; then only what it has written tells.
+        """Whether the engine ran the hooks: it does on its way out, unless a signal killed it first.
 
-        An engine that acknowledged the cancellation writes a Cancelling of its own before it runs the hooks.
+        In that case, its own Cancelling shows it: an engine that acknowledged the cancellation sets it before it runs
+        the hooks (Prefect 3.8.8, `handle_cancellation`:
+        https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/flow_engine.py).
         """
         wrote = self.ending.seen is not None and state.id != self.ending.seen.id
         return not self.ending.by_signal or (self.ending.acknowledged and wrote)
 
     def _crashed(self, state: State) -> int:
-        """The engine has reported nothing: say what happened, with its last words where it did not come to the flow."""
+        """Report the crash that the engine did not report; with its last line if it ended before the flow began."""
         message = explain_exit_code(self.ending.code)
-        words = [line for line in self.log.mask(self.ending.tail).splitlines() if line.strip()][-TAIL_LINES:]
-        if words and state.type == "PENDING" and not self.ending.by_signal:
-            message += f" Its last words: {words[-1].strip()[:WORDS]}"
-            self.log.error("\n".join([message, *(f"    {word}" for word in words)]))
+        lines = [line for line in self.log.mask(self.ending.tail).splitlines() if line.strip()][-TAIL_LINES:]
+        if lines and state.type == "PENDING" and not self.ending.by_signal:
+            message += f" Its last line: {lines[-1].strip()[:LINE_CHARACTERS]}"
+            self.log.error("\n".join([message, *(f"    {line}" for line in lines)]))
         else:
             self.log.error(message)
         after = retry_while_unreachable(lambda: self.flow_run.crash(message))
         if after.type == "CRASHED":
             run_hooks("crashed", self.launch, self.log)
             return self._code()
-        return self._code() if after.type == state.type else self._settle(after)
+        return self._code() if after.type == state.type else self._finish(after)
 
     def _code(self) -> int:
-        """A crash is never 0."""
+        """The engine's exit code; 1 instead of 0, because this is a crash."""
         return self.ending.code or 1
 
 
 def retry_while_unreachable(call: Callable[[], T]) -> T:
-    """The answer of a call to the API, which may be away for some minutes.
+    """Call the API again and again while it is unreachable, for some minutes.
 
     Raises:
-        ApiUnreachableError: it was away for longer.
+        ApiUnreachableError: it stayed unreachable.
     """
     deadline = time.monotonic() + REPORT_SECONDS
     while True:

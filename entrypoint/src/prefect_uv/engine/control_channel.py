@@ -1,8 +1,11 @@
-"""The loopback channel on which Prefect's engine learns why it is being stopped, and says how it ended.
+"""The loopback channel on which Prefect's engine learns why it is being stopped, and reports how it ended.
 
-The server's side of three variants: 3.6.27 to 3.8.0 (intent cancel), 3.8.1 to 3.8.3 (reschedule and relinquish too),
-and from 3.8.4 on (a handshake and receipts); `prefect/_internal/control_listener.py` and `attempt_control.py` are the
-other side. Engines before 3.6.27 never connect.
+This is the server side of three variants: 3.6.27 to 3.8.0 (the intent to cancel), 3.8.1 to 3.8.3 (also to reschedule
+and to relinquish), and from 3.8.4 on (also a handshake and receipts). Engines before 3.6.27 never connect.
+
+The engine's side, and the frames from 3.8.4 on:
+https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/_internal/control_listener.py
+https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/_internal/attempt_control.py
 """
 
 from __future__ import annotations
@@ -30,11 +33,11 @@ IntentAnswer = Literal["acknowledged", "concluded", "unheard"]
 
 
 class ControlChannel:
-    """Listens for one engine; `environ` tells it where, once.
+    """Listens for one engine.
 
     Attributes:
-        environ: what the engine needs in its environment; it removes it there before the flow's code can see it.
-        receipt: what the engine reported of its end, from 3.8.4 on.
+        environ: port and token for the engine's environment; the engine removes them before the flow's code runs.
+        receipt: how the engine ended, as it reported it (Prefect 3.8.4 and later); empty until then.
     """
 
     def __init__(self, on_receipt: Callable[[], None]) -> None:
@@ -51,20 +54,20 @@ class ControlChannel:
 
     @property
     def connected(self) -> bool:
-        """The engine has come as far as proposing Running, and listens."""
+        """Whether the engine listens; it connects before it proposes Running."""
         return self._engine is not None
 
     @property
     def aborted(self) -> bool:
-        """The engine has said that the server told it to do nothing."""
+        """Whether the engine reported that the server told it not to run."""
         return self.receipt.get("disposition") == "ORCHESTRATION_ABORTED"
 
     def send(self, intent: str) -> IntentAnswer:
-        """Tell the engine why the next SIGTERM comes, and wait for its answer.
+        """Tell the engine why it will get SIGTERM, and wait for its answer.
 
         Returns:
-            `acknowledged`: it will act on the signal by this intent; `concluded`: it has reported its end already;
-            `unheard`: it does not listen, or not any more.
+            `acknowledged`: it will act on the signal by this intent; `concluded`: it has already reported its end;
+            `unheard`: it does not listen, or no longer.
         """
         if self.receipt:
             return "concluded"
@@ -76,14 +79,14 @@ class ControlChannel:
         return "acknowledged" if self._acknowledged else "unheard"
 
     def close(self) -> None:
-        """Stop listening; to shut a socket down wakes the thread that waits on it, to close it would not."""
+        """Stop listening. Shutting a socket down wakes the thread that waits on it; closing it would not."""
         for end in (self._listener, self._engine):
             if end is not None:
                 with suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
 
     def _serve(self) -> None:
-        """Accept until one connection knows the token, then read it to its end."""
+        """Accept connections until one sends the token, then read it to its end."""
         with self._listener, suppress(OSError):
             while self._engine is None:
                 connection, _ = self._listener.accept()
@@ -116,7 +119,10 @@ class ControlChannel:
                 return
 
     def _write(self, data: bytes) -> bool:
-        """Whether it could be sent; the engine may answer and be gone before this returns."""
+        """Send data if the engine is connected; False if it is not.
+
+        The engine may answer and exit before this returns.
+        """
         engine = self._engine
         try:
             if engine is not None:
@@ -127,7 +133,7 @@ class ControlChannel:
 
 
 def _receipt(connection: socket.socket) -> dict[str, Any]:
-    """One receipt: its length in four bytes, then JSON; nothing when it is not one."""
+    """Read a receipt: its length in four bytes, then JSON; an empty one if it is malformed."""
     length = int.from_bytes(_read(connection, 4), "big")
     if not 0 < length <= LARGEST_RECEIPT:
         return {}
@@ -139,7 +145,7 @@ def _receipt(connection: socket.socket) -> dict[str, Any]:
 
 
 def _read(connection: socket.socket, length: int) -> bytes:
-    """So many bytes, or fewer when the other side ends before."""
+    """Read `length` bytes, or fewer if the other side closes the connection first."""
     data = b""
     while len(data) < length:
         try:

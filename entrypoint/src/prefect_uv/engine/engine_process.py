@@ -1,4 +1,7 @@
-"""The launched process: started, signalled once, waited for, and nothing of it left behind."""
+"""The launched process: started, sent one SIGTERM at most, waited for, and everything below it killed in the end.
+
+Whatever happens to the process, to the run or to us arrives as an event in one queue, which the supervisor reads.
+"""
 
 from __future__ import annotations
 
@@ -27,37 +30,37 @@ SIGNAL_EXIT = 128
 
 @dataclass(frozen=True)
 class ProcessEnded:
-    """The process has ended: negative when that signal killed it."""
+    """The process has ended; a negative code is the signal that killed it."""
 
     code: int
 
 
 @dataclass(frozen=True)
 class StopSignalled:
-    """A signal to stop has arrived at us."""
+    """We received a signal to stop."""
 
     signum: int
 
 
 @dataclass(frozen=True)
 class StateChanged:
-    """The watch has seen a state that the run should not go on in."""
+    """The cancellation watch saw the run cancelled or in a final state."""
 
 
 @dataclass(frozen=True)
 class EndReported:
-    """The engine has reported its final state and is about to end."""
+    """The engine reported the run's final state and is about to exit."""
 
 
 Event = ProcessEnded | StopSignalled | StateChanged | EndReported
 
 
 class EngineProcess:
-    """A process of ours in a session of its own, so that signals to our group do not reach it.
+    """A process in its own session, so that signals to our process group do not reach it.
 
     Attributes:
-        code: its exit code once it has ended; 128 + n when signal n killed it.
-        tail: the last bytes that it and its children wrote to stderr, where that is not a terminal.
+        code: its exit code, or 128 + n if signal n killed it; None while it runs.
+        tail: the last bytes that it and its children wrote to stderr; empty if stderr is a terminal.
     """
 
     def __init__(self, launch: Launch, environ: dict[str, str]) -> None:
@@ -80,7 +83,7 @@ class EngineProcess:
         self._events.put(event)
 
     def next(self, deadline: float | None = None) -> Event | None:
-        """The next event; nothing when the deadline (of the monotonic clock) comes first."""
+        """The next event; None if the deadline (on the monotonic clock) passes first."""
         try:
             event = self._events.get(timeout=None if deadline is None else max(0.0, deadline - time.monotonic()))
         except Empty:
@@ -90,24 +93,29 @@ class EngineProcess:
         return event
 
     def terminate(self) -> None:
-        """One SIGTERM in its whole life: a second one breaks every engine. `uv run` hands it on, once."""
+        """Send SIGTERM, once in the life of the process; later calls do nothing.
+
+        The engine's handler raises, and a second signal would interrupt its clean-up (Prefect 3.8.8, `capture_sigterm`:
+        https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/utilities/engine/__init__.py). `uv run` forwards it
+        (uv 0.13.8: https://docs.astral.sh/uv/concepts/projects/run/#signal-handling).
+        """
         if not self._signalled and self.code is None:
             self._signalled = True
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL to it and everything below it."""
+        """Send SIGKILL to the process and everything below it."""
         if self.code is None:
             process_tree.kill_all()
 
     def finish(self, grace: float) -> bool:
-        """Wait for its end, kill it when the grace period is over, and leave nothing behind.
+        """Wait for the process to end, kill it after the grace period (seconds), and kill what it left behind.
 
-        A signal to stop cuts the grace period short: whoever sent it will not wait long.
+        A signal to stop shortens the grace period, because its sender will not wait long.
 
         Returns:
-            whether it ended by itself.
+            True if the process ended within the grace period.
         """
         deadline = time.monotonic() + grace
         while self.code is None and (event := self.next(deadline)):
@@ -121,7 +129,7 @@ class EngineProcess:
         return in_time
 
     def clear(self) -> int:
-        """Kill what the ended process has left behind, read its last words, and give its exit code."""
+        """Kill what the process left behind, read the rest of its stderr, and return its exit code."""
         process_tree.kill_descendants()
         self._reader.join(DRAIN_SECONDS)
         return self.code or 0
@@ -130,7 +138,7 @@ class EngineProcess:
         self._events.put(StateChanged() if signum == INTERRUPT_SIGNAL else StopSignalled(signum))
 
     def _reap(self) -> None:
-        """Reap the orphans that were adopted, too, until the process itself ends."""
+        """Reap adopted orphans until the process itself ends."""
         pid = 0
         while pid != self.pid:
             pid, status = os.waitpid(-1, 0)
@@ -138,7 +146,7 @@ class EngineProcess:
         self._events.put(ProcessEnded(self._process.returncode))
 
     def _pass_on(self) -> None:
-        """Everything on its stderr goes to ours as it comes."""
+        """Copy its stderr to ours as it arrives."""
         if self._process.stderr is None:
             return
         source, target = self._process.stderr.fileno(), sys.stderr.fileno()

@@ -15,9 +15,9 @@ HOOKS_SCRIPT = Path(__file__).with_name("_run_hooks.py")
 
 
 def run_hooks(kind: Literal["cancellation", "crashed"], launch: Launch, log: RunLog) -> None:
-    """Run them in the flow's working directory and environment; what they do wrong is told and changes nothing.
+    """Run the hooks in the flow's working directory and environment; a failing hook is logged and changes nothing.
 
-    The script is handed over as text: run by its path, it would put our directory on the import path.
+    The script is passed as text: running it by its path would put our directory on the import path.
     """
     flow = (launch.environ["PREFECT__FLOW_RUN_ID"], launch.environ["PREFECT__FLOW_ENTRYPOINT"])
     command = [launch.python, "-c", HOOKS_SCRIPT.read_text(), kind, *flow]

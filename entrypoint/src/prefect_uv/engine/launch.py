@@ -1,7 +1,8 @@
-"""The engine's command and environment.
+"""The command and the environment of the engine, or of any other command in the flow's environment.
 
-`prefect.flow_engine` takes the flow's entrypoint from Prefect 3.7.0 on; before, `prefect.engine` reads it from
-`PREFECT__FLOW_ENTRYPOINT` (`prefect/flow_engine.py`, `prefect/engine.py`).
+From Prefect 3.7.0 on, `python -m prefect.flow_engine` takes the flow's entrypoint as an argument; earlier versions have
+`python -m prefect.engine`, which reads PREFECT__FLOW_ENTRYPOINT:
+https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/flow_engine.py (`_main`, `load_flow`)
 """
 
 from __future__ import annotations
@@ -27,7 +28,16 @@ RUN_MODULE = Path(__file__).with_name("_run_module.py")
 
 @dataclass(frozen=True)
 class PreparedFlow:
-    """What the phases before have found and made; without a flow run there is no entrypoint."""
+    """What the earlier phases prepared.
+
+    Attributes:
+        launcher: `uv` or `python`, by PREFECT_UV_LAUNCHER.
+        checkout: the code, and the environment variables that the pull steps left.
+        environment: the Python environment.
+        code: where the project's own code is imported from.
+        maintenance: what runs beside the flow for the cache volume.
+        entrypoint: the deployment's entrypoint; None without a flow run.
+    """
 
     launcher: str
     checkout: Checkout
@@ -39,9 +49,15 @@ class PreparedFlow:
 
 @dataclass(frozen=True)
 class Launch:
-    """Everything that starts a process: command, environment, working directory, and the leases to inherit.
+    """Everything needed to start a process.
 
-    `python` is the environment's interpreter, `engine` what its Prefect can do.
+    Attributes:
+        command: the program and its arguments.
+        environ: its environment variables.
+        directory: its working directory.
+        leases: file descriptors that it inherits, so that the environment stays in use as long as it lives.
+        python: the environment's interpreter.
+        engine: what the environment's Prefect can do.
     """
 
     command: tuple[str, ...]
@@ -52,10 +68,10 @@ class Launch:
     engine: EngineVersion
 
     def start(self, environ: Mapping[str, str], stderr: int | None = None) -> subprocess.Popen[bytes]:
-        """Start it in a session of its own, with more variables.
+        """Start the process in its own session, with additional environment variables.
 
         Raises:
-            LaunchError: when the program cannot be started.
+            LaunchError: the program cannot be started.
         """
         try:
             return subprocess.Popen(
@@ -70,7 +86,11 @@ class Launch:
             raise LaunchError(f"{self.command[0]} could not be started.", str(error)) from None
 
     def replace(self) -> NoReturn:
-        """Become it: nothing of ours is left to supervise it."""
+        """Replace this process by the command; nothing is left to supervise it.
+
+        CPython ignores SIGPIPE and SIGXFSZ, so both get their defaults back, as `restore_signals` of subprocess does:
+        https://docs.python.org/3/library/subprocess.html#subprocess.Popen
+        """
         for lease in self.leases:
             os.set_inheritable(lease, True)  # noqa: FBT003 (the standard library's signature)
         for signum in (signal.SIGPIPE, signal.SIGXFSZ):
@@ -80,14 +100,15 @@ class Launch:
 
 
 def launch_flow(flow_run: FlowRun | None, prepared: PreparedFlow) -> Launch:
-    """The launch of the flow; last look at the run's state, which may have changed while we pulled and built.
+    """Launch the flow, unless the run's state changed while the code was pulled and the environment built.
 
     Raises:
-        AlreadyOver: the run was cancelled or finished meanwhile.
+        AlreadyOver: the run was cancelled, or has ended.
+        DeploymentNotFoundError: the deployment has no entrypoint.
     """
     if flow_run is None or not prepared.entrypoint:
         message = "The deployment has no entrypoint."
-        raise DeploymentNotFoundError(message, hint="Deploy the flow again: Prefect writes its entrypoint down.")
+        raise DeploymentNotFoundError(message, hint="Deploy the flow again: `prefect deploy` records its entrypoint.")
     flow_run.refuse_when_over(again=True)
     has_flow_engine = EngineVersion.of(prepared.environment.prefect).has_flow_engine
     module = ["prefect.flow_engine", prepared.entrypoint] if has_flow_engine else ["prefect.engine"]
@@ -97,10 +118,10 @@ def launch_flow(flow_run: FlowRun | None, prepared: PreparedFlow) -> Launch:
 
 
 def launch_command(prepared: PreparedFlow, arguments: Sequence[str]) -> Launch:
-    """The launch of any command in the environment.
+    """Launch any command in the environment.
 
     Raises:
-        UsageError: when there is none.
+        UsageError: no command was given.
     """
     command = list(arguments[1:] if arguments[:1] == ["--"] else arguments)
     if not command:
@@ -123,9 +144,11 @@ def _launch(prepared: PreparedFlow, command: Sequence[str], environ: Mapping[str
 
 
 def _launcher(prepared: PreparedFlow) -> list[str]:
-    """The environment's Python by `uv run`, where that has a cache of its own: its lock keeps the shared one in use.
+    """The environment's Python, started by `uv run` if `uv run` can have a cache directory of its own.
 
-    The Python is named, because a `.python-version` may ask for another (uv 0.13.8).
+    `uv run` keeps its cache locked as long as it lives (uv 0.13.8: https://github.com/astral-sh/uv/issues/19317); with
+    the shared cache, that would block `uv cache prune` (ADR 0007). `--python` is given because uv honours a
+    `.python-version` without a project, too: https://docs.astral.sh/uv/concepts/python-versions/#python-version-files
     """
     python, cache = str(prepared.environment.path / "bin" / "python"), prepared.environment.run_cache
     if prepared.launcher == "python" or cache is None:
@@ -134,12 +157,17 @@ def _launcher(prepared: PreparedFlow) -> list[str]:
 
 
 def _flow_environ(prepared: PreparedFlow) -> dict[str, str]:
-    """The caller's environment with the project's environment active, also for what the flow itself starts.
+    """The caller's environment variables with the project's environment active, also for what the flow starts.
 
-    Other runs share that environment. `uv run` in the flow takes it as it is: without a project by VIRTUAL_ENV, if it
-    is content with its Python, which UV_PYTHON makes sure of. `uv sync` and `uv add` make `.venv` in the project, and
-    `uv pip` leaves the environment alone: told to use the system's Python, it refuses to change that (uv 0.13.8). No
-    variable leads any of them to another project or directory.
+    Other runs share the environment, so uv, started by the flow, must not change it:
+
+    - `uv run` uses it as it is: UV_NO_PROJECT makes it take VIRTUAL_ENV, and UV_PYTHON makes sure that the interpreter
+      fits (uv 0.13.8: https://docs.astral.sh/uv/reference/environment/#uv_no_project).
+    - `uv sync` and `uv add` create `.venv` in the project.
+    - `uv pip` refuses: UV_SYSTEM_PYTHON sends it to the system's Python, which is marked as externally managed.
+      https://packaging.python.org/en/latest/specifications/externally-managed-environments/
+
+    Variables that would lead uv to another project or directory are removed.
     """
     environ = {name: value for name, value in prepared.checkout.environ.items() if name not in ELSEWHERE}
     environment = prepared.environment.path

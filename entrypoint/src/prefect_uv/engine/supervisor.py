@@ -1,4 +1,8 @@
-"""Staying as the engine's parent: what happens to the run and to us while it runs becomes one orderly end."""
+"""The engine's parent process: every way in which a run can end becomes one orderly end.
+
+The rules are Prefect's own for a SIGTERM, which its `flow-run execute` applies (Prefect 3.8.8, `_termination_intent`):
+https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/cli/flow_run.py
+"""
 
 from __future__ import annotations
 
@@ -15,17 +19,17 @@ from prefect_uv.errors import PrefectUvError
 from prefect_uv.session import Session
 
 SIGNAL_EXIT = 128
-OWN_END_SECONDS = 5.0
-OVERTIME = 10
+SOON_SECONDS = 5.0
+REPORTED_END_FACTOR = 10
 STATE_POLICY = RetryPolicy(1, 3.0)
 NOTHING_HANDLED = "PREFECT_UV_SUPERVISE=false: cancellation, crashes and evictions of this run are not handled"
 
 
 def supervise(launch: Launch, session: Session) -> int:
-    """Start the engine and see the run to its end; with PREFECT_UV_SUPERVISE=false, become the engine.
+    """Run the engine and see the flow run to its end; with PREFECT_UV_SUPERVISE=false, become the engine instead.
 
     Returns:
-        the container's exit code.
+        The container's exit code.
     """
     if not session.settings.supervise:
         session.log.warning(NOTHING_HANDLED)
@@ -37,10 +41,10 @@ def supervise(launch: Launch, session: Session) -> int:
 
 
 def supervise_command(launch: Launch, session: Session) -> int:
-    """Start any command, hand the first signal to stop on to it, leave nothing of it behind.
+    """Run any command, forward the first signal to stop, and kill what it leaves behind.
 
     Returns:
-        its exit code; 128 + n when signal n killed it.
+        Its exit code, or 128 + n if signal n killed it.
     """
     session.stop_watching()
     process = EngineProcess(launch, {})
@@ -51,7 +55,7 @@ def supervise_command(launch: Launch, session: Session) -> int:
 
 
 class Supervisor:
-    """One run: its engine, the channel to it, and the reason why it is being stopped."""
+    """Supervises one flow run: its engine, the control channel, and why the engine is being stopped."""
 
     def __init__(self, launch: Launch, session: Session, flow_run: FlowRun) -> None:
         self._launch = launch
@@ -62,85 +66,89 @@ class Supervisor:
         self._engine = EngineProcess(launch, self._control.environ)
         session.status = self._status
         self._grace = session.settings.cancel_grace
-        self._order = ""
+        self._stop_reason = ""
         self._seen: State | None = None
         self._acknowledged = False
         self._signum = 0
 
     def run(self) -> int:
-        """From the engine's start to the container's exit code."""
-        while self._engine.code is None and not self._order:
+        """Wait for the run's end, whatever causes it; return the container's exit code."""
+        while self._engine.code is None and not self._stop_reason:
             event = self._engine.next()
             if isinstance(event, StopSignalled):
-                self._ordered(event.signum)
+                self._handle_signal(event.signum)
             elif isinstance(event, StateChanged):
-                self._changed()
+                self._handle_state_change()
             elif isinstance(event, EndReported):
-                self._order, self._grace = "end", OVERTIME * self._grace
+                self._stop_reason, self._grace = "end", REPORTED_END_FACTOR * self._grace
         if not self._engine.finish(self._grace):
-            self._log.warning(f"the engine and what it started were killed: no end within {self._grace:g} s")
+            self._log.warning(f"killed the engine and what it started: it did not end within {self._grace:g} s")
         self._session.stop_watching()
         self._control.close()
-        code = Conclusion(self._ending(), self._flow_run, self._launch, self._log).reach()
+        code = Conclusion(self._ending(), self._flow_run, self._launch, self._log).report()
         return self._exit_code(code)
 
     def _ending(self) -> Ending:
         return Ending(
             self._engine.code or 0,
             self._engine.tail.decode(errors="replace"),
-            self._order,
+            self._stop_reason,
             self._seen,
             self._acknowledged,
             self._control.aborted,
         )
 
     def _exit_code(self, code: int) -> int:
-        """Where a signal to us has made the run crash, that signal's, whatever the engine made of it."""
+        """If a signal to us made the run crash, that signal's exit code, whatever the engine's code is."""
         return SIGNAL_EXIT + self._signum if self._signum and code else code
 
-    def _changed(self) -> None:
-        """The watch has seen the run Cancelling, or over while the engine still runs."""
+    def _handle_state_change(self) -> None:
+        """The watch saw the run cancelled, or in a final state although the engine still runs."""
         state = self._session.watch.state if self._session.watch else None
         if state is None or not (state.cancelling or state.type == "CANCELLED"):
             return
-        if state.cancelling or not self._ends_by_itself():
+        if state.cancelling or not self._ends_soon():
             self._stop("cancel", state)
 
-    def _ends_by_itself(self) -> bool:
-        """A flow may return Cancelled itself: then its engine is about to end."""
-        deadline = time.monotonic() + OWN_END_SECONDS
+    def _ends_soon(self) -> bool:
+        """Whether the engine ends within a few seconds: a flow may return Cancelled itself."""
+        deadline = time.monotonic() + SOON_SECONDS
         while self._engine.code is None:
             if not isinstance(self._engine.next(deadline), StateChanged | EndReported):
                 break
         return self._engine.code is not None
 
-    def _ordered(self, signum: int) -> None:
-        """The container is to stop: cancelled meanwhile, evicted, or stopped by hand?"""
+    def _handle_signal(self, signum: int) -> None:
+        """The container is told to stop: because the run was cancelled, by an eviction, or by hand?"""
         name = signal.Signals(signum).name
-        state = self._look()
+        state = self._read_state()
         if state is not None and (state.cancelling or state.type == "CANCELLED"):
             self._log.info(f"{name} arrived, and the flow run is {state.name}")
             self._stop("cancel", state)
         elif state is not None and state.final and state.type != "CRASHED":
-            self._log.info(f"{name} arrived, and the flow run is {state.name} already")
-            self._order = "end"
+            self._log.info(f"{name} arrived, and the flow run is already {state.name}")
+            self._stop_reason = "end"
         elif self._session.settings.sigterm:
             self._log.info(f"{name} arrived: {self._session.settings.sigterm}")
             self._stop(self._session.settings.sigterm, state)
         else:
-            self._log.info(f"{name} arrived: the engine is asked to end")
-            self._order, self._signum = name, signum
+            self._log.info(f"{name} arrived: asking the engine to end")
+            self._stop_reason, self._signum = name, signum
             self._engine.terminate()
 
-    def _stop(self, order: str, state: State | None) -> None:
-        """Intent, acknowledgement, one SIGTERM; SIGKILL at once where a SIGTERM would be reported as a crash."""
-        self._order, self._seen = order, state
-        self._log.info(f"stopping the engine ({order})")
-        answer = self._control.send(order) if self._launch.engine.understands(order) else "unheard"
+    def _stop(self, stop_reason: str, state: State | None) -> None:
+        """Send the intent, wait for its acknowledgement, then send SIGTERM.
+
+        An engine that did not acknowledge gets SIGKILL if it would report the SIGTERM as a crash (`handle_crash` of
+        https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/flow_engine.py).
+        """
+        self._stop_reason, self._seen = stop_reason, state
+        self._log.info(f"stopping the engine ({stop_reason})")
+        answer = self._control.send(stop_reason) if self._launch.engine.understands(stop_reason) else "unheard"
         if answer == "concluded":
             return
         self._acknowledged = answer == "acknowledged"
-        if order == "reschedule":
+        if stop_reason == "reschedule":
             self._reschedule()
         if self._acknowledged or self._launch.engine.is_silent_on_sigterm:
             self._engine.terminate()
@@ -148,7 +156,7 @@ class Supervisor:
             self._engine.kill()
 
     def _reschedule(self) -> None:
-        """Before the engine is stopped: the container may not have long to live."""
+        """Reschedule the run before the engine is stopped: the container may be killed soon."""
         try:
             state = self._flow_run.reschedule()
         except PrefectUvError as error:
@@ -156,15 +164,15 @@ class Supervisor:
             return
         self._log.info(f"flow run {self._flow_run.name} is {state.name}")
 
-    def _look(self) -> State | None:
-        """The run's state, unless the API does not give it at once."""
+    def _read_state(self) -> State | None:
+        """The run's state; None if the API does not answer quickly."""
         try:
             return self._flow_run.state(STATE_POLICY)
         except PrefectUvError:
             return None
 
     def _status(self) -> str:
-        """Where we stand, for SIGUSR1."""
+        """What is going on, for SIGUSR1."""
         channel = "connected" if self._control.connected else "not connected"
-        order = f", stopping it ({self._order})" if self._order else ""
-        return f"engine {self._engine.pid} runs{order}, control channel {channel}"
+        stop_reason = f", stopping it ({self._stop_reason})" if self._stop_reason else ""
+        return f"engine {self._engine.pid} runs{stop_reason}, control channel {channel}"
