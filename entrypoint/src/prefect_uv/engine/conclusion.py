@@ -8,20 +8,21 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from prefect_uv.api.flow_run import FlowRun, State
-from prefect_uv.engine.exit_codes import SIGNAL_EXIT, explain_exit_code
+from prefect_uv.engine.exit_codes import explain_exit_code
 from prefect_uv.engine.flow_hooks import run_hooks
 from prefect_uv.engine.launch import Launch
 from prefect_uv.errors import ApiUnreachableError, PrefectUvError
 from prefect_uv.log.run_log import RunLog
+from prefect_uv.processes.signals import SIGNAL_EXIT
+from prefect_uv.termination import RELINQUISHED_EXIT
 
 REPORT_SECONDS = 300.0
 RETRY_SECONDS = 5.0
 TAIL_LINES = 20
 LINE_CHARACTERS = 500
 WAITING_STATES = {"SCHEDULED", "PAUSED"}
-RELINQUISHED_EXIT = 1
 
-T = TypeVar("T")
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ class Conclusion:
         return self.ending.code or 1
 
 
-def retry_while_unreachable(call: Callable[[], T]) -> T:
+def retry_while_unreachable(call: Callable[[], Answer]) -> Answer:
     """Call the API again and again while it is unreachable, for some minutes.
 
     Raises:

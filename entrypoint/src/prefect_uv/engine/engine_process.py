@@ -18,14 +18,13 @@ from types import FrameType
 
 from prefect_uv.engine.launch import Launch
 from prefect_uv.processes import process_tree
-from prefect_uv.processes.signals import INTERRUPT_SIGNAL, STOP_SIGNALS
+from prefect_uv.processes.signals import INTERRUPT_SIGNAL, SIGNAL_EXIT, STOP_SIGNALS
 
 TAIL_BYTES = 8192
 CHUNK_BYTES = 65536
 DRAIN_SECONDS = 1.0
 HURRY_SECONDS = 5.0
 KILL_AGAIN_SECONDS = 1.0
-SIGNAL_EXIT = 128
 
 
 @dataclass(frozen=True)

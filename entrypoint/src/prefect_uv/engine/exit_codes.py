@@ -9,7 +9,8 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-SIGNAL_EXIT = 128
+from prefect_uv.processes.signals import SIGNAL_EXIT
+
 OOM_EVENTS = Path("/sys/fs/cgroup/memory.events")
 SIGNALS = {
     signal.SIGKILL: "most often the kernel does this because memory ran out: give the container more memory, or have"

@@ -16,12 +16,12 @@ from prefect_uv.engine.control_channel import ControlChannel
 from prefect_uv.engine.engine_process import EndReported, EngineProcess, StateChanged, StopSignalled
 from prefect_uv.engine.launch import Launch
 from prefect_uv.errors import PrefectUvError
+from prefect_uv.processes.signals import SIGNAL_EXIT
 from prefect_uv.session import Session
 
-SIGNAL_EXIT = 128
 SOON_SECONDS = 5.0
 REPORTED_END_FACTOR = 10
-STATE_POLICY = RetryPolicy(1, 3.0)
+QUICK_POLICY = RetryPolicy(1, 3.0)
 NOTHING_HANDLED = "PREFECT_UV_SUPERVISE=false: cancellation, crashes and evictions of this run are not handled"
 
 
@@ -167,7 +167,7 @@ class Supervisor:
     def _read_state(self) -> State | None:
         """The run's state; None if the API does not answer quickly."""
         try:
-            return self._flow_run.state(STATE_POLICY)
+            return self._flow_run.state(QUICK_POLICY)
         except PrefectUvError:
             return None
 

@@ -23,6 +23,7 @@ class Interrupted(BaseException):
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 INTERRUPT_SIGNAL = signal.SIGUSR2
+SIGNAL_EXIT = 128  # a shell's exit code for signal n is 128 + n
 
 
 def raise_on_signals() -> None:
