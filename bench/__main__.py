@@ -20,7 +20,7 @@ from bench.arena import Arena
 from bench.cases import EVERYTHING, Case, Entry, Field
 from bench.goals import WARM, is_rival
 from bench.measure import Figures, cancel, crowd, memory
-from images import engine
+from images import docker_engine
 from images.process import run
 
 TAKEN = 0.05
@@ -139,7 +139,7 @@ def _crowds(arena: Arena, field: Field, extent: Extent) -> Found:
 
 def size(image: str) -> float:
     """Of an image, uncompressed, in MB."""
-    return int(run([str(engine.client()), "image", "inspect", "--format", "{{.Size}}", image], timeout=60)) / 1e6
+    return int(run([str(docker_engine.client()), "image", "inspect", "--format", "{{.Size}}", image], timeout=60)) / 1e6
 
 
 def say(text: str) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from docker.models.containers import Container
 
-from images import engine, secrets
+from images import docker_engine, secrets
 from images.family import read
 from images.process import run
 from tests.stack import CacheVolume, GitServer, PrefectServer, Repository, git_clone, image_name
@@ -115,7 +115,7 @@ class Arena:
 def build_official(project: Path) -> str:
     """The stand-in of Prefect's image, with the packages of the project's lock in the system's environment."""
     tag = f"{image_name('official').rpartition(':')[0]}-bench:official"
-    family, docker = read(), engine.client()
+    family, docker = read(), docker_engine.client()
     with tempfile.TemporaryDirectory(prefix=f"{LABEL}-build-") as folder:
         context = Path(folder)
         for path in (*(HERE / "official").iterdir(), HERE.parent / "images" / "base" / "apt-install"):

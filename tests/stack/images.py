@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from images import engine
+from images import docker_engine
 from images.secrets import proxy_options
 from tests.stack.environment import CERTIFICATES, index_environment
 
@@ -44,7 +44,7 @@ def built(folder: Path, *options: str) -> Iterator[str]:
     Raises:
         BuildError: with the output.
     """
-    docker, tag = engine.client() or "docker", f"prefect-uv-test-{uuid4().hex}"
+    docker, tag = docker_engine.client() or "docker", f"prefect-uv-test-{uuid4().hex}"
     command = [docker, "build", "--progress=plain", "--network=host", "--tag", tag]
     done = subprocess.run(
         [*command, *proxy_options(os.environ), *options, str(folder)],
