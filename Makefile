@@ -34,7 +34,7 @@ build-all: ## build all images and print their sizes
 demo: .venv/.complete ## have a real Prefect worker run a flow from git in our image, twice
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/python examples/demo.py'
 
-test: .venv/.complete lint type check-generated ## check everything: style, types, generated tables, all tests
+test: .venv/.complete lint type check-generated ## check everything: lint, types, drift, all tests
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/pytest tests'
 
 test/unit: .venv/.complete ## run the tests that need no Docker and build no environments, in seconds
@@ -44,7 +44,7 @@ test/%: .venv/.complete ## run the tests of one directory with Docker: test/imag
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/pytest tests/$*'
 
 test-all: export PREFECT_UV_TEST_FULL := 1
-test-all: test ## the same as test, with the long forms of the stress tests
+test-all: test ## like test, with the long forms of the stress tests
 
 bench: .venv/.complete ## measure start-up next to Prefect's own path and the floor; QUICK=1 for one round
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/python -m bench'
