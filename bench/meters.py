@@ -41,7 +41,7 @@ def steal() -> Iterator[Steal]:
 def _ticks() -> tuple[int, int]:
     """The clock ticks that were stolen since the machine booted, and all that were requested.
 
-    https://man7.org/linux/man-pages/man5/proc_stat.5.html
+    Linux: https://man7.org/linux/man-pages/man5/proc_stat.5.html
     """
     user, nice, system, _idle, _iowait, irq, softirq, stolen = map(int, STAT.read_text().split()[1:9])
     return stolen, user + nice + system + irq + softirq + stolen
@@ -121,7 +121,7 @@ def _pids(container: Container) -> list[str]:
 def _pss(pid: str) -> float:
     """The bytes of memory of a process, with a share of what it has in common with others.
 
-    https://man7.org/linux/man-pages/man5/proc_pid_smaps.5.html
+    Linux: https://man7.org/linux/man-pages/man5/proc_pid_smaps.5.html
     """
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))

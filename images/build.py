@@ -51,7 +51,8 @@ def _build(docker: str, family: Family, image: Image, options: Sequence[str]) ->
 def failed_step(output: str) -> str:
     """The last lines that the failed step printed, without BuildKit's numbers; empty if no step failed.
 
-    BuildKit, observed: `#12 ERROR: …` names the step, `#12 1.234 text` is its output.
+    BuildKit writes `#12 ERROR: …` for the failed step and `#12 1.234 text` for its output (observed; held by
+    test_failed_step_is_reported_without_buildkits_numbers).
     """
     failed = re.search(r"^#(\d+) ERROR", output, re.MULTILINE)
     lines = re.findall(rf"^#{failed[1]} \d+\.\d+ ?(.*)$", output, re.MULTILINE) if failed else []

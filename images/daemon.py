@@ -83,7 +83,7 @@ def alive(tree: dict[int, str]) -> list[int]:
 def _stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat after the name (0 state, 1 parent, 19 start time); empty if the process is gone.
 
-    https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+    Linux: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
     """
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

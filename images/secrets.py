@@ -1,6 +1,6 @@
 """What a build needs from this machine but must not leave in a layer: BuildKit secrets, below /run/secrets.
 
-https://docs.docker.com/build/building/secrets/
+Docker: https://docs.docker.com/build/building/secrets/
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ def index_exports(environ: Mapping[str, str]) -> str:
 
 
 def _is_named(index: str) -> bool:
-    """Whether an index has the form `name=URL`, which uv accepts (https://docs.astral.sh/uv/concepts/indexes/)."""
+    """Whether an index has the form `name=URL` (uv 0.13.8: https://docs.astral.sh/uv/concepts/indexes/)."""
     return "=" in index.partition("://")[0]
 
 
 def proxy_options(environ: Mapping[str, str]) -> list[str]:
     """This machine's proxies as Docker's predefined build arguments, which the image's history does not record.
 
-    https://docs.docker.com/reference/dockerfile/#predefined-args
+    Docker: https://docs.docker.com/reference/dockerfile/#predefined-args
     """
     names = [spelling for name in PROXIES for spelling in (name, name.lower()) if environ.get(spelling)]
     return [f"--build-arg={name}" for name in names]
