@@ -1,5 +1,5 @@
-# Everything starts here; `make` alone prints the targets. Docker is installed and started when it is missing and this is
-# root on Debian, and what a target started is stopped when it ends.
+# Run `make` to list the targets. As root on Debian, targets that need Docker install and start it if it is missing, and
+# stop it at the end if they started it.
 .DEFAULT_GOAL := help
 .PHONY: help build-all demo test bench lint format type generate check-generated lock clean
 MAKEFLAGS += --no-print-directory
@@ -22,31 +22,31 @@ ifdef PIP_INDEX_URL
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
-help: ## print the targets
+help: ## list the targets
 	@sed -nE 's/^([a-z%/-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-18s %s\n' "$$name" "$$text"; done
 
-build/%: ## build one image and its parents: build/base, build/py312, build/py313
+build/%: ## build an image and its parents: build/base, build/py312, build/py313
 	@$(IMAGES) build $*
 
 build-all: ## build all images and print their sizes
 	@$(IMAGES) build
 
-demo: .venv/.complete ## run a flow from git through our image by a real Prefect worker, twice
+demo: .venv/.complete ## have a real Prefect worker run a flow from git in our image, twice
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/python examples/demo.py'
 
 test: .venv/.complete lint type check-generated ## check everything: lint, types, drift, all tests
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/pytest tests'
 
-test/unit: .venv/.complete ## test without Docker and without building environments, in seconds
+test/unit: .venv/.complete ## run the tests that need no Docker and build no environments, in seconds
 	@$(BIN)/pytest tests/unit -n auto -m 'not uv'
 
-test/%: .venv/.complete ## test one directory with Docker: test/images, test/prefect
+test/%: .venv/.complete ## run the tests of one directory with Docker: test/images, test/prefect
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/pytest tests/$*'
 
 test-all: export PREFECT_UV_TEST_FULL := 1
 test-all: test ## like test, with the long forms of the stress tests
 
-bench: .venv/.complete ## measure starts beside Prefect's own image and the floor; QUICK=1 for one round
+bench: .venv/.complete ## measure start-up next to Prefect's own path and the floor; QUICK=1 for one round
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/python -m bench'
 
 lint: .venv/.complete ## check style: ruff, hadolint, shellcheck
@@ -55,26 +55,26 @@ lint: .venv/.complete ## check style: ruff, hadolint, shellcheck
 	@$(BIN)/hadolint --ignore DL3045 Dockerfile.* examples/*/Dockerfile bench/official/Dockerfile
 	@$(BIN)/shellcheck .ci/run images/base/apt-install images/py312/install-python bench/official/entrypoint.sh
 
-format: .venv/.complete ## format the code, and repair what ruff can
+format: .venv/.complete ## format the code and apply ruff's fixes
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
 type: .venv/.complete ## check types with mypy --strict
 	@$(BIN)/mypy --no-error-summary $(TYPED)
 
-generate: .venv/.complete ## write the tables of the docs from the code
+generate: .venv/.complete ## write the generated tables of the docs
 	@$(BIN)/python docs/generate.py
 
-check-generated: .venv/.complete ## find drift between the docs' tables and the code
+check-generated: .venv/.complete ## check that the docs' generated tables are up to date
 	@$(BIN)/python docs/generate.py --check
 
-lock: .venv/.complete ## resolve the requirements files anew from images/family.toml
+lock: .venv/.complete ## resolve the requirements files again, under the pins of images/family.toml
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(IMAGES) lock
 
 shell/%: ## open a shell in an image: shell/py313
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build $*; exec "$$DOCKER" run --rm --interactive --tty $(IMAGE_REPOSITORY):$* bash'
 
-clean: ## remove what this project made: images, containers, volumes, .venv, caches
+clean: ## remove what this project created: images, containers, volumes, .venv, caches
 	@$(IMAGES) clean
 	@rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,1 +1,1 @@
-"""Measurements; not tests."""
+"""The benchmark: how long a flow run takes to start, and what it uses. `make bench` runs it; it is no test."""

@@ -1,8 +1,8 @@
-"""`make bench`: starts of the same flow, ours beside a stand-in of Prefect's image and beside the floor, in turn.
+"""`make bench`: measure how the same flow starts with ours, with a stand-in for Prefect's image, and with the floor.
 
-The images are built and Docker is running when this starts. QUICK=1 makes fewer rounds, PARTS="cases crowd" measures
-these again and keeps the rest. Everything it starts is gone when it ends; results go to bench/results/, the table and
-the plot to docs/.
+The images have been built and Docker is running when this starts. QUICK=1 makes a single round; PARTS="cases crowd"
+measures only these parts again and keeps the other results. Everything that was started is removed at the end. The
+results go to bench/results/, the tables and the plot to docs/; an interrupted run leaves `*.unfinished.json`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench import report
-from bench.arena import Arena
-from bench.cases import EVERYTHING, Case, Entry, Field
-from bench.goals import WARM, is_rival
-from bench.measure import Figures, cancel, crowd, memory
-from images import engine
-from images.process import run
+from bench.cases import LIST_EVERYTHING, Case, Entrant, Variants
+from bench.goals import WARM, is_official
+from bench.measure import Measurement, measure_cancel, measure_crowd, measure_memory
+from bench.testbed import Testbed
+from images import docker_engine, process
 
-TAKEN = 0.05
+ACCEPTED_STEAL = 0.05
 
 
 @dataclass(frozen=True)
@@ -31,119 +30,123 @@ class Extent:
     """How much is measured.
 
     Attributes:
-        rounds: how often each contestant of a case has its turn.
-        near: how often in each round those have it that are near each other.
-        tries: how often a run is made that other machines disturb.
-        crowds: how many start at once.
-        rivals: whether Prefect's own path takes part wherever it can, or only in the case "warm", memory and Cancel.
+        rounds: how many rounds each case has, without the warm-up.
+        close_runs: how many runs a variant has in each round if its results are close to another's.
+        attempts: how often a run is measured if other virtual machines disturb it.
+        crowd_sizes: how many containers are started at once.
+        with_official: whether Prefect's own path takes part in all cases and crowds, or only in the case "warm".
     """
 
     rounds: int
-    near: int
-    tries: int
-    crowds: Sequence[int]
-    rivals: bool
+    close_runs: int
+    attempts: int
+    crowd_sizes: Sequence[int]
+    with_official: bool
 
 
-FULL = Extent(rounds=10, near=3, tries=3, crowds=(1, 10, 50), rivals=True)
-QUICK = Extent(rounds=1, near=1, tries=1, crowds=(4,), rivals=False)
-Found = Iterator[tuple[str, Any]]
-Part = Callable[[Arena, Field, Extent], Found]
+FULL = Extent(rounds=10, close_runs=3, attempts=3, crowd_sizes=(1, 10, 50), with_official=True)
+QUICK = Extent(rounds=1, close_runs=1, attempts=1, crowd_sizes=(4,), with_official=False)
+PartResults = Iterator[tuple[str, Any]]
+Part = Callable[[Testbed, Variants, Extent], PartResults]
 
 
 def main() -> int:
-    """Measure all, write the results, print the table."""
+    """Measure all parts, or those in PARTS, save the results and print them."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     quick = bool(os.environ.get("QUICK"))
     extent = QUICK if quick else FULL
     parts: dict[str, Part] = {"cases": _cases, "memory": _memory, "cancel": _cancel, "crowd": _crowds}
-    wanted = os.environ.get("PARTS", "").split()
-    if unknown := set(wanted) - set(parts):
-        sys.exit(f"bench: PARTS has no {', '.join(sorted(unknown))}: it may have {', '.join(parts)}")
-    results = report.saved(quick=quick) if wanted else {"dates": {}}
-    with Arena.open() as arena, Field.open(arena) as field:
+    selected = os.environ.get("PARTS", "").split()
+    if unknown := set(selected) - set(parts):
+        sys.exit(f"bench: PARTS has no {', '.join(sorted(unknown))}: choose from {', '.join(parts)}")
+    results = report.start(selected, quick=quick)
+    with Testbed.open() as testbed, Variants.open(testbed) as variants:
         results |= {"rounds": extent.rounds, "machine": report.machine()}
-        results["images"] = {each.name: size(each.image) for each in (field.ours, field.official)}
-        for name in wanted or parts:
+        results["images"] = {variant.name: image_size(variant.image) for variant in (variants.ours, variants.official)}
+        for name in selected or parts:
             results[name] = {}
             results["dates"][name] = datetime.now(UTC).date().isoformat()
-            for key, found in parts[name](arena, field, extent):
-                results[name][key] = found
+            for key, values in parts[name](testbed, variants, extent):
+                results[name][key] = values
                 report.save(results, quick=quick)
-    report.write(results, quick=quick)
+    report.finish(results, quick=quick)
     return 0
 
 
-def _cases(arena: Arena, field: Field, extent: Extent) -> Found:
-    for case in field.cases():
-        yield case.name, _case(arena, case, extent)
+def _cases(testbed: Testbed, variants: Variants, extent: Extent) -> PartResults:
+    for case in variants.cases():
+        yield case.name, _measure_case(testbed, case, extent)
 
 
-def _case(arena: Arena, case: Case, extent: Extent) -> Mapping[str, Any]:
-    """In turn, so that a busy machine slows all of it alike; the warm-up does not count."""
-    all_meet = extent.rivals or case.name == WARM
-    entries = [entry for entry in case.entries if all_meet or not is_rival(entry.contestant.name)]
-    near = [entry for entry in entries if entry.is_near]
-    figures: dict[str, list[Any]] = {entry.contestant.name: [] for entry in entries}
+def _measure_case(testbed: Testbed, case: Case, extent: Extent) -> Mapping[str, Any]:
+    """The counted runs by variant. The variants take turns, so that a slow phase of the machine slows all of them."""
+    with_official = extent.with_official or case.name == WARM
+    entrants = [entrant for entrant in case.entrants if with_official or not is_official(entrant.variant.name)]
+    close = [entrant for entrant in entrants if entrant.is_close]
+    runs: dict[str, list[Any]] = {entrant.variant.name: [] for entrant in entrants}
     for number in range(0 if case.warms_up else 1, extent.rounds + 1):
-        for entry in [*entries, *near * (extent.near - 1 if number else 0)]:
-            name, one = entry.contestant.name, _undisturbed(arena, entry, extent.tries)
-            say(f"{case.name}, {number}: {name} running after {one.running:.2f} s, cpu {one.cpu:.2f} s")
+        for entrant in [*entrants, *close * (extent.close_runs - 1 if number else 0)]:
+            name, measured = entrant.variant.name, _measure_undisturbed(testbed, entrant, extent.attempts)
+            say(f"{case.name}, {number}: {name} running after {measured.running:.2f} s, cpu {measured.cpu:.2f} s")
             if number:
-                figures[name].append(asdict(one))
-    return figures
+                runs[name].append(asdict(measured))
+    return runs
 
 
-def _undisturbed(arena: Arena, entry: Entry, tries: int) -> Figures:
-    """A run, again while other machines take the processors; of all tries the least disturbed."""
-    runs: list[Figures] = []
-    while len(runs) < tries and not any(run.taken < TAKEN for run in runs):
-        runs.append(entry.run(arena))
-    return min(runs, key=lambda run: run.taken)
+def _measure_undisturbed(testbed: Testbed, entrant: Entrant, attempts: int) -> Measurement:
+    """Measure a run, again if other virtual machines took too much processor time, and return the least disturbed."""
+    measured: list[Measurement] = []
+    while len(measured) < attempts and not any(run.steal < ACCEPTED_STEAL for run in measured):
+        measured.append(entrant.run(testbed))
+    return min(measured, key=lambda run: run.steal)
 
 
-def _memory(arena: Arena, field: Field, extent: Extent) -> Found:
+def _memory(testbed: Testbed, variants: Variants, extent: Extent) -> PartResults:
     values: dict[str, list[float]] = {}
     for _ in range(extent.rounds):
-        for one in (field.ours, field.lean, field.official):
-            values.setdefault(one.name, []).append(memory(arena, one, field.main))
-            say(f"memory: {one.name} {values[one.name][-1]:.0f} MB")
+        for variant in (variants.ours, variants.lean, variants.official):
+            megabytes = measure_memory(testbed, variant, variants.main_branch)
+            values.setdefault(variant.name, []).append(megabytes)
+            say(f"memory: {variant.name} {megabytes:.0f} MB")
     yield from values.items()
 
 
-def _cancel(arena: Arena, field: Field, extent: Extent) -> Found:
+def _cancel(testbed: Testbed, variants: Variants, extent: Extent) -> PartResults:
     values: dict[str, list[tuple[float, float]]] = {}
     for _ in range(extent.rounds):
-        for one in (field.ours, field.official):
-            values.setdefault(one.name, []).append(cancel(arena, one, field.main))
-            say(f"Cancel: {one.name} Cancelled after {values[one.name][-1][0]:.2f} s")
+        for variant in (variants.ours, variants.official):
+            times = measure_cancel(testbed, variant, variants.main_branch)
+            values.setdefault(variant.name, []).append(times)
+            say(f"Cancel: {variant.name} Cancelled after {times[0]:.2f} s")
     yield from values.items()
 
 
-def _crowds(arena: Arena, field: Field, extent: Extent) -> Found:
-    """Many at once: engines on an environment that is there, and as many of ours and theirs on an empty volume.
+def _crowds(testbed: Testbed, variants: Variants, extent: Extent) -> PartResults:
+    """Crowds of each size: the floor with its environment, ours and Prefect's own path with empty volumes.
 
-    A crowd that does not end is the last one: the server that it leaves behind answers nobody.
+    A crowd that does not complete is the last one, because it leaves a server that answers no more requests.
     """
-    for count in extent.crowds:
-        group: dict[str, Mapping[str, float]] = {}
-        for one in (field.floor, field.ours, *([field.official] if extent.rivals else [])):
-            if one is not field.floor:
-                one.put_away(EVERYTHING)
-            group[one.name] = crowd(arena, one, field.main, count)
-            say(f"{count} at once: {one.name} {group[one.name]}")
-            yield str(count), group
-            if group[one.name]["completed"] < count:
+    official = [variants.official] if extent.with_official else []
+    for count in extent.crowd_sizes:
+        crowds: dict[str, Mapping[str, float]] = {}
+        for variant in (variants.floor, variants.ours, *official):
+            if variant is not variants.floor:
+                variant.move_aside(LIST_EVERYTHING)
+            crowds[variant.name] = measure_crowd(testbed, variant, variants.main_branch, count)
+            say(f"{count} at once: {variant.name} {crowds[variant.name]}")
+            yield str(count), crowds
+            if crowds[variant.name]["completed"] < count:
                 return
 
 
-def size(image: str) -> float:
-    """Of an image, uncompressed, in MB."""
-    return int(run([str(engine.client()), "image", "inspect", "--format", "{{.Size}}", image], timeout=60)) / 1e6
+def image_size(image: str) -> float:
+    """The uncompressed size of an image in MB."""
+    command = [str(docker_engine.client()), "image", "inspect", "--format", "{{.Size}}", image]
+    return int(process.run(command, timeout=60)) / 1e6
 
 
 def say(text: str) -> None:
-    """Tell how far we are."""
+    """Print progress to stderr."""
     sys.stderr.write(f"bench: {text}\n")
     sys.stderr.flush()
 

@@ -1,4 +1,4 @@
-"""What is compared: who takes part in each case, and what is done before each run so that it is that case."""
+"""The cases that are compared: which variants take part in each, and how each run is prepared."""
 
 from __future__ import annotations
 
@@ -10,128 +10,141 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-from bench.arena import IMAGE, Arena, Contestant
 from bench.goals import COLD, FLOOR, FROZEN, GONE, OFFICIAL, OURS, PACKAGE_CHANGED, UNCHANGED, WARM
-from bench.measure import Figures, measure
+from bench.measure import Measurement, measure_start
+from bench.testbed import IMAGE, Testbed, Variant
 from tests.stack import git, image_name
 from tests.stack.images import built, configured
 
-CHANGED = "changed"
-START = "/opt/prefect-uv/lib/python3*/site-packages/prefect_uv/engine/_run_module.py"
-EXTRA = "cowsay==6.1"
-EVERYTHING, ENVIRONMENTS, NEW_ENVIRONMENTS = "ls -d *", "ls -d envs/v1/*", "ls -dt envs/v1/* | head -n -1"
-AUTO = {"PREFECT_RUNNER_AUTO_INSTALL_DEPENDENCIES": "true"}
+CHANGED_BRANCH = "changed"
+START_SCRIPT = "/opt/prefect-uv/lib/python3*/site-packages/prefect_uv/engine/_run_module.py"
+EXTRA_PACKAGE = "cowsay==6.1"
+LIST_EVERYTHING = "ls -d *"
+LIST_ENVIRONMENTS = "ls -d envs/v1/*"
+LIST_NEWER_ENVIRONMENTS = "ls -dt envs/v1/* | head -n -1"
+# Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/settings/models/runner.py
+AUTO_INSTALL = {"PREFECT_RUNNER_AUTO_INSTALL_DEPENDENCIES": "true"}
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A contestant in a case, with what makes its run that case.
+class Entrant:
+    """A variant that takes part in a case.
 
-    Of those that are near each other more rounds are needed: single runs differ by more than they do.
+    Attributes:
+        variant: the variant.
+        deployment: the deployment that it runs.
+        prepare: called before each run, outside the measured time.
+        environ: further environment variables.
+        is_close: whether its results differ so little from another's that a median needs more runs.
     """
 
-    contestant: Contestant
+    variant: Variant
     deployment: UUID
-    before: Callable[[], None] = lambda: None
-    environment: Mapping[str, str] = field(default_factory=dict)
-    is_near: bool = False
+    prepare: Callable[[], None] = lambda: None
+    environ: Mapping[str, str] = field(default_factory=dict)
+    is_close: bool = False
 
-    def run(self, arena: Arena) -> Figures:
-        """One run."""
-        self.before()
-        return measure(arena, self.contestant, self.deployment, self.environment)
+    def run(self, testbed: Testbed) -> Measurement:
+        """Prepare and measure one run."""
+        self.prepare()
+        return measure_start(testbed, self.variant, self.deployment, self.environ)
 
 
 @dataclass(frozen=True)
 class Case:
-    """Who runs in which turn; a case whose runs all start from nothing has no warm-up."""
+    """A situation in which variants start, in the order of a round; without a warm-up if no run is warm."""
 
     name: str
-    entries: Sequence[Entry]
+    entrants: Sequence[Entrant]
     warms_up: bool = True
 
 
 @dataclass(frozen=True)
-class Field:
-    """All contestants, each with a volume of its own, and the deployments of two states of the project."""
+class Variants:
+    """All variants, and the deployments of the project's two branches, which differ in one package."""
 
-    ours: Contestant
-    lean: Contestant
-    official: Contestant
-    system: Contestant
-    floor: Contestant
-    frozen: Contestant
-    baked: Contestant
-    main: UUID
-    changed: UUID
+    ours: Variant
+    lean: Variant
+    official: Variant
+    system: Variant
+    floor: Variant
+    frozen: Variant
+    baked: Variant
+    main_branch: UUID
+    changed_branch: UUID
 
     @classmethod
     @contextmanager
-    def open(cls, arena: Arena) -> Iterator[Field]:
-        """Make the volumes; the floor gets the environment that ours has built."""
-        with ExitStack() as pieces:
-            cache, theirs = pieces.enter_context(arena.volume()), pieces.enter_context(arena.volume())
-            main = arena.deploy("main")
-            changed = _changed(arena)
+    def open(cls, testbed: Testbed) -> Iterator[Variants]:
+        """Create the volumes and run ours once: the floor uses the environment that this builds."""
+        with ExitStack() as resources:
+            our_cache, official_cache = (resources.enter_context(testbed.volume()) for _ in range(2))
+            main_branch = testbed.deploy("main")
+            changed_branch = _deploy_changed(testbed)
             image = image_name(IMAGE)
-            ours = Contestant(OURS, image, (cache, "/cache"), {})
-            official = Contestant(OFFICIAL, arena.official_image, (theirs, "/root/.cache/uv"), AUTO)
-            measure(arena, ours, main)
-            environment = cache.run("sh", "-c", "echo /cache/envs/v1/*").strip()
-            start = cache.run("sh", "-c", f"echo {START}").strip()
-            floor = Contestant(
+            ours = Variant(OURS, image, (our_cache, "/cache"), {})
+            official = Variant(OFFICIAL, testbed.official_image, (official_cache, "/root/.cache/uv"), AUTO_INSTALL)
+            measure_start(testbed, ours, main_branch)
+            environment = our_cache.run("sh", "-c", "echo /cache/envs/v1/*").strip()
+            start_script = our_cache.run("sh", "-c", f"echo {START_SCRIPT}").strip()
+            floor = Variant(
                 FLOOR,
                 image,
-                (cache, "/cache"),
+                (our_cache, "/cache"),
                 {"PREFECT__FLOW_ENTRYPOINT": "flow.py:idle"},
                 command=(f"{environment}/bin/python", "-m", "prefect.engine"),
                 entrypoint=("/usr/bin/tini", "--"),
-                code=Path(arena.repository.work),
+                code=Path(testbed.repository.work),
             )
-            (arena.home / "configured").mkdir()
-            base = pieces.enter_context(configured(image, arena.home / "configured"))
-            baked = pieces.enter_context(built(arena.repository.work, f"--build-arg=BASE={base}"))
+            (testbed.folder / "configured").mkdir()
+            base = resources.enter_context(configured(image, testbed.folder / "configured"))
+            baked = resources.enter_context(built(testbed.repository.work, f"--build-arg=BASE={base}"))
             yield cls(
                 ours=ours,
-                lean=Contestant("ours, launcher python", image, (cache, "/cache"), {"PREFECT_UV_LAUNCHER": "python"}),
+                lean=replace(ours, name="ours, launcher python", environ={"PREFECT_UV_LAUNCHER": "python"}),
                 official=official,
-                system=Contestant("official, own environment", arena.official_image, (theirs, "/root/.cache/uv"), {}),
+                system=replace(official, name="official, own environment", environ={}),
                 floor=floor,
-                frozen=replace(floor, name=FROZEN, command=(floor.command[0], start, "prefect.engine")),
-                baked=Contestant(OURS, baked, (pieces.enter_context(arena.volume()), "/cache"), {}),
-                main=main,
-                changed=changed,
+                frozen=replace(floor, name=FROZEN, command=(floor.command[0], start_script, "prefect.engine")),
+                baked=Variant(OURS, baked, (resources.enter_context(testbed.volume()), "/cache"), {}),
+                main_branch=main_branch,
+                changed_branch=changed_branch,
             )
 
     def cases(self) -> Iterator[Case]:
-        """Who takes part in what, in the order of the runs of one round."""
-        ours, floor, theirs = Entry(self.ours, self.main), Entry(self.floor, self.main), self._theirs(self.main)
-        others = [Entry(self.frozen, self.main), Entry(self.lean, self.main), theirs]
-        yield Case(WARM, [replace(ours, is_near=True), replace(floor, is_near=True), *others])
-        changed = Entry(self.ours, self.changed, partial(self.ours.put_away, NEW_ENVIRONMENTS), is_near=True)
-        unchanged = Entry(replace(self.ours, name=UNCHANGED), self.main, is_near=True)
-        yield Case(PACKAGE_CHANGED, [changed, unchanged, self._theirs(self.changed), floor])
-        gone = replace(ours, before=partial(self.ours.put_away, ENVIRONMENTS))
-        yield Case(GONE, [gone, theirs, floor], warms_up=False)
-        system = Entry(self.system, self.main)
-        yield Case("baked image", [Entry(self.baked, self.main), system, floor])
-        more = [({"PREFECT_UV_EXTRA_PACKAGES": EXTRA}, ours), ({"EXTRA_PIP_PACKAGES": EXTRA}, system)]
-        yield Case("extra packages", [replace(entry, environment=variables) for variables, entry in more])
-        cold = [replace(entry, before=partial(entry.contestant.put_away, EVERYTHING)) for entry in (ours, theirs)]
+        """All cases, each with its variants in the order of a round."""
+        ours, floor = Entrant(self.ours, self.main_branch), Entrant(self.floor, self.main_branch)
+        # Prefect's own path builds an environment for each run; it is warm if uv's cache is.
+        official = Entrant(self.official, self.main_branch)
+        others = [Entrant(self.frozen, self.main_branch), Entrant(self.lean, self.main_branch), official]
+        yield Case(WARM, [replace(ours, is_close=True), replace(floor, is_close=True), *others])
+        forget_changed = partial(self.ours.move_aside, LIST_NEWER_ENVIRONMENTS)
+        changed = Entrant(self.ours, self.changed_branch, forget_changed, is_close=True)
+        unchanged = Entrant(replace(self.ours, name=UNCHANGED), self.main_branch, is_close=True)
+        yield Case(PACKAGE_CHANGED, [changed, unchanged, Entrant(self.official, self.changed_branch), floor])
+        gone = replace(ours, prepare=partial(self.ours.move_aside, LIST_ENVIRONMENTS))
+        yield Case(GONE, [gone, official, floor], warms_up=False)
+        system = Entrant(self.system, self.main_branch)
+        yield Case("baked image", [Entrant(self.baked, self.main_branch), system, floor])
+        with_extra = [
+            replace(ours, environ={"PREFECT_UV_EXTRA_PACKAGES": EXTRA_PACKAGE}),
+            replace(system, environ={"EXTRA_PIP_PACKAGES": EXTRA_PACKAGE}),
+        ]
+        yield Case("extra packages", with_extra)
+        cold = [
+            replace(entrant, prepare=partial(entrant.variant.move_aside, LIST_EVERYTHING))
+            for entrant in (ours, official)
+        ]
         yield Case(COLD, cold, warms_up=False)
 
-    def _theirs(self, deployment: UUID) -> Entry:
-        """Prefect's path builds an environment on each run: warm means that uv's cache is."""
-        return Entry(self.official, deployment)
 
-
-def _changed(arena: Arena) -> UUID:
-    """The deployment of a branch on which one package has another version."""
-    work = arena.repository.work
-    git(work, "checkout", "--quiet", "-b", CHANGED)
+def _deploy_changed(testbed: Testbed) -> UUID:
+    """Push a branch with another version of one package, and deploy it."""
+    work = testbed.repository.work
+    git(work, "checkout", "--quiet", "-b", CHANGED_BRANCH)
     project = work / "pyproject.toml"
     project.write_text(re.sub(r"humanize==[\d.]+", "humanize==4.10.0", project.read_text()))
-    arena.repository.lock()
-    arena.repository.commit("Another humanize")
+    testbed.repository.lock()
+    testbed.repository.commit("Another humanize")
     git(work, "checkout", "--quiet", "main")
-    return arena.deploy(CHANGED, CHANGED)
+    return testbed.deploy(CHANGED_BRANCH, CHANGED_BRANCH)

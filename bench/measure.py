@@ -1,4 +1,4 @@
-"""One run of one contestant, by one clock: Docker's and Prefect's times are of the same machine."""
+"""Measure one run of a variant. Docker's and Prefect's times come from the clock of the same machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from docker.models.containers import Container
 from prefect.states import Cancelling
 
 from bench import meters
-from bench.arena import Arena, Contestant
+from bench.testbed import Testbed, Variant
 from tests.stack.process import wait_until
 
 RUN_SECONDS = 600
@@ -25,117 +25,127 @@ NANOSECONDS = re.compile(r"\.(\d{6})\d*Z")
 
 
 @dataclass(frozen=True)
-class Figures:
-    """Seconds since the container's start; CPU in seconds; `phases` as our own summary line has them, in seconds.
+class Measurement:
+    """What one run took.
 
-    `taken` is the part of the processors' time that other machines had while there was work here.
+    Attributes:
+        running: seconds from the container's start until the flow run was Running.
+        completed: seconds until it was Completed.
+        exited: seconds until the container had exited.
+        cpu: seconds of CPU time that the container used.
+        steal: fraction of the processor time that other virtual machines took.
+        phases: seconds of each phase in our summary line; empty for Prefect's own path and the floor.
     """
 
     running: float
     completed: float
     exited: float
     cpu: float
-    taken: float
+    steal: float
     phases: Mapping[str, float] = field(default_factory=dict)
 
 
-def measure(
-    arena: Arena, contestant: Contestant, deployment: UUID, environment: Mapping[str, str] | None = None
-) -> Figures:
+def measure_start(
+    testbed: Testbed, variant: Variant, deployment: UUID, environ: Mapping[str, str] | None = None
+) -> Measurement:
     """Run a flow that does nothing.
 
     Raises:
-        RuntimeError: it did not complete; with all that the container wrote.
+        RuntimeError: it did not complete; with everything that the container printed.
     """
-    flow_run = new_run(arena, deployment)
-    with meters.taken() as others:
-        container = contestant.start(arena, flow_run, environment or {})
-        with meters.cpu(container) as used:
-            outcome = arena.containers.wait(container, RUN_SECONDS)
-    states = {state.name: state.timestamp for state in arena.api.client.read_flow_run_states(flow_run)}
+    flow_run = create_pending_run(testbed, deployment)
+    with meters.steal() as steal:
+        container = variant.start(testbed, flow_run, environ or {})
+        with meters.cpu(container) as usage:
+            outcome = testbed.containers.wait(container, RUN_SECONDS)
+    states = {state.name: state.timestamp for state in testbed.api.client.read_flow_run_states(flow_run)}
     if "Completed" not in states:
-        raise RuntimeError(f"{contestant.name} did not complete:\n{outcome.output}")
-    began, ended = lifetime(container)
+        raise RuntimeError(f"{variant.name} did not complete:\n{outcome.output}")
+    started, exited = lifetime(container)
     container.remove()
-    return Figures(
-        running=(states["Running"] - began).total_seconds(),
-        completed=(states["Completed"] - began).total_seconds(),
-        exited=(ended - began).total_seconds(),
-        cpu=used.cpu,
-        taken=others.share,
+    return Measurement(
+        running=(states["Running"] - started).total_seconds(),
+        completed=(states["Completed"] - started).total_seconds(),
+        exited=(exited - started).total_seconds(),
+        cpu=usage.cpu,
+        steal=steal.fraction,
         phases=_phases(outcome.output),
     )
 
 
-def memory(arena: Arena, contestant: Contestant, deployment: UUID, seconds: float = 6) -> float:
-    """The most megabytes of PSS beside the engine, while a flow starts and sleeps."""
-    container = contestant.start(arena, new_run(arena, deployment, seconds), {})
-    with meters.memory(container) as used:
-        arena.containers.wait(container, RUN_SECONDS)
+def measure_memory(testbed: Testbed, variant: Variant, deployment: UUID, sleep: float = 6) -> float:
+    """The peak of the memory in addition to the engine's, in megabytes of PSS, while a flow starts and sleeps."""
+    container = variant.start(testbed, create_pending_run(testbed, deployment, sleep), {})
+    with meters.memory(container) as usage:
+        testbed.containers.wait(container, RUN_SECONDS)
     container.remove()
-    return used.beside / 1e6
+    return usage.memory / 1e6
 
 
-def cancel(arena: Arena, contestant: Contestant, deployment: UUID, settle: float = 6) -> tuple[float, float]:
-    """Seconds from Cancelling to Cancelled, and to the container's end, for a flow that has slept for a while."""
-    flow_run = new_run(arena, deployment, RUN_SECONDS)
-    container = contestant.start(arena, flow_run, {})
-    read = arena.api.client.read_flow_run
+def measure_cancel(testbed: Testbed, variant: Variant, deployment: UUID, sleep: float = 6) -> tuple[float, float]:
+    """Seconds from Cancelling to Cancelled, and to the container's exit, for a flow that has run for a while."""
+    flow_run = create_pending_run(testbed, deployment, RUN_SECONDS)
+    container = variant.start(testbed, flow_run, {})
+    read = testbed.api.client.read_flow_run
     wait_until(lambda: (state := read(flow_run).state) and state.name == "Running", "Running", RUN_SECONDS)
-    time.sleep(settle)
-    arena.api.client.set_flow_run_state(flow_run, Cancelling())
-    arena.containers.wait(container, RUN_SECONDS)
-    states = {state.name: state.timestamp for state in arena.api.client.read_flow_run_states(flow_run)}
-    _, ended = lifetime(container)
+    time.sleep(sleep)
+    testbed.api.client.set_flow_run_state(flow_run, Cancelling())
+    testbed.containers.wait(container, RUN_SECONDS)
+    states = {state.name: state.timestamp for state in testbed.api.client.read_flow_run_states(flow_run)}
+    _, exited = lifetime(container)
     container.remove()
-    begun = states["Cancelling"]
-    return (states["Cancelled"] - begun).total_seconds(), (ended - begun).total_seconds()
+    cancelling = states["Cancelling"]
+    return (states["Cancelled"] - cancelling).total_seconds(), (exited - cancelling).total_seconds()
 
 
-def crowd(arena: Arena, contestant: Contestant, deployment: UUID, count: int) -> dict[str, float]:
-    """Start many at once: seconds until the last has ended, how many ran to their end, and how many built.
+def measure_crowd(testbed: Testbed, variant: Variant, deployment: UUID, count: int) -> dict[str, float]:
+    """Start many containers at once.
 
-    What has not ended in time is removed: when open websockets are all that Prefect's server on SQLite handles at
-    once, it answers nobody any more (see `prefect_uv.api.cancellation_watch`).
+    Those that have not exited after CROWD_SECONDS are removed: Prefect's server on SQLite counts open websockets as
+    requests, and answers no more once they are all that it handles at once (see `prefect_uv.api.cancellation_watch`).
+
+    Returns:
+        The seconds until the last container exited, and how many flow runs completed and environments were built.
     """
-    runs = [new_run(arena, deployment) for _ in range(count)]
-    containers = [contestant.start(arena, flow_run, {}) for flow_run in runs]
-    began, until = lifetime(containers[0])[0], time.monotonic() + CROWD_SECONDS
-    while any(running(container) for container in containers) and time.monotonic() < until:
+    flow_runs = [create_pending_run(testbed, deployment) for _ in range(count)]
+    containers = [variant.start(testbed, flow_run, {}) for flow_run in flow_runs]
+    started, deadline = lifetime(containers[0])[0], time.monotonic() + CROWD_SECONDS
+    while any(is_running(container) for container in containers) and time.monotonic() < deadline:
         time.sleep(0.2)
     stopped = datetime.now(UTC)
     outputs = [container.logs().decode() for container in containers]
-    ends = [lifetime(container)[1] for container in containers if not running(container)]
+    exits = [lifetime(container)[1] for container in containers if not is_running(container)]
     for container in containers:
         container.remove(force=True)
-    last = max(ends) if len(ends) == count else stopped
+    last_exit = max(exits) if len(exits) == count else stopped
     completed = sum("Finished in state Completed()" in output for output in outputs)
     builds = sum("(miss " in output for output in outputs)
-    return {"seconds": (last - began).total_seconds(), "completed": completed, "builds": builds}
+    return {"seconds": (last_exit - started).total_seconds(), "completed": completed, "builds": builds}
 
 
-def running(container: Container) -> bool:
-    """Whether it has not ended."""
+def is_running(container: Container) -> bool:
+    """Whether the container has not exited yet."""
     container.reload()
     return bool(container.status == "running")
 
 
-def new_run(arena: Arena, deployment: UUID, seconds: float = 0) -> UUID:
-    """A flow run that is Pending, as a worker leaves it."""
-    flow_run = arena.api.create_run(deployment, {"seconds": seconds})
-    arena.api.submit(flow_run)
+def create_pending_run(testbed: Testbed, deployment: UUID, sleep: float = 0) -> UUID:
+    """Create a flow run that sleeps for some seconds, in the state Pending, in which a worker leaves it."""
+    flow_run = testbed.api.create_run(deployment, {"seconds": sleep})
+    testbed.api.submit(flow_run)
     return flow_run
 
 
 def lifetime(container: Container) -> tuple[datetime, datetime]:
-    """When the container's process started and ended."""
+    """When the container's process started and when it exited."""
     container.reload()
     state: Mapping[str, Any] = container.attrs["State"]
-    began, ended = (datetime.fromisoformat(_microseconds(state[name])) for name in ("StartedAt", "FinishedAt"))
-    return began, ended
+    started, exited = (datetime.fromisoformat(_microseconds(state[name])) for name in ("StartedAt", "FinishedAt"))
+    return started, exited
 
 
 def _microseconds(text: str) -> str:
+    """Docker's time, with its nanoseconds cut to the microseconds that Python reads."""
     return NANOSECONDS.sub(r".\1+00:00", text)
 
 

@@ -1,1 +1,1 @@
-"""Examples, and the demo that runs the first of them."""
+"""The examples, and a demo that runs one of them."""

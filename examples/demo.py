@@ -1,7 +1,7 @@
-"""`make demo`: run examples/hello twice through a real Prefect worker, and show what each phase cost.
+"""`make demo`: have a real Prefect worker run examples/hello twice, and show how long each phase took.
 
-The images are built and Docker is running when this starts. Everything it starts is gone when it ends;
-what an interrupted demo left is removed first.
+The images have been built and Docker is running when this starts. Everything that it starts is removed at the end, and
+what an interrupted demo left behind is removed first.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PHASE = re.compile(r"(\w+) (\d+)(?: \((\w+))?")
 
 @dataclass(frozen=True)
 class Phases:
-    """What a run's summary line says."""
+    """The summary line of a run: the milliseconds of each phase and of all, and whether the environment was a hit."""
 
     milliseconds: dict[str, int]
     environment: str
@@ -40,17 +40,17 @@ class Phases:
             raise RuntimeError(f"no summary line in the log of {run.flow_run.name}:\n{run.report()}")
         phases = PHASE.findall(summary["phases"])
         times = {name: int(milliseconds) for name, milliseconds, _ in phases}
-        return cls({**times, "total": int(summary["total"])}, next(found for *_, found in phases if found))
+        return cls({**times, "total": int(summary["total"])}, next(result for *_, result in phases if result))
 
 
 def say(text: str = "") -> None:
-    """Print a line at once."""
+    """Print a line immediately."""
     print(text, flush=True)
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Hold a lock, so that what carries our label is certainly left by a demo that is over."""
+def exclusive() -> Iterator[None]:
+    """Let only one demo run at a time, so that everything with its label was left behind by an earlier one."""
     with Path(tempfile.gettempdir(), "prefect-uv-demo.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -60,7 +60,7 @@ def alone() -> Iterator[None]:
 
 
 def show(title: str, run: Run) -> None:
-    """Print a run's state and its log as Prefect's UI would show it."""
+    """Print a run's state, and its log as Prefect's UI shows it."""
     say(f"\n{title}: flow run {run.flow_run.name}, {run.state.name}")
     for log in run.logs:
         for line in log.message.splitlines():
@@ -68,7 +68,7 @@ def show(title: str, run: Run) -> None:
 
 
 def show_table(cold: Phases, warm: Phases) -> None:
-    """Print both runs' phases side by side."""
+    """Print the phases of both runs side by side."""
     say(f"\n{'milliseconds until Prefect starts':<36}{'cold':>8}{'warm':>8}")
     for name, milliseconds in cold.milliseconds.items():
         say(f"    {name:<32}{milliseconds:>8}{warm.milliseconds[name]:>8}")
@@ -76,7 +76,7 @@ def show_table(cold: Phases, warm: Phases) -> None:
 
 
 def demo(stack: Stack) -> bool:
-    """Deploy examples/hello and run it twice; whether both completed and the second found the environment."""
+    """Deploy examples/hello, run it twice, and return whether both completed and the second found its environment."""
     repository = stack.git.create("hello", Path(__file__).parent / "hello")
     say(f"Deploying {repository.url} with the image {stack.image} …")
     deployment = stack.deploy("hello", "flows.py:hello", [git_clone(repository.url)])
@@ -92,20 +92,20 @@ def demo(stack: Stack) -> bool:
 
 
 def main() -> int:
-    """Run the demo; 0 when it shows what it should."""
+    """Run the demo and return the exit code: 0 if both runs went as they should."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    with alone():
+    with exclusive():
         try:
             remove_left(LABEL)
             say("Starting a Prefect server, a Docker worker and a git server …")
             with Stack.start(image_name("py313"), LABEL) as stack:
-                good = demo(stack)
+                succeeded = demo(stack)
         except KeyboardInterrupt:
-            say("Interrupted; everything that was started is removed.")
+            say("Interrupted. Everything that was started has been removed.")
             return 130
-    say("\nBoth runs completed, and the second found its environment." if good else "\nThe demo did not work.")
-    return 0 if good else 1
+    say("\nBoth runs completed, and the second found its environment." if succeeded else "\nThe demo failed.")
+    return 0 if succeeded else 1
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The family of images and the builder that turns it into docker commands: `python -m images`."""
+"""The family of images and its builder, which turns `family.toml` into docker commands: `python -m images`."""

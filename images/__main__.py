@@ -8,69 +8,78 @@ import signal
 import subprocess
 import sys
 
-from images import clean, engine, family, lock, venv
-from images.build import NO_PYTHON, build, sizes
+from images import clean, docker_engine, family, requirements, venv
+from images.build import NO_PYTHON, build, size_table
 from images.process import ToolError, say
 
 
-def parse() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m images", description=__doc__)
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("engine", help="make sure that a Docker engine runs, and leave it running")
-    within = verbs.add_parser("with-engine", help="run a command with an engine, stop the engine if it was started")
-    within.add_argument("command", nargs=argparse.REMAINDER)
-    make = verbs.add_parser("build", help="build images and their parents; without names, all of them")
-    make.add_argument("names", nargs="*", metavar="NAME")
-    verbs.add_parser("venv", help="make the tools environment")
-    verbs.add_parser("clean", help="remove the images, containers, networks and volumes of this project")
-    verbs.add_parser("lock", help="write the requirements files from the pins of family.toml")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("engine", help="make sure that a Docker engine is running, and leave it running")
+    with_engine = commands.add_parser(
+        "with-engine", help="run a program with a Docker engine, then stop the engine if this command started it"
+    )
+    with_engine.add_argument("program", nargs=argparse.REMAINDER)
+    build_command = commands.add_parser("build", help="build images and their parents; without names, all of them")
+    build_command.add_argument("names", nargs="*", metavar="NAME")
+    commands.add_parser("venv", help="create the tools environment")
+    commands.add_parser("clean", help="remove the images, containers, networks and volumes of this project")
+    commands.add_parser("lock", help="write the requirements files from the pins in family.toml")
     return parser.parse_args()
 
 
-def with_engine(command: list[str]) -> int:
-    """Run the command while an engine runs, with DOCKER naming the client; a signal is the command's to handle."""
-    with engine.running() as docker:
-        child = subprocess.Popen(command, env={**os.environ, "DOCKER": docker})
+def run_with_engine(program: list[str]) -> int:
+    """Run a program with a Docker engine and return its exit code.
+
+    DOCKER holds the path of the Docker client. SIGTERM is passed on to the program.
+    """
+    with docker_engine.running() as docker:
+        child = subprocess.Popen(program, env={**os.environ, "DOCKER": docker})
         signal.signal(signal.SIGTERM, lambda *_: child.terminate())
-        signal.signal(signal.SIGINT, lambda *_: None)  # the terminal sends it to the command as well
+        signal.signal(signal.SIGINT, lambda *_: None)  # the terminal sends it to the program as well
         code = child.wait()
     return code if code >= 0 else 128 - code
 
 
-def build_named(names: list[str]) -> int:
-    """Build and print the sizes; of all images, one whose interpreter cannot be downloaded here may be missing."""
+def build_images(names: list[str]) -> int:
+    """Build images, print the sizes of all that exist, and return the exit code.
+
+    Without names, all images are built; then it is no failure if an interpreter cannot be downloaded.
+    """
     members = family.read()
     if unknown := set(names) - set(members.images):
         message = f"no image is named {', '.join(sorted(unknown))}; there are {', '.join(members.images)}"
         raise ToolError(message)
-    with engine.running() as docker:
+    with docker_engine.running() as docker:
         failures = build(docker, members, names or list(members.images))
         for name, error in failures.items():
             say(f"{members.tag(name)} was not built:\n{error}")
-        print(sizes(docker, members))
+        print(size_table(docker, members))
     excused = [name for name, error in failures.items() if not names and NO_PYTHON in str(error)]
     return int(len(failures) > len(excused))
 
 
 def main() -> int:
-    """Run one verb; a failed tool is told without a traceback."""
+    """Run one command; report a tool that fails without a traceback."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    arguments = parse()
+    arguments = parse_arguments()
     try:
-        match arguments.verb:
+        match arguments.command:
             case "engine":
-                engine.ensure()
+                docker_engine.ensure()
             case "with-engine":
-                return with_engine(arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command)
+                program = arguments.program
+                return run_with_engine(program[1:] if program[:1] == ["--"] else program)
             case "build":
-                return build_named(arguments.names)
+                return build_images(arguments.names)
             case "venv":
-                venv.venv()
+                venv.create()
             case "clean":
                 clean.clean()
             case "lock":
-                lock.lock()
+                requirements.lock()
     except ToolError as error:
         say(str(error))
         return 1

@@ -1,4 +1,4 @@
-"""Debian's package manager on this machine: installing what is missing, and where its packages come from."""
+"""This machine's apt: it installs missing packages, and knows which Debian mirror to use."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from images.process import ToolError, run, say
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-TARGETS = "$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)"
+TARGET_FORMAT = "$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)"
 ALIASES = ("stable", "oldstable")
-ORIGINS = ("Debian", "$(ORIGIN)")  # apt leaves the field as it is while it has no lists
+ORIGINS = ("Debian", "$(ORIGIN)")  # apt leaves the placeholder in place until it has package lists
 
 
 def is_debian() -> bool:
@@ -23,34 +23,42 @@ def is_debian() -> bool:
         return False
 
 
-def install(package: str, why: str) -> None:
-    """Install a package from this machine's Debian sources, saying so."""
+def install(package: str, reason: str) -> None:
+    """Install a package from this machine's Debian mirror, and say so.
+
+    Raises:
+        ToolError: this is not Debian, the user is not root, or apt failed.
+    """
     if not (is_debian() and os.geteuid() == 0):
-        message = f"{package} is missing: {why}\nhint: Install {package}, or run this as root on Debian."
+        message = f"{package} is missing: {reason}\nhint: Install {package}, or run this as root on Debian."
         raise ToolError(message)
-    say(f"installing Debian's {package}: {why}")
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    run(["apt-get", "update"], timeout=300, environ=quiet)
-    run(["apt-get", "install", "--yes", "--no-install-recommends", package], timeout=900, environ=quiet)
+    say(f"installing Debian's {package}: {reason}")
+    noninteractive = {"DEBIAN_FRONTEND": "noninteractive"}
+    run(["apt-get", "update"], timeout=300, environ=noninteractive)
+    run(["apt-get", "install", "--yes", "--no-install-recommends", package], timeout=900, environ=noninteractive)
 
 
 def sources(release: str) -> str:
-    """This machine's Debian mirrors as a deb822 sources file for another release; empty when it names none."""
+    """This machine's Debian mirrors as a deb822 sources file for another release, empty if it has none."""
     if not (is_debian() and shutil.which("apt-get")):
         return ""
-    own = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
-    names = (own, *ALIASES)
-    mirrors = _mirrors(names), _mirrors([f"{name}-security" for name in names])
+    installed = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    names = (installed, *ALIASES)
+    mirrors = _mirror(names), _mirror([f"{name}-security" for name in names])
     suites = f"{release} {release}-updates", f"{release}-security"
     return "\n".join(_stanza(uri, suite) for uri, suite in zip(mirrors, suites, strict=True) if uri)
 
 
-def _mirrors(releases: Sequence[str]) -> str:
-    """The first mirror that serves one of these releases of Debian."""
-    for line in run(["apt-get", "indextargets", "--format", TARGETS, "Created-By: Packages"], timeout=60).splitlines():
+def _mirror(releases: Sequence[str]) -> str:
+    """The first mirror that serves one of these releases of Debian, empty if there is none.
+
+    apt: https://manpages.debian.org/trixie/apt/apt-get.8.en.html#indextargets
+    """
+    command = ["apt-get", "indextargets", "--format", TARGET_FORMAT, "Created-By: Packages"]
+    for line in run(command, timeout=60).splitlines():
         uri, release, component, origin = line.split(maxsplit=3)
-        ours = origin in ORIGINS and component == "main" and release in releases
-        if ours and uri.startswith(("http://", "https://")):
+        is_debians = origin in ORIGINS and component == "main" and release in releases
+        if is_debians and uri.startswith(("http://", "https://")):
             return uri
     return ""
 

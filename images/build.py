@@ -1,4 +1,4 @@
-"""Building the images of the family, parents first."""
+"""Build the images of the family, parents first."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import time
 from collections.abc import Sequence
 
 from images import secrets
+from images.debian_image import ensure_debian_image
 from images.family import ROOT, Family, Image
-from images.process import TAIL, ToolError, run, say
-from images.standin import ensure_debian
+from images.process import TAIL_LINES, ToolError, run, say
 
 BUILD_TIMEOUT = 1800
 MEGABYTE = 1_000_000
@@ -18,14 +18,14 @@ NO_PYTHON = "error[python-download]"
 
 
 def build(docker: str, family: Family, names: Sequence[str]) -> dict[str, ToolError]:
-    """Build the named images and their parents; return the failures by image."""
-    wanted = {image.name: image for name in names for image in family.lineage(name)}
-    ensure_debian(docker, family)
+    """Build the named images and their parents, and return the failures by image name."""
+    images = {image.name: image for name in names for image in family.lineage(name)}
+    ensure_debian_image(docker, family)
     failures: dict[str, ToolError] = {}
     with secrets.options(family.debian) as options:
-        for image in wanted.values():
+        for image in images.values():
             if image.parent in failures:
-                failures[image.name] = ToolError(f"{image.name} is built on {image.parent}, which failed")
+                failures[image.name] = ToolError(f"{image.name} is built from {image.parent}, which failed")
                 continue
             try:
                 _build(docker, family, image, options)
@@ -38,9 +38,9 @@ def _build(docker: str, family: Family, image: Image, options: Sequence[str]) ->
     say(f"building {family.tag(image.name)}")
     began = time.monotonic()
     arguments = [f"--build-arg={name}={value}" for name, value in build_arguments(family, image).items()]
-    marks = [f"--label={name}={value}" for name, value in labels(family, image).items()]
-    where = ["--file", str(ROOT / image.dockerfile), "--tag", family.tag(image.name), "--network=host"]
-    command = [docker, "build", "--progress=plain", *where, *arguments, *marks, *options, str(ROOT)]
+    arguments += [f"--label={name}={value}" for name, value in labels(family, image).items()]
+    arguments += ["--file", str(ROOT / image.dockerfile), "--tag", family.tag(image.name), "--network=host"]
+    command = [docker, "build", "--progress=plain", *arguments, *options, str(ROOT)]
     try:
         run(command, timeout=BUILD_TIMEOUT, environ={"DOCKER_BUILDKIT": "1"})
     except ToolError as error:
@@ -49,14 +49,18 @@ def _build(docker: str, family: Family, image: Image, options: Sequence[str]) ->
 
 
 def failed_step(output: str) -> str:
-    """What the step that failed printed, without BuildKit's numbers; empty when no step failed."""
+    """The last lines that the failed step printed, without BuildKit's numbers; empty if no step failed.
+
+    BuildKit writes `#12 ERROR: …` for the failed step and `#12 1.234 text` for its output (observed; held by
+    test_failed_step_is_reported_without_buildkits_numbers).
+    """
     failed = re.search(r"^#(\d+) ERROR", output, re.MULTILINE)
     lines = re.findall(rf"^#{failed[1]} \d+\.\d+ ?(.*)$", output, re.MULTILINE) if failed else []
-    return "\n".join(lines[-TAIL:])
+    return "\n".join(lines[-TAIL_LINES:])
 
 
 def build_arguments(family: Family, image: Image) -> dict[str, str]:
-    """The arguments that the Dockerfiles declare."""
+    """The build arguments, which every Dockerfile of the family declares."""
     return {
         "BASE": family.base_of(image),
         "NAME": image.name,
@@ -66,7 +70,7 @@ def build_arguments(family: Family, image: Image) -> dict[str, str]:
 
 
 def labels(family: Family, image: Image) -> dict[str, str]:
-    """The OCI labels; the creation date is left out, so that an unchanged image stays the same image."""
+    """The OCI labels, without the creation date, because an unchanged image must keep its ID."""
     values = {
         "title": f"prefect-uv {image.name}",
         "description": image.description,
@@ -79,15 +83,15 @@ def labels(family: Family, image: Image) -> dict[str, str]:
 
 
 def revision() -> str:
-    """The commit of this checkout, marked when files differ from it."""
+    """The commit of this repository, with `-dirty` if files differ from it; `unknown` outside git."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
-    return done.stdout.strip() or "unknown"
+    completed = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    return completed.stdout.strip() or "unknown"
 
 
-def sizes(docker: str, family: Family) -> str:
+def size_table(docker: str, family: Family) -> str:
     """A table of the images that exist, with their uncompressed sizes."""
     listing = run([docker, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"], timeout=60).split()
     tags = [tag for name in family.images if (tag := family.tag(name)) in listing]
-    measured = [run([docker, "image", "inspect", "--format", "{{.Size}}", tag], timeout=60) for tag in tags]
-    return "\n".join(f"{tag:<24}{int(size) / MEGABYTE:>8.1f} MB" for tag, size in zip(tags, measured, strict=True))
+    sizes = [run([docker, "image", "inspect", "--format", "{{.Size}}", tag], timeout=60) for tag in tags]
+    return "\n".join(f"{tag:<24}{int(size) / MEGABYTE:>8.1f} MB" for tag, size in zip(tags, sizes, strict=True))

@@ -1,4 +1,4 @@
-"""A daemon in its own session: started, waited for, and stopped with everything it started."""
+"""Start a daemon in its own session, wait until it is ready, and stop it with all its descendants."""
 
 from __future__ import annotations
 
@@ -13,71 +13,78 @@ from images.process import ToolError
 
 Process = subprocess.Popen[bytes]
 
-READY_WITHIN = 60
-STOPPED_WITHIN = 60
-POLL = 0.1
-TAIL = 20
+READY_SECONDS = 60
+STOP_SECONDS = 60
+POLL_SECONDS = 0.1
+TAIL_LINES = 20
 
 
 def start(command: list[str], log: Path, ready: Callable[[], bool]) -> Process:
-    """Start a daemon in its own session and wait until it is ready."""
+    """Start a daemon in its own session and wait until it is ready.
+
+    Raises:
+        ToolError: it ended, or was not ready in time; with the end of its log.
+    """
     with log.open("w") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
-    up = False
+    is_ready = False
     try:
-        up = wait_until(lambda: process.poll() is not None or ready(), READY_WITHIN) and process.poll() is None
+        is_ready = wait_until(lambda: process.poll() is not None or ready(), READY_SECONDS) and process.poll() is None
     finally:
-        if not up:
+        if not is_ready:
             stop(process)
-    if not up:
-        tail = "\n".join(log.read_text().splitlines()[-TAIL:])
-        message = f"`{' '.join(command)}` was not ready within {READY_WITHIN} s:\n{tail}"
+    if not is_ready:
+        tail = "\n".join(log.read_text().splitlines()[-TAIL_LINES:])
+        message = f"`{' '.join(command)}` ended, or was not ready within {READY_SECONDS} s:\n{tail}"
         raise ToolError(message)
     return process
 
 
-def stop(process: Process, patience: float = STOPPED_WITHIN) -> None:
-    """Stop the daemon and its descendants: ask it first, kill what stays."""
-    family = descendants(process.pid)
+def stop(process: Process, grace_seconds: float = STOP_SECONDS) -> None:
+    """Terminate the daemon, wait for it and its descendants, and kill those that are left."""
+    tree = process_tree(process.pid)
 
-    def gone() -> bool:
-        return process.poll() is not None and not alive(family)
+    def ended() -> bool:
+        return process.poll() is not None and not alive(tree)
 
     process.terminate()
-    if not wait_until(gone, patience):
-        for pid in alive(family):
+    if not wait_until(ended, grace_seconds):
+        for pid in alive(tree):
             _kill(pid)
-        wait_until(gone, patience)
+        wait_until(ended, grace_seconds)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Poll until the condition holds; False when it does not within the time."""
+    """Poll until the condition holds; return False if it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(POLL)
+        time.sleep(POLL_SECONDS)
     return True
 
 
-def descendants(pid: int) -> dict[int, str]:
-    """The process and all below it, with their start times, so that a reused id is not mistaken for one of them."""
-    table = {int(entry.name): _stat(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
-    family = {pid} if table.get(pid) else set()
-    while more := {child for child, fields in table.items() if fields and int(fields[1]) in family} - family:
-        family |= more
-    return {member: table[member][19] for member in family}
+def process_tree(pid: int) -> dict[int, str]:
+    """The process and its descendants by PID, with their start times, which tell a reused PID from the original."""
+    stats = {int(entry.name): _stat(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+    tree = {pid} if stats.get(pid) else set()
+    while children := {child for child, fields in stats.items() if fields and int(fields[1]) in tree} - tree:
+        tree |= children
+    return {member: stats[member][19] for member in tree}
 
 
-def alive(family: dict[int, str]) -> list[int]:
-    """Those of the processes that still run; a zombie does not."""
-    return [pid for pid, started in family.items() if (f := _stat(pid)) and f[19] == started and f[0] != "Z"]
+def alive(tree: dict[int, str]) -> list[int]:
+    """The processes of a tree that are still running; zombies are not."""
+    return [pid for pid, started in tree.items() if (f := _stat(pid)) and f[19] == started and f[0] != "Z"]
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat after the name: state, parent, … , start time at 19."""
+    """The fields of /proc/PID/stat after the name (0 state, 1 parent, 19 start time); empty if the process is gone.
+
+    Linux: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+    """
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

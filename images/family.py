@@ -1,4 +1,4 @@
-"""The family as data: what `family.toml` says, with the version of the entrypoint."""
+"""The family of images as data: `family.toml`, with the version of the entrypoint."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Image:
     Attributes:
         name: selects the Dockerfile, the README, the tests, the make target and the tag.
         dockerfile: the file it is built from.
-        python: minor version of the interpreter for projects.
+        python: minor version of the projects' interpreter, such as `3.13`.
         description: one line for the label.
-        parent: the image of the family it is built on; without one it is built on Debian.
+        parent: the image of the family that it is built from; Debian if there is none.
     """
 
     name: str
@@ -32,15 +32,15 @@ class Image:
 
 @dataclass(frozen=True)
 class Family:
-    """All images, and what they have in common.
+    """All images, with what they have in common.
 
     Attributes:
-        repository: the images' repository name; the variable IMAGE_REPOSITORY wins.
-        debian: codename of the Debian release underneath.
+        repository: repository name of the images; IMAGE_REPOSITORY takes precedence over family.toml.
+        debian: codename of the Debian release that they are built on.
         licenses: SPDX expression of the project.
         version: release of the project, as in `entrypoint/pyproject.toml`.
-        pins: version constraints of the packages we depend on by name.
-        images: the images by name, parents before children.
+        pins: version constraints of direct dependencies, by package.
+        images: the images by name.
     """
 
     repository: str
@@ -52,7 +52,7 @@ class Family:
 
     @property
     def debian_image(self) -> str:
-        """The image that a parentless image is built on."""
+        """Debian's image, which images without a parent are built from."""
         return f"debian:{self.debian}-slim"
 
     @property
@@ -61,21 +61,21 @@ class Family:
         return self.pins["prefect"].removeprefix("==")
 
     def tag(self, name: str) -> str:
-        """The full name of one image."""
+        """The full name of an image, such as `prefect-uv:base`."""
         return f"{self.repository}:{name}"
 
     def base_of(self, image: Image) -> str:
-        """The full name of the image that this one is built on."""
+        """The full name of the image that this one is built from."""
         return self.tag(image.parent) if image.parent else self.debian_image
 
     def lineage(self, name: str) -> list[Image]:
-        """The image after its parents, in building order."""
+        """The image and its parents, in build order."""
         image = self.images[name]
         return [*(self.lineage(image.parent) if image.parent else []), image]
 
 
 def read(root: Path = ROOT) -> Family:
-    """Read the family of this checkout."""
+    """Read the family from this repository."""
     data = tomllib.loads((root / "images/family.toml").read_text())
     project = tomllib.loads((root / "entrypoint/pyproject.toml").read_text())["project"]
     common = data["family"] | {"repository": os.environ.get("IMAGE_REPOSITORY") or data["family"]["repository"]}

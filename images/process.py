@@ -1,4 +1,4 @@
-"""Commands of the builder: quiet until they fail."""
+"""Run commands, quietly until one fails."""
 
 from __future__ import annotations
 
@@ -7,31 +7,35 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-TAIL = 40
+TAIL_LINES = 40
 
 
 class ToolError(Exception):
-    """A command failed; the message carries the end of its output.
+    """A command failed, or a tool is missing.
 
     Attributes:
-        output: all of its output.
+        output: everything that the command printed; the message has only the end of it.
     """
 
     def __init__(self, message: str, output: str = "") -> None:
-        """Keep the output beside the message."""
+        """Store the output next to the message."""
         super().__init__(message)
         self.output = output
 
 
 def say(message: str) -> None:
-    """Tell the user what is being done."""
+    """Print progress to stderr."""
     print(f"images: {message}", file=sys.stderr, flush=True)
 
 
 def run(command: Sequence[str], *, timeout: float, environ: Mapping[str, str] | None = None) -> str:
-    """Run a command and return its output; raise with the output's end when it fails."""
+    """Run a command and return its output, stderr included.
+
+    Raises:
+        ToolError: the command failed or did not end in time.
+    """
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             command,
             check=False,
             env={**os.environ, **(environ or {})},
@@ -44,8 +48,8 @@ def run(command: Sequence[str], *, timeout: float, environ: Mapping[str, str] | 
     except subprocess.TimeoutExpired as error:
         message = f"`{' '.join(command)}` did not end within {timeout:.0f} s"
         raise ToolError(message) from error
-    if done.returncode:
-        tail = "\n".join(done.stdout.splitlines()[-TAIL:])
-        message = f"`{' '.join(command)}` failed with exit code {done.returncode}:\n{tail}"
-        raise ToolError(message, done.stdout)
-    return done.stdout
+    if completed.returncode:
+        tail = "\n".join(completed.stdout.splitlines()[-TAIL_LINES:])
+        message = f"`{' '.join(command)}` failed with exit code {completed.returncode}:\n{tail}"
+        raise ToolError(message, completed.stdout)
+    return completed.stdout

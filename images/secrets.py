@@ -1,4 +1,7 @@
-"""What a build must know of this machine and no layer may keep: BuildKit secrets at /run/secrets."""
+"""What a build needs from this machine but must not leave in a layer: BuildKit secrets, below /run/secrets.
+
+Docker: https://docs.docker.com/build/building/secrets/
+"""
 
 from __future__ import annotations
 
@@ -27,10 +30,10 @@ PROXIES = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 @contextmanager
 def options(release: str) -> Iterator[list[str]]:
-    """The `docker build` options that pass the machine's certificates, mirrors, indexes and proxies."""
+    """The options of `docker build` that pass on this machine's certificates, mirrors, indexes and proxies."""
     with TemporaryDirectory(prefix="prefect-uv-secrets-") as directory:
-        texts = {"apt": apt.sources(release), "index": index_exports(os.environ)}
-        files = {name: _write(Path(directory, name), text) for name, text in texts.items() if text}
+        contents = {"apt": apt.sources(release), "index": index_exports(os.environ)}
+        files = {name: _write(Path(directory, name), text) for name, text in contents.items() if text}
         if bundle := os.environ.get("SSL_CERT_FILE"):
             files["ca"] = Path(bundle)
         yield [f"--secret=id={name},src={path}" for name, path in files.items()] + proxy_options(os.environ)
@@ -42,7 +45,7 @@ def _write(path: Path, text: str) -> Path:
 
 
 def index_exports(environ: Mapping[str, str]) -> str:
-    """Shell exports of the package indexes; pip and uv follow each other's default where only one is set."""
+    """Shell exports of the package indexes; if only one of pip and uv has a default index, the other gets it too."""
     values = {name: environ[name] for name in INDEXES if environ.get(name)}
     default = values.get("UV_DEFAULT_INDEX") or values.get("UV_INDEX_URL") or values.get("PIP_INDEX_URL")
     if default:
@@ -52,11 +55,14 @@ def index_exports(environ: Mapping[str, str]) -> str:
 
 
 def _is_named(index: str) -> bool:
-    """Whether this is uv's form `name=URL`."""
+    """Whether an index has the form `name=URL` (uv 0.13.8: https://docs.astral.sh/uv/concepts/indexes/)."""
     return "=" in index.partition("://")[0]
 
 
 def proxy_options(environ: Mapping[str, str]) -> list[str]:
-    """The machine's proxies as Docker's predefined build arguments, which no layer records."""
+    """This machine's proxies as Docker's predefined build arguments, which the image's history does not record.
+
+    Docker: https://docs.docker.com/reference/dockerfile/#predefined-args
+    """
     names = [spelling for name in PROXIES for spelling in (name, name.lower()) if environ.get(spelling)]
     return [f"--build-arg={name}" for name in names]

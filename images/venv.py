@@ -1,4 +1,4 @@
-"""The tools environment `.venv`: hash-pinned, made from nothing but Python."""
+"""The tools environment `.venv`: hash-pinned, and created with Python alone."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from images.process import run, say
 VENV = ROOT / ".venv"
 
 
-def venv() -> None:
-    """Make the environment anew: uv by pip, everything else by uv."""
+def create() -> None:
+    """Create the environment from scratch: pip installs uv, uv installs everything else."""
     if not importlib.util.find_spec("ensurepip"):
         apt.install("python3-venv", "Python's venv module needs it")
-    say("making .venv, the environment of the tools")
+    say("creating .venv, the tools environment")
     shutil.rmtree(VENV, ignore_errors=True)
     requirements = ROOT / "requirements"
     pip, uv = str(VENV / "bin/pip"), str(VENV / "bin/uv")
     run([sys.executable, "-m", "venv", str(VENV)], timeout=120)
     run([pip, "install", "--require-hashes", "--requirement", str(requirements / "uv.txt")], timeout=600)
-    into = ["--python", str(VENV / "bin/python"), "--require-hashes"]
-    run([uv, "pip", "install", *into, "--requirement", str(requirements / "dev.txt")], timeout=900)
+    target = ["--python", str(VENV / "bin/python"), "--require-hashes"]
+    run([uv, "pip", "install", *target, "--requirement", str(requirements / "dev.txt")], timeout=900)
     (VENV / ".complete").touch()

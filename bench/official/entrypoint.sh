@@ -1,5 +1,6 @@
 #!/bin/sh
-# As the official image does: install what EXTRA_PIP_PACKAGES names into the system's environment, then the command.
+# Install the packages in EXTRA_PIP_PACKAGES into the system's environment, then run the command, as Prefect's image does.
+# Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/scripts/entrypoint.sh
 set -e
 if [ -n "${EXTRA_PIP_PACKAGES:-}" ]; then
     # shellcheck disable=SC2086

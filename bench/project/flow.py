@@ -1,4 +1,4 @@
-"""The flow of the measurements: it does nothing, for as long as it is told to."""
+"""The flow that the benchmark runs."""
 
 import time
 
@@ -7,5 +7,5 @@ from prefect import flow
 
 @flow
 def idle(seconds: float = 0) -> None:
-    """Sleep."""
+    """Do nothing for some seconds."""
     time.sleep(seconds)

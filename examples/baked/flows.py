@@ -1,4 +1,4 @@
-"""A flow whose dependencies are in the image that it runs in."""
+"""A flow whose dependencies are part of its image."""
 
 import sys
 
@@ -8,7 +8,7 @@ from prefect import flow
 
 @flow(log_prints=True)
 def report(orders: int = 12_345) -> str:
-    """Say how many orders there are."""
+    """Print how many orders there are, and which environment counted them."""
     text = f"{humanize.intcomma(orders)} orders, counted by {sys.prefix.rpartition('/')[0]}"
     print(text)
     return text

@@ -1,15 +1,15 @@
-"""A flow that tells which packages it sees."""
+"""A flow that prints which packages it can import."""
 
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 
 from prefect import flow
 
-ASKED = ("inflection", "cowsay", "roman", "snowballstemmer")
+PACKAGES = ("inflection", "cowsay", "roman", "snowballstemmer")
 
 
-def seen(name: str) -> str:
-    """A package with its version, or that it is missing."""
+def describe(name: str) -> str:
+    """A package with its version, or "no" and its name."""
     try:
         return f"{name} {version(name)}"
     except PackageNotFoundError:
@@ -18,8 +18,8 @@ def seen(name: str) -> str:
 
 @flow(log_prints=True)
 def tell() -> list[str]:
-    """Ask in other processes: what is installed for a deployment is there, too."""
+    """Print the packages as other processes see them: what is added for a deployment is there, too."""
     with ProcessPoolExecutor(max_workers=2) as pool:
-        found = list(pool.map(seen, ASKED))
-    print(", ".join(found))
-    return found
+        packages = list(pool.map(describe, PACKAGES))
+    print(", ".join(packages))
+    return packages

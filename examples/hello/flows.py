@@ -1,4 +1,4 @@
-"""A flow that needs two packages which no image contains."""
+"""A flow that needs two packages, which are in none of the images."""
 
 import platform
 from datetime import timedelta
@@ -11,14 +11,14 @@ from prefect import flow, task
 
 @task
 def measure(folder: Path) -> str:
-    """The size of a folder's files, for people."""
+    """The size of all files in a folder, in readable units."""
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return humanize.naturalsize(size)
 
 
 @flow(log_prints=True)
 def hello(name: str = "world") -> str:
-    """Greet somebody from Python, in the project's own environment."""
+    """Greet someone, in the project's own environment."""
     print(cowsay.get_output_string("cow", f"Hello, {name}!"))
     print(f"Python {platform.python_version()}, these files take {measure(Path(__file__).parent)}.")
     print(f"An hour is {humanize.precisedelta(timedelta(hours=1))}.")

@@ -1,4 +1,4 @@
-"""A flow whose dependencies stand in requirements.txt."""
+"""A flow whose dependencies are in requirements.txt."""
 
 from prefect import flow
 from tabulate import tabulate
@@ -7,8 +7,8 @@ PRICES = {"apples": 1.2, "pears": 2.4}
 
 
 @flow(log_prints=True)
-def prices(found: dict[str, float] = PRICES) -> str:
-    """Print a list of prices."""
-    table = str(tabulate(sorted(found.items()), headers=["fruit", "price"], floatfmt=".2f"))
+def prices(by_fruit: dict[str, float] = PRICES) -> str:
+    """Print a table of prices."""
+    table = str(tabulate(sorted(by_fruit.items()), headers=["fruit", "price"], floatfmt=".2f"))
     print(table)
     return table

@@ -5,7 +5,7 @@
 #     "prefect==3.8.8",
 # ]
 # ///
-"""A flow in one file, which names its dependencies itself (PEP 723)."""
+"""A flow in a single file that declares its own dependencies (https://peps.python.org/pep-0723/)."""
 
 from datetime import date
 
@@ -17,7 +17,7 @@ NEW, FULL = 0, 14
 
 @flow(log_prints=True)
 def phase(day: date = date(2026, 11, 24)) -> float:
-    """How far the moon is between new (0) and full (14)."""
-    found = float(moon.phase(day))
-    print(f"On {day:%d %B %Y} the moon's phase is {found:.1f} (new is {NEW}, full is {FULL}).")
-    return found
+    """The phase of the moon on a day: 0 is new, 14 is full."""
+    position = float(moon.phase(day))
+    print(f"On {day:%d %B %Y} the moon's phase is {position:.1f} (new is {NEW}, full is {FULL}).")
+    return position

@@ -12,7 +12,7 @@ from uuid import uuid4
 import docker
 import pytest
 
-from images import engine as machine
+from images import docker_engine
 from images.build import build
 from images.family import Family, Image
 from tests.unit.pythons import VERSION, archive, downloads, served
@@ -28,7 +28,7 @@ def mirrored_image(family: Family, directory: Path) -> Iterator[str]:
     """An image of the family whose interpreter uv has installed from a mirror on this machine; its tag."""
     name = f"mirrored-{uuid4().hex[:8]}"
     own = dataclasses.replace(family, images={**family.images, name: member(family, name, VERSION)})
-    found = machine.client()
+    found = docker_engine.client()
     assert found
     with served(directory) as address, pytest.MonkeyPatch.context() as patch:
         (directory / "downloads.json").write_text(json.dumps(downloads(archive(directory), address, f"{VERSION}.0")))

@@ -109,7 +109,7 @@ def test_uv_leaves_the_shared_environment_as_it_is(stack: Stack) -> None:
     refused = {"pip install cowsay": 2, "pip uninstall mako": 2}
     assert codes == {**refused, "pip install --target aside cowsay": 0, "sync": 0, "add cowsay": 0}, run.report()
     told = [ways[command][1] for command in refused]
-    assert all("flow runs share their environments: uv does not change them" in text for text in told), run.report()
+    assert all("flow runs share their environments, so uv does not change them" in text for text in told), run.report()
     assert "Creating virtual environment at: .venv" in ways["sync"][1], run.report()
 
 

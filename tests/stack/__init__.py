@@ -1,7 +1,7 @@
 """A real local Prefect stack: server, worker, git server, package index and containers.
 
-Every piece is a context manager that starts one real thing, reachable from containers through the
-Docker bridge and from nowhere else, and stops exactly that thing.
+Each of them is started and stopped by a context manager, and can be reached from containers, through the Docker bridge,
+but not from other machines.
 """
 
 from tests.stack.api import git_clone

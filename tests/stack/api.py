@@ -1,4 +1,4 @@
-"""The Prefect API as the tests and the demo use it, through Prefect's own client."""
+"""The Prefect API, through Prefect's own client, for the tests, the demo and the benchmark."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ def git_clone(repository: str, branch: str = "main") -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Api:
-    """Deployments, flow runs and logs on a server."""
+    """The deployments, flow runs and logs of a server."""
 
     client: SyncPrefectClient
 
     @classmethod
     @contextmanager
     def connect(cls, server: PrefectServer) -> Iterator[Api]:
-        """A client of this server."""
+        """Connect to this server."""
         with SyncPrefectClient(server.url, auth_string=server.auth_string) as client:
             yield cls(client)
 
     def create_pool(self, name: str, template: dict[str, Any]) -> None:
-        """Make a Docker work pool with this base job template."""
+        """Create a Docker work pool with this base job template."""
         self.client.create_work_pool(WorkPoolCreate(name=name, type="docker", base_job_template=template))
 
     def is_served(self, pool: str) -> bool:
-        """Whether a worker that serves this pool is online."""
+        """Whether a worker of this pool is online."""
         workers = self.client.request(
             "POST", "/work_pools/{work_pool_name}/workers/filter", path_params={"work_pool_name": pool}, json={}
         )
@@ -59,7 +59,7 @@ class Api:
         pool: str | None = None,
         job_variables: Mapping[str, Any] | None = None,
     ) -> UUID:
-        """Make a deployment; without a pool no worker touches its runs."""
+        """Create a deployment; without a pool, no worker picks up its runs."""
         return self.client.create_deployment(
             self.client.create_flow_from_name(name),
             name,
@@ -71,7 +71,7 @@ class Api:
         )
 
     def set_variable(self, name: str, value: Any) -> None:
-        """Make a Prefect Variable."""
+        """Create a Prefect Variable."""
         self.client.create_variable(VariableCreate(name=name, value=value))
 
     def create_run(
@@ -81,7 +81,7 @@ class Api:
         environment: Mapping[str, str] | None = None,
         **variables: Any,
     ) -> UUID:
-        """Make a flow run of a deployment, scheduled for now, with further environment and job variables."""
+        """Create a flow run of a deployment, scheduled for now, with these environment variables and job variables."""
         variables |= {"env": dict(environment)} if environment else {}
         return self.client.create_flow_run_from_deployment(
             deployment, parameters=dict(parameters or {}), job_variables=variables or None
@@ -92,11 +92,11 @@ class Api:
         self.client.set_flow_run_state(flow_run, Pending())
 
     def wait(self, flow_run: UUID, timeout: float) -> FlowRun:
-        """Wait until the flow run is in a final state."""
+        """Wait until the flow run is in a final state, and return it."""
 
         def final() -> FlowRun | None:
-            found = self.client.read_flow_run(flow_run)
-            return found if found.state is not None and found.state.is_final() else None
+            read = self.client.read_flow_run(flow_run)
+            return read if read.state is not None and read.state.is_final() else None
 
         return wait_until(final, f"flow run {flow_run} in a final state", timeout)
 

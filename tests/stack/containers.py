@@ -1,4 +1,4 @@
-"""Containers of the stack: started, waited for, looked into, and removed by their label."""
+"""The containers of the stack, which are removed by their label."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from docker.models.volumes import Volume
 from tests.stack.environment import job_environment
 
 RUN_LABEL = "io.prefect.flow-run-id"
+# prefect-docker 0.7.4: its worker reverses Prefect's label `prefect.io/flow-run-id`.
+# https://github.com/PrefectHQ/prefect/blob/main/src/integrations/prefect-docker/prefect_docker/worker.py
 
 
 def image_name(name: str) -> str:
-    """The image of this name in the family, as `make build/<name>` tags it."""
+    """The tag that `make build/<name>` gives an image of the family."""
     return f"{os.environ.get('IMAGE_REPOSITORY') or 'prefect-uv'}:{name}"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a container ended."""
+    """A container's exit code and output."""
 
     exit_code: int
     stdout: str
@@ -34,13 +36,13 @@ class Outcome:
 
     @property
     def output(self) -> str:
-        """Everything it wrote, for messages and searches."""
+        """Everything that it wrote, stdout first."""
         return f"{self.stdout}\n{self.stderr}"
 
 
 @dataclass(frozen=True)
 class Containers:
-    """The Docker Engine as the stack uses it: everything made here carries `label`."""
+    """A connection to the Docker engine; everything that it creates has the label `label`, with `owner` as value."""
 
     client: docker.DockerClient
     label: str
@@ -50,7 +52,7 @@ class Containers:
     @classmethod
     @contextmanager
     def connect(cls, label: str) -> Iterator[Containers]:
-        """Connect to the engine; at the end, remove the containers and volumes made here."""
+        """Connect to the engine, and at the end remove the containers and volumes that were created through it."""
         client = docker.from_env(timeout=120)
         containers = cls(client, label, uuid4().hex, _gateway(client))
         try:
@@ -65,7 +67,7 @@ class Containers:
         return {self.label: self.owner}
 
     def remove_volume(self, volume: Volume) -> None:
-        """Remove a volume, and first the containers that still use it."""
+        """Remove a volume, after the containers that still use it."""
         for container in self.client.containers.list(all=True, filters={"volume": volume.name}):
             container.remove(force=True)
         volume.remove()
@@ -78,7 +80,7 @@ class Containers:
         volumes: Sequence[str],
         **options: Any,
     ) -> Container:
-        """Start a container with this machine's index and proxies, to be removed by its label."""
+        """Start a container that has the label, with this machine's package index and proxies."""
         return self.client.containers.run(
             image,
             list(command),
@@ -90,12 +92,12 @@ class Containers:
         )
 
     def of_run(self, flow_run_id: UUID) -> Container | None:
-        """The container that a worker started for this flow run."""
-        found = self.client.containers.list(all=True, filters={"label": f"{RUN_LABEL}={flow_run_id}"})
-        return found[0] if found else None
+        """The container that a worker started for a flow run, None if there is none yet."""
+        containers = self.client.containers.list(all=True, filters={"label": f"{RUN_LABEL}={flow_run_id}"})
+        return containers[0] if containers else None
 
     def wait(self, container: Container, timeout: float) -> Outcome:
-        """Wait until the container has ended."""
+        """Wait until the container has exited, and return what it left."""
         code = container.wait(timeout=timeout)["StatusCode"]
         return Outcome(
             code,

@@ -1,4 +1,4 @@
-"""What a flow run's container needs on this machine: package index, proxies, certificates."""
+"""What a flow run's container needs on this machine: package index, proxies and certificates."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"
 
 
 def index_environment() -> dict[str, str]:
-    """The package index that this machine is set up for; `uv lock` and the containers must agree on it."""
+    """The variables of this machine's package index, which `uv lock` and the containers must have in common."""
     passed = {name: os.environ[name] for name in PASSED_ON if os.environ.get(name)}
     default = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL")
     return {**passed, **({"UV_DEFAULT_INDEX": default} if default else {})}
 
 
 def job_environment(gateway: str) -> dict[str, str]:
-    """The environment of a flow run's container beside Prefect's own."""
+    """The variables of a flow run's container in addition to those that the worker sets."""
     proxies = {name: os.environ[name] for name in PROXIES if os.environ.get(name)}
     if proxies:
         direct = ",".join(filter(None, (os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), gateway)))
@@ -33,13 +33,13 @@ def job_environment(gateway: str) -> dict[str, str]:
 
 
 def unreachable_network(gateway: str) -> dict[str, str]:
-    """Proxies that nobody serves, for everything but the stack."""
+    """Variables that send everything but requests to the stack to a proxy that does not exist."""
     names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
     proxies = {name: f"http://{gateway}:9" for upper in names for name in (upper, upper.lower())}
     return {**proxies, "NO_PROXY": gateway, "no_proxy": gateway}
 
 
 def job_volumes(cache: str) -> list[str]:
-    """The volumes of a flow run's container: the cache, and this machine's certificates where it has its own."""
+    """The volumes of a flow run's container: the cache volume, and this machine's own certificates if it has any."""
     bundle = os.environ.get("SSL_CERT_FILE")
     return [f"{cache}:/cache", *([f"{bundle}:{CERTIFICATES}:ro"] if bundle else [])]

@@ -1,4 +1,7 @@
-"""A git server over smart HTTP (`git http-backend`), and repositories made from project folders."""
+"""A git server for smart HTTP, with repositories made from project folders.
+
+https://git-scm.com/docs/git-http-backend
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ IDENTITY = {
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Run git in this folder, without the user's configuration; the value is its stripped output."""
+    """Run git in this folder, without the user's configuration, and return its stripped output."""
     command = ["git", "-C", str(folder), *arguments]
     done = subprocess.run(
         command, check=True, capture_output=True, text=True, timeout=GIT_SECONDS, env={**os.environ, **IDENTITY}
@@ -46,7 +49,7 @@ class Repository:
     work: Path
 
     def copy(self, folder: Path, replace: Mapping[str, str]) -> None:
-        """Copy a project folder into the working copy, with words like `@INDEX@` replaced in its settings."""
+        """Copy a project folder into the working copy, and replace words such as `@INDEX@` in its settings."""
         shutil.copytree(folder, self.work, dirs_exist_ok=True, ignore=IGNORED)
         for path in (*self.work.rglob("*.toml"), *self.work.rglob("prefect.yaml")):
             text = path.read_text()
@@ -69,7 +72,7 @@ class Repository:
             raise RuntimeError(f"{' '.join(command)} exited with code {done.returncode}:\n{done.stderr}")
 
     def commit(self, message: str) -> str:
-        """Commit and push everything in the working copy; the value is the commit's id."""
+        """Commit and push everything in the working copy, and return the commit's ID."""
         git(self.work, "add", "--all", "--force")
         git(self.work, "commit", "--quiet", "--message", message)
         git(self.work, "push", "--quiet", "origin", "HEAD")
@@ -78,7 +81,7 @@ class Repository:
 
 @dataclass(frozen=True)
 class GitServer:
-    """Bare repositories in a folder, served at `http://host:port/<name>.git`."""
+    """A server of the bare repositories in a folder, at `http://host:port/<name>.git`."""
 
     address: str
     root: Path
@@ -86,7 +89,7 @@ class GitServer:
     @classmethod
     @contextmanager
     def start(cls, host: str, root: Path, password: str | None = None, delay: float = 0) -> Iterator[GitServer]:
-        """Serve the repositories below `root` on this address, with a password where one is given."""
+        """Serve the repositories in `root`, with a password if there is one; `delay` slows every request."""
         handler = type("GitHandler", (_GitHandler,), {"root": str(root), "password": password, "delay": delay})
         with serve(host, handler) as address:
             yield cls(address, root)
@@ -100,7 +103,7 @@ class GitServer:
         replace: Mapping[str, str] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Repository:
-        """Make a repository from a project folder, locked with the real uv, and push it as `main`."""
+        """Create a repository from a project folder, lock it with the real uv, and push it as `main`."""
         bare, work = self.root / f"{name}.git", self.root / "work" / name
         subprocess.run(
             ["git", "init", "--quiet", "--bare", "--initial-branch=main", str(bare)], check=True, timeout=GIT_SECONDS
@@ -118,7 +121,7 @@ class GitServer:
 
     @contextmanager
     def without(self, name: str) -> Iterator[None]:
-        """While this lasts, the server does not have the repository."""
+        """Hide the repository from clients during the context."""
         bare = self.root / f"{name}.git"
         hidden = bare.rename(self.root / f"{name}.hidden")
         try:
@@ -133,12 +136,12 @@ class _GitHandler(Handler):
     root = ""
 
     def do_GET(self) -> None:
-        """Answer the discovery of refs."""
+        """Respond to ref discovery."""
         if self.is_authorized():
             self._run_backend(b"")
 
     def do_POST(self) -> None:
-        """Answer the negotiation and send the pack."""
+        """Respond to negotiation, and send the pack."""
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         if self.is_authorized():
             self._run_backend(body)

@@ -1,4 +1,4 @@
-"""A threaded HTTP server with optional Basic authentication, for the git server and the index."""
+"""A threaded HTTP server with optional basic authentication, for the git server and the package index."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Handler(BaseHTTPRequestHandler):
-    """A request handler that is silent, as slow as asked, and wants a password where one is set."""
+    """A request handler that logs nothing, sleeps for `delay` seconds, and requires a password if one is set."""
 
     password: str | None = None
     delay = 0.0
@@ -21,7 +21,7 @@ class Handler(BaseHTTPRequestHandler):
         """Keep the test output readable."""
 
     def is_authorized(self) -> bool:
-        """Whether the request may go on; otherwise it is answered with 401 here."""
+        """Whether the request has the password; if not, respond with 401."""
         time.sleep(self.delay)
         if self.password is None:
             return True
@@ -35,7 +35,7 @@ class Handler(BaseHTTPRequestHandler):
         return False
 
     def answer(self, body: bytes, content_type: str, status: int = HTTPStatus.OK) -> None:
-        """Send a whole answer."""
+        """Send a complete response."""
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
@@ -46,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serve(host: str, handler: type[Handler]) -> Iterator[str]:
-    """Serve on a free port of this address; the value is `host:port`."""
+    """Serve on a free port of this address, and yield `host:port`."""
     with ThreadingHTTPServer((host, 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, name=handler.__name__, daemon=True)
         thread.start()

@@ -1,4 +1,4 @@
-"""Images built FROM ours, as users build theirs; they are removed in the end."""
+"""Images that are built from ours, as users build theirs, and removed at the end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from images import engine
+from images import docker_engine
 from images.secrets import proxy_options
 from tests.stack.environment import CERTIFICATES, index_environment
 
@@ -19,12 +19,12 @@ REMOVE_SECONDS = 60
 
 
 class BuildError(Exception):
-    """A build that failed, with everything that it printed."""
+    """A build failed; the message is everything that it printed."""
 
 
 @contextmanager
 def configured(image: str, folder: Path) -> Iterator[str]:
-    """An image with this machine's package index and certificates, as a company's base image has its own."""
+    """Our image with this machine's package index and certificates, like the base image of a company."""
     variables = index_environment()
     lines = [f"FROM {image}"]
     if bundle := os.environ.get("SSL_CERT_FILE"):
@@ -39,12 +39,12 @@ def configured(image: str, folder: Path) -> Iterator[str]:
 
 @contextmanager
 def built(folder: Path, *options: str) -> Iterator[str]:
-    """The image of a folder's Dockerfile, built with these options of `docker build`.
+    """Build the Dockerfile of a folder, with these options of `docker build`, and yield the tag.
 
     Raises:
-        BuildError: with the output.
+        BuildError: the build failed.
     """
-    docker, tag = engine.client() or "docker", f"prefect-uv-test-{uuid4().hex}"
+    docker, tag = docker_engine.client() or "docker", f"prefect-uv-test-{uuid4().hex}"
     command = [docker, "build", "--progress=plain", "--network=host", "--tag", tag]
     done = subprocess.run(
         [*command, *proxy_options(os.environ), *options, str(folder)],

@@ -1,4 +1,7 @@
-"""A small package index (simple API) that serves handmade wheels, with optional authentication."""
+"""A small package index that serves handmade wheels, with optional authentication.
+
+https://packaging.python.org/en/latest/specifications/simple-repository-api/
+"""
 
 from __future__ import annotations
 
@@ -16,27 +19,27 @@ from tests.stack.http import Handler, serve
 
 @dataclass(frozen=True)
 class PackageIndex:
-    """A running index, and the files that it has at this moment."""
+    """A running index, with the files that it serves, by name."""
 
     address: str
     files: dict[str, bytes]
 
     @property
     def url(self) -> str:
-        """The index's address for uv."""
+        """The URL of the index, for uv."""
         return f"http://{self.address}/simple"
 
     @classmethod
     @contextmanager
     def start(cls, host: str, password: str | None = None, delay: float = 0) -> Iterator[PackageIndex]:
-        """Serve an empty index on this address."""
+        """Serve an empty index at this address, with a password if there is one; `delay` slows every request."""
         files: dict[str, bytes] = {}
         handler = type("IndexHandler", (_IndexHandler,), {"files": files, "password": password, "delay": delay})
         with serve(host, handler) as address:
             yield cls(address, files)
 
     def publish(self, name: str, version: str, code: str, module: str = "") -> str:
-        """Put a pure Python wheel of one module, called as the package by default; the value is its file name."""
+        """Publish a wheel with one module, by default of the package's name, and return the wheel's file name."""
         filename = f"{name}-{version}-py3-none-any.whl"
         self.files[filename] = _wheel(name, version, code, module or name)
         return filename
@@ -63,12 +66,12 @@ def _digest(text: str) -> str:
 
 
 class _IndexHandler(Handler):
-    """Answers `/simple/<name>/` with links and `/files/<file>` with the wheel."""
+    """Serves the links of a package at `/simple/<name>/`, and a wheel at `/files/<file>`."""
 
     files: dict[str, bytes]
 
     def do_GET(self) -> None:
-        """Answer a page of the index or a file."""
+        """Respond with a page of links or a wheel."""
         if not self.is_authorized():
             return
         *_, kind, name = self.path.strip("/").split("/")

@@ -1,7 +1,8 @@
-"""A network with nothing on it but the Prefect API.
+"""A network on which nothing but the Prefect API can be reached.
 
-Docker's internal networks still reach every service of the host. Here is no interface but the loopback: a container
-without a network relays from there to a socket in a folder, and other containers join it.
+From Docker's internal networks, every service of the host can be reached
+(https://docs.docker.com/reference/cli/docker/network/create/#internal). This network has only a loopback interface: a
+container without a network relays connections from there to a socket in a shared folder, and other containers join it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from tests.stack.process import wait_until
 from tests.stack.server import PrefectServer
 
 ADDRESS = "127.0.0.2:4200"
-"""Not 127.0.0.1, which Prefect's Docker worker replaces by the host's name."""
+"""Not 127.0.0.1, which the worker replaces with the host's name.
+
+prefect-docker 0.7.4: https://github.com/PrefectHQ/prefect/blob/main/src/integrations/prefect-docker/prefect_docker/worker.py
+"""
 READY_SECONDS = 30
 RELAY = f"""
 import socket, threading
@@ -46,11 +50,11 @@ with socket.create_server((host, int(port))) as listener:
 
 @dataclass(frozen=True)
 class ClosedNetwork:
-    """The network of a container, for others.
+    """The network of a container, which other containers can join.
 
     Attributes:
         mode: the network mode of a container that joins it.
-        environment: the variables that lead to the API.
+        environment: the variables of the API's address and credentials.
     """
 
     mode: str
@@ -59,7 +63,7 @@ class ClosedNetwork:
     @classmethod
     @contextmanager
     def create(cls, containers: Containers, image: str, server: PrefectServer) -> Iterator[ClosedNetwork]:
-        """Start the relay in a container of this image, and remove it at the end."""
+        """Start the relay in a container of this image, and remove the container at the end."""
         with TemporaryDirectory(prefix="prefect-uv-api-") as folder, socket.socket(socket.AF_UNIX) as listener:
             Path(folder).chmod(0o755)
             path = Path(folder) / "socket"

@@ -1,4 +1,4 @@
-"""Processes of the stack: started in their own session, stopped as a group, waited for by polling."""
+"""The processes of the stack: each is started in a session of its own, and stopped with its whole process group."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STOP_SECONDS = 15
 
 
 def tool(name: str) -> str:
-    """The path of a program of the tools environment, the one that runs this code."""
+    """The path of a program in the tools environment, which also runs this code."""
     path = Path(sys.prefix) / "bin" / name
     if not path.exists():
         raise FileNotFoundError(f"{name} is not in {path.parent}: install requirements/dev.txt there")
@@ -27,14 +27,18 @@ def tool(name: str) -> str:
 
 
 def free_port(host: str) -> int:
-    """A TCP port that nobody listens on at this address."""
+    """A TCP port that is free at this address."""
     with socket.create_server((host, 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
 def wait_until(poll: Callable[[], T | None], what: str, timeout: float) -> T:
-    """The first answer of `poll` that is not None or False; TimeoutError after `timeout` seconds."""
+    """Call `poll` until it returns neither None nor False, and return that value.
+
+    Raises:
+        TimeoutError: it did not within `timeout` seconds.
+    """
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         answer = poll()
@@ -46,9 +50,9 @@ def wait_until(poll: Callable[[], T | None], what: str, timeout: float) -> T:
 
 @contextmanager
 def background(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program beside this one, with its output in `log`, and stop its whole session at the end.
+    """Run a program in the background, with its output in `log`, and stop its process group at the end.
 
-    `setpriv --pdeathsig` has the kernel stop it when this process is killed.
+    If this process is killed, the kernel stops the program (https://man7.org/linux/man-pages/man1/setpriv.1.html).
     """
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -66,7 +70,7 @@ def background(command: Sequence[str], log: Path, environment: Mapping[str, str]
 
 
 def _stop_session(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM to the whole session, then SIGKILL to what is left of it."""
+    """Send SIGTERM to the process group, then SIGKILL to what is left of it."""
     for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, None)):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
@@ -75,7 +79,7 @@ def _stop_session(process: subprocess.Popen[bytes]) -> None:
 
 
 def ensure_running(process: subprocess.Popen[bytes], log: Path) -> None:
-    """Raise with the end of its log when a background program has ended."""
+    """Raise RuntimeError, with the end of its log, if a background program has ended."""
     code = process.poll()
     if code is not None:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])

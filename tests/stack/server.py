@@ -1,4 +1,4 @@
-"""A real Prefect server on SQLite, with authentication and CSRF protection switched on."""
+"""A real Prefect server on SQLite, with CSRF protection and optional authentication."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class PrefectServer:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a client of this server has in its environment."""
+        """The variables with which a client reaches this server."""
         return {"PREFECT_API_URL": self.url, "PREFECT_API_AUTH_STRING": self.auth_string}
 
     @classmethod
     @contextmanager
     def start(cls, host: str, auth_string: str, home: Path) -> Iterator[PrefectServer]:
-        """Start `prefect server start` at this address with its database in `home`; no string, no authentication."""
+        """Run `prefect server start` with its database in `home`; an empty `auth_string` disables authentication."""
         port = free_port(host)
         server = cls(f"http://{host}:{port}/api", auth_string)
         log = home / "server.log"
@@ -55,13 +55,13 @@ def _environment(home: Path, auth_string: str) -> dict[str, str]:
 
 
 def plain_environment(home: Path) -> dict[str, str]:
-    """This process's environment without anyone's Prefect settings, and with another home."""
+    """This process's environment variables without Prefect's settings, and with another HOME."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     return {**inherited, "HOME": str(home)}
 
 
 def is_healthy(url: str) -> bool:
-    """Whether it answers."""
+    """Whether the server answers and is healthy."""
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:  # noqa: S310 - our own http address
             return bool(answer.status == 200)

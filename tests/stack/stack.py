@@ -1,4 +1,4 @@
-"""The whole stack as one value, and flow runs followed from start to end."""
+"""The whole stack as one object, which can run flows and wait for them."""
 
 from __future__ import annotations
 
@@ -114,13 +114,13 @@ class Stack:
             yield cls(image, containers, server, api, git, cache)
 
     def deploy(self, name: str, entrypoint: str, pull_steps: Sequence[dict[str, Any]], **variables: Any) -> UUID:
-        """Make a deployment on the Docker pool whose image is ours; `variables` are further job variables."""
+        """Create a deployment on the Docker pool that uses our image; `variables` are further job variables."""
         return self.api.deploy(
             name, entrypoint, pull_steps, pool=POOL, job_variables={"image": self.image, **variables}
         )
 
     def prefect_deploy(self, project: Path, names: Sequence[str]) -> list[UUID]:
-        """Make the deployments of a prefect.yaml by `prefect deploy`; the values are those with these full names."""
+        """Run `prefect deploy --all` in a project, and return the IDs of the deployments with these full names."""
         subprocess.run(
             [tool("prefect"), "--no-prompt", "deploy", "--all"],
             cwd=project,
@@ -137,7 +137,7 @@ class Stack:
         return self.finish(flow_run, container, END_SECONDS)
 
     def find_container(self, flow_run: UUID, timeout: float = RUN_SECONDS) -> Container:
-        """The container of a flow run, as soon as the worker has made it."""
+        """Wait until the worker has created a flow run's container, and return it."""
         return wait_until(lambda: self.containers.of_run(flow_run), f"container of {flow_run}", timeout)
 
     def run_and_wait(
@@ -148,18 +148,22 @@ class Stack:
         environment: Mapping[str, str] | None = None,
         expected: Sequence[str] = (),
     ) -> Run:
-        """Run a deployment through the worker; AssertionError on a warning or error that is not expected."""
+        """Run a deployment through the worker.
+
+        Raises:
+            AssertionError: there is a warning or an error that no expression in `expected` matches.
+        """
         run = self.follow(self.api.create_run(deployment, parameters, environment))
         run.require_quiet(expected)
         return run
 
     def run_together(self, deployments: Sequence[UUID], environment: Mapping[str, str] | None = None) -> list[Run]:
-        """Run several deployments at once; the runs are not judged."""
+        """Run several deployments at once; warnings and errors are not checked."""
         started = [self.api.create_run(deployment, environment=environment) for deployment in deployments]
         return [self.follow(flow_run) for flow_run in started]
 
     def wait_for_file(self, path: Path, container: Container) -> None:
-        """Wait until a container has written this file of a folder of the host."""
+        """Wait until a container has written a file in a folder of the host."""
 
         def exists() -> bool:
             container.reload()
@@ -178,7 +182,7 @@ class Stack:
         exchange: Path | None = None,
         **options: Any,
     ) -> Container:
-        """Start our image for a flow run as a worker would, without one; `exchange` is a folder to share with it."""
+        """Start a container for a flow run without a worker; `exchange` is a folder of the host that it shares."""
         variables = {**self.server.environment, "PREFECT__FLOW_RUN_ID": str(flow_run), **(environment or {})}
         volumes = [*job_volumes(cache or self.cache.name), *options.pop("volumes", [])]
         if exchange is not None:
@@ -187,13 +191,13 @@ class Stack:
         return self.containers.start(self.image, ["prefect", "flow-run", "execute"], variables, volumes, **options)
 
     def finish(self, flow_run: UUID, container: Container, timeout: float = RUN_SECONDS) -> Run:
-        """Wait for the container's end and read what the API has of the flow run."""
+        """Wait until the container has exited, and read the flow run and its log from the API."""
         outcome = self.containers.wait(container, timeout)
         return Run(self.api.client.read_flow_run(flow_run), self.api.logs(flow_run), container, outcome)
 
 
 def remove_left(label: str) -> None:
-    """Remove what stacks with this label left when they were killed; none of them may be running."""
+    """Remove what killed stacks with this label have left behind; none of them may still be running."""
     remove_labelled(label)
     for folder in Path(gettempdir()).glob(f"{label}-*"):
         shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""A cache volume, and a way to look into it while no flow run uses it."""
+"""A cache volume whose content tests can read and change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.stack.containers import Containers
 
 @dataclass(frozen=True)
 class CacheVolume:
-    """A named volume that an idle container of our image holds, so that it can be looked into."""
+    """A volume, with an idle container of our image in which commands can be run on it."""
 
     name: str
     maintenance: Container
@@ -23,7 +23,7 @@ class CacheVolume:
     def create(
         cls, containers: Containers, image: str, options: Mapping[str, str] | None = None
     ) -> Iterator[CacheVolume]:
-        """Make a volume (`options` are those of Docker's local driver) and remove it at the end."""
+        """Create a volume, with these options of Docker's local driver, and remove it at the end."""
         volume = containers.client.volumes.create(driver_opts=dict(options or {}), labels=containers.labels)
         maintenance = containers.start(
             image, ["infinity"], {}, [f"{volume.name}:/cache"], entrypoint="sleep", init=True
@@ -34,13 +34,13 @@ class CacheVolume:
             containers.remove_volume(volume)
 
     def run(self, *command: str) -> str:
-        """Run a command beside the volume; the value is its output."""
+        """Run a command as root in the idle container, which has the volume at /cache, and return its output."""
         code, output = self.maintenance.exec_run(list(command), user="0")
         if code != 0:
             raise RuntimeError(f"{command!r} exited with code {code}: {output!r}")
         return b"".join([output] if isinstance(output, bytes) else output).decode(errors="replace")
 
     def leftovers(self) -> list[str]:
-        """Builds under way and garbage."""
+        """The files of unfinished builds, and garbage that is not deleted yet."""
         script = "for d in tmp trash; do if [ -d /cache/envs/$d ]; then find /cache/envs/$d -mindepth 1; fi; done"
         return self.run("sh", "-c", script).splitlines()

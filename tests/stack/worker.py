@@ -19,7 +19,7 @@ START_SECONDS = 60
 def base_job_template(
     environment: Mapping[str, str], volumes: Sequence[str], labels: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Prefect's own template for Docker pools with the defaults that a cache volume and this machine need."""
+    """Prefect's own template for Docker pools, with the defaults that the cache volume and this machine require."""
     template: dict[str, Any] = DockerWorker.get_default_base_job_template()
     defaults: dict[str, Any] = {
         "image_pull_policy": "Never",
@@ -34,7 +34,7 @@ def base_job_template(
 
 @contextmanager
 def start_worker(server: PrefectServer, api: Api, pool: str, home: Path) -> Iterator[None]:
-    """Start a worker for this pool; it is online when the context begins."""
+    """Start a worker for this pool, and wait until it is online."""
     log = home / "worker.log"
     command = [tool("prefect"), "worker", "start", "--type", "docker", "--pool", pool, "--install-policy", "never"]
     environment = {**plain_environment(home), **server.environment, "PREFECT_WORKER_QUERY_SECONDS": "1"}

@@ -15,8 +15,7 @@ import docker
 import pytest
 from docker.models.images import Image as BuiltImage
 
-from images import engine as machine
-from images import secrets
+from images import docker_engine, secrets
 from images.build import build
 from images.family import ROOT, Family
 from tests.images.layers import containing
@@ -60,7 +59,7 @@ def test_child_image(engine: docker.DockerClient, family: Family, own_repository
     name = f"planted-{uuid4().hex[:8]}"
     planted = dataclasses.replace(family.images["py313"], name=name)
     members = dataclasses.replace(family, repository=own_repository, images={**family.images, name: planted})
-    client = machine.client()
+    client = docker_engine.client()
     assert client
     assert build(client, members, [name]) == {}
     assert_unmarked(engine.images.get(members.tag(name)))

@@ -9,7 +9,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from images import engine as machine
+from images import docker_engine
 from images.build import NO_PYTHON, build
 from images.family import Family
 from tests.images.containers import Runner
@@ -20,7 +20,7 @@ from tests.unit.pythons import VERSION
 @pytest.fixture
 def client() -> str:
     """The Docker client that the builder uses."""
-    found = machine.client()
+    found = docker_engine.client()
     assert found
     return found
 

@@ -1,4 +1,4 @@
-"""One list of pins: nothing in the repository names another Prefect than images/family.toml."""
+"""Examples and test projects pin the Prefect version of images/family.toml, and no other."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ FILES = [
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_project_has_the_pinned_prefect(path: Path) -> None:
-    """An example or test project that depends on Prefect depends on the pinned version."""
+    """An example or test project that depends on Prefect pins the version that the images are built for."""
     pinned = tomllib.loads((REPOSITORY / "images" / "family.toml").read_text())["pins"]["prefect"]
     assert set(PREFECT.findall(path.read_text())) == {pinned}

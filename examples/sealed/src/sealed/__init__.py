@@ -1,1 +1,1 @@
-"""A package that is installed when its image is built."""
+"""A package that is installed when the image is built."""

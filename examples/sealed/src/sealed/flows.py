@@ -1,4 +1,4 @@
-"""A flow that needs nothing from outside its image but the Prefect API."""
+"""A flow that needs nothing outside its image except the Prefect API."""
 
 import subprocess
 from importlib.metadata import version
@@ -8,8 +8,8 @@ from prefect import flow
 
 @flow(log_prints=True)
 def report() -> str:
-    """Call the project's own console script, as any other program would."""
-    counted = subprocess.run(["count-orders"], check=True, capture_output=True, text=True, timeout=60)
-    text = f"{counted.stdout.strip()} orders, counted by sealed {version('sealed')}"
+    """Run the project's console script, and print what it counted."""
+    completed = subprocess.run(["count-orders"], check=True, capture_output=True, text=True, timeout=60)
+    text = f"{completed.stdout.strip()} orders, counted by sealed {version('sealed')}"
     print(text)
     return text

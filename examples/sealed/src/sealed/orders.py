@@ -4,10 +4,10 @@ import humanize
 
 
 def count() -> str:
-    """The number of orders, for people."""
+    """The number of orders, with thousands separators."""
     return humanize.intcomma(12_345)
 
 
 def main() -> None:
-    """Print it."""
+    """Print the number of orders."""
     print(count())

@@ -1,6 +1,6 @@
-"""Names as they should be written: both pipelines share this library."""
+"""Clean names: a library that both pipelines use."""
 
 
 def tidy(name: str) -> str:
-    """A name with single spaces and capital initials."""
+    """A name with single spaces, and a capital letter at the start of each word."""
     return " ".join(name.split()).title()

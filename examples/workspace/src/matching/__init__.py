@@ -1,4 +1,4 @@
-"""Similar names: a library of the group `ml`."""
+"""Similar names: a library that needs the group `ml`."""
 
 from collections.abc import Iterable
 
@@ -6,5 +6,5 @@ import textdistance
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name that differs least."""
+    """The known name that is most similar to a name."""
     return min(known, key=lambda other: textdistance.damerau_levenshtein(name, other))

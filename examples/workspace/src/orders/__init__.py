@@ -1,1 +1,1 @@
-"""Flows on the orders of a shop."""
+"""Flows that work with the orders of a shop."""

@@ -1,4 +1,4 @@
-"""Reading orders: needs the group `etl`."""
+"""A flow that reads orders, and needs the group `etl`."""
 
 from importlib.metadata import version
 
@@ -18,14 +18,14 @@ FEED = """
 
 @task
 def read(feed: str) -> list[str]:
-    """The customers of an XML feed, as somebody has typed them."""
+    """The customers in an XML feed, as they were typed."""
     orders = xmltodict.parse(feed, force_list=("order",))["orders"]["order"]
     return [order["customer"] for order in orders]
 
 
 @flow(log_prints=True)
 def etl(feed: str = FEED) -> list[str]:
-    """Customers with clean names, each once."""
+    """Print each customer once, with a clean name."""
     customers = sorted({tidy(name) for name in read(feed)})
     print(f"xmltodict {version('xmltodict')} found {', '.join(customers)}")
     return customers

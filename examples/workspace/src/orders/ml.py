@@ -1,4 +1,4 @@
-"""Comparing customers: needs the group `ml`."""
+"""A flow that compares customers, and needs the group `ml`."""
 
 from importlib.metadata import version
 
@@ -12,7 +12,7 @@ KNOWN = ["Ada Lovelace", "Grace Hopper", "Katherine Johnson"]
 
 @flow(log_prints=True)
 def ml(name: str = "grace HOPER") -> str:
-    """The customer that somebody probably meant."""
+    """Print which known customer was probably meant."""
     meant: str = nearest(tidy(name), KNOWN)
     print(f"textdistance {version('textdistance')} takes {name!r} for {meant}")
     return meant

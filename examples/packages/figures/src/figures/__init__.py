@@ -1,4 +1,4 @@
-"""Numbers as people read them: a package of its own, with its own dependencies and releases."""
+"""Readable numbers: a package with its own dependencies and its own releases."""
 
 from collections.abc import Sequence
 from statistics import mean
@@ -7,5 +7,5 @@ import roman
 
 
 def numeral(values: Sequence[int]) -> str:
-    """The mean of some values as a Roman numeral."""
+    """The rounded mean of some values, as a Roman numeral."""
     return str(roman.toRoman(round(mean(values))))

@@ -1,1 +1,1 @@
-"""Flows that report."""
+"""Flows that print reports."""

@@ -1,4 +1,4 @@
-"""The Docker engine and its client: found, or installed and started here, and stopped by who started it."""
+"""The Docker engine and its client: found on this machine, or installed and started, and stopped if started here."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from pathlib import Path
 from images import apt, daemon
 from images.process import ToolError, run, say
 
+# Docker 23.0: `docker build` is `docker buildx build`. https://docs.docker.com/engine/release-notes/23.0/
 LAST_CLIENT_WITH_OWN_BUILDKIT = 22
 
 
 def client() -> str | None:
-    """The Docker client of this machine that can use BuildKit, as a path."""
-    found = [shutil.which("docker", path=folder) for folder in [*os.get_exec_path(), "/usr/bin"]]
-    return next((path for path in found if path and _has_buildkit(path)), None)
+    """The path of the first Docker client that can use BuildKit, None if there is none."""
+    paths = [shutil.which("docker", path=folder) for folder in [*os.get_exec_path(), "/usr/bin"]]
+    return next((path for path in paths if path and _has_buildkit(path)), None)
 
 
 def _has_buildkit(path: str) -> bool:
-    """Whether the client brings BuildKit itself, as Debian's 20.10 does, or has the buildx plugin."""
+    """Whether the client supports BuildKit itself, as Debian's 20.10 does, or has the buildx plugin."""
     version = re.search(r"version (\d+)", run([path, "--version"], timeout=30))
     if version and int(version[1]) <= LAST_CLIENT_WITH_OWN_BUILDKIT:
         return True
@@ -33,13 +34,13 @@ def _has_buildkit(path: str) -> bool:
 
 def answers(docker: str) -> bool:
     """Whether an engine answers this client."""
-    asked = [docker, "info", "--format", "{{.ServerVersion}}"]
-    return subprocess.run(asked, check=False, capture_output=True, timeout=60).returncode == 0
+    command = [docker, "info", "--format", "{{.ServerVersion}}"]
+    return subprocess.run(command, check=False, capture_output=True, timeout=60).returncode == 0
 
 
 @contextmanager
 def running() -> Iterator[str]:
-    """A running engine; yields the client's path and stops the engine only if it was started here."""
+    """Make sure that an engine is running, yield the client's path, and stop the engine only if it was started here."""
     docker, started = ensure()
     try:
         yield docker
@@ -49,7 +50,11 @@ def running() -> Iterator[str]:
 
 
 def ensure() -> tuple[str, daemon.Process | None]:
-    """Find or start an engine: the client's path, and the daemon if it was started here."""
+    """Find or start an engine, and return the client's path, with the daemon if it was started here.
+
+    Raises:
+        ToolError: there is no engine, and it cannot be installed or started.
+    """
     docker = client() or _install()
     return (docker, None) if answers(docker) else (docker, _start(docker))
 

@@ -1,4 +1,4 @@
-"""A stand-in for Debian's image where no registry is reachable: the same release, made by mmdebstrap."""
+"""Debian's image: present, pulled, or, if no registry can be reached, made from its packages by mmdebstrap."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ EXCLUDED = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/us
 KEPT = "/usr/share/doc/*/copyright"
 
 
-def ensure_debian(docker: str, family: Family) -> None:
-    """Make sure that the engine has Debian's image: present, pulled, or made here."""
+def ensure_debian_image(docker: str, family: Family) -> None:
+    """Make sure that the Docker engine has Debian's image."""
     image = family.debian_image
     if run([docker, "image", "ls", "--quiet", image], timeout=60).strip():
         return
@@ -24,28 +24,31 @@ def ensure_debian(docker: str, family: Family) -> None:
         run([docker, "pull", "--quiet", image], timeout=600)
     except ToolError as error:
         reason = str(error).splitlines()[-1]
-        say(f"no registry gave {image} ({reason}); making it from Debian's packages with mmdebstrap")
-        _make(docker, family)
+        say(f"{image} could not be pulled ({reason}); making it from Debian's packages with mmdebstrap")
+        _bootstrap(docker, family)
 
 
-def _make(docker: str, family: Family) -> None:
+def _bootstrap(docker: str, family: Family) -> None:
     if not shutil.which("mmdebstrap"):
-        apt.install("mmdebstrap", f"it makes {family.debian_image} where no registry is reachable")
+        apt.install("mmdebstrap", f"without a registry it makes {family.debian_image}")
     with tempfile.TemporaryDirectory(prefix="prefect-uv-") as directory:
         tar, mirror = Path(directory, "root.tar"), Path(directory, "machine.sources")
         mirror.write_text(apt.sources(family.debian))
-        options = [*_without_documentation(), *(_through(mirror) if mirror.stat().st_size else [])]
+        options = [*_exclude_documentation(), *(_use_mirror(mirror) if mirror.stat().st_size else [])]
         run(["mmdebstrap", "--variant=minbase", *options, family.debian, str(tar)], timeout=900)
         run([docker, "import", "--change", 'CMD ["bash"]', str(tar), family.debian_image], timeout=300)
 
 
-def _without_documentation() -> list[str]:
-    """Options that drop what Debian's slim image drops, now and for packages installed later."""
+def _exclude_documentation() -> list[str]:
+    """Options that leave out what Debian's slim image leaves out, also from packages installed later."""
     return [f"--dpkgopt=path-exclude={path}" for path in EXCLUDED] + [f"--dpkgopt=path-include={KEPT}"]
 
 
-def _through(mirror: Path) -> list[str]:
-    """Options that install from the machine's mirror, but leave Debian's own addresses in the file system."""
+def _use_mirror(mirror: Path) -> list[str]:
+    """Options that install from this machine's mirror, but keep Debian's own addresses in the image.
+
+    Hooks: https://manpages.debian.org/trixie/mmdebstrap/mmdebstrap.1.en.html
+    """
     etc = '"$1"/etc/apt'
     return [
         f"--setup-hook=mv {etc}/sources.list {etc}/default",

@@ -1,4 +1,4 @@
-"""The hash-pinned requirements files, written from the pins of `family.toml`."""
+"""The hash-pinned requirements files, resolved under the pins of `family.toml`."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ COMPILE = (
 
 
 def lock() -> None:
-    """Resolve every requirements file anew."""
+    """Resolve all requirements files again, and write them."""
     pins = "".join(f"{name}{constraint}\n" for name, constraint in read().pins.items())
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
         constraints.write(pins)
         constraints.flush()
         for output, source in OUTPUTS.items():
             say(f"locking {output}")
-            names = ["--constraint", constraints.name, "--output-file", str(ROOT / output), str(ROOT / source)]
-            run([*COMPILE, *names], timeout=600)
+            files = ["--constraint", constraints.name, "--output-file", str(ROOT / output), str(ROOT / source)]
+            run([*COMPILE, *files], timeout=600)
