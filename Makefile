@@ -1,7 +1,7 @@
 # Run `make` to list the targets. As root on Debian, targets that need Docker install and start it if it is missing, and
 # stop it at the end if they started it.
 .DEFAULT_GOAL := help
-.PHONY: help build-all demo test bench lint format type generate check-generated lock clean
+.PHONY: help build-all demo test bench compare lint format type generate check-generated lock clean
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -48,6 +48,9 @@ test-all: test ## like test, with the long forms of the stress tests
 
 bench: .venv/.complete ## measure start-up next to Prefect's own path and the floor; QUICK=1 for one round
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/python -m bench'
+
+compare: .venv/.complete ## compare warm starts of this image and another: make compare BEFORE=IMAGE
+	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/python -m bench.compare'
 
 lint: .venv/.complete ## check style: ruff, hadolint, shellcheck
 	@$(BIN)/ruff check --quiet

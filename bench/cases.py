@@ -12,7 +12,7 @@ from uuid import UUID
 
 from bench.goals import COLD, FLOOR, FROZEN, GONE, OFFICIAL, OURS, PACKAGE_CHANGED, UNCHANGED, WARM
 from bench.measure import Measurement, measure_start
-from bench.testbed import IMAGE, Testbed, Variant
+from bench.testbed import IMAGE, Testbed, Variant, build_official
 from tests.stack import git, image_name
 from tests.stack.images import built, configured
 
@@ -81,9 +81,9 @@ class Variants:
             our_cache, official_cache = (resources.enter_context(testbed.volume()) for _ in range(2))
             main_branch = testbed.deploy("main")
             changed_branch = _deploy_changed(testbed)
-            image = image_name(IMAGE)
+            image, official_image = image_name(IMAGE), build_official(testbed.repository.work)
             ours = Variant(OURS, image, (our_cache, "/cache"), {})
-            official = Variant(OFFICIAL, testbed.official_image, (official_cache, "/root/.cache/uv"), AUTO_INSTALL)
+            official = Variant(OFFICIAL, official_image, (official_cache, "/root/.cache/uv"), AUTO_INSTALL)
             measure_start(testbed, ours, main_branch)
             environment = our_cache.run("sh", "-c", "echo /cache/envs/v1/*").strip()
             start_script = our_cache.run("sh", "-c", f"echo {START_SCRIPT}").strip()

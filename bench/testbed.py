@@ -85,13 +85,12 @@ class Testbed:
     server: PrefectServer
     api: Api
     repository: Repository
-    official_image: str
     folder: Path
 
     @classmethod
     @contextmanager
     def open(cls) -> Iterator[Testbed]:
-        """Start and build everything, and remove it at the end, except for the stand-in's image."""
+        """Start everything, and stop and remove it at the end."""
         with ExitStack() as resources:
             folder = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix=f"{LABEL}-")))
             folder.chmod(0o755)
@@ -100,7 +99,7 @@ class Testbed:
             server = resources.enter_context(PrefectServer.start(containers.gateway, "", folder))
             api = resources.enter_context(Api.connect(server))
             repository = git.create("bench", FOLDER / "project")
-            yield cls(containers, server, api, repository, build_official(repository.work), folder)
+            yield cls(containers, server, api, repository, folder)
 
     @contextmanager
     def volume(self) -> Iterator[CacheVolume]:
@@ -114,7 +113,7 @@ class Testbed:
 
 
 def build_official(project: Path) -> str:
-    """Build the stand-in for Prefect's image, with the project's locked packages, and return its tag."""
+    """Build the stand-in for Prefect's image, with the project's locked packages; return its tag. It stays in the engine."""
     tag = f"{image_name('official').rpartition(':')[0]}-bench:official"
     family, docker = read(), docker_engine.client()
     with tempfile.TemporaryDirectory(prefix=f"{LABEL}-build-") as directory:
