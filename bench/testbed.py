@@ -113,7 +113,7 @@ class Testbed:
 
 
 def build_official(project: Path) -> str:
-    """Build the stand-in for Prefect's image, with the project's locked packages; return its tag. It stays in the engine."""
+    """Build the stand-in for Prefect's image, with the project's locked packages; return its tag. It is kept."""
     tag = f"{image_name('official').rpartition(':')[0]}-bench:official"
     family, docker = read(), docker_engine.client()
     with tempfile.TemporaryDirectory(prefix=f"{LABEL}-build-") as directory:
