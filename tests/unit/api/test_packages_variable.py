@@ -82,12 +82,12 @@ def test_missing_variable(session: Session) -> None:
 @pytest.mark.parametrize(
     ("value", "found"),
     [
-        ({"cowsay": "6.1"}, """{"cowsay": "6.1"} is not a list of texts"""),
-        (6.1, "6.1 is not a list of texts"),
-        (None, "null is not a list of texts"),
-        (["cowsay", 1], """["cowsay", 1] is not a list of texts"""),
-        ("cowsay -i x", '"cowsay -i x" has the option -i, and only packages are installed from it'),
-        (["-r more.txt"], '["-r more.txt"] has the option -r more.txt, and only packages are installed from it'),
+        ({"cowsay": "6.1"}, """{"cowsay": "6.1"} is not a list of strings"""),
+        (6.1, "6.1 is not a list of strings"),
+        (None, "null is not a list of strings"),
+        (["cowsay", 1], """["cowsay", 1] is not a list of strings"""),
+        ("cowsay -i x", '"cowsay -i x" has the option -i, but may only list packages'),
+        (["-r more.txt"], '["-r more.txt"] has the option -r more.txt, but may only list packages'),
     ],
 )
 def test_something_else(server: Server, session: Session, value: Any, found: str) -> None:
@@ -151,5 +151,5 @@ def test_words_in_a_job_variable(text: str, packages: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("text", ["[cowsay]", "[1]", "['cowsay'"])
 def test_list_that_is_none(text: str) -> None:
     """Refused, not guessed."""
-    with pytest.raises(ValueError, match="is not a list of texts"):
+    with pytest.raises(ValueError, match="is not a list of strings"):
         package_list(text)

@@ -59,7 +59,7 @@ def test_directory_that_does_not_exist_is_left_out() -> None:
     """As pip does; uv would stop."""
     settings = Settings.from_environ({"PIP_FIND_LINKS": "/missing"})
     assert settings.environ == {}
-    assert settings.notes == ("pip's variables not used: PIP_FIND_LINKS (there is no such place)",)
+    assert settings.notes == ("pip's variables not used: PIP_FIND_LINKS (no such directory)",)
 
 
 def test_one_line_about_all() -> None:

@@ -91,14 +91,15 @@ def test_mistakes(tmp_path: Path, secret: Path) -> None:
             }
         )
     assert caught.value.render() == (
-        "error[settings-invalid]: 6 settings cannot be read.\n\n"
+        "error[settings-invalid]: 6 settings are invalid.\n\n"
         "PREFECT_API_KEY and PREFECT_API_KEY_FILE are both set\n"
         f"PREFECT_API_AUTH_STRING_FILE={tmp_path}/missing cannot be read (No such file or directory)\n"
         f"UV_INDEX_FILE={tmp_path}/empty is empty\n"
-        f"UV_INDEX_A_PASSWORD_FILE={tmp_path}/binary is not a text\n"
-        f"UV_INDEX_B_PASSWORD_FILE={tmp_path}/nul is not a text\n"
+        f"UV_INDEX_A_PASSWORD_FILE={tmp_path}/binary is not a text file\n"
+        f"UV_INDEX_B_PASSWORD_FILE={tmp_path}/nul is not a text file\n"
         f"PIP_INDEX_URL_FILE={tmp_path} cannot be read (Is a directory)\n\n"
-        "hint: Correct the environment: the deployment's job variables, the work pool, or `docker run -e`."
+        "hint: Correct the variables where they are set: in the deployment's job variables, the work pool, or with"
+        " `docker run -e`."
     )
 
 

@@ -85,7 +85,7 @@ def test_mistake_is_named_with_its_value(name: str, value: str) -> None:
     """A value that cannot be read is shown with its variable."""
     with pytest.raises(SettingsInvalidError) as caught:
         Settings.from_environ({"PREFECT_API_URL": "http://x/api"} | {name: value})
-    assert caught.value.headline == "1 setting cannot be read."
+    assert caught.value.headline == "1 setting is invalid."
     assert caught.value.found.startswith(f"{name}={value} is not ") or "does not start with" in caught.value.found
 
 
@@ -95,7 +95,7 @@ def test_all_mistakes_at_once() -> None:
         Settings.from_environ(
             {"PREFECT__FLOW_RUN_ID": ID, "PREFECT_UV_LOCK": "thawed", "PREFECT_UV_SUPERVISE": "sometimes"}
         )
-    assert caught.value.headline == "3 settings cannot be read."
+    assert caught.value.headline == "3 settings are invalid."
     assert caught.value.found.splitlines() == [
         "PREFECT_UV_LOCK=thawed is not one of locked, frozen, relock",
         "PREFECT_UV_SUPERVISE=sometimes is not a boolean (true or false)",
