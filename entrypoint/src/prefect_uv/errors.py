@@ -1,7 +1,7 @@
 """Every error that stops a start on purpose, in the order of the exit codes, and how an error is rendered.
 
-A family of errors shares an exit code, from 64 to 78: the shell, Docker and Prefect use the others (ADR 3). Each error
-has its own slug. `make generate` writes the table in docs/reference/errors.md from the docstrings, so users read them.
+A family of errors shares an exit code, from 64 to 78, because the shell, Docker and Prefect use the others (ADR 0003).
+Each error has its own slug. `make generate` writes the table of errors in the documentation from the docstrings here.
 
 Shell: https://www.gnu.org/software/bash/manual/html_node/Exit-Status.html
 Docker: https://docs.docker.com/engine/containers/run/#exit-status

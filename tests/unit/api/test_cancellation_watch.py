@@ -11,11 +11,11 @@ import pytest
 
 from prefect_uv.api import cancellation_watch as watch_module
 from prefect_uv.api.cancellation_watch import (
-    CHECK_SECONDS,
     JITTER,
-    LASTING,
-    RELIEF_SECONDS,
+    RUNNING_READS,
     SETTLING_SECONDS,
+    STREAM_CHECK_SECONDS,
+    STREAM_RELIEF_SECONDS,
     WATCH_POLL_SECONDS,
     CancellationWatch,
 )
@@ -97,7 +97,7 @@ def test_cancel_before_the_subscription(
     with watched(make_settings(), flow_run, stream, noticed.set, monkeypatch) as watch:
         assert noticed.wait(LIMIT)
         assert watch.source == "stream"
-        for waited, seconds in zip(stream.pauses, (*SETTLING_SECONDS, CHECK_SECONDS), strict=False):
+        for waited, seconds in zip(stream.pauses, (*SETTLING_SECONDS, STREAM_CHECK_SECONDS), strict=False):
             assert seconds * (1 - JITTER) <= waited <= seconds * (1 + JITTER)
 
 
@@ -118,7 +118,9 @@ def test_closed_watch_looks_no_more(
     made.set()
     assert stream.left.wait(LIMIT)
     assert len(stream.pauses) == 1
-    assert len(server.to("GET", PATH)) == 1 + LASTING + 1, "one to begin with, those before the stream, and one in it"
+    assert len(server.to("GET", PATH)) == 1 + RUNNING_READS + 1, (
+        "one to begin with, those before the stream, and one in it"
+    )
     assert not told.is_set()
 
 
@@ -148,7 +150,7 @@ def test_stream_is_given_up_for_an_hour(
     def happens(_: int) -> None:
         server.on(f"GET {PATH}", Answer(503), in_state("CANCELLING"))
 
-    monkeypatch.setattr(watch_module, "_over", never)
+    monkeypatch.setattr(watch_module, "_time_passed", never)
     stream, noticed = Silent(happens), threading.Event()
     with watched(make_settings(), flow_run, stream, noticed.set, monkeypatch) as watch:
         assert noticed.wait(LIMIT)
@@ -156,7 +158,7 @@ def test_stream_is_given_up_for_an_hour(
         assert stream.left.is_set()
         assert len(stream.pauses) == 1
         (away,) = times
-        assert RELIEF_SECONDS * (1 - JITTER) <= away <= RELIEF_SECONDS * (1 + JITTER)
+        assert STREAM_RELIEF_SECONDS * (1 - JITTER) <= away <= STREAM_RELIEF_SECONDS * (1 + JITTER)
 
 
 def test_pauses_grow_with_the_age_of_the_run(

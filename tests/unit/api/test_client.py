@@ -205,7 +205,7 @@ def test_refused_credentials(server: Server, make_settings: MakeSettings, status
     with pytest.raises(ApiUnauthorizedError) as caught:
         ApiClient(make_settings(PREFECT_API_KEY="pnu_key")).version()
     assert len(server.requests) == 1
-    assert caught.value.headline == f"The Prefect API at {server.url} refused the credentials ({status})."
+    assert caught.value.headline == f"The Prefect API at {server.url} rejected the credentials ({status})."
     assert "pnu_key" not in caught.value.render()
 
 
@@ -223,7 +223,7 @@ def test_other_refusals(server: Server, make_settings: MakeSettings, status: int
     with pytest.raises(ApiRefusedError) as caught:
         ApiClient(make_settings()).version()
     assert caught.value.headline == f"The Prefect API at {server.url} answered {status}."
-    assert caught.value.found.startswith('GET /admin/version was answered: {"detail": "xxx')
+    assert caught.value.found.startswith('GET /admin/version returned: {"detail": "xxx')
     assert len(caught.value.found) < 600
 
 

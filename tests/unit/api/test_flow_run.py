@@ -27,7 +27,7 @@ def flow_run(server: Server, make_settings: MakeSettings, **fields: Any) -> Flow
 def test_final_state_is_not_run_again(server: Server, make_settings: MakeSettings, type_: str) -> None:
     """A run that is over stays over; nothing is proposed."""
     run = flow_run(server, make_settings, state={"type": type_, "name": type_.title()})
-    with pytest.raises(AlreadyOver, match=f"flow run brave-fox is {type_.title()} already: nothing to do"):
+    with pytest.raises(AlreadyOver, match=f"flow run brave-fox is already {type_.title()}: nothing to do"):
         run.refuse_when_over()
     assert {request.method for request in server.requests} == {"GET"}
 
@@ -61,7 +61,7 @@ def test_state_is_read_again_before_launch(server: Server, make_settings: MakeSe
 
 def test_unknown_flow_run(make_settings: MakeSettings) -> None:
     """The API does not know it: told with its id."""
-    with pytest.raises(FlowRunNotFoundError, match=f"The API does not know the flow run {RUN}"):
+    with pytest.raises(FlowRunNotFoundError, match=f"The Prefect API has no flow run {RUN}"):
         FlowRun(ApiClient(make_settings()), RUN)
 
 
@@ -73,7 +73,7 @@ def test_deployment(server: Server, make_settings: MakeSettings) -> None:
 
 def test_deployment_that_was_deleted(server: Server, make_settings: MakeSettings) -> None:
     """Gone between the run's creation and its start."""
-    with pytest.raises(DeploymentNotFoundError, match="The deployment of flow run brave-fox does not exist any more"):
+    with pytest.raises(DeploymentNotFoundError, match="The deployment of flow run brave-fox no longer exists"):
         flow_run(server, make_settings).deployment()
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from prefect_uv.api.client import ApiClient
 from prefect_uv.errors import SettingsInvalidError, VariableMissingError
-from prefect_uv.log.mask import Mask
 from prefect_uv.log.run_log import RunLog
-from prefect_uv.session import Session
+from prefect_uv.preparation import packages_from_variable
+from prefect_uv.settings import Settings
 from prefect_uv.settings.parsers import package_list
 from tests.unit.conftest import MakeSettings
 from tests.unit.http_server import Answer, Server
@@ -20,9 +20,9 @@ SETTING = "PREFECT_UV_EXTRA_PACKAGES_VARIABLE"
 
 
 @pytest.fixture
-def session(make_settings: MakeSettings, log: RunLog) -> Session:
-    """A start whose deployment names a Variable."""
-    return Session(make_settings({SETTING: NAME}), log)
+def settings(make_settings: MakeSettings) -> Settings:
+    """Settings that name a Variable."""
+    return make_settings({SETTING: NAME})
 
 
 @pytest.mark.parametrize(
@@ -35,46 +35,47 @@ def session(make_settings: MakeSettings, log: RunLog) -> Session:
         ([], ()),
     ],
 )
-def test_text_or_list(server: Server, session: Session, value: Any, packages: tuple[str, ...]) -> None:
+def test_text_or_list(server: Server, settings: Settings, log: RunLog, value: Any, packages: tuple[str, ...]) -> None:
     """A text is read as PREFECT_UV_EXTRA_PACKAGES is, a list as requirements; empty means none."""
     server.on(f"GET /api/variables/name/{NAME}", Answer(body={"name": NAME, "value": value}))
-    assert session.extra_packages() == packages
+    assert packages_from_variable(settings, log, None) == packages
 
 
 def test_nothing_is_asked_without_the_setting(server: Server, make_settings: MakeSettings, log: RunLog) -> None:
     """No request."""
-    assert Session(make_settings(), log).extra_packages() == ()
+    assert packages_from_variable(make_settings(), log, None) == ()
     assert server.requests == []
 
 
-def test_api_of_the_session_is_used(server: Server, session: Session) -> None:
+def test_api_of_the_session_is_used(server: Server, settings: Settings, log: RunLog) -> None:
     """With its headers and its patience."""
     server.on(f"GET /api/variables/name/{NAME}", Answer(body={"value": "cowsay"}))
-    session.api = ApiClient(session.settings)
-    assert session.extra_packages() == ("cowsay",)
+    assert packages_from_variable(settings, log, ApiClient(settings)) == ("cowsay",)
 
 
-def test_credentials_in_it_are_masked(server: Server, session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+def test_credentials_in_it_are_masked(
+    server: Server, settings: Settings, log: RunLog, capsys: pytest.CaptureFixture[str]
+) -> None:
     """In the line about it, and from then on."""
     package = "etl @ https://bot:hush@hush@h/etl-1.0-py3-none-any.whl?sig=hidden"
     server.on(f"GET /api/variables/name/{NAME}", Answer(body={"value": [package]}))
-    assert session.extra_packages() == (package,)
+    assert packages_from_variable(settings, log, None) == (package,)
     shown = capsys.readouterr().err
     assert (
-        f"extra packages of the Prefect Variable '{NAME}': etl @ https://****@h/etl-1.0-py3-none-any.whl?sig=****\n"
+        f"extra packages from the Prefect Variable '{NAME}': etl @ https://****@h/etl-1.0-py3-none-any.whl?sig=****\n"
         in shown
     )
-    assert session.log.mask("hush@hush") == "****"
+    assert log.mask("hush@hush") == "****"
 
 
-def test_missing_variable(session: Session) -> None:
+def test_missing_variable(settings: Settings, log: RunLog) -> None:
     """Named, with the command that makes it."""
     with pytest.raises(VariableMissingError) as caught:
-        session.extra_packages()
+        packages_from_variable(settings, log, None)
     assert caught.value.render() == (
         "error[variable-missing]: There is no Prefect Variable 'etl_packages'.\n\n"
-        "PREFECT_UV_EXTRA_PACKAGES_VARIABLE names it as the deployment's extra packages.\n\n"
-        "hint: Create it: `prefect variable set etl_packages 'cowsay==6.1'`,"
+        "PREFECT_UV_EXTRA_PACKAGES_VARIABLE names it as the source of extra packages.\n\n"
+        "hint: Create it with `prefect variable set etl_packages 'cowsay==6.1'`,"
         " or correct PREFECT_UV_EXTRA_PACKAGES_VARIABLE."
     )
 
@@ -90,28 +91,28 @@ def test_missing_variable(session: Session) -> None:
         (["-r more.txt"], '["-r more.txt"] has the option -r more.txt, but may only list packages'),
     ],
 )
-def test_something_else(server: Server, session: Session, value: Any, found: str) -> None:
+def test_something_else(server: Server, settings: Settings, log: RunLog, value: Any, found: str) -> None:
     """Shown with what is wrong with it."""
     server.on(f"GET /api/variables/name/{NAME}", Answer(body={"value": value}))
     with pytest.raises(SettingsInvalidError) as caught:
-        session.extra_packages()
+        packages_from_variable(settings, log, None)
     assert caught.value.render() == (
-        "error[settings-invalid]: The Prefect Variable 'etl_packages' is no list of packages.\n\n"
+        "error[settings-invalid]: The Prefect Variable 'etl_packages' is not a list of packages.\n\n"
         f"Its value {found}.\n\n"
-        "hint: Make it a text as of PREFECT_UV_EXTRA_PACKAGES, or a list of requirements."
+        "hint: Make it a string as in PREFECT_UV_EXTRA_PACKAGES, or a list of requirements."
     )
 
 
-def test_without_an_api(make_settings: MakeSettings) -> None:
+def test_without_an_api(make_settings: MakeSettings, log: RunLog) -> None:
     """`exec` and `sync` work without one, and cannot read Variables."""
-    session = Session(make_settings({SETTING: NAME, "PREFECT_API_URL": ""}), RunLog(Mask()))
+    settings = make_settings({SETTING: NAME, "PREFECT_API_URL": ""})
     with pytest.raises(SettingsInvalidError) as caught:
-        session.extra_packages()
+        packages_from_variable(settings, log, None)
     assert caught.value.render() == (
         "error[settings-invalid]: PREFECT_UV_EXTRA_PACKAGES_VARIABLE needs the Prefect API,"
-        " and PREFECT_API_URL is not set.\n\n"
+        " but PREFECT_API_URL is not set.\n\n"
         "The Prefect Variable 'etl_packages' cannot be read.\n\n"
-        "hint: Set PREFECT_API_URL, or name the packages themselves in PREFECT_UV_EXTRA_PACKAGES."
+        "hint: Set PREFECT_API_URL, or list the packages in PREFECT_UV_EXTRA_PACKAGES instead."
     )
 
 

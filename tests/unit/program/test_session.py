@@ -139,7 +139,7 @@ def test_deleted_deployment_crashes_the_run(environ: dict[str, str], server: Ser
     """A run whose deployment is gone says so in its state."""
     server.on(f"GET /api/deployments/{DEPLOYMENT}", Answer(404))
     assert start(_asking(lambda: 0), environ, []) == 66
-    assert _crashed(server)[0].startswith("error[deployment-not-found]: The deployment of flow run brave-fox does not")
+    assert _crashed(server)[0].startswith("error[deployment-not-found]: The deployment of flow run brave-fox no longer")
 
 
 @pytest.mark.parametrize("state", ["CANCELLING", "CANCELLED", "COMPLETED"])
