@@ -1,4 +1,4 @@
-"""A deployment's extra packages from a Prefect Variable."""
+"""A deployment's extra packages come from a Prefect Variable."""
 
 from __future__ import annotations
 
@@ -35,28 +35,30 @@ def settings(make_settings: MakeSettings) -> Settings:
         ([], ()),
     ],
 )
-def test_text_or_list(server: Server, settings: Settings, log: RunLog, value: Any, packages: tuple[str, ...]) -> None:
-    """A text is read as PREFECT_UV_EXTRA_PACKAGES is, a list as requirements; empty means none."""
+def test_value_is_a_string_or_a_list(
+    server: Server, settings: Settings, log: RunLog, value: Any, packages: tuple[str, ...]
+) -> None:
+    """A string is read like PREFECT_UV_EXTRA_PACKAGES, a list as requirements; an empty one has no packages."""
     server.on(f"GET /api/variables/name/{NAME}", Answer(body={"name": NAME, "value": value}))
     assert packages_from_variable(settings, log, None) == packages
 
 
-def test_nothing_is_asked_without_the_setting(server: Server, make_settings: MakeSettings, log: RunLog) -> None:
-    """No request."""
+def test_no_request_without_the_setting(server: Server, make_settings: MakeSettings, log: RunLog) -> None:
+    """The API is not asked if the setting is not set."""
     assert packages_from_variable(make_settings(), log, None) == ()
     assert server.requests == []
 
 
-def test_api_of_the_session_is_used(server: Server, settings: Settings, log: RunLog) -> None:
-    """With its headers and its patience."""
+def test_given_api_is_used(server: Server, settings: Settings, log: RunLog) -> None:
+    """The client that is already connected is used."""
     server.on(f"GET /api/variables/name/{NAME}", Answer(body={"value": "cowsay"}))
     assert packages_from_variable(settings, log, ApiClient(settings)) == ("cowsay",)
 
 
-def test_credentials_in_it_are_masked(
+def test_credentials_in_the_packages_are_masked(
     server: Server, settings: Settings, log: RunLog, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In the line about it, and from then on."""
+    """Credentials in URLs are masked in the log line, and from then on."""
     package = "etl @ https://bot:hush@hush@h/etl-1.0-py3-none-any.whl?sig=hidden"
     server.on(f"GET /api/variables/name/{NAME}", Answer(body={"value": [package]}))
     assert packages_from_variable(settings, log, None) == (package,)
@@ -69,7 +71,7 @@ def test_credentials_in_it_are_masked(
 
 
 def test_missing_variable(settings: Settings, log: RunLog) -> None:
-    """Named, with the command that makes it."""
+    """The error for a missing Variable names it, and the command that creates it."""
     with pytest.raises(VariableMissingError) as caught:
         packages_from_variable(settings, log, None)
     assert caught.value.render() == (
@@ -91,8 +93,8 @@ def test_missing_variable(settings: Settings, log: RunLog) -> None:
         (["-r more.txt"], '["-r more.txt"] has the option -r more.txt, but may only list packages'),
     ],
 )
-def test_something_else(server: Server, settings: Settings, log: RunLog, value: Any, found: str) -> None:
-    """Shown with what is wrong with it."""
+def test_invalid_value(server: Server, settings: Settings, log: RunLog, value: Any, found: str) -> None:
+    """The error shows the value, and what is wrong with it."""
     server.on(f"GET /api/variables/name/{NAME}", Answer(body={"value": value}))
     with pytest.raises(SettingsInvalidError) as caught:
         packages_from_variable(settings, log, None)
@@ -104,7 +106,7 @@ def test_something_else(server: Server, settings: Settings, log: RunLog, value: 
 
 
 def test_without_an_api(make_settings: MakeSettings, log: RunLog) -> None:
-    """`exec` and `sync` work without one, and cannot read Variables."""
+    """Without an API, which `exec` and `sync` do not need, the Variable cannot be read."""
     settings = make_settings({SETTING: NAME, "PREFECT_API_URL": ""})
     with pytest.raises(SettingsInvalidError) as caught:
         packages_from_variable(settings, log, None)
@@ -129,7 +131,7 @@ def test_without_an_api(make_settings: MakeSettings, log: RunLog) -> None:
     ],
 )
 def test_list_in_a_job_variable(text: str, packages: tuple[str, ...]) -> None:
-    """What a worker makes of `{{ prefect.variables.NAME }}` when the Variable is a list; JSON is read too."""
+    """A list as Python or JSON writes it is read, since a worker fills in `{{ prefect.variables.NAME }}` like this."""
     assert package_list(text) == packages
 
 
@@ -145,12 +147,12 @@ def test_list_in_a_job_variable(text: str, packages: tuple[str, ...]) -> None:
     ],
 )
 def test_words_in_a_job_variable(text: str, packages: tuple[str, ...]) -> None:
-    """One line is separated by spaces, as people write it; of several lines each is one requirement, as it is."""
+    """A single line is split at spaces; of several lines, each is one requirement."""
     assert package_list(text) == packages
 
 
 @pytest.mark.parametrize("text", ["[cowsay]", "[1]", "['cowsay'"])
-def test_list_that_is_none(text: str) -> None:
-    """Refused, not guessed."""
+def test_invalid_list_in_a_job_variable(text: str) -> None:
+    """Text in brackets that is not a list of strings is invalid."""
     with pytest.raises(ValueError, match="is not a list of strings"):
         package_list(text)

@@ -1,4 +1,4 @@
-"""What the docs say of the start-up is what was measured."""
+"""The figures in the docs are the measured ones."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from bench.goals import COLD, FLOOR, OURS, PACKAGE_CHANGED, UNCHANGED, WARM, goa
 
 @pytest.fixture
 def results() -> dict[str, Any]:
-    """Those of the last full run."""
+    """The results of the last full run."""
     return report.saved(quick=False)
 
 
 def test_pages_hold_the_results(results: dict[str, Any]) -> None:
-    """Table, headline and plot."""
+    """The table, the headline and the plot are those of the results."""
     for page, content in report.pages(results).items():
         assert page.read_text() == content, page
 
 
-def test_goal_is_missed_by_the_figures(results: dict[str, Any]) -> None:
-    """Ours warm in the time of the floor reaches the goal, in the double time it does not."""
+def test_goal_is_judged_by_the_figures(results: dict[str, Any]) -> None:
+    """A warm start as fast as the floor reaches the goal, and one that takes twice as long misses it."""
     slow = copy.deepcopy(results)
     for name, times in ((FLOOR, 1), (OURS, 2)):
         for run in slow["cases"][WARM][name]:
@@ -35,8 +35,8 @@ def test_goal_is_missed_by_the_figures(results: dict[str, Any]) -> None:
     assert "reached" in str(reached)
 
 
-def test_changed_package_is_judged_beside_warm_runs_of_its_rounds(results: dict[str, Any]) -> None:
-    """Not against the case "warm", when the machine may have been faster or slower."""
+def test_changed_package_is_compared_with_warm_runs_of_its_rounds(results: dict[str, Any]) -> None:
+    """It is not compared with the case "warm", because the machine may have been faster or slower then."""
     cases = copy.deepcopy(results["cases"])
     for case, name, seconds in ((PACKAGE_CHANGED, OURS, 5), (PACKAGE_CHANGED, UNCHANGED, 3), (WARM, OURS, 1)):
         for run in cases[case][name]:
@@ -52,8 +52,8 @@ def _even(results: dict[str, Any]) -> dict[str, Any]:
     return cases
 
 
-def test_crowd_that_does_not_end_misses_its_goal(results: dict[str, Any]) -> None:
-    """However short the time."""
+def test_crowd_that_does_not_complete_misses_its_goal(results: dict[str, Any]) -> None:
+    """A crowd in which a run did not complete misses the goal, however fast it was."""
     cold = [dict(run, exited=1) for run in results["cases"][COLD][OURS]]
     cases = results["cases"] | {COLD: {OURS: cold}}
     crowd = {"50": {FLOOR: {"seconds": 9, "completed": 50, "builds": 0}}}

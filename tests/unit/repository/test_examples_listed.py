@@ -12,7 +12,7 @@ TESTS = "\n".join(path.read_text() for path in sorted((ROOT / "tests" / "example
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example_is_explained_listed_and_tested(name: str) -> None:
-    """A README of its own, a row in the repository's README, and a test that names it."""
+    """Each example has a README, a row in the repository's README, and a test that names it."""
     assert (ROOT / "examples" / name / "README.md").read_text().startswith(f"# {name}\n")
     assert f"| [{name}](examples/{name}) |" in (ROOT / "README.md").read_text()
     assert f'"{name}"' in TESTS

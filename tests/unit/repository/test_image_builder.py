@@ -1,4 +1,4 @@
-"""The builder: the family as data, what a build is told, and what it says when it fails."""
+"""The builder of the images: the family as data, the arguments of a build, and the messages of a failure."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from images.process import ToolError, run
 from images.secrets import index_exports, proxy_options
 
 
-def test_every_image_has_its_file_and_its_readme() -> None:
-    """One name selects the Dockerfile, the README and the tests."""
+def test_every_image_has_its_dockerfile_readme_and_tests() -> None:
+    """An image's name selects its Dockerfile, README and tests."""
     for image in read().images.values():
         assert (ROOT / image.dockerfile).is_file()
         assert (ROOT / "images" / image.name / "README.md").is_file()
         assert (ROOT / "tests/images" / image.name).is_dir()
 
 
-def test_lineage_is_in_building_order() -> None:
-    """A parent is built before its children."""
+def test_lineage_is_in_build_order() -> None:
+    """Parents come before their children."""
     assert [image.name for image in read().lineage("py313")] == ["base", "py313"]
 
 
-def test_repository_can_be_named_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """IMAGE_REPOSITORY wins over family.toml; empty is as unset."""
+def test_repository_can_be_set_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """IMAGE_REPOSITORY takes precedence over family.toml; an empty one counts as not set."""
     monkeypatch.setenv("IMAGE_REPOSITORY", "registry.example/flows")
     assert read().tag("base") == "registry.example/flows:base"
     monkeypatch.setenv("IMAGE_REPOSITORY", "")
@@ -41,7 +41,7 @@ def test_repository_can_be_named_by_the_environment(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("name", list(read().images))
 def test_dockerfile_declares_the_arguments_it_is_given(name: str) -> None:
-    """No argument is passed in vain, and defaults agree with family.toml."""
+    """Every argument of a build is declared in the Dockerfile, and the default of BASE agrees with family.toml."""
     family = read()
     image = family.images[name]
     text = (ROOT / image.dockerfile).read_text()
@@ -50,8 +50,8 @@ def test_dockerfile_declares_the_arguments_it_is_given(name: str) -> None:
     assert f"ARG BASE={family.base_of(image)}" in text
 
 
-def test_projects_name_the_prefect_of_the_family() -> None:
-    """Where a project of ours pins Prefect, it pins the version that the images are built for."""
+def test_projects_pin_the_prefect_of_the_family() -> None:
+    """Every project in the repository that pins Prefect pins the version that the images are built for."""
     pinned: list[str] = []
     for path in [*ROOT.glob("tests/projects/*/pyproject.toml"), *ROOT.glob("examples/*/pyproject.toml")]:
         dependencies = tomllib.loads(path.read_text()).get("project", {}).get("dependencies", [])
@@ -61,15 +61,15 @@ def test_projects_name_the_prefect_of_the_family() -> None:
 
 
 def test_requirements_are_locked_to_the_pins() -> None:
-    """`make lock` was run after a pin was changed."""
+    """The requirements files were locked again after the last change of a pin."""
     locked = "".join((ROOT / f"requirements/{name}.txt").read_text() for name in ("dev", "prefect-client", "uv"))
     for name, constraint in read().pins.items():
         if constraint.startswith("=="):
             assert f"\n{name}{constraint} \\" in locked
 
 
-def test_index_of_uv_or_pip_serves_both() -> None:
-    """A machine that names its index to one of them has named it to the build."""
+def test_index_of_uv_or_pip_is_used_for_both() -> None:
+    """An index that is set for uv or for pip is exported for both."""
     line = "export PIP_INDEX_URL=https://index.example/simple\nexport UV_DEFAULT_INDEX={}https://index.example/simple\n"
     assert index_exports({"PIP_INDEX_URL": "https://index.example/simple", "UV_INDEX": ""}) == line.format("")
     assert index_exports({"UV_DEFAULT_INDEX": "own=https://index.example/simple"}) == line.format("own=")
@@ -77,27 +77,27 @@ def test_index_of_uv_or_pip_serves_both() -> None:
 
 
 def test_index_with_shell_characters_is_quoted() -> None:
-    """A password cannot become a command."""
+    """A password with shell characters is not executed."""
     exports = index_exports({"UV_INDEX": "https://u:$(id)'@index.example/simple"})
     shell = subprocess.run(["sh", "-c", f'{exports}printf %s "$UV_INDEX"'], check=True, capture_output=True, text=True)
     assert shell.stdout == "https://u:$(id)'@index.example/simple"
 
 
 def test_proxies_are_passed_by_name_only() -> None:
-    """The value, which may hold a password, is on no command line."""
+    """The values of proxy variables, which may contain passwords, are on no command line."""
     options = proxy_options({"https_proxy": "http://u:secret@proxy.example", "NO_PROXY": "localhost", "HTTP_PROXY": ""})
     assert options == ["--build-arg=https_proxy", "--build-arg=NO_PROXY"]
 
 
-def test_failed_step_is_told_without_buildkits_numbers() -> None:
-    """The reader sees what the step printed, and nothing of the other steps."""
+def test_failed_step_is_shown_without_buildkits_numbers() -> None:
+    """The message has only what the failed step printed."""
     output = f"#4 0.1 fine\n#5 0.5 error: no route\n#5 0.6\n#5 0.7 {NO_PYTHON}: none\n#5 ERROR: executor failed\n"
     assert failed_step(output) == f"error: no route\n\n{NO_PYTHON}: none"
     assert failed_step("error during connect") == ""
 
 
-def test_failed_tool_is_told_with_its_last_lines() -> None:
-    """A command is quiet until it fails."""
+def test_failed_tool_is_shown_with_its_last_lines() -> None:
+    """The error of a failed command ends with its output."""
     with pytest.raises(ToolError, match=r"failed with exit code 3:\nwhy$"):
         run(["sh", "-c", "echo why; exit 3"], timeout=10)
     with pytest.raises(ToolError, match="did not end within 0 s"):
@@ -105,7 +105,7 @@ def test_failed_tool_is_told_with_its_last_lines() -> None:
 
 
 def test_daemon_is_stopped_with_its_children(tmp_path: Path) -> None:
-    """Nothing of a daemon outlives it, also what has left its session."""
+    """Stopping a daemon also stops children in other sessions."""
     script = "setsid sleep 300 & echo ready; wait"
     log = tmp_path / "log"
     process = daemon.start(["sh", "-c", script], log, ready=lambda: "ready" in log.read_text())
@@ -119,14 +119,14 @@ def test_daemon_is_stopped_with_its_children(tmp_path: Path) -> None:
         assert daemon.alive(family) == []
 
 
-def test_daemon_that_ends_at_once_is_told_with_its_log(tmp_path: Path) -> None:
-    """The reason is in the message, not in a file that nobody opens."""
+def test_daemon_that_fails_to_start_is_shown_with_its_log(tmp_path: Path) -> None:
+    """The error has the reason from the log."""
     with pytest.raises(ToolError, match="no such device"):
         daemon.start(["sh", "-c", "echo no such device; exit 1"], tmp_path / "log", ready=lambda: False)
 
 
-def test_command_line_names_the_images_there_are() -> None:
-    """A wrong name is an error that lists the right ones."""
+def test_unknown_image_lists_the_existing_ones() -> None:
+    """The error for an unknown image lists the existing ones."""
     done = subprocess.run(
         [sys.executable, "-m", "images", "build", "py27"],
         check=False,

@@ -1,4 +1,4 @@
-"""One list of pins: nothing in the repository names another Prefect than images/family.toml."""
+"""Every example and test project has the version of Prefect in images/family.toml."""
 
 from __future__ import annotations
 
