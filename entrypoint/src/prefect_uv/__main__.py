@@ -10,8 +10,8 @@ from importlib import import_module
 
 from prefect_uv.command_line import FLOW_RUN_ID, HELP, VERBS, become, choose_verb
 
-# A start allocates far fewer objects, so the garbage collector never runs; by default it runs dozens of times.
-# https://docs.python.org/3/library/gc.html#gc.set_threshold
+# A start allocates far fewer objects, so the garbage collector never runs; by default it would run dozens of times.
+# CPython 3.13: https://docs.python.org/3/library/gc.html#gc.set_threshold
 GARBAGE_OBJECTS = 100_000
 
 

@@ -1,7 +1,6 @@
 """The command line: which command of prefect-uv to run, or which other program to become.
 
-Prefect 3.8.8, how workers start the container:
-https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/workers/base.py (_base_flow_run_command)
+Prefect 3.8.8, what workers run in the container: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/workers/base.py
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ a pyproject.toml and a uv.lock that contains prefect. With no command and no flo
 
 
 def choose_verb(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[str, list[str]]:
-    """Choose what to do.
+    """Choose the verb, which is what prefect-uv calls its own commands.
 
     Returns:
-        one of VERBS and its arguments, or `help`, or `command` and the command to become.
+        one of VERBS and its arguments, or `help`, or `command` and the other program to become.
     """
     words = list(argv[1:])
     if Path(argv[0]).name == "prefect":

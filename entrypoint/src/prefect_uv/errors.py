@@ -23,7 +23,7 @@ class PrefectUvError(Exception):
     Attributes:
         exit_code: the container's exit code, shared by a family of errors.
         slug: the error's name in the log and in the documentation.
-        kind: who can fix it: the user, whoever runs the tool that failed, or the authors of prefect-uv.
+        kind: `user` if the user can fix it, `tool` if another program failed, `bug` if prefect-uv is at fault.
         headline: one sentence about what happened.
         found: the details, of any length; may be empty.
         hint: what to do about it; may be empty.
@@ -263,7 +263,7 @@ class SyncError(PrefectUvError):
 
 
 class PackageNotFoundError(SyncError):
-    """A package or a locked file is not on the index, or has no wheel although building from source is not allowed."""
+    """A package or a locked file is not on the index, or has no wheel and may not be built from source."""
 
     slug = "package-not-found"
     kind: ClassVar[Kind] = "user"
@@ -329,7 +329,7 @@ class VolumeFullError(PrefectUvError):
 
 
 class VolumeUnusableError(VolumeFullError):
-    """Nothing can be written to the cache volume, nor to any other place that could hold an environment."""
+    """Neither the cache volume nor any other directory in the container can hold an environment."""
 
     slug = "volume-unusable"
 

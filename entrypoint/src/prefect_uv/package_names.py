@@ -12,7 +12,7 @@ PREFECT = ("prefect", "prefect-client")
 def normalized(name: str) -> str:
     """The form in which names of packages, extras and groups are compared (PEP 503, PEP 685, PEP 735).
 
-    https://packaging.python.org/en/latest/specifications/name-normalization/
+    Specification: https://packaging.python.org/en/latest/specifications/name-normalization/
     """
     return re.sub(r"[-_.]+", "-", name).lower()
 

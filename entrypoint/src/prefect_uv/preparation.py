@@ -17,7 +17,7 @@ from prefect_uv.project_code import ProjectCode
 from prefect_uv.pull import Checkout
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
-from prefect_uv.settings.environment_secrets import secrets_in_addresses
+from prefect_uv.settings.environment_secrets import secrets_in_urls
 
 
 def prepare(session: Session, deployment: Mapping[str, Any], checkout: Checkout) -> PreparedFlow:
@@ -45,7 +45,7 @@ def packages_from_variable(settings: Settings, log: RunLog, api: ApiClient | Non
     if not name:
         return ()
     packages = read_packages_variable(name, api or (ApiClient(settings) if settings.api_url else None))
-    log.mask.add(*(secret for package in packages for secret in secrets_in_addresses(package)))
+    log.mask.add(*(secret for package in packages for secret in secrets_in_urls(package)))
     log.info(f"extra packages from the Prefect Variable {name!r}: {', '.join(packages) or 'none'}")
     return packages
 

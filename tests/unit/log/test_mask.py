@@ -1,4 +1,4 @@
-"""Credentials are masked in whatever leaves the process."""
+"""Credentials are masked in everything that leaves the process."""
 
 from __future__ import annotations
 

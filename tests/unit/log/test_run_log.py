@@ -74,12 +74,12 @@ def test_lines_reach_the_api_in_order(log: RunLog) -> None:
 def test_many_lines_are_sent_in_bounded_batches(log: RunLog) -> None:
     """No batch exceeds the limit, and no line is lost."""
     api = LogApi()
-    for number in range(run_log.BATCH * 2 + 1):
+    for number in range(run_log.BATCH_SIZE * 2 + 1):
         log.info(str(number))
     log.connect(api.send, "id")
     log.close()
-    assert max(map(len, api.batches)) <= run_log.BATCH
-    assert [entry["message"] for entry in api.entries] == [str(number) for number in range(run_log.BATCH * 2 + 1)]
+    assert max(map(len, api.batches)) <= run_log.BATCH_SIZE
+    assert [entry["message"] for entry in api.entries] == [str(number) for number in range(run_log.BATCH_SIZE * 2 + 1)]
 
 
 def test_lines_are_dropped_if_the_api_fails(log: RunLog, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,11 +6,9 @@ An open stream occupies the server. With SQLite, Prefect handles 99 requests at 
 one of them; while websockets hold all of them, the server answers nobody. Each engine holds two. So a run that is being
 prepared, has just begun or is short opens none for its watch, and a watch closes its own if the server stops answering.
 
-Prefect 3.0.0 to 3.8.8: RequestLimitMiddleware(limit=100), of which 99 are left for requests.
-https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/server/api/server.py
-Prefect 3.8.8: an engine's two websockets, for its events and for suspension.
-https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/events/clients.py
-https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/_flow_run_suspension.py
+Prefect 3.0.0 to 3.8.8, RequestLimitMiddleware: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/server/api/server.py
+Prefect 3.8.8, an engine's websocket for its events: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/events/clients.py
+Prefect 3.8.8, an engine's websocket for suspension: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/_flow_run_suspension.py
 """
 
 from __future__ import annotations

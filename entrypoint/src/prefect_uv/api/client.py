@@ -84,8 +84,7 @@ class ApiClient:
     ) -> Json:
         """Propose a state; every retry carries the same transition id, so the server makes the transition only once.
 
-        Prefect 3.8.8 (PreventDuplicateTransitions):
-        https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/server/orchestration/core_policy.py
+        Prefect 3.8.8, PreventDuplicateTransitions: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/server/orchestration/core_policy.py
 
         Returns:
             `{"status": "ACCEPT" | "REJECT" | "ABORT" | "WAIT", "state": …, "details": …}`.

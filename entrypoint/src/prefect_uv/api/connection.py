@@ -38,8 +38,7 @@ def basic_authorization(credentials: str) -> str:
 def api_proxy(settings: Settings) -> SplitResult | None:
     """The proxy that the `*_PROXY` variables name for the API; None if there is none or NO_PROXY lists the API's host.
 
-    The variables are read as urllib does:
-    https://docs.python.org/3/library/urllib.request.html#urllib.request.getproxies
+    CPython 3.13 reads them like this: https://docs.python.org/3/library/urllib.request.html#urllib.request.getproxies
     """
     given = settings.flow_environ.items()
     variables = {name.lower(): value for name, value in given if name.lower().endswith("_proxy")}

@@ -46,14 +46,14 @@ class State:
 
 
 class AlreadyOver(Exception):  # noqa: N818 (not an error: there is nothing left to do)
-    """The run is in a final state and must not be executed."""
+    """The run is over and must not be executed."""
 
 
 class FlowRun:
-    """A flow run that the API knows.
+    """A flow run as it was when it was first read; `state` reads it again.
 
     Raises:
-        FlowRunNotFoundError: the API does not know it.
+        FlowRunNotFoundError: the API has no such run; methods that ask the API raise it too.
     """
 
     def __init__(self, api: ApiClient, flow_run_id: str) -> None:
@@ -91,8 +91,9 @@ class FlowRun:
     def refuse_when_over(self, *, again: bool = False) -> None:
         """Refuse to execute a run that is over or Cancelling; `again` reads its state anew.
 
-        Prefect 3.8.8: the server accepts Running over nearly every final state, so this check is needed.
-        https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/server/orchestration/core_policy.py
+        The server does not refuse: it accepts Running over every final state except a Completed with a stored result.
+
+        Prefect 3.8.8, HandleFlowTerminalStateTransitions: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/server/orchestration/core_policy.py
 
         Raises:
             AlreadyOver: the run is in a final state, or was Cancelling and has now been set to Cancelled.
@@ -117,13 +118,15 @@ class FlowRun:
     def cancel(self, message: str) -> State:
         """Set Cancelled by force, as Prefect's runner does.
 
-        Prefect 3.8.8 (propose_cancelled):
-        https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/runner/_state_proposer.py
+        Prefect 3.8.8, propose_cancelled: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/runner/_state_proposer.py
         """
         return self._propose("CANCELLED", message=message, force=True)
 
     def reschedule(self) -> State:
-        """Propose AwaitingRetry, so that a worker starts the run again (https://docs.prefect.io/v3/concepts/states)."""
+        """Propose AwaitingRetry, so that a worker starts the run again.
+
+        Prefect 3.8.8: https://docs.prefect.io/v3/concepts/states
+        """
         return self._propose("SCHEDULED", name="AwaitingRetry")
 
     def _propose(self, type_: str, **fields: Any) -> State:

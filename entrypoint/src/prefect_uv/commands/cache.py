@@ -24,7 +24,7 @@ from prefect_uv.errors import UsageError
 from prefect_uv.image_facts import Image
 from prefect_uv.session import Session
 
-LEAST_HOURS = 2
+HOURS_FROM = 2  # a shorter time is shown in minutes
 ROW = "{:14}{:>10}{:>12}  {:7}{:10}{}"
 CACHE_USAGE = "prefect-uv cache [list | prune [--all] | verify]"
 
@@ -110,7 +110,7 @@ def _in_use(path: Path) -> str:
 def _ago(timestamp: float) -> str:
     minutes = int(max(time.time() - timestamp, 0) // 60)
     hours = minutes // 60
-    return f"{minutes} min ago" if hours < LEAST_HOURS else f"{hours} h ago"
+    return f"{minutes} min ago" if hours < HOURS_FROM else f"{hours} h ago"
 
 
 def _row(*values: str) -> None:

@@ -17,7 +17,7 @@ LOGGER = "prefect_uv"
 INFO, WARNING, ERROR = 20, 30, 40
 GATHER_SECONDS = 0.1
 FLUSH_SECONDS = 5.0
-BATCH = 200
+BATCH_SIZE = 200
 
 LogEntry = dict[str, Any]
 
@@ -92,7 +92,7 @@ class RunLog:
         while more_to_come:
             batch = [self._queue.get()]
             self._closing.wait(GATHER_SECONDS)
-            while not self._queue.empty() and len(batch) < BATCH:
+            while not self._queue.empty() and len(batch) < BATCH_SIZE:
                 batch.append(self._queue.get())
             more_to_come = None not in batch
             entries = [{**entry, "flow_run_id": flow_run_id} for entry in batch if entry is not None]

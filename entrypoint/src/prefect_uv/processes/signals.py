@@ -40,7 +40,7 @@ def raise_on_signals() -> None:
         signal.signal(signum, stop)
 
 
-_deferred: list[list[BaseException]] = []
+_deferred: list[list[BaseException]] = []  # one list for each `deferred_signals` that is active
 
 
 def _raise_unless_deferred(reason: BaseException) -> None:

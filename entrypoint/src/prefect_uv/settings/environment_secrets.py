@@ -22,11 +22,11 @@ def secrets_in(environ: Mapping[str, str]) -> Iterator[str]:
             yield f"{environ.get(name.replace('_PASSWORD', '_USERNAME'), '')}:{value}"
         elif _USERNAME.fullmatch(name) and not environ.get(name.replace("_USERNAME", "_PASSWORD")):
             yield value
-        yield from secrets_in_addresses(value)
+        yield from secrets_in_urls(value)
     yield from _in_netrc(environ)
 
 
-def secrets_in_addresses(text: str) -> Iterator[str]:
+def secrets_in_urls(text: str) -> Iterator[str]:
     """Yield the credentials in URLs, as written and percent-decoded; a user name without a password is a token."""
     for userinfo in USERINFO.findall(text):
         user, _, password = userinfo.partition(":")

@@ -44,8 +44,7 @@ def choice(*allowed: str) -> Callable[[str], str]:
 def sigterm_behavior(text: str) -> str:
     """`reschedule` or `relinquish` in any case, else an empty text.
 
-    Prefect 3.8.8 ignores other words too:
-    https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/cli/flow_run.py (_termination_intent)
+    Prefect 3.8.8, _termination_intent, ignores other words too: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/cli/flow_run.py
     """
     return text.lower() if text.lower() in {"reschedule", "relinquish"} else ""
 

@@ -54,7 +54,7 @@ PIP_VARIABLES = (
 WITHOUT_COUNTERPART = {
     "PIP_NO_INDEX": "uv has no such variable; PREFECT_UV_WHEELS names a directory to install from instead of an index",
 }
-MAPPED_INDEXES = {"UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS"}
+TRANSLATED_INDEXES = {"UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS"}
 
 
 def translate_to_uv(environ: Mapping[str, str]) -> tuple[dict[str, str], str]:
@@ -82,5 +82,5 @@ def translate_to_uv(environ: Mapping[str, str]) -> tuple[dict[str, str], str]:
 
 def without_indexes(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment for uv without the indexes that were translated from pip's variables."""
-    left_out = {row.uv for row in PIP_VARIABLES if row.uv in MAPPED_INDEXES and environ.get(row.pip)}
-    return {name: value for name, value in environ.items() if name not in left_out}
+    from_pip = {row.uv for row in PIP_VARIABLES if row.uv in TRANSLATED_INDEXES and environ.get(row.pip)}
+    return {name: value for name, value in environ.items() if name not in from_pip}
