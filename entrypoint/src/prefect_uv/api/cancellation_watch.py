@@ -8,7 +8,7 @@ prepared, has just begun or is short opens none for its watch, and a watch close
 
 Prefect 3.0.0 to 3.8.8, RequestLimitMiddleware: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/server/api/server.py
 Prefect 3.8.8, an engine's websocket for its events: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/events/clients.py
-Prefect 3.8.8, an engine's websocket for suspension: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/_flow_run_suspension.py
+Prefect 3.8.8, an engine's websocket for suspension: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/_internal/observers.py
 """
 
 from __future__ import annotations

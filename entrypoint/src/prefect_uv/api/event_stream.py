@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EVENTS = ["prefect.flow-run.Cancelling", "prefect.flow-run.Cancelled"]
 CONNECT_SECONDS = 10.0
 FAR_FUTURE = timedelta(days=3650)
-# Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/_internal/websockets.py
+# Prefect 3.8.8 protects most of these, we also `authorization`: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/_internal/websockets.py
 RESERVED_HEADERS = {"host", "connection", "upgrade", "user-agent", "authorization"}
 
 

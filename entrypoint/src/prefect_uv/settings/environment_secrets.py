@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from prefect_uv.log.mask import USERINFO
 
+# uv 0.13.8: https://docs.astral.sh/uv/concepts/indexes/#providing-credentials-directly
 _TOKEN = re.compile(r"UV_.+_(?:PASSWORD|TOKEN)")
 _USERNAME = re.compile(r"UV_INDEX_.+_USERNAME")
 _NETRC = re.compile(r'\bpassword\s+("(?:[^"\\]|\\.)*"|\S+)')
@@ -36,7 +37,11 @@ def secrets_in_urls(text: str) -> Iterator[str]:
 
 
 def _in_netrc(environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield the passwords of the netrc file that uv reads; git reads ~/.netrc even if NETRC names another file."""
+    """Yield the passwords of the netrc file that uv reads: $NETRC, or else ~/.netrc.
+
+    uv 0.13.8: https://docs.astral.sh/uv/concepts/authentication/http/#netrc-files
+    git 2.47 reads ~/.netrc even if NETRC is set: https://curl.se/libcurl/c/CURLOPT_NETRC.html
+    """
     path = environ.get("NETRC") or f"{environ.get('HOME', '/nonexistent')}/.netrc"
     try:
         text = Path(path).read_text()
