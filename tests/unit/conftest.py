@@ -1,4 +1,4 @@
-"""A clean environment, a real HTTP server, real repositories."""
+"""Fixtures of all unit tests: a clean environment, a real HTTP server, real git repositories."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.unit.http_server import Server, running_server
 
 __all__ = ["cache", "etl", "make_store", "pulled", "template", "wheels"]
 
-FOREIGN = ("UV_", "PIP_", "PREFECT", "GIT_", "PYTHON", "VIRTUAL_ENV", "SSL_CERT")
+CLEARED_PREFIXES = ("UV_", "PIP_", "PREFECT", "GIT_", "PYTHON", "VIRTUAL_ENV", "SSL_CERT")
 
 
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "prefect-uv-hypothesis")
@@ -38,25 +38,25 @@ settings.load_profile("unit")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that lock and build with uv take most of the time, and are no part of the inner loop."""
+    """Mark the tests that lock and build with uv: they take most of the time, so `make test/unit` leaves them out."""
     for item in items:
         if "template" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.uv)
 
 
 class MakeSettings(Protocol):
-    """Settings for the server of the test, with more variables."""
+    """A function that makes settings for the test's server."""
 
     def __call__(self, variables: Mapping[str, str] | None = None, /, **more: str) -> Settings:
-        """Read them."""
+        """Read settings from these variables and those that lead to the server."""
 
 
 @pytest.fixture(scope="package", autouse=True)
 def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No variable of this machine counts; git and uv see an empty home, and the tools of the tests."""
+    """Remove this machine's variables; git and uv see an empty home, and the tools of the test environment on PATH."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith(FOREIGN) or name.lower().endswith("_proxy"):
+            if name.startswith(CLEARED_PREFIXES) or name.lower().endswith("_proxy"):
                 patch.delenv(name)
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         patch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
@@ -65,7 +65,7 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 @pytest.fixture(autouse=True)
 def restored_signals() -> Iterator[None]:
-    """Signal handlers that a test installs go with it."""
+    """Restore the signal handlers that a test replaces."""
     before = {signum: signal.getsignal(signum) for signum in (*STOP_SIGNALS, INTERRUPT_SIGNAL, signal.SIGUSR1)}
     yield
     for signum, handler in before.items():
@@ -74,11 +74,11 @@ def restored_signals() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def ended_threads() -> Iterator[None]:
-    """Our threads, which have names of their own, end with what started them: one left over disturbs other tests."""
+    """Check that no thread of ours outlives its test; they are the ones with a name that is not Python's default."""
     before = threading.enumerate()
     yield
-    left = (thread for thread in threading.enumerate() if thread not in before)
-    ours = [thread for thread in left if not thread.name.startswith("Thread-")]
+    remaining = (thread for thread in threading.enumerate() if thread not in before)
+    ours = [thread for thread in remaining if not thread.name.startswith("Thread-")]
     for thread in ours:
         thread.join(10)
     assert not [thread for thread in ours if thread.is_alive()]
@@ -93,7 +93,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def make_settings(server: Server) -> MakeSettings:
-    """A maker of settings that lead to `server`."""
+    """A function that makes settings for `server`."""
 
     def make(variables: Mapping[str, str] | None = None, /, **more: str) -> Settings:
         own = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "PREFECT_API_URL": server.url}
@@ -104,26 +104,26 @@ def make_settings(server: Server) -> MakeSettings:
 
 @pytest.fixture
 def log() -> RunLog:
-    """A log that is connected to nothing."""
+    """A log without a flow run."""
     return RunLog(Mask())
 
 
 @pytest.fixture(scope="package")
 def image() -> Image:
-    """The facts of this machine, as an image would have them."""
+    """The facts about this machine, as if it were an image."""
     minor = f"{sys.version_info.major}.{sys.version_info.minor}"
     return probe_image("unit", str(Path(sys.base_prefix) / "bin" / f"python{minor}"), "3.8.8")
 
 
 @pytest.fixture
 def this_image(image: Image, monkeypatch: pytest.MonkeyPatch) -> Image:
-    """`image`, and the entrypoint believes that it runs in it."""
+    """`image`, as the one that the program believes it runs in."""
     monkeypatch.setattr(Image, "read", classmethod(lambda _: image))
     return image
 
 
 class Origin:
-    """A repository to clone from, with commits on `main`."""
+    """A git repository to clone from, with commits on `main`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -135,16 +135,16 @@ class Origin:
 
     @property
     def url(self) -> str:
-        """Its file:// address."""
+        """Its file:// URL."""
         return f"file://{self.path}"
 
     def git(self, *arguments: str) -> str:
-        """A git command in it."""
+        """Run git in the repository and return its stdout."""
         identity = ("-c", "user.name=tests", "-c", "user.email=tests@example.invalid")
-        finished = subprocess.run(
+        done = subprocess.run(
             ["git", *identity, *arguments], cwd=self.path, check=True, capture_output=True, text=True, timeout=20
         )
-        return finished.stdout.strip()
+        return done.stdout.strip()
 
     def commit(self, name: str, content: str) -> str:
         """Commit one file and return the commit's id."""
@@ -156,7 +156,7 @@ class Origin:
 
 @pytest.fixture
 def origin(tmp_path: Path) -> Origin:
-    """A repository `flows` with one commit."""
+    """A repository named `flows` with one commit."""
     repository = Origin(tmp_path / "origin" / "flows")
     repository.commit("flow.py", "first")
     return repository

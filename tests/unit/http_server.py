@@ -1,4 +1,4 @@
-"""A real HTTP server with scripted answers, which remembers what it was asked."""
+"""A real HTTP server that gives scripted answers and records the requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it arrived; header names in lower case, `peer` the client's port."""
+    """A request as it arrived; header names are in lower case, `peer` is the client's port."""
 
     method: str
     path: str
@@ -24,13 +24,13 @@ class Request:
 
     @property
     def json(self) -> Any:
-        """The body, decoded."""
+        """The decoded body."""
         return json.loads(self.body)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer: bytes as they are, anything else as JSON; `hangs_up` closes the connection without saying so."""
+    """A response; a body of bytes is sent as it is, any other as JSON; `hangs_up` closes the connection unannounced."""
 
     status: int = 200
     body: Any = None
@@ -39,7 +39,7 @@ class Answer:
 
     @property
     def data(self) -> bytes:
-        """The body as it is sent."""
+        """The body as sent."""
         if self.body is None:
             return b""
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
@@ -49,7 +49,7 @@ Route = Callable[[Request], Answer]
 
 
 class Server:
-    """Answers by method and path (without the query); the last answer of a route is given again and again."""
+    """Answers by method and path (without the query); the last answer of a route is repeated."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -57,15 +57,17 @@ class Server:
         self._routes: dict[str, list[Answer | Route]] = {}
 
     def on(self, route: str, *answers: Answer | Route) -> None:
-        """Give these answers, one after the other, to `METHOD /path`."""
+        """Set the answers for `METHOD /path`, in order."""
         self._routes[route] = list(answers)
 
     def to(self, method: str, path: str) -> list[Request]:
-        """The requests to a route so far."""
-        return [each for each in self.requests if each.method == method and each.path.partition("?")[0] == path]
+        """The requests for this method and path so far."""
+        return [
+            request for request in self.requests if request.method == method and request.path.partition("?")[0] == path
+        ]
 
     def answer(self, request: Request) -> Answer:
-        """The answer to a request; 404 where there is no route."""
+        """Answer a request; with 404 if it has no route."""
         self.requests.append(request)
         answers = self._routes.get(f"{request.method} {request.path.partition('?')[0]}")
         if not answers:
@@ -75,7 +77,7 @@ class Server:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """The wire side of a Server."""
+    """The HTTP handler of a Server."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -83,7 +85,7 @@ class Handler(BaseHTTPRequestHandler):
     server_object: Server
 
     def log_message(self, *_: object) -> None:
-        """Keep the test output readable."""
+        """Log nothing, to keep the test output readable."""
 
     def _do(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
@@ -106,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
 def serve(
     handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None = None, address: str = "127.0.0.1"
 ) -> Iterator[int]:
-    """Run a handler in a thread, on a free port of an address, the loopback interface's if none is given."""
+    """Serve with a handler, in a thread; the value is the port, a free one of the address."""
     httpd = ThreadingHTTPServer((address, 0), handler)
     if tls:
         httpd.socket = tls.wrap_socket(httpd.socket, server_side=True)
@@ -122,7 +124,7 @@ def serve(
 
 @contextmanager
 def running_server(tls: ssl.SSLContext | None = None) -> Iterator[Server]:
-    """A Server that is up; its `url` ends in /api."""
+    """Run a Server; its `url` ends in /api."""
     server = Server()
     handler = type("ServerHandler", (Handler,), {"server_object": server})
     with serve(handler, tls) as port:

@@ -1,4 +1,4 @@
-"""The program: what the container was started with is done, or becomes another program before anything is imported."""
+"""The program: runs a command of prefect-uv, or becomes another program before anything else is imported."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from importlib import import_module
 
 from prefect_uv.command_line import FLOW_RUN_ID, HELP, VERBS, become, choose_verb
 
-GARBAGE_OBJECTS = 100_000  # a start makes far less, and by default it would be looked through dozens of times
+# A start allocates far fewer objects, so the garbage collector never runs; by default it would run dozens of times.
+# CPython 3.13: https://docs.python.org/3/library/gc.html#gc.set_threshold
+GARBAGE_OBJECTS = 100_000
 
 
 def main() -> None:
-    """Do what the command line and the environment ask for, and exit."""
+    """Run what the command line and the environment ask for, and exit."""
     faulthandler.enable()
     verb, arguments = choose_verb(sys.argv, os.environ)
     if verb == "help":
@@ -23,7 +25,7 @@ def main() -> None:
     if verb == "command":
         become(arguments)
     gc.set_threshold(GARBAGE_OBJECTS)
-    from prefect_uv.session import start  # noqa: PLC0415 (another program does not wait for it)
+    from prefect_uv.session import start  # noqa: PLC0415 (not needed to become another program)
 
     module, function = VERBS[verb]
     environ = {**os.environ, FLOW_RUN_ID: arguments[0]} if verb == "run" and arguments else os.environ

@@ -1,4 +1,4 @@
-"""Importing while others are waited for: half of our own modules cost nothing then (ADR 0015)."""
+"""Importing modules while the API and git keep us waiting, so that half of our modules cost no time (ADR 0015)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ SWITCH_SECONDS = 0.0005
 
 @contextmanager
 def importing_in_background(*modules: str) -> Iterator[None]:
-    """Import modules in a thread of their own, which gives way at once to what is done here.
+    """Import modules in a thread that yields to this one every half millisecond; wait for it unless the block fails.
 
-    An error in one of them comes up again where it is imported for use.
+    An import that fails is not reported here: it fails again where the module is imported for use.
     """
     thread = threading.Thread(target=lambda: list(map(import_module, modules)), daemon=True, name="imports")
-    before = sys.getswitchinterval()
+    interval = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
     thread.start()
     try:
         yield
     finally:
-        sys.setswitchinterval(before)
+        sys.setswitchinterval(interval)
     thread.join()

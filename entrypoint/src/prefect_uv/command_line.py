@@ -1,4 +1,7 @@
-"""What the container was started with decides what it does (the table in the README)."""
+"""The command line: which command of prefect-uv to run, or which other program to become.
+
+Prefect 3.8.8, what workers run in the container: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/workers/base.py
+"""
 
 from __future__ import annotations
 
@@ -19,25 +22,25 @@ VERBS = {
 EXECUTE = ("prefect", "flow-run", "execute")
 FLOW_RUN_ID = "PREFECT__FLOW_RUN_ID"
 HELP = """\
-prefect-uv runs Prefect flows from git with uv: set this image in a work pool or a deployment, and push
-a pyproject.toml and a uv.lock that has prefect. Nothing was asked for, so nothing was done.
+prefect-uv runs Prefect flows from git with uv. Use this image in a work pool or a deployment, and push
+a pyproject.toml and a uv.lock that contains prefect. With no command and no flow run, it prints this help.
 
-  PREFECT__FLOW_RUN_ID set          execute that flow run (what Docker and Kubernetes workers do)
+  PREFECT__FLOW_RUN_ID is set       execute that flow run (this is how Docker and Kubernetes workers start it)
   prefect-uv run                    the same
-  prefect-uv sync                   pull the code and build its environment, do not start the flow
-  prefect-uv exec -- COMMAND        pull, sync, then run COMMAND in the environment
-  prefect-uv bake [OPTION …]        put a project's environment into the image, in a Dockerfile
-  prefect-uv cache [COMMAND]        list, prune or verify what the cache volume holds
+  prefect-uv sync                   pull the code and build its environment, but do not start the flow
+  prefect-uv exec -- COMMAND        pull the code, build its environment, and run COMMAND in it
+  prefect-uv bake [OPTION …]        build a project's environment into the image (in a Dockerfile)
+  prefect-uv cache [COMMAND]        list, prune or verify the environments on the cache volume
   prefect-uv doctor                 show what this container has and can reach
-  any other COMMAND                 run it as it is
+  any other COMMAND                 run it unchanged
 """
 
 
 def choose_verb(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[str, list[str]]:
-    """The verb and its arguments, for a command line and an environment.
+    """Choose the verb, which is what prefect-uv calls its own commands.
 
     Returns:
-        one of VERBS, or `help`, or `command` with the command to become.
+        one of VERBS and its arguments, or `help`, or `command` and the other program to become.
     """
     words = list(argv[1:])
     if Path(argv[0]).name == "prefect":
@@ -56,9 +59,12 @@ def choose_verb(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[str, l
 
 
 def become(command: list[str]) -> NoReturn:
-    """Replace this process by a command, with the exit codes of a shell when that fails."""
+    """Replace this process with a command; if that fails, exit as a shell does.
+
+    https://www.gnu.org/software/bash/manual/html_node/Exit-Status.html
+    """
     try:
-        os.execvp(_elsewhere(command[0]), command)  # noqa: S606
+        os.execvp(_resolve_program(command[0]), command)  # noqa: S606
     except FileNotFoundError:
         sys.stderr.write(f"prefect-uv: {command[0]}: command not found\n")
         sys.exit(127)
@@ -67,13 +73,17 @@ def become(command: list[str]) -> NoReturn:
         sys.exit(126)
 
 
-def _elsewhere(program: str) -> str:
-    """Where a program is on PATH besides our own link `prefect`, which would lead here again."""
+def _resolve_program(program: str) -> str:
+    """The program itself, except for `prefect`: the first on PATH that is not our own link, which would loop.
+
+    Raises:
+        FileNotFoundError: there is no other `prefect`.
+    """
     if program != "prefect":
         return program
     own = os.path.realpath(sys.argv[0])
-    places = [os.path.join(folder, program) for folder in os.get_exec_path()]  # noqa: PTH118 (PATH entries are text)
-    others = [place for place in places if os.access(place, os.X_OK) and os.path.realpath(place) != own]
+    paths = [os.path.join(folder, program) for folder in os.get_exec_path()]  # noqa: PTH118 (PATH entries are text)
+    others = [path for path in paths if os.access(path, os.X_OK) and os.path.realpath(path) != own]
     if not others:
         raise FileNotFoundError
     return others[0]

@@ -1,7 +1,11 @@
-"""The catalogue of ways to stop on purpose, and their one rendering.
+"""Every error that stops a start on purpose, in the order of the exit codes, and how an error is rendered.
 
-An exit code belongs to a family of errors (64 to 78: the shell, Docker and Prefect own the others),
-a slug to each member. The table in the documentation is made from these classes.
+A family of errors shares an exit code, from 64 to 78, because the shell, Docker and Prefect use the others (ADR 0003).
+Each error has its own slug. `make generate` writes the table of errors in the documentation from the docstrings here.
+
+Shell: https://www.gnu.org/software/bash/manual/html_node/Exit-Status.html
+Docker: https://docs.docker.com/engine/containers/run/#exit-status
+Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/_internal/infrastructure_exit_codes.py
 """
 
 from __future__ import annotations
@@ -14,9 +18,15 @@ STDERR_LINES = 20
 
 
 class PrefectUvError(Exception):
-    """A stop on purpose: what happened, what was found, and how to mend it.
+    """Base of the catalogue: an error says what happened, what was found, and how to fix it.
 
-    Subclasses name their exit code, their slug and, in their docstring, when they are raised.
+    Attributes:
+        exit_code: the container's exit code, shared by a family of errors.
+        slug: the error's name in the log and in the documentation.
+        kind: `user` if the user can fix it, `tool` if another program failed, `bug` if prefect-uv is at fault.
+        headline: one sentence about what happened.
+        found: the details, of any length; may be empty.
+        hint: what to do about it; may be empty.
     """
 
     exit_code: ClassVar[int] = 70
@@ -30,103 +40,103 @@ class PrefectUvError(Exception):
         self.hint = hint
 
     def render(self) -> str:
-        """The whole text, for people: headline, what was found, hint."""
+        """The complete text for the log: headline, what was found, hint."""
         parts = [f"error[{self.slug}]: {self.headline}", self.found, self.hint and f"hint: {self.hint}"]
         return "\n\n".join(part for part in parts if part)
 
     def summary(self) -> str:
-        """Headline and hint in one line, for a state's message."""
+        """Headline and hint on one line, for the message of the Crashed state."""
         return f"error[{self.slug}]: {self.headline}" + (f" hint: {self.hint}" if self.hint else "")
 
 
 def tool_report(command: str, exit_code: int, stderr: str) -> str:
-    """What a failed tool leaves for the reader: its command, exit code and the last lines of its stderr."""
+    """Describe a failed tool: its command, its exit code and the last 20 lines of its stderr."""
     lines = [line.rstrip() for line in stderr.strip().splitlines()][-STDERR_LINES:]
     return "\n".join([f"`{command}` exited with code {exit_code}:", *(f"    {line}" for line in lines)])
 
 
 class UsageError(PrefectUvError):
-    """A verb of prefect-uv was given arguments that it does not take, or not given what it needs."""
+    """A `prefect-uv` command was given arguments it does not take, or not the ones it needs."""
 
     exit_code, slug = 64, "usage"
 
 
 class SettingsInvalidError(PrefectUvError):
-    """Environment variables have values that cannot be read; all are named at once."""
+    """Settings are missing or have invalid values; all of them are reported together."""
 
     exit_code, slug = 65, "settings-invalid"
 
 
 class SelectionInvalidError(SettingsInvalidError):
-    """Groups, extras or a package are selected that the project does not have, or that exclude each other."""
+    """The project has no such group, extra or package, or the selected ones conflict with each other."""
 
     slug = "selection-invalid"
 
 
 class VariableMissingError(SettingsInvalidError):
-    """The Prefect Variable that PREFECT_UV_EXTRA_PACKAGES_VARIABLE names does not exist."""
+    """The Prefect Variable named by PREFECT_UV_EXTRA_PACKAGES_VARIABLE does not exist."""
 
     slug = "variable-missing"
 
 
 class FlowRunNotFoundError(PrefectUvError):
-    """The API does not know the flow run."""
+    """The Prefect API has no such flow run."""
 
     exit_code, slug = 66, "flow-run-not-found"
 
 
 class DeploymentNotFoundError(FlowRunNotFoundError):
-    """The flow run has no deployment, or it was deleted: nothing says where the code is."""
+    """The flow run has no deployment, or its deployment was deleted, so there is no telling where its code is."""
 
     slug = "deployment-not-found"
 
 
 class ApiUnreachableError(PrefectUvError):
-    """The Prefect API did not answer, after all retries."""
+    """The Prefect API did not answer, or was unavailable, even after all retries."""
 
     exit_code, slug = 67, "api-unreachable"
 
 
 class ApiRefusedError(PrefectUvError):
-    """The Prefect API answered, and refused the request."""
+    """The Prefect API rejected a request, or the address is not that of a Prefect API."""
 
     exit_code, slug = 68, "api-refused"
 
 
 class ApiUnauthorizedError(ApiRefusedError):
-    """The Prefect API did not accept the credentials (401, 403)."""
+    """The Prefect API rejected the credentials (401, 403)."""
 
     slug = "api-unauthorized"
 
 
 class PullStepError(PrefectUvError):
-    """A pull step could not be performed as it is written."""
+    """A pull step is invalid, or failed."""
 
     exit_code, slug = 69, "pull-step-invalid"
 
 
 class OfflineStepError(PullStepError):
-    """A pull step needs the network, and PREFECT_UV_OFFLINE is set."""
+    """A pull step needs the network, but PREFECT_UV_OFFLINE is set."""
 
     slug = "offline-step"
 
 
 class InternalError(PrefectUvError):
-    """A fault of prefect-uv itself, with its traceback."""
+    """A bug in prefect-uv; the log has the traceback."""
 
     exit_code, slug = 70, "internal"
     kind: ClassVar[Kind] = "bug"
 
 
 class CloneError(PrefectUvError):
-    """Git could not clone or update the repository, after retries."""
+    """Git could not clone or update the repository, even after retries."""
 
     exit_code, slug = 71, "clone-failed"
     kind: ClassVar[Kind] = "tool"
 
 
 class RepositoryNotFoundError(CloneError):
-    """The git server does not know the repository, or hides it without credentials."""
+    """The git server has no such repository, or does not show it without credentials."""
 
     slug = "repository-not-found"
     kind: ClassVar[Kind] = "user"
@@ -140,20 +150,20 @@ class RevisionNotFoundError(CloneError):
 
 
 class GitUnauthorizedError(CloneError):
-    """The git server did not accept the credentials, or wants some."""
+    """The git server rejected the credentials, or requires some."""
 
     slug = "git-unauthorized"
     kind: ClassVar[Kind] = "user"
 
 
 class GitUnreachableError(CloneError):
-    """The git server did not answer or broke off, after retries."""
+    """The git server did not answer, or dropped the connection, even after retries."""
 
     slug = "git-unreachable"
 
 
 class GitTimeoutError(CloneError):
-    """Git did not finish within PREFECT_UV_GIT_TIMEOUT."""
+    """A git command did not finish within PREFECT_UV_GIT_TIMEOUT."""
 
     slug = "git-timeout"
 
@@ -166,51 +176,51 @@ class GitCertificateError(CloneError):
 
 
 class HostKeyUnknownError(CloneError):
-    """The git server's SSH host key is not known, or is another one."""
+    """The git server's SSH host key is unknown, or has changed."""
 
     slug = "host-key-unknown"
     kind: ClassVar[Kind] = "user"
 
 
 class CheckoutFullError(CloneError):
-    """No space is left where the code is cloned to."""
+    """No space is left where the code is cloned."""
 
     slug = "checkout-full"
 
 
 class OfflineCodeError(CloneError):
-    """PREFECT_UV_OFFLINE is set, and the cache volume has no clone of the repository or not the wanted commit."""
+    """PREFECT_UV_OFFLINE is set, but the cache volume has no clone of the repository, or the clone lacks the commit."""
 
     slug = "offline-code-missing"
     kind: ClassVar[Kind] = "user"
 
 
 class ProjectMissingError(PrefectUvError):
-    """PREFECT_UV_PROJECT names no project."""
+    """There is no project where PREFECT_UV_PROJECT points."""
 
     exit_code, slug = 72, "project-missing"
 
 
 class ProjectInvalidError(ProjectMissingError):
-    """The project's files cannot be read by uv."""
+    """The project's files are invalid, or not readable."""
 
     slug = "project-invalid"
 
 
 class FlowFileMissingError(ProjectMissingError):
-    """The deployment's entrypoint names a file that is not in the working directory."""
+    """The deployment's entrypoint names a file that is not in the pulled code."""
 
     slug = "flow-file-missing"
 
 
 class RequirementsMissingError(ProjectMissingError):
-    """A requirements file that a setting or another file names is not there."""
+    """A requirements file that a setting or another file names does not exist."""
 
     slug = "requirements-missing"
 
 
 class DependencyUnreachableError(ProjectMissingError):
-    """A dependency from a directory beside the project was not pulled with it."""
+    """The project depends on a local directory or file that was not pulled."""
 
     slug = "dependency-unreachable"
 
@@ -228,19 +238,19 @@ class LockfileMissingError(PrefectUvError):
 
 
 class LockfileStaleError(LockfileMissingError):
-    """uv.lock does not fit pyproject.toml, and PREFECT_UV_LOCK=locked forbids to go on."""
+    """uv.lock does not match pyproject.toml, and PREFECT_UV_LOCK is `locked`."""
 
     slug = "lockfile-stale"
 
 
 class PrefectMissingError(PrefectUvError):
-    """The selected dependencies do not contain Prefect."""
+    """Prefect is not among the selected dependencies."""
 
     exit_code, slug = 74, "prefect-missing"
 
 
 class PythonMissingError(PrefectUvError):
-    """The image has no Python that the project accepts."""
+    """No Python that the project accepts is available."""
 
     exit_code, slug = 75, "python-missing"
 
@@ -253,61 +263,61 @@ class SyncError(PrefectUvError):
 
 
 class PackageNotFoundError(SyncError):
-    """A package, or a file that was locked, is not on the index, or has no wheel where nothing may be built."""
+    """A package or a locked file is not on the index, or has no wheel and may not be built from source."""
 
     slug = "package-not-found"
     kind: ClassVar[Kind] = "user"
 
 
 class UnresolvableError(SyncError):
-    """No versions of the requirements fit together, or one of them is not on the index."""
+    """No set of versions satisfies all requirements, or one of them is not on the index."""
 
     slug = "unresolvable"
     kind: ClassVar[Kind] = "user"
 
 
 class ExtrasConflictError(SyncError):
-    """An extra package of the deployment does not fit a package of the project's environment."""
+    """An extra package of the deployment conflicts with a package in the project's environment."""
 
     slug = "extras-conflict"
     kind: ClassVar[Kind] = "user"
 
 
 class OfflineMissingError(SyncError):
-    """Packages or files that are needed are neither on the volume nor among the wheels, and no index may be asked."""
+    """Packages are neither on the cache volume nor in the wheel directory, and no index may be used."""
 
     slug = "offline-missing"
     kind: ClassVar[Kind] = "user"
 
 
 class HashMismatchError(SyncError):
-    """A downloaded file is not the one that was locked."""
+    """A downloaded file does not have the hash that was locked."""
 
     slug = "hash-mismatch"
     kind: ClassVar[Kind] = "user"
 
 
 class IndexUnreachableError(SyncError):
-    """A package index did not answer, or refused."""
+    """A package index did not answer, or rejected the request."""
 
     slug = "index-unreachable"
 
 
 class EnvironmentDamagedError(SyncError):
-    """uv reported success, and the environment is not whole."""
+    """uv reported success, but the environment is incomplete or damaged."""
 
     slug = "environment-damaged"
 
 
 class BakedMismatchError(SyncError):
-    """No environment baked into the image fits the project, and PREFECT_UV_BAKED=refuse forbids to build one."""
+    """No environment baked into the image fits the project, and PREFECT_UV_BAKED is `refuse`."""
 
     slug = "baked-mismatch"
     kind: ClassVar[Kind] = "user"
 
 
 class ProjectBuildError(SyncError):
-    """The project, or a directory that it depends on, could not be built and installed."""
+    """The project, or a local package it depends on, could not be built and installed."""
 
     slug = "project-build-failed"
 
@@ -319,13 +329,13 @@ class VolumeFullError(PrefectUvError):
 
 
 class VolumeUnusableError(VolumeFullError):
-    """Neither the cache volume nor any other place in the container can hold an environment."""
+    """Neither the cache volume nor any other directory in the container can hold an environment."""
 
     slug = "volume-unusable"
 
 
 class LaunchError(PrefectUvError):
-    """The engine's process could not be started."""
+    """The engine or the command could not be started."""
 
     exit_code, slug = 78, "launch-failed"
     kind: ClassVar[Kind] = "tool"

@@ -1,4 +1,4 @@
-"""Facts about the image, written when it is built so that no start has to probe for them."""
+"""Facts about the image, written to a file when the image is built, so that no start has to find them out."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ PROBE = (
 
 @dataclass(frozen=True)
 class Image:
-    """What the image is made of.
+    """The versions in the image, and the interpreter for projects.
 
     Attributes:
-        name: the image's name in the family.
+        name: the image's name in the family, such as `py313`.
         version: the release of prefect-uv.
-        uv: uv's version.
-        prefect: the Prefect version that the image was built for.
-        python: path of the interpreter for projects, with its minor version in the name.
-        python_version: its version, as `3.13.5`.
-        platform: implementation, SOABI, machine and libc, for the keys of environments.
+        uv: the version of uv.
+        prefect: the version of Prefect that the image was built for.
+        python: the path of the interpreter for projects, with its minor version in the name.
+        python_version: its version, such as `3.13.5`.
+        platform: its implementation, SOABI, system, machine and libc; part of the keys of environments.
     """
 
     name: str
@@ -44,40 +44,42 @@ class Image:
 
     @classmethod
     def read(cls, path: Path = FACTS_FILE) -> Image:
-        """The facts of the image we run in."""
+        """Read the facts of the image that we run in."""
         return cls(**json.loads(path.read_text()))
 
     @property
     def uv_minor(self) -> str:
-        """uv's minor version, as `0.13`: caches of different minors do not mix."""
+        """uv's minor version, such as `0.13`; each gets its own cache directory.
+
+        This is our choice, since uv's versions may share one: https://docs.astral.sh/uv/concepts/cache/#cache-versioning
+        """
         return ".".join(self.uv.split(".")[:2])
 
 
 def interpreter_facts(python: str) -> tuple[str, str]:
-    """An interpreter's version and platform, from itself."""
-    answer = subprocess.run([python, "-I", "-c", PROBE], check=True, capture_output=True, text=True)
-    implementation, version, soabi, system = json.loads(answer.stdout)
+    """Run an interpreter to get its version, such as `3.13.5`, and its platform (see `Image`)."""
+    probe = subprocess.run([python, "-I", "-c", PROBE], check=True, capture_output=True, text=True)
+    implementation, version, soabi, system = json.loads(probe.stdout)
     libc = "-".join(platform.libc_ver())
     return version, f"{implementation}-{soabi}-{system}-{platform.machine()}-{libc}"
 
 
 def probe_image(name: str, python: str, prefect: str) -> Image:
-    """Ask the interpreter and uv what they are."""
-    version, where = interpreter_facts(python)
-    answer = subprocess.run(["uv", "--version"], check=True, capture_output=True, text=True)
-    uv = answer.stdout.split()[1]
+    """Collect the facts from this interpreter and the uv on PATH."""
+    python_version, python_platform = interpreter_facts(python)
+    uv = subprocess.run(["uv", "--version"], check=True, capture_output=True, text=True)
     return Image(
         name=name,
         version=__version__,
-        uv=uv,
+        uv=uv.stdout.split()[1],
         prefect=prefect,
         python=python,
-        python_version=version,
-        platform=where,
+        python_version=python_version,
+        platform=python_platform,
     )
 
 
-def main() -> None:
+def write_image_facts() -> None:
     """Write image.json into the entrypoint's environment: `python -I -m prefect_uv.image_facts --name …`."""
     parser = argparse.ArgumentParser(prog="prefect_uv.image_facts")
     for option in ("name", "python", "prefect"):
@@ -87,4 +89,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    write_image_facts()

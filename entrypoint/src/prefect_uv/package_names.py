@@ -1,4 +1,4 @@
-"""Names of packages, groups and extras."""
+"""Comparing the names of packages, groups and extras."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ PREFECT = ("prefect", "prefect-client")
 
 
 def normalized(name: str) -> str:
-    """A name as packages, groups and extras are compared (PEP 503, PEP 685, PEP 735)."""
+    """The form in which names of packages, extras and groups are compared (PEP 503, PEP 685, PEP 735).
+
+    Specification: https://packaging.python.org/en/latest/specifications/name-normalization/
+    """
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def has_prefect(names: Container[str]) -> bool:
-    """Whether normalized names have Prefect among them: without it no flow runs."""
+    """Whether Prefect, which every flow needs, is among these normalized names."""
     return any(name in names for name in PREFECT)

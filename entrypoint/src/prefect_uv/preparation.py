@@ -1,4 +1,4 @@
-"""From the pulled code to what a process of the flow needs: the project, its environment, its own code."""
+"""Preparing the pulled code for launch: find the project, get its environment, make the code importable."""
 
 from __future__ import annotations
 
@@ -6,42 +6,64 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from prefect_uv.api.client import ApiClient
+from prefect_uv.api.packages_variable import read_packages_variable
 from prefect_uv.bake.bake_record import announce, with_baked_selection
 from prefect_uv.engine.launch import PreparedFlow
 from prefect_uv.environments import Environment, EnvironmentStore
+from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import Project, find_extra_packages, find_project, log_project
 from prefect_uv.project_code import ProjectCode
 from prefect_uv.pull import Checkout
 from prefect_uv.session import Session
+from prefect_uv.settings import Settings
+from prefect_uv.settings.environment_secrets import secrets_in_urls
 
 
 def prepare(session: Session, deployment: Mapping[str, Any], checkout: Checkout) -> PreparedFlow:
-    """Find, install, import: in the order of the phases."""
+    """Run the phases look, sync and code."""
     announce(session.settings, session.log)
-    project = session.phase("look", _find_flow_project, session, checkout, deployment.get("entrypoint"))
+    entrypoint = deployment.get("entrypoint")
+    project = session.phase("look", _find_flow_project, session.settings, session.log, checkout, entrypoint)
     store = EnvironmentStore(session.settings, session.log)
     environment = session.phase("sync", _environment, session, store, project, checkout)
     project_code = ProjectCode(session.settings, session.log, session.scratch)
     code = session.phase("code", project_code.importable, project, environment)
     maintenance = store.maintained(environment)
-    return PreparedFlow(
-        session.settings.launcher, checkout, environment, code, maintenance, deployment.get("entrypoint")
-    )
+    return PreparedFlow(session.settings.launcher, checkout, environment, code, maintenance, entrypoint)
 
 
-def _find_flow_project(session: Session, checkout: Checkout, entrypoint: str | None) -> Project:
-    """The flow's project; where the deployment selects nothing of it, what the image was baked with is selected."""
-    project = find_project(checkout.directory, entrypoint, session.settings)
-    settings = with_baked_selection(session.settings, project, session.log)
-    if settings is not session.settings:
-        project = find_project(checkout.directory, entrypoint, settings)
-    return log_project(session.log, project)
+def packages_from_variable(settings: Settings, log: RunLog, api: ApiClient | None) -> tuple[str, ...]:
+    """Read and log the extra packages in the Prefect Variable that the settings name; none if they name none.
+
+    Args:
+        settings: the settings.
+        log: the log; its mask gets the credentials in the packages' URLs.
+        api: the API; None to connect to the one in the settings, if any.
+    """
+    name = settings.extra_packages_variable
+    if not name:
+        return ()
+    packages = read_packages_variable(name, api or (ApiClient(settings) if settings.api_url else None))
+    log.mask.add(*(secret for package in packages for secret in secrets_in_urls(package)))
+    log.info(f"extra packages from the Prefect Variable {name!r}: {', '.join(packages) or 'none'}")
+    return packages
+
+
+def _find_flow_project(settings: Settings, log: RunLog, checkout: Checkout, entrypoint: str | None) -> Project:
+    """Find the flow's project; if the deployment selects nothing, use the selection that the image was baked with."""
+    project = find_project(checkout.directory, entrypoint, settings)
+    baked_settings = with_baked_selection(settings, project, log)
+    if baked_settings is not settings:
+        project = find_project(checkout.directory, entrypoint, baked_settings)
+    return log_project(log, project)
 
 
 def _environment(session: Session, store: EnvironmentStore, project: Project, checkout: Checkout) -> Environment:
-    """The project's environment, or one that also has what the deployment and its pull steps want."""
-    wanted = find_extra_packages(checkout.directory, project, session.settings, session.extra_packages())
-    if wanted.line:
-        session.log.info(wanted.line)
+    """The project's environment, extended by the extra packages of the deployment and of its pull steps, if any."""
+    variable_packages = packages_from_variable(session.settings, session.log, session.api)
+    extra = find_extra_packages(checkout.directory, project, session.settings, variable_packages)
+    if extra.line:
+        session.log.info(extra.line)
     environment = store.environment(project)
-    return store.extended(environment, replace(wanted, files=(*wanted.files, *checkout.requirements)), project)
+    return store.extended(environment, replace(extra, files=(*extra.files, *checkout.requirements)), project)

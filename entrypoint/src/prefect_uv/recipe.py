@@ -1,4 +1,4 @@
-"""The recipe: what happens between the start of the container and the flow, one line a phase."""
+"""The recipe: what happens between the container's start and the flow, with one line per phase."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from prefect_uv.session import Session
 if TYPE_CHECKING:
     from prefect_uv.engine.launch import PreparedFlow
 
-LATER = ("prefect_uv.pull", "prefect_uv.preparation", "prefect_uv.engine.supervisor")
+LATER_PHASES = ("prefect_uv.pull", "prefect_uv.preparation", "prefect_uv.engine.supervisor")
 
 
 def prepare_flow(session: Session) -> PreparedFlow:
-    """Code and environment. The API and git let us wait: meanwhile, what comes after them is imported."""
-    with importing_in_background(*LATER):
+    """Get the code and its environment; the later phases are imported while we wait for the API and git."""
+    with importing_in_background(*LATER_PHASES):
         deployment = session.phase("ask", session.ask)
-        from prefect_uv.pull import pull  # noqa: PLC0415 (imported meanwhile)
+        from prefect_uv.pull import pull  # noqa: PLC0415 (imported in the background)
 
         checkout = session.phase("pull", pull, deployment, session.settings, session.log, session.api)
-    from prefect_uv.preparation import prepare  # noqa: PLC0415 (imported meanwhile)
+    from prefect_uv.preparation import prepare  # noqa: PLC0415 (imported in the background)
 
     return prepare(session, deployment, checkout)
 
@@ -29,7 +29,7 @@ def run(session: Session) -> int:
     """Execute the flow run."""
     session.require_flow_run()
     flow = prepare_flow(session)
-    from prefect_uv.engine.launch import launch_flow  # noqa: PLC0415 (imported meanwhile)
+    from prefect_uv.engine.launch import launch_flow  # noqa: PLC0415 (imported in the background)
     from prefect_uv.engine.supervisor import supervise  # noqa: PLC0415
 
     launch = session.phase("launch", launch_flow, session.flow_run, flow)
@@ -39,7 +39,7 @@ def run(session: Session) -> int:
 
 
 def sync(session: Session) -> int:
-    """Everything but the flow: for an init container, or to fill the cache volume beforehand."""
+    """Do everything except running the flow: for an init container, or to fill the cache volume in advance."""
     flow = prepare_flow(session)
     session.log.summary({"sync": flow.environment.note})
     with flow.maintenance:
@@ -47,9 +47,9 @@ def sync(session: Session) -> int:
 
 
 def execute(session: Session) -> int:
-    """Run a command in the flow's environment."""
+    """Run any command in the flow's environment."""
     flow = prepare_flow(session)
-    from prefect_uv.engine.launch import launch_command  # noqa: PLC0415 (imported meanwhile)
+    from prefect_uv.engine.launch import launch_command  # noqa: PLC0415 (imported in the background)
     from prefect_uv.engine.supervisor import supervise_command  # noqa: PLC0415
 
     with flow.maintenance:

@@ -1,4 +1,4 @@
-"""One start of the entrypoint, and the one place where it ends in an error."""
+"""One start: what its phases share, and the single place where a failed start ends."""
 
 from __future__ import annotations
 
@@ -16,54 +16,69 @@ from typing import ParamSpec, TypeVar
 from prefect_uv.api.cancellation_watch import CancellationWatch
 from prefect_uv.api.client import ApiClient, Json
 from prefect_uv.api.flow_run import FlowRun
-from prefect_uv.api.packages_variable import read_packages_variable
 from prefect_uv.errors import SettingsInvalidError
 from prefect_uv.log.mask import Mask
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.processes.signals import Interrupted, Terminated, ignore_signals, interrupt_main, raise_on_signals
 from prefect_uv.settings import Settings
-from prefect_uv.settings.environment_secrets import secrets_in_addresses
 from prefect_uv.termination import end
 
-HERE = {"path": "."}
+WORKING_DIRECTORY = {"path": "."}  # stands in for a deployment without pull steps
 
-P = ParamSpec("P")
-T = TypeVar("T")
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 
 @dataclass
 class Session:
-    """Settings, log and arguments of one start, and the flow run once the API has told it."""
+    """What the phases of one start share.
+
+    Attributes:
+        settings: the settings.
+        log: the log; once the API is known it also goes to the flow run's log.
+        arguments: the words after the command.
+        flow_run: the flow run; None without one, and until the phase `ask`.
+        watch: notices that the run is to stop; None without a run, and until the phase `ask`.
+        status: says in a few words what is being done, for SIGUSR1.
+        api: the API; None until a phase needs it.
+        cleanup: closed when the start ends.
+    """
 
     settings: Settings
     log: RunLog
     arguments: Sequence[str] = ()
     flow_run: FlowRun | None = None
     watch: CancellationWatch | None = None
-    status: Callable[[], str] = lambda: "nothing has begun"
+    status: Callable[[], str] = lambda: "not started yet"
     api: ApiClient | None = None
     cleanup: ExitStack = field(default_factory=ExitStack)
 
-    def phase(self, name: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Perform a phase and time it."""
+    def phase(
+        self, name: str, function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Result:
+        """Run a function as a phase, timed under its name."""
         self.status = lambda: f"in phase {name}"
         with self.log.phase(name):
             return function(*args, **kwargs)
 
     def require_flow_run(self) -> None:
-        """There must be a flow run to execute.
+        """Check that there is a flow run to execute.
 
         Raises:
             SettingsInvalidError: PREFECT__FLOW_RUN_ID is not set.
         """
         if not self.settings.flow_run_id:
-            hint = "The worker sets it; by hand: `docker run -e PREFECT__FLOW_RUN_ID=…`."
+            hint = "Let a worker set it, or pass it by hand: `docker run -e PREFECT__FLOW_RUN_ID=…`."
             raise SettingsInvalidError("PREFECT__FLOW_RUN_ID is not set.", hint=hint)
 
     def ask(self) -> Json:
-        """The deployment of the flow run, whose log gets our lines from here on; without a run, the code is here."""
+        """Ask the API for the flow run and its deployment; from here on our lines go to the run's log.
+
+        Returns:
+            the deployment; without a flow run, one whose code is in the working directory.
+        """
         if not self.settings.flow_run_id:
-            return HERE
+            return WORKING_DIRECTORY
         self.api = ApiClient(self.settings)
         self.flow_run = FlowRun(self.api, self.settings.flow_run_id)
         self.log.connect(self.api.send_logs, self.flow_run.id)
@@ -74,33 +89,21 @@ class Session:
         self.log.info(f"flow run {self.flow_run.name}, entrypoint {deployment['entrypoint']}")
         return deployment
 
-    def extra_packages(self) -> tuple[str, ...]:
-        """The deployment's extra packages that a Prefect Variable holds."""
-        name = self.settings.extra_packages_variable
-        if not name:
-            return ()
-        packages = read_packages_variable(
-            name, self.api or (ApiClient(self.settings) if self.settings.api_url else None)
-        )
-        self.log.mask.add(*(secret for package in packages for secret in secrets_in_addresses(package)))
-        self.log.info(f"extra packages of the Prefect Variable {name!r}: {', '.join(packages) or 'none'}")
-        return packages
-
     def scratch(self) -> Path:
-        """An empty directory that goes when this start ends."""
-        import tempfile  # noqa: PLC0415 (few need it)
+        """Make an empty directory that is removed when this start ends."""
+        import tempfile  # noqa: PLC0415 (rarely needed)
 
-        place = tempfile.TemporaryDirectory(prefix="prefect-uv-", ignore_cleanup_errors=True)
-        return Path(self.cleanup.enter_context(place))
+        directory = tempfile.TemporaryDirectory(prefix="prefect-uv-", ignore_cleanup_errors=True)
+        return Path(self.cleanup.enter_context(directory))
 
     def stop_watching(self) -> None:
-        """From now on, nobody asks whether the run should stop."""
+        """Close the cancellation watch, if there is one."""
         if self.watch is not None:
             self.watch.close()
 
 
 def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments: Sequence[str]) -> int:
-    """Perform a verb; whatever stops it becomes a text, a state and an exit code.
+    """Run a command of prefect-uv; if anything stops it, log why and set the flow run's state.
 
     Returns:
         the container's exit code.
@@ -118,7 +121,7 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments:
         session = Session(settings, log, arguments, cleanup=cleanup)
         _report_status_on_signal(session)
         return verb(session)
-    except (Exception, Terminated, Interrupted) as reason:  # noqa: BLE001 (the boundary: a start ends here)
+    except (Exception, Terminated, Interrupted) as reason:  # noqa: BLE001 (the one place where a start ends)
         ignore_signals()
         flow_run, behavior = (session.flow_run, session.settings.sigterm) if session else (None, "")
         return end(reason, flow_run, log, behavior)
@@ -128,11 +131,11 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments:
 
 
 def _report_status_on_signal(session: Session) -> None:
-    """SIGUSR1 prints where we stand."""
+    """Let SIGUSR1 print what is being done, and the stack of every thread."""
 
-    def tell(_signum: int, _frame: FrameType | None) -> None:
-        seen = session.watch.source if session.watch else "off"
-        os.write(sys.stderr.fileno(), f"prefect-uv: {session.status()}, watch: {seen}\n".encode())
+    def report(_signum: int, _frame: FrameType | None) -> None:
+        source = session.watch.source if session.watch else "off"
+        os.write(sys.stderr.fileno(), f"prefect-uv: {session.status()}, watch: {source}\n".encode())
         faulthandler.dump_traceback()
 
-    signal.signal(signal.SIGUSR1, tell)
+    signal.signal(signal.SIGUSR1, report)

@@ -1,4 +1,4 @@
-"""Every way in which a start ends before the flow runs becomes a text, a state and an exit code."""
+"""Ending a start before the flow runs: the log line, the flow run's state and the exit code for each reason."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ import traceback
 from prefect_uv.api.flow_run import AlreadyOver, FlowRun
 from prefect_uv.errors import InternalError, PrefectUvError
 from prefect_uv.log.run_log import RunLog
-from prefect_uv.processes.signals import Interrupted, Terminated
+from prefect_uv.processes.signals import SIGNAL_EXIT, Interrupted, Terminated
 
-SIGNAL_EXIT = 128
+# prefect-kubernetes: any failure makes the infrastructure retry. https://github.com/PrefectHQ/prefect/pull/19223
 RELINQUISHED_EXIT = 1
-REPORT = "This is a fault of prefect-uv: please report it with the lines above."
+REPORT = "This is a bug in prefect-uv; please report it with the lines above."
 
 
 def end(reason: BaseException, flow_run: FlowRun | None, log: RunLog, behavior: str) -> int:
-    """Tell people and the API why the flow was not started.
+    """Log why the flow was not started, and set the flow run's state.
 
     Args:
         reason: what stopped the start.
-        flow_run: the run, as far as it is known already.
-        log: where people are told.
-        behavior: what a SIGTERM means, by PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR.
+        flow_run: the run; None if it is not known yet, or there is none.
+        log: the log.
+        behavior: the value of PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR.
 
     Returns:
         the container's exit code.
     """
     try:
         return _end(reason, flow_run, log, behavior)
-    except AlreadyOver as settled:
-        log.info(str(settled))
+    except AlreadyOver as over:
+        log.info(str(over))
         return 0
     except PrefectUvError as error:
         log.warning(f"the flow run's state could not be set: {error}")
@@ -44,7 +44,7 @@ def _end(reason: BaseException, flow_run: FlowRun | None, log: RunLog, behavior:
             flow_run.refuse_when_over(again=True)
         case Terminated():
             log.error(f"{reason} arrived before the flow started.")
-            return _ordered(reason, flow_run, log, behavior)
+            return _end_by_signal(reason, flow_run, log, behavior)
         case PrefectUvError():
             log.error(reason.render())
             _crash(flow_run, log.mask(reason.summary()))
@@ -54,8 +54,8 @@ def _end(reason: BaseException, flow_run: FlowRun | None, log: RunLog, behavior:
     return _exit_code(reason)
 
 
-def _ordered(order: Terminated, flow_run: FlowRun | None, log: RunLog, behavior: str) -> int:
-    """A signal to stop: a run that is Cancelling or over stays so, any other goes the way that was chosen for it."""
+def _end_by_signal(signalled: Terminated, flow_run: FlowRun | None, log: RunLog, behavior: str) -> int:
+    """Leave a run that is over or Cancelling to its end; reschedule, relinquish or crash any other."""
     if flow_run and flow_run.state().type != "CRASHED":
         flow_run.refuse_when_over(again=True)
     if flow_run and behavior == "reschedule":
@@ -63,12 +63,12 @@ def _ordered(order: Terminated, flow_run: FlowRun | None, log: RunLog, behavior:
         return 0
     if behavior == "relinquish":
         return RELINQUISHED_EXIT
-    _crash(flow_run, f"{order} arrived before the flow started.")
-    return _exit_code(order)
+    _crash(flow_run, f"{signalled} arrived before the flow started.")
+    return _exit_code(signalled)
 
 
 def _crash(flow_run: FlowRun | None, message: str) -> None:
-    """Propose Crashed for a run that could not start; where that fails, the exit code tells the worker."""
+    """Propose Crashed for a run that could not start, if there is one."""
     if flow_run:
         flow_run.crash(message)
 

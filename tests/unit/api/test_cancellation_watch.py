@@ -1,4 +1,4 @@
-"""A Cancel is noticed though the stream never tells of it: a server loses what comes before it has subscribed."""
+"""A cancellation is noticed even without an event: a server may lose one that comes before it has subscribed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 
 from prefect_uv.api import cancellation_watch as watch_module
 from prefect_uv.api.cancellation_watch import (
-    CHECK_SECONDS,
     JITTER,
-    LASTING,
-    RELIEF_SECONDS,
+    RUNNING_READS,
     SETTLING_SECONDS,
+    STREAM_CHECK_SECONDS,
+    STREAM_RELIEF_SECONDS,
     WATCH_POLL_SECONDS,
     CancellationWatch,
 )
@@ -31,30 +31,30 @@ LIMIT = 10
 
 
 def in_state(name: str) -> Answer:
-    """The flow run as the API gives it."""
+    """The flow run in this state, as the API returns it."""
     return Answer(body={"id": RUN, "name": "brisk-otter", "state": {"id": name, "type": name}})
 
 
 @dataclass
-class Silent:
-    """A stream that is open and tells of nothing; waiting takes no time, until the pauses are long."""
+class SilentStream:
+    """An open stream without events; waiting takes no time while it settles, and then lasts until `over`."""
 
-    happens: Callable[[int], None]
+    on_pause: Callable[[int], None]
     pauses: list[float] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
     left: threading.Event = field(default_factory=threading.Event)
 
     def wait(self, seconds: float) -> bool:
-        """Let happen what is to happen in this pause."""
+        """Call `on_pause` with the number of this pause."""
         self.pauses.append(seconds)
-        self.happens(len(self.pauses))
+        self.on_pause(len(self.pauses))
         if len(self.pauses) > len(SETTLING_SECONDS):
             self.over.wait(LIMIT)
         return False
 
     @contextmanager
-    def subscribe(self, *_: object) -> Iterator[Silent]:
-        """In the place of the subscription over the network."""
+    def subscribe(self, *_: object) -> Iterator[SilentStream]:
+        """Replaces the subscription over the network."""
         try:
             yield self
         finally:
@@ -63,16 +63,20 @@ class Silent:
 
 @pytest.fixture
 def flow_run(server: Server, make_settings: MakeSettings) -> FlowRun:
-    """A run that goes on."""
+    """A run that stays Running."""
     server.on(f"GET {PATH}", in_state("RUNNING"))
     return FlowRun(ApiClient(make_settings()), RUN)
 
 
 @contextmanager
 def watched(
-    settings: Settings, flow_run: FlowRun, stream: Silent, notify: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    settings: Settings,
+    flow_run: FlowRun,
+    stream: SilentStream,
+    notify: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[CancellationWatch]:
-    """A watch that begins at once, with this stream for when it wants one."""
+    """A watch that starts reading immediately, and opens this stream when it wants one."""
     monkeypatch.setattr(watch_module, "FIRST_SECONDS", 0)
     monkeypatch.setattr(watch_module, "subscribe", stream.subscribe)
     watch = CancellationWatch(settings, flow_run, notify)
@@ -87,93 +91,95 @@ def watched(
 def test_cancel_before_the_subscription(
     server: Server, make_settings: MakeSettings, flow_run: FlowRun, pause: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Set after the server has accepted, told by no event: one of the looks after that finds it."""
+    """A cancellation without an event, after the server has accepted the stream, is found by one of the next reads."""
 
-    def happens(number: int) -> None:
+    def on_pause(number: int) -> None:
         if number == pause:
             server.on(f"GET {PATH}", in_state("CANCELLING"))
 
-    stream, noticed = Silent(happens), threading.Event()
+    stream, noticed = SilentStream(on_pause), threading.Event()
     with watched(make_settings(), flow_run, stream, noticed.set, monkeypatch) as watch:
         assert noticed.wait(LIMIT)
         assert watch.source == "stream"
-        for waited, seconds in zip(stream.pauses, (*SETTLING_SECONDS, CHECK_SECONDS), strict=False):
+        for waited, seconds in zip(stream.pauses, (*SETTLING_SECONDS, STREAM_CHECK_SECONDS), strict=False):
             assert seconds * (1 - JITTER) <= waited <= seconds * (1 + JITTER)
 
 
-def test_closed_watch_looks_no_more(
+def test_closed_watch_stops_reading(
     server: Server, make_settings: MakeSettings, flow_run: FlowRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither while the stream settles nor later."""
-    made, told = threading.Event(), threading.Event()
+    """A watch that is closed while the stream settles neither reads the state again nor notifies."""
+    created, notified = threading.Event(), threading.Event()
 
-    def happens(_: int) -> None:
-        assert made.wait(LIMIT)
+    def on_pause(_: int) -> None:
+        assert created.wait(LIMIT)
         watch.close()
 
-    stream = Silent(happens)
+    stream = SilentStream(on_pause)
     monkeypatch.setattr(watch_module, "FIRST_SECONDS", 0)
     monkeypatch.setattr(watch_module, "subscribe", stream.subscribe)
-    watch = CancellationWatch(make_settings(), flow_run, told.set)
-    made.set()
+    watch = CancellationWatch(make_settings(), flow_run, notified.set)
+    created.set()
     assert stream.left.wait(LIMIT)
     assert len(stream.pauses) == 1
-    assert len(server.to("GET", PATH)) == 1 + LASTING + 1, "one to begin with, those before the stream, and one in it"
-    assert not told.is_set()
+    assert len(server.to("GET", PATH)) == 1 + RUNNING_READS + 1, (
+        "one at the start, those before the stream, and one in it"
+    )
+    assert not notified.is_set()
 
 
 @pytest.mark.parametrize("before", ["PENDING", "SCHEDULED"])
-def test_run_that_does_not_last_has_no_stream(
+def test_short_run_has_no_stream(
     server: Server, make_settings: MakeSettings, flow_run: FlowRun, before: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Prepared, begun and over: its end is polled for."""
+    """The end of a short run is found by polling, without a stream."""
     server.on(f"GET {PATH}", in_state(before), in_state(before), in_state("RUNNING"), in_state("COMPLETED"))
-    stream, over = Silent(lambda _: None), threading.Event()
+    stream, over = SilentStream(lambda _: None), threading.Event()
     with watched(make_settings(), flow_run, stream, over.set, monkeypatch) as watch:
         assert over.wait(LIMIT)
         assert watch.source == "polling"
         assert not stream.pauses
 
 
-def test_stream_is_given_up_for_an_hour(
+def test_stream_is_closed_for_an_hour_after_a_failed_read(
     server: Server, make_settings: MakeSettings, flow_run: FlowRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As soon as a look in it fails; polling goes on all the same, and finds what happens."""
-    times: list[float] = []
+    """After a failed read the stream is closed for an hour, while polling goes on and notices the cancellation."""
+    pauses: list[float] = []
 
     def never(seconds: float) -> Callable[[], bool]:
-        times.append(seconds)
+        pauses.append(seconds)
         return lambda: False
 
-    def happens(_: int) -> None:
+    def on_pause(_: int) -> None:
         server.on(f"GET {PATH}", Answer(503), in_state("CANCELLING"))
 
-    monkeypatch.setattr(watch_module, "_over", never)
-    stream, noticed = Silent(happens), threading.Event()
+    monkeypatch.setattr(watch_module, "_time_passed", never)
+    stream, noticed = SilentStream(on_pause), threading.Event()
     with watched(make_settings(), flow_run, stream, noticed.set, monkeypatch) as watch:
         assert noticed.wait(LIMIT)
         assert watch.source == "polling"
         assert stream.left.is_set()
         assert len(stream.pauses) == 1
-        (away,) = times
-        assert RELIEF_SECONDS * (1 - JITTER) <= away <= RELIEF_SECONDS * (1 + JITTER)
+        (away,) = pauses
+        assert STREAM_RELIEF_SECONDS * (1 - JITTER) <= away <= STREAM_RELIEF_SECONDS * (1 + JITTER)
 
 
-def test_pauses_grow_with_the_age_of_the_run(
+def test_pauses_between_polls_grow(
     server: Server, make_settings: MakeSettings, flow_run: FlowRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After one second, two, four and eight, and then every ten seconds."""
+    """The pauses are one, two, four and eight seconds, and then always ten."""
     server.on(f"GET {PATH}", in_state("PENDING"))
     pauses: list[float] = []
     enough = threading.Event()
 
-    def at_once(seconds: float) -> float:
+    def no_pause(seconds: float) -> float:
         pauses.append(seconds)
         if len(pauses) == LIMIT:
             enough.set()
         return 0
 
-    monkeypatch.setattr(watch_module, "_jittered", at_once)
+    monkeypatch.setattr(watch_module, "_jittered", no_pause)
     watch = CancellationWatch(make_settings(), flow_run, lambda: None)
     try:
         assert enough.wait(LIMIT)

@@ -25,25 +25,25 @@ RUN = "0c7a4b5e-1111-4222-8333-444455556666"
 SET_STATE = f"/api/flow_runs/{RUN}/set_state"
 VERSION = "/api/admin/version"
 ACCEPTED = Answer(201, {"status": "ACCEPT"})
-CSRF_TOKEN = "/api/csrf-token"  # noqa: S105 (an address)
+CSRF_TOKEN = "/api/csrf-token"  # noqa: S105 (a path)
 
 
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries follow at once."""
+    """Retries follow immediately."""
     monkeypatch.setattr(transport, "LONGEST_BACKOFF_SECONDS", 0)
 
 
 @pytest.fixture
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that would have been slept."""
+    """The pauses that would have been made, in seconds."""
     seconds: list[float] = []
     monkeypatch.setattr(time, "sleep", seconds.append)
     return seconds
 
 
 def test_reads_flow_run_and_deployment(server: Server, make_settings: MakeSettings) -> None:
-    """The two things that are asked for at start, and the version."""
+    """The flow run, the deployment and the version are returned as the API sends them."""
     server.on(f"GET /api/flow_runs/{RUN}", Answer(body={"id": RUN}))
     server.on("GET /api/deployments/d", Answer(body={"entrypoint": "flow.py:main"}))
     server.on(f"GET {VERSION}", Answer(body="3.8.8"))
@@ -69,14 +69,14 @@ def test_reads_flow_run_and_deployment(server: Server, make_settings: MakeSettin
 def test_authorization(
     server: Server, make_settings: MakeSettings, variables: dict[str, str], authorization: str | None
 ) -> None:
-    """Bearer for a key, Basic for an auth string, which wins; custom headers come last."""
+    """A key is sent as a bearer token; an auth string takes precedence, and custom headers replace both."""
     server.on(f"GET {VERSION}", Answer(body="3.8.8"))
     ApiClient(make_settings(variables)).version()
     assert server.requests[0].headers.get("authorization") == authorization
 
 
 def test_headers(server: Server, make_settings: MakeSettings) -> None:
-    """The API version and custom headers are sent; ours cannot be replaced."""
+    """The API version and custom headers are sent, and our own headers cannot be replaced."""
     server.on(f"GET {VERSION}", Answer(body="3.8.8"))
     custom = '{"X-Team": "data", "User-Agent": "mine", "Prefect-Csrf-Token": "x", "prefect-csrf-client": "y"}'
     ApiClient(make_settings(PREFECT_CLIENT_CUSTOM_HEADERS=custom)).version()
@@ -88,7 +88,7 @@ def test_headers(server: Server, make_settings: MakeSettings) -> None:
 
 
 def test_csrf_token_is_fetched_once(server: Server, make_settings: MakeSettings) -> None:
-    """A server with CSRF protection gets its token and our client id with every change."""
+    """The token is fetched once, and sent with our client id in every request that changes something."""
     server.on(f"GET {CSRF_TOKEN}", Answer(body={"token": "t1"}))
     server.on(f"POST {SET_STATE}", ACCEPTED)
     api = ApiClient(make_settings())
@@ -101,8 +101,10 @@ def test_csrf_token_is_fetched_once(server: Server, make_settings: MakeSettings)
 
 
 @pytest.mark.parametrize("status", [404, 422])
-def test_csrf_is_given_up_where_the_server_has_none(server: Server, make_settings: MakeSettings, status: int) -> None:
-    """Without protection the server is asked for a token once."""
+def test_csrf_token_is_requested_once_if_the_server_has_none(
+    server: Server, make_settings: MakeSettings, status: int
+) -> None:
+    """A server without CSRF protection is asked for a token only once."""
     server.on(f"GET {CSRF_TOKEN}", Answer(status, {"detail": "CSRF protection is disabled."}))
     server.on("POST /api/logs/", Answer(201))
     api = ApiClient(make_settings())
@@ -112,8 +114,8 @@ def test_csrf_is_given_up_where_the_server_has_none(server: Server, make_setting
     assert "prefect-csrf-token" not in server.to("POST", "/api/logs/")[1].headers
 
 
-def test_csrf_is_not_asked_for_when_switched_off(server: Server, make_settings: MakeSettings) -> None:
-    """PREFECT_CLIENT_CSRF_SUPPORT_ENABLED=false; and reading never needs a token."""
+def test_csrf_token_is_not_requested_if_switched_off(server: Server, make_settings: MakeSettings) -> None:
+    """No token is requested with PREFECT_CLIENT_CSRF_SUPPORT_ENABLED=false, nor for reading."""
     server.on("POST /api/logs/", Answer(201))
     server.on(f"GET {VERSION}", Answer(body="3.8.8"))
     ApiClient(make_settings(PREFECT_CLIENT_CSRF_SUPPORT_ENABLED="false")).send_logs([])
@@ -122,7 +124,7 @@ def test_csrf_is_not_asked_for_when_switched_off(server: Server, make_settings: 
 
 
 def test_csrf_token_is_renewed_once(server: Server, make_settings: MakeSettings) -> None:
-    """A token that the server does not take any more is fetched again, one time."""
+    """A token that the server no longer accepts is fetched again, but only once."""
     server.on(f"GET {CSRF_TOKEN}", Answer(body={"token": "t1"}), Answer(body={"token": "t2"}))
     refused = Answer(403, {"detail": "Invalid CSRF token or client identifier."})
     server.on(f"POST {SET_STATE}", refused, ACCEPTED)
@@ -136,14 +138,14 @@ def test_csrf_token_is_renewed_once(server: Server, make_settings: MakeSettings)
 
 
 @pytest.mark.parametrize("status", [408, 429, 502, 503])
-def test_passing_failure_is_retried(server: Server, make_settings: MakeSettings, status: int) -> None:
-    """What passes by itself is asked again."""
+def test_transient_failure_is_retried(server: Server, make_settings: MakeSettings, status: int) -> None:
+    """Status codes of transient failures are retried."""
     server.on(f"GET {VERSION}", Answer(status), Answer(body="3.8.8"))
     assert ApiClient(make_settings()).version() == "3.8.8"
 
 
 def test_extra_codes_are_retried(server: Server, make_settings: MakeSettings) -> None:
-    """PREFECT_CLIENT_RETRY_EXTRA_CODES adds to them; 500 is final otherwise."""
+    """PREFECT_CLIENT_RETRY_EXTRA_CODES adds codes to retry; 500 is not retried by default."""
     server.on(f"GET {VERSION}", Answer(500), Answer(body="3.8.8"))
     with pytest.raises(ApiRefusedError):
         ApiClient(make_settings()).version()
@@ -152,21 +154,21 @@ def test_extra_codes_are_retried(server: Server, make_settings: MakeSettings) ->
 
 
 def test_retry_after_is_honoured(server: Server, make_settings: MakeSettings, slept: list[float]) -> None:
-    """The server says how long to wait."""
+    """The pause before a retry is the one that the server asks for."""
     server.on(f"GET {VERSION}", Answer(429, headers={"Retry-After": "7"}), Answer(body="3.8.8"))
     ApiClient(make_settings()).version()
     assert 7 in slept
 
 
 def test_maintenance_does_not_use_up_retries(server: Server, make_settings: MakeSettings) -> None:
-    """A server under maintenance is waited for."""
+    """The answers of a server under maintenance do not count as attempts."""
     maintenance = Answer(503, headers={"Prefect-Maintenance": "true"})
     server.on(f"GET {VERSION}", *[maintenance] * 4, Answer(503), Answer(body="3.8.8"))
     assert ApiClient(make_settings(PREFECT_CLIENT_MAX_RETRIES="1")).version() == "3.8.8"
 
 
 def test_retries_are_bounded(server: Server, make_settings: MakeSettings) -> None:
-    """A server that answers 503 to every attempt is given up, with a text that says so."""
+    """After the last retry, the error has the status code and a hint."""
     server.on(f"GET {VERSION}", Answer(503, {"detail": "starting"}))
     with pytest.raises(ApiUnreachableError) as caught:
         ApiClient(make_settings(PREFECT_CLIENT_MAX_RETRIES="2")).version()
@@ -176,7 +178,7 @@ def test_retries_are_bounded(server: Server, make_settings: MakeSettings) -> Non
 
 
 def test_refused_connection(make_settings: MakeSettings) -> None:
-    """Nobody listens: the address and the number of attempts are told."""
+    """The error has the URL and the reason."""
     with running_server() as gone:
         url = gone.url
     with pytest.raises(ApiUnreachableError) as caught:
@@ -185,8 +187,8 @@ def test_refused_connection(make_settings: MakeSettings) -> None:
     assert "Connection refused" in caught.value.found
 
 
-def test_slow_answer_is_given_up(server: Server, make_settings: MakeSettings) -> None:
-    """PREFECT_API_REQUEST_TIMEOUT bounds the wait."""
+def test_slow_answer_times_out(server: Server, make_settings: MakeSettings) -> None:
+    """An attempt takes no longer than PREFECT_API_REQUEST_TIMEOUT."""
 
     def slow(_: Request) -> Answer:
         time.sleep(0.5)
@@ -199,43 +201,43 @@ def test_slow_answer_is_given_up(server: Server, make_settings: MakeSettings) ->
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_refused_credentials(server: Server, make_settings: MakeSettings, status: int) -> None:
-    """401 and 403 point to the credentials, and are not retried."""
+def test_rejected_credentials(server: Server, make_settings: MakeSettings, status: int) -> None:
+    """401 and 403 are errors about the credentials, and are not retried."""
     server.on(f"GET {VERSION}", Answer(status, {"detail": "Unauthorized"}))
     with pytest.raises(ApiUnauthorizedError) as caught:
         ApiClient(make_settings(PREFECT_API_KEY="pnu_key")).version()
     assert len(server.requests) == 1
-    assert caught.value.headline == f"The Prefect API at {server.url} refused the credentials ({status})."
+    assert caught.value.headline == f"The Prefect API at {server.url} rejected the credentials ({status})."
     assert "pnu_key" not in caught.value.render()
 
 
 def test_not_found(server: Server, make_settings: MakeSettings) -> None:
-    """404 is told to the caller, who knows what is missing."""
+    """404 is left to the caller, who knows what is missing, and is not retried."""
     with pytest.raises(NotFoundError):
         ApiClient(make_settings()).flow_run(RUN)
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("status", [400, 409, 422, 500])
-def test_other_refusals(server: Server, make_settings: MakeSettings, status: int) -> None:
-    """Any other error is told with the server's answer, at most 500 characters of it."""
+def test_other_error_statuses(server: Server, make_settings: MakeSettings, status: int) -> None:
+    """Any other error has the server's response, shortened to 500 characters."""
     server.on(f"GET {VERSION}", Answer(status, {"detail": "x" * 9999}))
     with pytest.raises(ApiRefusedError) as caught:
         ApiClient(make_settings()).version()
     assert caught.value.headline == f"The Prefect API at {server.url} answered {status}."
-    assert caught.value.found.startswith('GET /admin/version was answered: {"detail": "xxx')
+    assert caught.value.found.startswith('GET /admin/version returned: {"detail": "xxx')
     assert len(caught.value.found) < 600
 
 
 def test_answer_that_is_not_json(server: Server, make_settings: MakeSettings) -> None:
-    """An address that leads to a web page (a forgotten /api) is the user's mistake, not a fault of ours."""
+    """A URL that leads to a web page, such as one without /api, is the user's mistake and not our bug."""
     server.on(f"GET {VERSION}", Answer(body=b"<!doctype html><title>Prefect</title>"))
     with pytest.raises(ApiRefusedError):
         ApiClient(make_settings()).version()
 
 
 def test_state_is_proposed_with_one_transition_id(server: Server, make_settings: MakeSettings) -> None:
-    """A retried proposal carries the same transition id, the next proposal another one."""
+    """Retries of a proposal have the same transition id, and the next proposal has another one."""
     server.on(f"POST {SET_STATE}", Answer(503), ACCEPTED)
     api = ApiClient(make_settings())
     assert api.set_state(RUN, "CRASHED", message="why") == {"status": "ACCEPT"}
@@ -250,7 +252,7 @@ def test_state_is_proposed_with_one_transition_id(server: Server, make_settings:
 
 
 def test_logs_are_sent_twice_at_most(server: Server, make_settings: MakeSettings) -> None:
-    """Log lines do not use up the patience meant for what matters."""
+    """Log entries are retried only once."""
     server.on("POST /api/logs/", Answer(503))
     with pytest.raises((ApiUnreachableError, ApiRefusedError)):
         ApiClient(make_settings()).send_logs([{"message": "x"}])
@@ -262,8 +264,8 @@ def _proxied(request: Request) -> Answer:
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
-def test_proxy(server: Server, make_settings: MakeSettings, name: str) -> None:
-    """The usual variables lead through a proxy."""
+def test_proxy_is_used(server: Server, make_settings: MakeSettings, name: str) -> None:
+    """Requests go through the proxy that one of the usual variables names."""
     address = "http://prefect.invalid/api"
     server.on(f"GET {address}/admin/version", _proxied)
     settings = make_settings({name: server.url.removesuffix("/api"), "PREFECT_API_URL": address})
@@ -271,7 +273,7 @@ def test_proxy(server: Server, make_settings: MakeSettings, name: str) -> None:
 
 
 def test_proxy_gets_its_credentials(server: Server, make_settings: MakeSettings) -> None:
-    """User and password in the proxy's address are sent to it."""
+    """User and password in the proxy's URL are sent to the proxy."""
     address = "http://prefect.invalid/api"
     server.on(f"GET {address}/admin/version", _proxied)
     proxy = server.url.removesuffix("/api").replace("://", "://bot:hush@")
@@ -281,8 +283,8 @@ def test_proxy_gets_its_credentials(server: Server, make_settings: MakeSettings)
 
 
 @pytest.mark.parametrize("value", ["127.0.0.1", "*", "other.example, 127.0.0.1"])
-def test_no_proxy(server: Server, make_settings: MakeSettings, value: str) -> None:
-    """NO_PROXY names the hosts that are asked directly."""
+def test_no_proxy_bypasses_the_proxy(server: Server, make_settings: MakeSettings, value: str) -> None:
+    """Hosts in NO_PROXY are connected to directly."""
     server.on(f"GET {VERSION}", Answer(body="3.8.8"))
     assert ApiClient(make_settings(HTTP_PROXY="http://127.0.0.1:9", NO_PROXY=value)).version() == "3.8.8"
 
@@ -316,19 +318,19 @@ def tls_server(certificates: Path) -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("name", ["PREFECT_API_SSL_CERT_FILE", "SSL_CERT_FILE"])
-def test_private_ca(tls_server: Server, make_settings: MakeSettings, certificates: Path, name: str) -> None:
-    """A CA bundle of the user's is trusted."""
+def test_private_ca_is_trusted(tls_server: Server, make_settings: MakeSettings, certificates: Path, name: str) -> None:
+    """A certificate signed by a CA in the given bundle is accepted."""
     settings = make_settings({name: str(certificates / "ca.pem"), "PREFECT_API_URL": tls_server.url})
     assert ApiClient(settings).version() == "3.8.8"
 
 
 class Tunnel(BaseHTTPRequestHandler):
-    """A proxy that only connects, and remembers with which credentials."""
+    """A proxy that only forwards connections, and records the credentials."""
 
     seen: ClassVar[list[str | None]] = []
 
     def do_CONNECT(self) -> None:
-        """Pass bytes in both directions until one side is done."""
+        """Pass bytes in both directions until one side closes."""
         self.seen.append(self.headers.get("Proxy-Authorization"))
         host, _, port = self.path.partition(":")
         with socket.create_connection((host, int(port)), timeout=5) as far:
@@ -343,11 +345,11 @@ class Tunnel(BaseHTTPRequestHandler):
                     (far if near is self.connection else self.connection).sendall(data)
 
     def log_message(self, *_: object) -> None:
-        """Keep the test output readable."""
+        """Log nothing, to keep the test output readable."""
 
 
 def test_tls_through_a_proxy(tls_server: Server, make_settings: MakeSettings, certificates: Path) -> None:
-    """The tunnel gets the proxy's credentials, and TLS is with the server itself."""
+    """The proxy gets its credentials and forwards TLS, and the server gets none of them."""
     with serve(Tunnel) as port:
         settings = make_settings(
             HTTPS_PROXY=f"http://bot:hu%20sh@127.0.0.1:{port}",
@@ -359,15 +361,15 @@ def test_tls_through_a_proxy(tls_server: Server, make_settings: MakeSettings, ce
     assert tls_server.requests[0].headers.get("proxy-authorization") is None
 
 
-def test_unknown_ca_is_refused(tls_server: Server, make_settings: MakeSettings) -> None:
-    """A certificate that nobody vouches for is an error that says so."""
+def test_unknown_ca_is_rejected(tls_server: Server, make_settings: MakeSettings) -> None:
+    """A certificate signed by an unknown CA is an error that says so."""
     with pytest.raises(ApiUnreachableError) as caught:
         ApiClient(make_settings(PREFECT_API_URL=tls_server.url, PREFECT_CLIENT_MAX_RETRIES="0")).version()
     assert "certificate verify failed" in caught.value.found
 
 
 def test_verification_can_be_switched_off(tls_server: Server, make_settings: MakeSettings) -> None:
-    """PREFECT_API_TLS_INSECURE_SKIP_VERIFY takes any certificate."""
+    """With PREFECT_API_TLS_INSECURE_SKIP_VERIFY any certificate is accepted."""
     settings = make_settings(PREFECT_API_URL=tls_server.url, PREFECT_API_TLS_INSECURE_SKIP_VERIFY="true")
     assert ApiClient(settings).version() == "3.8.8"
 
@@ -384,7 +386,7 @@ def _garbage(path: Path) -> None:
 def test_ca_file_that_cannot_be_read(
     make_settings: MakeSettings, tmp_path: Path, prepare: Callable[[Path], None]
 ) -> None:
-    """A bundle that is missing or none is a mistake in the settings, named with its path."""
+    """A bundle that is missing or not a certificate is an invalid setting, and the error names its path."""
     bundle = tmp_path / "ca.pem"
     prepare(bundle)
     settings = make_settings(PREFECT_API_URL="https://127.0.0.1:9/api", PREFECT_API_SSL_CERT_FILE=str(bundle))

@@ -1,4 +1,4 @@
-"""The event stream's handshake, with a real websocket server in the place of Prefect's."""
+"""The handshake of the event stream, against a real websocket server that stands in for Prefect's."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from prefect_uv.settings import Settings
 RUN = "0c7a4b5e-1111-4222-8333-444455556666"
 
 
-class Stream:
-    """The server's side: what it was sent, and what it answers to the introduction."""
+class StreamServer:
+    """The server's side: records the messages, and gives `answer` to the authentication."""
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
@@ -27,7 +27,7 @@ class Stream:
         self.stay = threading.Event()
 
     def __call__(self, connection: ServerConnection) -> None:
-        """One connection: introduction, filter, one event, end."""
+        """Serve one connection: authentication, filter, one event, end."""
         assert connection.request is not None
         self.headers = dict(connection.request.headers.raw_items()) | {"path": connection.request.path}
         self.messages.append(json.loads(connection.recv()))
@@ -40,9 +40,9 @@ class Stream:
 
 
 @pytest.fixture
-def stream() -> Iterator[Stream]:
+def stream() -> Iterator[StreamServer]:
     """A running server."""
-    handler = Stream()
+    handler = StreamServer()
     with serve(handler, "127.0.0.1", 0, subprotocols=["prefect"]) as server:  # type: ignore[list-item]
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -62,8 +62,8 @@ def stream() -> Iterator[Stream]:
         ({}, None),
     ],
 )
-def test_subscription_is_for_this_run_only(stream: Stream, variables: dict[str, str], token: str | None) -> None:
-    """The token as for other requests, one run's events, none from before, and custom headers."""
+def test_subscription_is_for_this_run_only(stream: StreamServer, variables: dict[str, str], token: str | None) -> None:
+    """The subscription sends the token, a filter for new events of this run alone, and custom headers."""
     custom = {"PREFECT_CLIENT_CUSTOM_HEADERS": '{"X-Team": "data", "Host": "elsewhere"}'}
     settings = Settings.from_environ({"PREFECT_API_URL": stream.url, **custom, **variables})
     with subscribe(settings, RUN) as subscription:
@@ -72,17 +72,17 @@ def test_subscription_is_for_this_run_only(stream: Stream, variables: dict[str, 
         stream.stay.set()
         with pytest.raises(StreamError):
             subscription.wait(10)
-    introduction, wanted = stream.messages
-    assert introduction == {"type": "auth", "token": token}
-    assert wanted["backfill"] is False
-    assert wanted["filter"]["resource"] == {"id": [f"prefect.flow-run.{RUN}"]}
-    assert wanted["filter"]["event"] == {"name": ["prefect.flow-run.Cancelling", "prefect.flow-run.Cancelled"]}
+    authentication, subscribed = stream.messages
+    assert authentication == {"type": "auth", "token": token}
+    assert subscribed["backfill"] is False
+    assert subscribed["filter"]["resource"] == {"id": [f"prefect.flow-run.{RUN}"]}
+    assert subscribed["filter"]["event"] == {"name": ["prefect.flow-run.Cancelling", "prefect.flow-run.Cancelled"]}
     assert (stream.headers["path"], stream.headers["X-Team"]) == ("/api/events/out", "data")
     assert stream.headers["Host"] != "elsewhere"
 
 
-def test_refusal_is_an_error_with_its_reason(stream: Stream) -> None:
-    """As a server answers a wrong token."""
+def test_rejected_token_is_an_error_with_its_reason(stream: StreamServer) -> None:
+    """The error has the reason that the server gives for rejecting the token."""
     stream.answer = {"type": "auth_failure", "reason": "wrong"}
     with (
         pytest.raises(StreamError, match="not authorized: wrong"),
@@ -91,8 +91,8 @@ def test_refusal_is_an_error_with_its_reason(stream: Stream) -> None:
         raise AssertionError
 
 
-def test_server_without_a_stream_is_an_error(stream: Stream) -> None:
-    """Nobody listens, or something else answers."""
-    nobody = Settings.from_environ({"PREFECT_API_URL": "http://127.0.0.1:9/api"})
-    with pytest.raises(StreamError), subscribe(nobody, RUN):
+def test_server_without_a_stream_is_an_error(stream: StreamServer) -> None:
+    """A server that cannot be connected to is an error."""
+    unreachable = Settings.from_environ({"PREFECT_API_URL": "http://127.0.0.1:9/api"})
+    with pytest.raises(StreamError), subscribe(unreachable, RUN):
         raise AssertionError(stream)

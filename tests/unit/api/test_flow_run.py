@@ -1,4 +1,4 @@
-"""What may be done with a flow run in its state."""
+"""A flow run is executed only if its state allows it."""
 
 from __future__ import annotations
 
@@ -17,29 +17,31 @@ DEPLOYMENT = "11111111-2222-4333-8444-555555555555"
 
 
 def flow_run(server: Server, make_settings: MakeSettings, **fields: Any) -> FlowRun:
-    """A flow run that the server tells."""
-    told = {"id": RUN, "name": "brave-fox", "deployment_id": DEPLOYMENT, "state": {"type": "PENDING"}, **fields}
-    server.on(f"GET /api/flow_runs/{RUN}", Answer(body=told))
+    """A flow run on the server, with these fields."""
+    document = {"id": RUN, "name": "brave-fox", "deployment_id": DEPLOYMENT, "state": {"type": "PENDING"}, **fields}
+    server.on(f"GET /api/flow_runs/{RUN}", Answer(body=document))
     return FlowRun(ApiClient(make_settings()), RUN)
 
 
 @pytest.mark.parametrize("type_", ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"])
 def test_final_state_is_not_run_again(server: Server, make_settings: MakeSettings, type_: str) -> None:
-    """A run that is over stays over; nothing is proposed."""
+    """A run in a final state is refused, and no state is proposed."""
     run = flow_run(server, make_settings, state={"type": type_, "name": type_.title()})
-    with pytest.raises(AlreadyOver, match=f"flow run brave-fox is {type_.title()} already: nothing to do"):
+    with pytest.raises(AlreadyOver, match=f"flow run brave-fox is already {type_.title()}: nothing to do"):
         run.refuse_when_over()
     assert {request.method for request in server.requests} == {"GET"}
 
 
 @pytest.mark.parametrize("state", [None, {"type": "PENDING"}, {"type": "SCHEDULED"}, {"type": "RUNNING"}])
-def test_open_state_may_run(server: Server, make_settings: MakeSettings, state: dict[str, str] | None) -> None:
-    """A run that is not over runs, Running too (a second start of its container)."""
+def test_run_that_is_not_over_may_run(
+    server: Server, make_settings: MakeSettings, state: dict[str, str] | None
+) -> None:
+    """A run that is not over may run, even if it is Running, because its container may have been restarted."""
     flow_run(server, make_settings, state=state).refuse_when_over()
 
 
 def test_cancelling_becomes_cancelled(server: Server, make_settings: MakeSettings) -> None:
-    """A run that was cancelled before it started is Cancelled, by force, and not run."""
+    """A run that was cancelled before it started is set to Cancelled by force, and refused."""
     server.on(f"POST /api/flow_runs/{RUN}/set_state", Answer(201, {"status": "ACCEPT"}))
     run = flow_run(server, make_settings, state={"type": "CANCELLING", "name": "Cancelling"})
     with pytest.raises(AlreadyOver, match="was cancelled before it started"):
@@ -49,35 +51,35 @@ def test_cancelling_becomes_cancelled(server: Server, make_settings: MakeSetting
 
 
 def test_state_is_read_again_before_launch(server: Server, make_settings: MakeSettings) -> None:
-    """A cancellation during the pull is seen."""
+    """With `again`, a cancellation since the first read is noticed."""
     run = flow_run(server, make_settings)
     run.refuse_when_over()
-    done = {"name": "brave-fox", "state": {"type": "CANCELLED", "name": "Cancelled"}}
-    server.on(f"GET /api/flow_runs/{RUN}", Answer(body=done))
+    cancelled = {"name": "brave-fox", "state": {"type": "CANCELLED", "name": "Cancelled"}}
+    server.on(f"GET /api/flow_runs/{RUN}", Answer(body=cancelled))
     run.refuse_when_over()
     with pytest.raises(AlreadyOver):
         run.refuse_when_over(again=True)
 
 
-def test_unknown_flow_run(make_settings: MakeSettings) -> None:
-    """The API does not know it: told with its id."""
-    with pytest.raises(FlowRunNotFoundError, match=f"The API does not know the flow run {RUN}"):
+def test_missing_flow_run(make_settings: MakeSettings) -> None:
+    """The error for a run that the API does not have names its id."""
+    with pytest.raises(FlowRunNotFoundError, match=f"The Prefect API has no flow run {RUN}"):
         FlowRun(ApiClient(make_settings()), RUN)
 
 
-def test_deployment(server: Server, make_settings: MakeSettings) -> None:
-    """The deployment says where the code is."""
+def test_deployment_is_returned(server: Server, make_settings: MakeSettings) -> None:
+    """The run's deployment is returned as the API sends it."""
     server.on(f"GET /api/deployments/{DEPLOYMENT}", Answer(body={"entrypoint": "flow.py:main"}))
     assert flow_run(server, make_settings).deployment() == {"entrypoint": "flow.py:main"}
 
 
-def test_deployment_that_was_deleted(server: Server, make_settings: MakeSettings) -> None:
-    """Gone between the run's creation and its start."""
-    with pytest.raises(DeploymentNotFoundError, match="The deployment of flow run brave-fox does not exist any more"):
+def test_deleted_deployment(server: Server, make_settings: MakeSettings) -> None:
+    """A deployment that was deleted after the run's creation is an error."""
+    with pytest.raises(DeploymentNotFoundError, match="The deployment of flow run brave-fox no longer exists"):
         flow_run(server, make_settings).deployment()
 
 
 def test_flow_run_without_deployment(server: Server, make_settings: MakeSettings) -> None:
-    """A run of a bare flow has no code that could be found."""
+    """A run without a deployment, whose code cannot be found, is an error."""
     with pytest.raises(DeploymentNotFoundError, match="Flow run brave-fox has no deployment"):
         flow_run(server, make_settings, deployment_id=None).deployment()

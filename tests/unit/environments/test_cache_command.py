@@ -32,7 +32,7 @@ def run(cache: Path, log: RunLog, this_image: Image) -> Run:
 def test_nothing_there(run: Run, capsys: pytest.CaptureFixture[str], cache: Path) -> None:
     """A volume that nobody has used."""
     assert run() == 0
-    assert capsys.readouterr().out == f"nothing is in {cache} yet\n"
+    assert capsys.readouterr().out == f"{cache} has no environments yet\n"
 
 
 def test_list(
@@ -67,7 +67,7 @@ def test_verify(
     module.write_text(module.read_text().swapcase())
     assert run("verify") == 1
     short = environment.key[:12]
-    assert capsys.readouterr().out == f"{short}  whole\n{short}  DAMAGED: prefect\n"
+    assert capsys.readouterr().out == f"{short}  intact\n{short}  DAMAGED: prefect\n"
     assert environments(cache) == []
 
 

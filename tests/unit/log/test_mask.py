@@ -1,4 +1,4 @@
-"""Credentials never leave the process."""
+"""Credentials are masked in everything that leaves the process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from prefect_uv.log.mask import MASK, Mask
 
-SECRET = "s3cr/t w&rd"  # noqa: S105 (planted, to look for it)
+SECRET = "s3cr/t w&rd"  # noqa: S105 (made up)
 WITHOUT_STARS = st.characters(codec="utf-8", exclude_characters=MASK)
 
 
@@ -19,7 +19,7 @@ WITHOUT_STARS = st.characters(codec="utf-8", exclude_characters=MASK)
     "text", [SECRET, quote(SECRET, safe=""), base64.b64encode(SECRET.encode()).decode(), f"x{SECRET}y{SECRET}"]
 )
 def test_secret_is_masked_in_each_spelling(text: str) -> None:
-    """Raw, percent-quoted and base64."""
+    """A secret is masked raw, percent-encoded and in base64."""
     mask = Mask()
     mask.add(SECRET)
     assert mask(text).replace(MASK, "") in {"", "xy"}
@@ -43,20 +43,20 @@ def test_secret_is_masked_in_each_spelling(text: str) -> None:
         ("> authorization: basic dXNlcg==", "> authorization: basic ****"),
     ],
 )
-def test_unknown_credentials_are_masked_by_their_place(text: str, masked: str) -> None:
-    """What stands before the last `@` of a host, in a query or in an Authorization header, without being known."""
+def test_unknown_credentials_are_masked_where_they_stand(text: str, masked: str) -> None:
+    """User information and query values of URLs, and authorization headers, are masked without being known."""
     assert Mask()(text) == masked
 
 
-def test_nothing_is_masked_for_an_empty_or_short_secret() -> None:
-    """Unset secrets and those of three characters or fewer would tear ordinary words."""
+def test_empty_and_short_secrets_are_ignored() -> None:
+    """Unset secrets and those of fewer than four characters, which occur in ordinary words, are not masked."""
     mask = Mask()
     mask.add("", None, "abc")
     assert mask("abcdef") == "abcdef"
 
 
-def test_longer_secret_wins() -> None:
-    """Of two secrets that overlap, no part of the longer one stays."""
+def test_longer_of_overlapping_secrets_is_masked_first() -> None:
+    """If one secret contains another, no part of the longer one remains."""
     mask = Mask()
     mask.add("admin", "admin:hush-hush")
     assert mask("as admin:hush-hush") == "as ****"
@@ -66,8 +66,8 @@ def test_longer_secret_wins() -> None:
     secrets=st.lists(st.text(WITHOUT_STARS, min_size=4, max_size=12), min_size=1, max_size=3),
     parts=st.lists(st.text(WITHOUT_STARS, max_size=8), min_size=1, max_size=3),
 )
-def test_registered_secret_never_survives(secrets: list[str], parts: list[str]) -> None:
-    """Whatever stands around it, a secret of four characters or more is gone."""
+def test_known_secret_never_remains(secrets: list[str], parts: list[str]) -> None:
+    """A secret of four characters or more is masked in any surroundings."""
     mask = Mask()
     mask.add(*secrets)
     text = mask("".join(f"{part}{secret}" for part in parts for secret in secrets))

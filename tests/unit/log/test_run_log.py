@@ -1,4 +1,4 @@
-"""Lines for people: on stderr at once, in the flow run's log without ever being in the way."""
+"""Log lines appear on stderr immediately, and in the flow run's log without delaying the start."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from prefect_uv.log.mask import Mask
 from prefect_uv.log.run_log import ERROR, INFO, WARNING, LogEntry, RunLog
 
 
-class Api:
-    """Takes batches."""
+class LogApi:
+    """Stands in for the API: collects the batches."""
 
     def __init__(self) -> None:
         self.batches: list[list[LogEntry]] = []
 
     def send(self, entries: list[LogEntry]) -> None:
-        """Remember a batch."""
+        """Collect a batch."""
         self.batches.append(entries)
 
     @property
     def entries(self) -> list[LogEntry]:
-        """All lines."""
+        """The entries of all batches."""
         return [entry for batch in self.batches for entry in batch]
 
 
 def test_lines_go_to_stderr(log: RunLog, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every line starts with our name."""
+    """Every line on stderr starts with `prefect-uv:`."""
     log.info("one\ntwo")
     log.warning("careful")
     log.error("error[x]: Bad.")
@@ -42,8 +42,8 @@ def test_lines_go_to_stderr(log: RunLog, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_secrets_are_masked_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
-    """Neither stderr nor the API sees a secret."""
-    mask, api = Mask(), Api()
+    """Neither stderr nor the API gets a secret."""
+    mask, api = Mask(), LogApi()
     mask.add("hush-hush")
     log = RunLog(mask)
     log.connect(api.send, "id")
@@ -54,8 +54,8 @@ def test_secrets_are_masked_everywhere(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_lines_reach_the_api_in_order(log: RunLog) -> None:
-    """Lines before the connection, after it and right before the end, each with the flow run's id, in few batches."""
-    api = Api()
+    """Lines from before, after and right before the end of the connection arrive in order, with the flow run's id."""
+    api = LogApi()
     log.info("before")
     log.connect(api.send, "the-id")
     log.warning("after")
@@ -72,18 +72,18 @@ def test_lines_reach_the_api_in_order(log: RunLog) -> None:
 
 
 def test_many_lines_are_sent_in_bounded_batches(log: RunLog) -> None:
-    """No batch is larger than the API takes, and no line is lost."""
-    api = Api()
-    for number in range(run_log.BATCH * 2 + 1):
+    """No batch exceeds the limit, and no line is lost."""
+    api = LogApi()
+    for number in range(run_log.BATCH_SIZE * 2 + 1):
         log.info(str(number))
     log.connect(api.send, "id")
     log.close()
-    assert max(map(len, api.batches)) <= run_log.BATCH
-    assert [entry["message"] for entry in api.entries] == [str(number) for number in range(run_log.BATCH * 2 + 1)]
+    assert max(map(len, api.batches)) <= run_log.BATCH_SIZE
+    assert [entry["message"] for entry in api.entries] == [str(number) for number in range(run_log.BATCH_SIZE * 2 + 1)]
 
 
-def test_failing_api_disturbs_nobody(log: RunLog, capsys: pytest.CaptureFixture[str]) -> None:
-    """Lines that the API does not take are given up with a notice."""
+def test_lines_are_dropped_if_the_api_fails(log: RunLog, capsys: pytest.CaptureFixture[str]) -> None:
+    """Lines that the API does not accept are dropped with a notice on stderr."""
 
     def fail(_: list[LogEntry]) -> None:
         message = "no"
@@ -95,8 +95,8 @@ def test_failing_api_disturbs_nobody(log: RunLog, capsys: pytest.CaptureFixture[
     assert "1 line(s) could not be sent to the flow run's log" in capsys.readouterr().err
 
 
-def test_hanging_api_delays_nobody(log: RunLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines are written without waiting, and the end waits for a bounded time only."""
+def test_hanging_api_delays_the_end_for_a_bounded_time(log: RunLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writing lines does not wait for the API, and closing waits for a bounded time only."""
     monkeypatch.setattr(run_log, "FLUSH_SECONDS", 0.2)
     release, taken = threading.Event(), threading.Event()
 
@@ -111,10 +111,10 @@ def test_hanging_api_delays_nobody(log: RunLog, monkeypatch: pytest.MonkeyPatch)
     release.set()
 
 
-def test_end_does_not_wait_for_more_lines(log: RunLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines are gathered for a while before they are sent, but not when none will come."""
+def test_close_does_not_wait_for_more_lines(log: RunLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines are usually collected for a while before they are sent, but not once the log is being closed."""
     monkeypatch.setattr(run_log, "GATHER_SECONDS", 60.0)
-    api = Api()
+    api = LogApi()
     log.connect(api.send, "id")
     log.info("one")
     log.close()
@@ -122,16 +122,16 @@ def test_end_does_not_wait_for_more_lines(log: RunLog, monkeypatch: pytest.Monke
 
 
 def test_close_without_connection_and_twice(log: RunLog) -> None:
-    """The end can come at any time."""
+    """The log can be closed before it is connected, and again."""
     log.info("one")
     log.close()
-    log.connect(Api().send, "id")
+    log.connect(LogApi().send, "id")
     log.close()
     log.close()
 
 
-def test_phases_are_timed_also_when_they_fail(log: RunLog) -> None:
-    """A phase that fails has its time, and its error goes on."""
+def test_phases_are_timed_even_if_they_fail(log: RunLog) -> None:
+    """A phase that fails is timed, and its error is raised."""
     with log.phase("read"):
         pass
     with pytest.raises(KeyError), log.phase("ask"):
@@ -140,8 +140,8 @@ def test_phases_are_timed_also_when_they_fail(log: RunLog) -> None:
     assert all(0 <= milliseconds < 1000 for milliseconds in log.phases.values())
 
 
-def test_summary_has_its_exact_form(log: RunLog, capsys: pytest.CaptureFixture[str]) -> None:
-    """All phases in milliseconds, their sum, and a note where there is one."""
+def test_summary_line(log: RunLog, capsys: pytest.CaptureFixture[str]) -> None:
+    """The line has the sum and each phase in milliseconds, and the notes."""
     log.phases = {"read": 2.1, "ask": 18.4, "pull": 95.0, "look": 3.0, "sync": 12.0, "launch": 4.4}
     log.summary({"sync": "hit 1f3a5b7c9d0e"})
     assert capsys.readouterr().err == (

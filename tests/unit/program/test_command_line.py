@@ -1,4 +1,4 @@
-"""What the container was started with decides what it does."""
+"""The command line and the environment decide what the container does."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ ID = "0c7a4b5e-1111-4222-8333-444455556666"
     ],
 )
 def test_command_line_with_a_flow_run(argv: list[str], verb: str, arguments: list[str]) -> None:
-    """The table of the README, with PREFECT__FLOW_RUN_ID set as workers do."""
+    """With PREFECT__FLOW_RUN_ID set, as workers do, each command line runs what the table in the README says."""
     assert choose_verb(argv, {"PREFECT__FLOW_RUN_ID": ID}) == (verb, arguments)
 
 
 @pytest.mark.parametrize("environ", [{}, {"PREFECT__FLOW_RUN_ID": ""}])
-def test_nothing_asked_for_is_help(environ: dict[str, str]) -> None:
-    """No command and no flow run: a short help."""
+def test_no_command_and_no_flow_run_is_help(environ: dict[str, str]) -> None:
+    """Without a command and a flow run, the help is printed."""
     assert choose_verb(["prefect-uv"], environ) == ("help", [])
 
 
@@ -59,27 +59,27 @@ def _entrypoint(*words: str, **environ: str) -> subprocess.CompletedProcess[str]
 
 
 def test_help_exits_with_zero() -> None:
-    """The help is an answer, not a failure."""
+    """Printing the help is not a failure."""
     finished = _entrypoint()
     assert finished.returncode == 0
     assert finished.stdout.startswith("prefect-uv runs Prefect flows from git with uv")
 
 
 def test_other_command_replaces_the_process() -> None:
-    """Any other command runs as it is, with its own exit code."""
+    """Any other command replaces the process, so its output and exit code are its own."""
     finished = _entrypoint("sh", "-c", "echo out; echo err >&2; exit 7")
     assert (finished.returncode, finished.stdout, finished.stderr) == (7, "out\n", "err\n")
 
 
 def test_unknown_command_exits_with_127() -> None:
-    """As a shell does."""
+    """The exit code and the message are those of a shell."""
     finished = _entrypoint("no-such-command")
     assert finished.returncode == 127
     assert finished.stderr == "prefect-uv: no-such-command: command not found\n"
 
 
 def test_command_that_is_not_executable_exits_with_126(tmp_path: Path) -> None:
-    """As a shell does."""
+    """The exit code and the message are those of a shell."""
     file = tmp_path / "script"
     file.write_text("not a program")
     finished = _entrypoint(str(file))
@@ -87,8 +87,8 @@ def test_command_that_is_not_executable_exits_with_126(tmp_path: Path) -> None:
     assert finished.stderr == f"prefect-uv: {file}: Permission denied\n"
 
 
-def test_prefect_that_is_only_our_own_link_ends(tmp_path: Path) -> None:
-    """`prefect version` where the only `prefect` is our own link ends with 127 instead of starting itself forever."""
+def test_prefect_that_is_only_our_own_link_is_not_found(tmp_path: Path) -> None:
+    """If the only `prefect` on PATH is our own link, `prefect version` exits with 127 instead of looping."""
     link = tmp_path / "prefect"
     program = f"import sys; sys.argv[0] = {str(link)!r}; sys.path[:0] = {sys.path!r}; import prefect_uv.__main__ as m"
     link.write_text(f"#!{sys.executable}\n{program}; m.main()\n")
@@ -100,29 +100,29 @@ def test_prefect_that_is_only_our_own_link_ends(tmp_path: Path) -> None:
     assert "prefect: command not found" in finished.stderr
 
 
-def test_every_verb_has_a_function() -> None:
-    """Functions are named where nothing imports them: each is there."""
+def test_every_command_has_its_function() -> None:
+    """The functions of the commands, which are named by text, all exist."""
     assert all(callable(getattr(import_module(module), function)) for module, function in VERBS.values())
 
 
-def test_another_program_waits_for_none_of_our_imports() -> None:
+def test_another_program_does_not_wait_for_our_imports() -> None:
     """`docker run IMAGE COMMAND` becomes the command before the recipe is imported."""
     assert imported("prefect_uv.__main__") == {"prefect_uv", "prefect_uv.command_line", "prefect_uv.__main__"}
 
 
-def test_api_and_git_are_asked_before_the_rest_is_imported() -> None:
-    """Project, store, code and launch are imported while they are waited for (ADR 0015)."""
+def test_later_phases_are_not_imported_before_the_api_is_asked() -> None:
+    """The modules of later phases are imported while the start waits for the API and git (ADR 0015)."""
     assert packages("prefect_uv.recipe").isdisjoint({"pull", "project", "environments", "project_code", "preparation"})
     assert packages("prefect_uv.pull").isdisjoint({"project", "environments", "project_code", "preparation"})
 
 
 def packages(module: str) -> set[str]:
-    """The packages of ours that a module imports."""
+    """Our packages that a module imports."""
     return {name.split(".")[1] for name in imported(module) if "." in name}
 
 
 def imported(module: str) -> set[str]:
-    """The modules of ours that a module imports."""
+    """Our modules that a module imports."""
     program = f"import sys, {module}; print(*(name for name in sys.modules if name.startswith('prefect_uv')))"
     done = subprocess.run(
         [sys.executable, "-c", program],

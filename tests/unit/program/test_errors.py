@@ -1,4 +1,4 @@
-"""The catalogue of errors and its one rendering."""
+"""The error catalogue, and how an error is rendered."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CATALOGUE = list(_descendants(PrefectUvError))
 
 @pytest.mark.parametrize("error", CATALOGUE)
 def test_error_has_code_slug_and_docstring(error: type[PrefectUvError]) -> None:
-    """Each error has a code of ours, a kebab-case slug, a kind, and says when it is raised."""
+    """Each error has one of our exit codes, a kebab-case slug, a kind, and a docstring of its own."""
     assert 64 <= error.exit_code <= 78
     assert re.fullmatch(r"[a-z]+(-[a-z]+)*", error.slug)
     assert error.kind in {"user", "tool", "bug"}
@@ -30,7 +30,7 @@ def test_error_has_code_slug_and_docstring(error: type[PrefectUvError]) -> None:
 
 
 def test_exit_code_belongs_to_one_family() -> None:
-    """No two families share an exit code; members of a family do."""
+    """Families have different exit codes, and all members of a family share one."""
     families = PrefectUvError.__subclasses__()
     assert len({family.exit_code for family in families}) == len(families)
     for family in families:
@@ -38,12 +38,12 @@ def test_exit_code_belongs_to_one_family() -> None:
 
 
 def test_slugs_are_unique() -> None:
-    """A slug names one error."""
+    """No two errors share a slug."""
     assert len({error.slug for error in CATALOGUE}) == len(CATALOGUE)
 
 
-def test_rendering_word_for_word() -> None:
-    """Headline, what was found, hint, with empty lines between."""
+def test_rendered_text() -> None:
+    """An error is rendered as headline, what was found and hint, separated by blank lines."""
     error = LockfileMissingError(
         "No uv.lock in /app/etl.",
         "/app/etl/pyproject.toml is present, /app/etl/uv.lock is not.",
@@ -58,20 +58,20 @@ def test_rendering_word_for_word() -> None:
     )
 
 
-def test_rendering_leaves_empty_parts_out() -> None:
-    """An error without findings and hint is its headline."""
+def test_rendered_text_without_details_and_hint() -> None:
+    """Empty parts are left out."""
     assert LockfileMissingError("No uv.lock.").render() == "error[lockfile-missing]: No uv.lock."
 
 
 def test_summary_is_one_line() -> None:
-    """A state's message carries headline and hint."""
+    """The summary for a state's message has only the headline and the hint."""
     error = LockfileMissingError("No uv.lock.", "many\nlines", "Run `uv lock`.")
     assert error.summary() == "error[lockfile-missing]: No uv.lock. hint: Run `uv lock`."
     assert LockfileMissingError("No uv.lock.").summary() == "error[lockfile-missing]: No uv.lock."
 
 
 def test_tool_report_keeps_the_last_twenty_lines() -> None:
-    """A failing tool leaves its command, its exit code and the end of its stderr."""
+    """The report on a failed tool has its command, its exit code and the end of its stderr."""
     report = tool_report("uv sync", 2, "".join(f"line {number}  \n" for number in range(30))).splitlines()
     assert report[0] == "`uv sync` exited with code 2:"
     assert report[1:] == [f"    line {number}" for number in range(10, 30)]

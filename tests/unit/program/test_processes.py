@@ -1,4 +1,4 @@
-"""Child processes are run to their end, and gone whenever we are interrupted."""
+"""Commands are run to their end, and killed if we are interrupted."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from prefect_uv.processes.subprocesses import CompletedCommand, run_command
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 5) -> None:
-    """Poll until it is so."""
+    """Poll until the condition holds."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not become so in time"
+        assert time.monotonic() < end, "the condition did not hold in time"
         time.sleep(0.01)
 
 
@@ -37,36 +37,36 @@ def _shell(script: str, timeout: float | None = None, cwd: Path | None = None) -
 
 
 def test_output_and_exit_code_are_captured(tmp_path: Path) -> None:
-    """Both streams, the code, and the command as one could type it."""
-    finished = _shell("pwd; echo err >&2; exit 3", cwd=tmp_path)
-    assert (finished.exit_code, finished.stdout, finished.stderr) == (3, f"{tmp_path}\n", "err\n")
-    assert finished.command == "sh -c 'pwd; echo err >&2; exit 3'"
-    assert finished.report == "`sh -c 'pwd; echo err >&2; exit 3'` exited with code 3:\n    err"
+    """The result has both streams, the exit code, and the command as one would type it."""
+    done = _shell("pwd; echo err >&2; exit 3", cwd=tmp_path)
+    assert (done.exit_code, done.stdout, done.stderr) == (3, f"{tmp_path}\n", "err\n")
+    assert done.command == "sh -c 'pwd; echo err >&2; exit 3'"
+    assert done.report == "`sh -c 'pwd; echo err >&2; exit 3'` exited with code 3:\n    err"
 
 
 def test_input_is_empty() -> None:
-    """A tool that asks gets no answer, instead of waiting for one."""
+    """A command that reads its input gets none, instead of waiting."""
     assert _shell("cat; echo end", timeout=5).stdout == "end\n"
 
 
-def test_bytes_that_are_no_text_do_not_hurt() -> None:
-    """Output that is not UTF-8 is read all the same."""
+def test_output_that_is_not_utf8() -> None:
+    """Output that is not UTF-8 is read anyway."""
     assert _shell(r"printf '\377x'").stdout.endswith("x")
 
 
 def test_killed_command_has_a_negative_code() -> None:
-    """As in subprocess."""
+    """The exit code of a killed command is the negative signal number, as in subprocess."""
     assert _shell("kill -KILL $$").exit_code == -signal.SIGKILL
 
 
-def test_missing_program() -> None:
-    """The caller learns that it does not exist."""
+def test_missing_program_raises() -> None:
+    """A program that does not exist raises FileNotFoundError."""
     with pytest.raises(FileNotFoundError):
         run_command(["no-such-program"], env=os.environ)
 
 
 def test_timeout_kills_the_group(tmp_path: Path) -> None:
-    """After the timeout, the command and what it started are gone."""
+    """After the timeout, the command and everything it started are killed."""
     pids = tmp_path / "pids"
     with pytest.raises(subprocess.TimeoutExpired):
         _shell(f"sleep 60 & echo $! $$ > {pids}; wait", timeout=0.3)
@@ -75,8 +75,8 @@ def test_timeout_kills_the_group(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_signal_kills_the_group_at_once(tmp_path: Path, signum: signal.Signals) -> None:
-    """On a signal to stop, grandchildren die too, and Terminated says which signal it was."""
+def test_signal_kills_the_group(tmp_path: Path, signum: signal.Signals) -> None:
+    """On a signal to stop, grandchildren are killed too, and Terminated has the signal."""
     pids = tmp_path / "pids"
     raise_on_signals()
 

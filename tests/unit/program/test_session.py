@@ -1,4 +1,4 @@
-"""One start: whatever stops it becomes a text, a state and an exit code."""
+"""A start that stops has a log text, a state of the flow run and an exit code."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ HINT = "Run `uv lock`, commit uv.lock, and push."
 
 @pytest.fixture
 def environ(server: Server) -> dict[str, str]:
-    """A flow run that the server knows, as a worker would start it."""
-    told = {"id": RUN, "name": "brave-fox", "deployment_id": DEPLOYMENT, "state": {"type": "PENDING"}}
-    server.on(f"GET /api/flow_runs/{RUN}", Answer(body=told))
+    """The environment that a worker gives to a flow run, which the server knows."""
+    document = {"id": RUN, "name": "brave-fox", "deployment_id": DEPLOYMENT, "state": {"type": "PENDING"}}
+    server.on(f"GET /api/flow_runs/{RUN}", Answer(body=document))
     server.on(f"GET /api/deployments/{DEPLOYMENT}", Answer(body={"entrypoint": "flow.py:main"}))
     server.on(f"POST {SET_STATE}", Answer(201, {"status": "ACCEPT"}))
     server.on("POST /api/logs/", Answer(201))
@@ -47,10 +47,10 @@ def _logged(server: Server) -> list[Any]:
     return [entry["message"] for request in server.to("POST", "/api/logs/") for entry in request.json]
 
 
-def _asking(then: Callable[[], int]) -> Callable[[Session], int]:
+def _asking(after_asking: Callable[[], int]) -> Callable[[Session], int]:
     def verb(session: Session) -> int:
         session.phase("ask", session.ask)
-        return then()
+        return after_asking()
 
     return verb
 
@@ -60,20 +60,20 @@ def _no_lock() -> int:
     raise LockfileMissingError(message, "many\nlines", HINT)
 
 
-def test_exit_code_is_the_verbs(environ: dict[str, str], server: Server) -> None:
-    """What the verb returns is the exit code; nothing is proposed; the lines are in the run's log."""
+def test_exit_code_is_that_of_the_command(environ: dict[str, str], server: Server) -> None:
+    """The command's return value is the exit code, no state is proposed, and the lines are in the run's log."""
     assert start(_asking(lambda: 42), environ, []) == 42
     assert _crashed(server) == []
     assert _logged(server) == ["flow run brave-fox, entrypoint flow.py:main"]
 
 
-def test_arguments_reach_the_verb() -> None:
-    """The words behind the verb are its arguments."""
+def test_arguments_reach_the_command() -> None:
+    """The session has the words after the command."""
     assert start(lambda session: len(session.arguments), {}, ["--", "python"]) == 2
 
 
-def test_code_is_here_without_a_flow_run() -> None:
-    """Without a flow run the API is not asked."""
+def test_working_directory_is_the_code_without_a_flow_run() -> None:
+    """Without a flow run, the API is not asked and the code is in the working directory."""
 
     def verb(session: Session) -> int:
         assert session.ask() == {"path": "."}
@@ -82,8 +82,8 @@ def test_code_is_here_without_a_flow_run() -> None:
     assert start(verb, {}, []) == 0
 
 
-def test_error_is_told_everywhere(environ: dict[str, str], server: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whole text on stderr and in the run's log, headline and hint in the state, secrets nowhere."""
+def test_error_is_in_log_and_state(environ: dict[str, str], server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """The complete text is on stderr and in the run's log, headline and hint are in the state, all without secrets."""
     assert start(_asking(_no_lock), environ, []) == LockfileMissingError.exit_code
     text = f"error[lockfile-missing]: No uv.lock in /app with ****.\n\nmany\nlines\n\nhint: {HINT}"
     assert "".join(f"prefect-uv: {line}\n" for line in text.splitlines()) in capsys.readouterr().err
@@ -91,10 +91,10 @@ def test_error_is_told_everywhere(environ: dict[str, str], server: Server, capsy
     assert _crashed(server) == [f"error[lockfile-missing]: No uv.lock in /app with ****. hint: {HINT}"]
 
 
-def test_our_bug_shows_its_traceback(
+def test_unexpected_exception_shows_its_traceback(
     environ: dict[str, str], server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An unexpected exception is a fault of ours: exit code 70, traceback, where to report."""
+    """An unexpected exception is a bug of ours: exit code 70, a traceback, and a request to report it."""
 
     def fail() -> int:
         return int("pnu_hush")
@@ -107,10 +107,10 @@ def test_our_bug_shows_its_traceback(
     assert _crashed(server)[0].startswith("error[internal]: prefect-uv itself failed. hint: ")
 
 
-def test_settings_are_refused_before_anything_is_asked(
+def test_invalid_settings_stop_before_the_first_request(
     environ: dict[str, str], server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A mistake in the settings stops before the first request."""
+    """With an invalid setting, the API is not asked."""
     assert start(_asking(lambda: 0), {**environ, "PREFECT_UV_LOCK": "thawed"}, []) == 65
     assert server.requests == []
     assert "PREFECT_UV_LOCK=thawed is not one of locked, frozen, relock" in capsys.readouterr().err
@@ -130,23 +130,23 @@ def test_settings_are_refused_before_anything_is_asked(
 def test_api_failures_have_their_exit_codes(
     environ: dict[str, str], server: Server, route: str, answer: Answer, code: int
 ) -> None:
-    """Each way in which the API can fail at start has its family's exit code."""
+    """Each kind of API failure has the exit code of its error family."""
     server.on(route, answer)
     assert start(_asking(lambda: 0), environ, []) == code
 
 
 def test_deleted_deployment_crashes_the_run(environ: dict[str, str], server: Server) -> None:
-    """A run whose deployment is gone says so in its state."""
+    """The state of a run whose deployment was deleted says so."""
     server.on(f"GET /api/deployments/{DEPLOYMENT}", Answer(404))
     assert start(_asking(lambda: 0), environ, []) == 66
-    assert _crashed(server)[0].startswith("error[deployment-not-found]: The deployment of flow run brave-fox does not")
+    assert _crashed(server)[0].startswith("error[deployment-not-found]: The deployment of flow run brave-fox no longer")
 
 
 @pytest.mark.parametrize("state", ["CANCELLING", "CANCELLED", "COMPLETED"])
-def test_settled_run_ends_with_zero(environ: dict[str, str], server: Server, state: str) -> None:
-    """There is nothing to do, and nothing went wrong."""
-    told = {"name": "brave-fox", "deployment_id": DEPLOYMENT, "state": {"type": state, "name": state.title()}}
-    server.on(f"GET /api/flow_runs/{RUN}", Answer(body=told))
+def test_run_that_is_over_ends_with_zero(environ: dict[str, str], server: Server, state: str) -> None:
+    """A run that is over or being cancelled is not a failure."""
+    document = {"name": "brave-fox", "deployment_id": DEPLOYMENT, "state": {"type": state, "name": state.title()}}
+    server.on(f"GET /api/flow_runs/{RUN}", Answer(body=document))
     assert start(_asking(lambda: 1), environ, []) == 0
     assert _crashed(server) == []
 
@@ -157,14 +157,14 @@ def test_settled_run_ends_with_zero(environ: dict[str, str], server: Server, sta
 def test_state_that_cannot_be_set_keeps_the_exit_code(
     environ: dict[str, str], server: Server, answer: Answer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """However the API fails on Crashed (a run deleted meanwhile is a 404): the error is told and keeps its code."""
+    """If the API rejects Crashed (404: the run was deleted), the error is still logged and keeps its exit code."""
     server.on(f"POST {SET_STATE}", answer)
     assert start(_asking(_no_lock), environ, []) == LockfileMissingError.exit_code
     assert "error[lockfile-missing]" in capsys.readouterr().err
 
 
 def test_signal_before_the_flow(environ: dict[str, str], server: Server) -> None:
-    """A signal to stop becomes a state and 128 + n."""
+    """A signal to stop crashes the run, and the exit code is 128 + n."""
 
     def wait() -> int:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -175,8 +175,8 @@ def test_signal_before_the_flow(environ: dict[str, str], server: Server) -> None
     assert _crashed(server) == ["SIGTERM arrived before the flow started."]
 
 
-def test_second_signal_does_not_break_the_end(environ: dict[str, str], server: Server) -> None:
-    """A second signal while the state is being told changes nothing."""
+def test_second_signal_is_ignored(environ: dict[str, str], server: Server) -> None:
+    """A second signal while the state is being set changes nothing."""
 
     def wait() -> int:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -192,7 +192,7 @@ def test_second_signal_does_not_break_the_end(environ: dict[str, str], server: S
     assert start(_asking(wait), environ, []) == 128 + signal.SIGTERM
 
 
-def test_hanging_log_does_not_hold_the_end(
+def test_hanging_log_delays_the_end_for_a_bounded_time(
     environ: dict[str, str], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An API that hangs on log lines delays the end for a bounded time only."""
@@ -211,14 +211,14 @@ def test_hanging_log_does_not_hold_the_end(
 
 
 @pytest.mark.parametrize("ending", ["returns", "fails"])
-def test_scratch_goes_with_the_start(ending: str) -> None:
-    """However it ends, nothing of what was made for it alone stays."""
-    made: list[Path] = []
+def test_scratch_directory_is_removed_at_the_end(ending: str) -> None:
+    """The scratch directory is removed whether the start succeeds or fails."""
+    directories: list[Path] = []
 
     def verb(session: Session) -> int:
-        made.append(session.scratch())
-        (made[0] / "lib").mkdir()
+        directories.append(session.scratch())
+        (directories[0] / "lib").mkdir()
         return 0 if ending == "returns" else _no_lock()
 
     assert start(verb, {}, []) == (0 if ending == "returns" else 73)
-    assert not made[0].exists()
+    assert not directories[0].exists()

@@ -89,5 +89,5 @@ def test_long_work_says_that_it_goes_on() -> None:
 
     with logging_progress(Log(Mask()), "cloning x", every=0.01):
         assert enough.wait(10)
-    assert said[0].startswith("still cloning x, since ")
+    assert said[0].startswith("still cloning x after ")
     assert not [thread for thread in threading.enumerate() if thread.name == "still-going"]

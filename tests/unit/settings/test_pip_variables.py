@@ -1,4 +1,4 @@
-"""pip's variables are read as uv's, for uv alone, and uv's own count more."""
+"""pip's variables are translated for uv alone, and uv's own take precedence."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ NO_INDEX = f"PIP_NO_INDEX ({WITHOUT_COUNTERPART['PIP_NO_INDEX']})"
         ("PIP_PROXY", "http://proxy:3128", "ALL_PROXY", "http://proxy:3128"),
     ],
 )
-def test_each_is_mapped_for_uv_alone(pip: str, value: str, uv: str, mapped: str) -> None:
-    """In uv's own form, with a line about it; git, pull steps and the flow see what was given."""
+def test_variable_is_translated_for_uv_alone(pip: str, value: str, uv: str, mapped: str) -> None:
+    """uv gets each variable in its own form, a note says so, and git, pull steps and the flow get what was given."""
     settings = Settings.from_environ({pip: value})
     assert settings.environ == {pip: value, uv: mapped}
     assert settings.flow_environ == {pip: value}
@@ -39,8 +39,8 @@ def test_each_is_mapped_for_uv_alone(pip: str, value: str, uv: str, mapped: str)
 
 
 @pytest.mark.parametrize("row", PIP_VARIABLES, ids=lambda row: row.pip)
-def test_variables_of_uv_count_more(row: PipVariable) -> None:
-    """Each of those that say the same."""
+def test_variable_of_uv_takes_precedence(row: PipVariable) -> None:
+    """Any of uv's variables for the same purpose takes precedence over pip's."""
     for own in (row.uv, *row.also):
         settings = Settings.from_environ({row.pip: "/theirs", own: "/own"})
         assert settings.environ == {own: "/own"}
@@ -48,22 +48,22 @@ def test_variables_of_uv_count_more(row: PipVariable) -> None:
         assert settings.notes == (f"pip's variables not used: {row.pip} ({own} is set)",)
 
 
-def test_empty_ones_are_not_set() -> None:
-    """Neither pip's nor uv's."""
+def test_empty_variable_is_unset() -> None:
+    """An empty variable of pip or uv counts as not set."""
     settings = Settings.from_environ({"PIP_INDEX_URL": INDEX, "UV_DEFAULT_INDEX": "", "PIP_PROXY": ""})
     assert settings.environ["UV_DEFAULT_INDEX"] == INDEX
     assert "ALL_PROXY" not in settings.environ
 
 
 def test_directory_that_does_not_exist_is_left_out() -> None:
-    """As pip does; uv would stop."""
+    """A directory for PIP_FIND_LINKS that does not exist is dropped, because uv would fail."""
     settings = Settings.from_environ({"PIP_FIND_LINKS": "/missing"})
     assert settings.environ == {}
-    assert settings.notes == ("pip's variables not used: PIP_FIND_LINKS (there is no such place)",)
+    assert settings.notes == ("pip's variables not used: PIP_FIND_LINKS (no such directory)",)
 
 
-def test_one_line_about_all() -> None:
-    """What is used, what is not, and why; nothing when there is nothing of pip's."""
+def test_note_says_what_is_used_and_what_is_not() -> None:
+    """One note lists the variables that are used and those that are not, and why; without pip's there is none."""
     given = {"PIP_INDEX_URL": INDEX, "PIP_EXTRA_INDEX_URL": OTHER, "UV_INDEX": OTHER, "PIP_NO_INDEX": "1"}
     used = "PIP_INDEX_URL as UV_DEFAULT_INDEX"
     unused = f"PIP_EXTRA_INDEX_URL (UV_INDEX is set), {NO_INDEX}"
@@ -72,14 +72,14 @@ def test_one_line_about_all() -> None:
 
 
 def test_proxy_of_pip_is_not_for_the_api() -> None:
-    """And its certificates are not either."""
+    """pip's proxy and certificates do not affect the API."""
     settings = Settings.from_environ({"PIP_PROXY": "http://proxy:3128", "PIP_CERT": "/ca.pem"})
     assert "ALL_PROXY" not in settings.flow_environ
     assert not settings.api_ca_file
 
 
-def test_indexes_of_pip_can_be_left_out() -> None:
-    """Those that came from pip's variables, and no others."""
+def test_indexes_of_pip_can_be_removed() -> None:
+    """Only the indexes that were translated from pip's variables are removed."""
     given = {"PIP_INDEX_URL": INDEX, "PIP_EXTRA_INDEX_URL": INDEX, "UV_INDEX": OTHER, "PIP_TRUSTED_HOST": "h"}
-    left = without_indexes(Settings.from_environ(given).environ)
-    assert left == {"PIP_INDEX_URL": INDEX, "UV_INDEX": OTHER, "PIP_TRUSTED_HOST": "h", "UV_INSECURE_HOST": "h"}
+    remaining = without_indexes(Settings.from_environ(given).environ)
+    assert remaining == {"PIP_INDEX_URL": INDEX, "UV_INDEX": OTHER, "PIP_TRUSTED_HOST": "h", "UV_INSECURE_HOST": "h"}

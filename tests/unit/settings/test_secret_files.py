@@ -1,4 +1,4 @@
-"""Secrets come from mounted files too, and are shown to nobody."""
+"""Secrets can come from mounted files, and are never shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INDEX = "https://bot:hush-hush@packages.example.com/simple"
 
 @pytest.fixture
 def secret(tmp_path: Path) -> Path:
-    """A mounted file, with the newline that editors leave."""
+    """A mounted file with a trailing newline."""
     path = tmp_path / "secret"
     path.write_text("hush-hush\n")
     return path
@@ -22,7 +22,7 @@ def secret(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["UV_INDEX_COMPANY_PASSWORD", "UV_INDEX_COMPANY_USERNAME", "UV_INDEX_URL_PASSWORD"])
 def test_credentials_of_an_index(secret: Path, name: str) -> None:
-    """Their contents are for uv alone, which does not see the file's name; they are known as secrets."""
+    """uv alone gets the content instead of the file's name, and it is known as a secret."""
     settings = Settings.from_environ({f"{name}_FILE": str(secret)})
     assert settings.environ == {name: "hush-hush"}
     assert settings.flow_environ == {f"{name}_FILE": str(secret)}
@@ -41,7 +41,7 @@ def test_credentials_of_an_index(secret: Path, name: str) -> None:
     ],
 )
 def test_addresses_of_indexes(secret: Path, name: str, uv: str) -> None:
-    """An address with a password in it."""
+    """The URL of an index can come from a file, and its password is known as a secret."""
     secret.write_text(f" {INDEX}\n")
     settings = Settings.from_environ({f"{name}_FILE": str(secret)})
     assert settings.environ[uv] == INDEX
@@ -52,7 +52,7 @@ def test_addresses_of_indexes(secret: Path, name: str, uv: str) -> None:
     ("name", "setting"), [("PREFECT_API_KEY", "api_key"), ("PREFECT_API_AUTH_STRING", "api_auth_string")]
 )
 def test_credentials_of_the_api(secret: Path, name: str, setting: str) -> None:
-    """The flow needs them as well, since Prefect knows no such files."""
+    """The flow gets them too, because Prefect does not read files."""
     settings = Settings.from_environ({f"{name}_FILE": str(secret)})
     assert getattr(settings, setting) == "hush-hush"
     assert settings.flow_environ == {name: "hush-hush"}
@@ -63,18 +63,18 @@ def test_credentials_of_the_api(secret: Path, name: str, setting: str) -> None:
 @pytest.mark.parametrize(
     "name", ["UV_CONFIG_FILE", "UV_ENV_FILE", "SSL_CERT_FILE", "GIT_FILE", "UV_INDEX_STRATEGY_FILE"]
 )
-def test_other_variables_that_end_so_are_left_alone(secret: Path, name: str) -> None:
-    """uv's own, and everybody's."""
+def test_other_variables_with_the_suffix_are_left_alone(secret: Path, name: str) -> None:
+    """Variables of uv and of others that end in _FILE are passed on unchanged."""
     assert Settings.from_environ({name: str(secret)}).environ == {name: str(secret)}
 
 
-def test_file_without_a_name_is_none() -> None:
+def test_empty_file_variable_is_unset() -> None:
     """An empty variable counts as not set."""
     assert Settings.from_environ({"PREFECT_API_KEY_FILE": "", "PREFECT_API_KEY": "pnu_key"}).api_key == "pnu_key"
 
 
-def test_mistakes(tmp_path: Path, secret: Path) -> None:
-    """All at once, with variable and path, and without what the files hold."""
+def test_all_mistakes_are_reported_without_contents(tmp_path: Path, secret: Path) -> None:
+    """One error lists every mistake with variable and path, and shows nothing of the files."""
     (tmp_path / "empty").write_text(" \n")
     (tmp_path / "binary").write_bytes(b"hush-hush\xff")
     (tmp_path / "nul").write_bytes(b"hush-hush\0")
@@ -91,14 +91,15 @@ def test_mistakes(tmp_path: Path, secret: Path) -> None:
             }
         )
     assert caught.value.render() == (
-        "error[settings-invalid]: 6 settings cannot be read.\n\n"
+        "error[settings-invalid]: 6 settings are invalid.\n\n"
         "PREFECT_API_KEY and PREFECT_API_KEY_FILE are both set\n"
         f"PREFECT_API_AUTH_STRING_FILE={tmp_path}/missing cannot be read (No such file or directory)\n"
         f"UV_INDEX_FILE={tmp_path}/empty is empty\n"
-        f"UV_INDEX_A_PASSWORD_FILE={tmp_path}/binary is not a text\n"
-        f"UV_INDEX_B_PASSWORD_FILE={tmp_path}/nul is not a text\n"
+        f"UV_INDEX_A_PASSWORD_FILE={tmp_path}/binary is not a text file\n"
+        f"UV_INDEX_B_PASSWORD_FILE={tmp_path}/nul is not a text file\n"
         f"PIP_INDEX_URL_FILE={tmp_path} cannot be read (Is a directory)\n\n"
-        "hint: Correct the environment: the deployment's job variables, the work pool, or `docker run -e`."
+        "hint: Correct the variables where they are set: in the deployment's job variables, the work pool, or with"
+        " `docker run -e`."
     )
 
 
@@ -114,13 +115,13 @@ def test_mistakes(tmp_path: Path, secret: Path) -> None:
     ],
 )
 def test_secrets_are_known_in_every_form(environ: dict[str, str], secrets: set[str]) -> None:
-    """Plain and percent-encoded, alone and as the pair of Basic authentication."""
+    """Secrets are known raw and percent-decoded, alone and as the `user:password` of basic authentication."""
     assert secrets <= set(Settings.from_environ(environ).secrets())
 
 
 @pytest.mark.parametrize("variable", ["NETRC", "HOME"])
-def test_passwords_of_netrc_are_known(tmp_path: Path, variable: str) -> None:
-    """As uv and git read it."""
+def test_passwords_in_netrc_are_known(tmp_path: Path, variable: str) -> None:
+    """The passwords in $NETRC, or else in ~/.netrc, are known as secrets."""
     path = tmp_path / ".netrc"
     path.write_text('machine a login bot password hush-hush\nmachine b\n  login ada\n  password "hu sh \\" x"\n')
     settings = Settings.from_environ({variable: str(path if variable == "NETRC" else tmp_path)})

@@ -1,4 +1,4 @@
-"""Settings are read once, and all mistakes are told at once."""
+"""Settings are read once, and all mistakes are reported together."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ ID = "0c7a4b5e-1111-4222-8333-444455556666"
 
 @pytest.mark.parametrize("text", [*sorted(TRUE), "TRUE", "On"])
 def test_boolean_true_words(text: str) -> None:
-    """Every word that Prefect or uv takes for true is true."""
+    """Every spelling of true that Prefect or uv accepts is true."""
     assert boolean(text) is True
 
 
 @pytest.mark.parametrize("text", [*sorted(FALSE), "FALSE", "Off"])
 def test_boolean_false_words(text: str) -> None:
-    """Every word that Prefect or uv takes for false is false."""
+    """Every spelling of false that Prefect or uv accepts is false."""
     assert boolean(text) is False
 
 
 @pytest.mark.parametrize("text", ["2", "ja", "tru", " ", "none"])
-def test_boolean_unknown_word_is_refused(text: str) -> None:
-    """An unknown boolean is a mistake, never False."""
+def test_unknown_boolean_is_invalid(text: str) -> None:
+    """An unknown word is an error, and never False."""
     with pytest.raises(ValueError, match="is not a boolean"):
         boolean(text)
 
 
 def test_values_are_parsed() -> None:
-    """Each kind of value is read as it is meant."""
+    """Each parser returns the value that the text means."""
     assert uuid(ID.upper().replace("-", "")) == ID
     assert whole("0") == 0
     assert seconds("2.5") == 2.5
@@ -47,22 +47,22 @@ def test_values_are_parsed() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1.5", "many"])
-def test_whole_number_refuses(text: str) -> None:
-    """Only 0 and above are numbers of things."""
+def test_invalid_whole_number(text: str) -> None:
+    """Only 0 and positive integers are whole numbers."""
     with pytest.raises(ValueError, match="is not a whole number"):
         whole(text)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "soon", "nan"])
-def test_seconds_refuses(text: str) -> None:
-    """A time is more than nothing."""
+def test_invalid_seconds(text: str) -> None:
+    """A duration is a number above 0."""
     with pytest.raises(ValueError, match="is not a number of seconds"):
         seconds(text)
 
 
 @pytest.mark.parametrize("text", ["[]", '{"a": 1}', "a=b", "null"])
-def test_headers_refuses(text: str) -> None:
-    """Headers are a JSON object of strings."""
+def test_invalid_headers(text: str) -> None:
+    """Headers must be a JSON object of strings."""
     with pytest.raises(ValueError, match="is not a JSON object of strings"):
         headers(text)
 
@@ -81,21 +81,21 @@ def test_headers_refuses(text: str) -> None:
         ("PREFECT_UV_SUPERVISE", "sometimes"),
     ],
 )
-def test_mistake_is_named_with_its_value(name: str, value: str) -> None:
-    """A value that cannot be read is shown with its variable."""
+def test_mistake_shows_variable_and_value(name: str, value: str) -> None:
+    """An invalid value is shown with its variable."""
     with pytest.raises(SettingsInvalidError) as caught:
         Settings.from_environ({"PREFECT_API_URL": "http://x/api"} | {name: value})
-    assert caught.value.headline == "1 setting cannot be read."
+    assert caught.value.headline == "1 setting is invalid."
     assert caught.value.found.startswith(f"{name}={value} is not ") or "does not start with" in caught.value.found
 
 
-def test_all_mistakes_at_once() -> None:
-    """One error tells every mistake, a missing API address too."""
+def test_all_mistakes_are_in_one_error() -> None:
+    """One error lists every mistake, including a missing API URL."""
     with pytest.raises(SettingsInvalidError) as caught:
         Settings.from_environ(
             {"PREFECT__FLOW_RUN_ID": ID, "PREFECT_UV_LOCK": "thawed", "PREFECT_UV_SUPERVISE": "sometimes"}
         )
-    assert caught.value.headline == "3 settings cannot be read."
+    assert caught.value.headline == "3 settings are invalid."
     assert caught.value.found.splitlines() == [
         "PREFECT_UV_LOCK=thawed is not one of locked, frozen, relock",
         "PREFECT_UV_SUPERVISE=sometimes is not a boolean (true or false)",
@@ -103,8 +103,8 @@ def test_all_mistakes_at_once() -> None:
     ]
 
 
-def test_secret_value_is_not_echoed() -> None:
-    """A secret that cannot be read is named without its value."""
+def test_secret_value_is_not_shown() -> None:
+    """An invalid secret is named without its value."""
     with pytest.raises(SettingsInvalidError) as caught:
         Settings.from_environ({"PREFECT_CLIENT_CUSTOM_HEADERS": '{"X-Token": "hush-hush"'})
     assert caught.value.found == "PREFECT_CLIENT_CUSTOM_HEADERS is not a JSON object of strings"
@@ -118,8 +118,8 @@ def test_empty_is_unset() -> None:
     assert (settings.supervise, settings.cache_dir) == (True, Path("/cache"))
 
 
-def test_ca_file_of_prefect_wins() -> None:
-    """SSL_CERT_FILE is read when Prefect's own variable is not set, or empty."""
+def test_ca_file_of_prefect_takes_precedence() -> None:
+    """SSL_CERT_FILE is read only if Prefect's own variable is not set, or empty."""
     assert Settings.from_environ({"SSL_CERT_FILE": "/a"}).api_ca_file == "/a"
     assert Settings.from_environ({"SSL_CERT_FILE": "/a", "PREFECT_API_SSL_CERT_FILE": "/b"}).api_ca_file == "/b"
     assert Settings.from_environ({"SSL_CERT_FILE": "/a", "PREFECT_API_SSL_CERT_FILE": ""}).api_ca_file == "/a"
@@ -138,16 +138,16 @@ def test_ca_file_of_prefect_wins() -> None:
     ],
 )
 def test_secrets_are_known(name: str, value: str, secret: str) -> None:
-    """Every credential of the environment is known as a secret, whichever variable carries it."""
+    """Credentials are known as secrets, whichever variable contains them."""
     assert secret in Settings.from_environ({name: value}).secrets()
 
 
 def test_only_settings_read_the_environment() -> None:
-    """No module but the settings, the contract and the recipe reads the process's environment."""
+    """No module reads the process's environment, except the program and its command line."""
     package = Path(prefect_uv.__file__).parent
     readers = {str(path.relative_to(package)) for path in package.rglob("*.py") if _reads_environment(path)}
-    elsewhere = {"pull/_perform_step.py"}  # runs in an interpreter of its own
-    assert readers <= {"command_line.py", "__main__.py"} | elsewhere
+    other_interpreter = {"pull/_perform_step.py"}
+    assert readers <= {"command_line.py", "__main__.py"} | other_interpreter
 
 
 def _reads_environment(path: Path) -> bool:

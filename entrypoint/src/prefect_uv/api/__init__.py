@@ -1,1 +1,1 @@
-"""The Prefect API without Prefect: requests, the flow run and its state, and noticing that it is cancelled."""
+"""Talking to the Prefect API without Prefect: its REST API, its event stream, and one flow run with its state."""

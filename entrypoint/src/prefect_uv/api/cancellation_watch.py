@@ -1,11 +1,14 @@
-"""Noticing that the run should stop: by the server's event stream in a run that lasts, and by polling.
+"""Noticing that the flow run should stop: by polling, and in a long run by the server's event stream.
 
-An event only says that it is time to read the state. Nothing is ever concluded from an API that does not answer.
+An event only means that it is time to read the state. An API that does not answer never means that the run should stop.
 
-A stream occupies the server. On SQLite, Prefect handles 99 requests at once and counts an open websocket as one of
-them (`RequestLimitMiddleware`, prefect/server/api/server.py, 3.0 to 3.8.8): when websockets hold all of them, it
-answers nobody, for as long as they are open. Each engine has two. So a run that is prepared, that begins or that is
-short takes none for its watch, and a server that does not answer gets the watch's one back.
+An open stream occupies the server. With SQLite, Prefect handles 99 requests at a time and counts each open websocket as
+one of them; while websockets hold all of them, the server answers nobody. Each engine holds two. So a run that is being
+prepared, has just begun or is short opens none for its watch, and a watch closes its own if the server stops answering.
+
+Prefect 3.0.0 to 3.8.8, RequestLimitMiddleware: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/server/api/server.py
+Prefect 3.8.8, an engine's websocket for its events: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/events/clients.py
+Prefect 3.8.8, an engine's websocket for suspension: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/_internal/observers.py
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import time
 from collections.abc import Callable
 from itertools import chain, repeat
 
-from prefect_uv.api.event_stream import Stream, StreamError, subscribe
+from prefect_uv.api.event_stream import EventStream, StreamError, subscribe
 from prefect_uv.api.flow_run import FlowRun, State
 from prefect_uv.api.transport import RetryPolicy
 from prefect_uv.errors import PrefectUvError
@@ -24,25 +27,27 @@ from prefect_uv.settings import Settings
 
 FIRST_SECONDS = 1.0
 WATCH_POLL_SECONDS = 10.0
-LASTING = 2
-CHECK_SECONDS = 300.0
-SETTLING_SECONDS = (1.0, 5.0)  # a server takes a moment to subscribe after it has accepted: no event is sent before
-LONGEST_SECONDS = 120.0
+RUNNING_READS = 2
+STREAM_CHECK_SECONDS = 300.0
+# Prefect 3.8.8, observed: a server accepts a subscription slightly before it sends events; held by
+# tests/unit/api/test_cancellation_watch.py::test_cancel_before_the_subscription
+SETTLING_SECONDS = (1.0, 5.0)
+LONGEST_POLL_SECONDS = 120.0
 JITTER = 0.3
-STREAM_AGAIN_SECONDS = 30.0
-RELIEF_SECONDS = 3600.0
-STATE_POLICY = RetryPolicy(0, 10.0)
+STREAM_RETRY_SECONDS = 30.0
+STREAM_RELIEF_SECONDS = 3600.0
+WATCH_POLICY = RetryPolicy(0, 10.0)
 
 
 class CancellationWatch:
     """A thread that calls `notify` when the run is Cancelling or in a final state.
 
-    A start that is ready within a second is not delayed by it and asks nothing more of the server. Then the pauses
-    double up to ten seconds, and a run that two looks in a row have found Running has its stream. While that is open,
-    the state is still read every five minutes: a server of several replicas may lose an event.
+    The first read comes after a second, so a quick start is not slowed down and sends no extra request. The pauses then
+    double up to ten seconds. Once two reads in a row find the run Running, the watch opens a stream. With the stream
+    open, the state is still read every five minutes, because a server with several replicas may lose an event.
 
     Attributes:
-        state: the state that was read last.
+        state: the state as last read; None before the first read.
         source: `stream`, `polling` or `not yet`.
     """
 
@@ -53,57 +58,57 @@ class CancellationWatch:
         self._flow_run = flow_run
         self._notify = notify
         self._closed = threading.Event()
-        self._pause = FIRST_SECONDS / 2
-        self._seen_running = 0
+        self._poll_seconds = FIRST_SECONDS / 2
+        self._running_reads = 0
         threading.Thread(target=self._run, daemon=True, name="watch").start()
 
     def close(self) -> None:
-        """Notify no more."""
+        """Stop reading, and never call `notify` again."""
         self._closed.set()
 
     def _run(self) -> None:
         self._closed.wait(FIRST_SECONDS)
-        self._poll(lambda: self._seen_running == LASTING)
-        again = STREAM_AGAIN_SECONDS
+        self._poll(until=lambda: self._running_reads == RUNNING_READS)
+        retry_seconds = STREAM_RETRY_SECONDS
         while not self._closed.is_set():
             try:
                 with subscribe(self._settings, self._flow_run.id) as stream:
-                    again = STREAM_AGAIN_SECONDS
+                    retry_seconds = STREAM_RETRY_SECONDS
                     self._follow(stream)
-                away = RELIEF_SECONDS
+                pause = STREAM_RELIEF_SECONDS
             except StreamError:
-                away, again = again, min(again * 2, 10 * STREAM_AGAIN_SECONDS)
-            self._poll(_over(_jittered(away)))
+                pause, retry_seconds = retry_seconds, min(retry_seconds * 2, 10 * STREAM_RETRY_SECONDS)
+            self._poll(until=_time_passed(_jittered(pause)))
 
-    def _follow(self, stream: Stream) -> None:
-        """Until a look fails."""
+    def _follow(self, stream: EventStream) -> None:
+        """Read the state on each event and after each pause, until a read fails."""
         self.source = "stream"
-        pauses = chain(SETTLING_SECONDS, repeat(CHECK_SECONDS))
-        while not self._closed.is_set() and self._look():
+        pauses = chain(SETTLING_SECONDS, repeat(STREAM_CHECK_SECONDS))
+        while not self._closed.is_set() and self._read_state():
             stream.wait(_jittered(next(pauses)))
 
-    def _poll(self, enough: Callable[[], bool]) -> None:
+    def _poll(self, until: Callable[[], bool]) -> None:
         self.source = "polling"
-        while not self._closed.is_set() and not enough():
-            self._look()
-            self._closed.wait(_jittered(self._pause))
+        while not self._closed.is_set() and not until():
+            self._read_state()
+            self._closed.wait(_jittered(self._poll_seconds))
 
-    def _look(self) -> bool:
-        """Read the state, if the API answers; one in trouble is asked less and less often."""
+    def _read_state(self) -> bool:
+        """Read the state and notify if needed; False if the API does not answer, which is then polled less often."""
         try:
-            self.state = self._flow_run.state(STATE_POLICY)
+            self.state = self._flow_run.state(WATCH_POLICY)
         except PrefectUvError:
-            self._pause = min(self._pause * 2, LONGEST_SECONDS)
+            self._poll_seconds = min(self._poll_seconds * 2, LONGEST_POLL_SECONDS)
             return False
-        self._pause = min(self._pause * 2, WATCH_POLL_SECONDS)
-        self._seen_running = self._seen_running + 1 if self.state.type == "RUNNING" else 0
+        self._poll_seconds = min(self._poll_seconds * 2, WATCH_POLL_SECONDS)
+        self._running_reads = self._running_reads + 1 if self.state.type == "RUNNING" else 0
         if (self.state.cancelling or self.state.final) and not self._closed.is_set():
             self._notify()
         return True
 
 
-def _over(seconds: float) -> Callable[[], bool]:
-    """Whether this time is over."""
+def _time_passed(seconds: float) -> Callable[[], bool]:
+    """Return a function that says whether this time has passed since now."""
     end = time.monotonic() + seconds
     return lambda: time.monotonic() > end
 

@@ -1,7 +1,9 @@
-"""A small client of Prefect's REST API.
+"""A small client for Prefect's REST API, so that a start does not have to import Prefect.
 
-Addresses, headers, CSRF and retry rules are those of Prefect 3.8.8 (`prefect/client/base.py`,
-`prefect/client/orchestration/__init__.py`), without importing it.
+URLs, headers, CSRF tokens, retried status codes and Retry-After are those of Prefect 3.8.8; the back-off is our own.
+
+Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/client/base.py
+Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/client/orchestration/__init__.py
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from prefect_uv.api.transport import HttpRequest, HttpResponse, RetryPolicy, Tra
 from prefect_uv.errors import ApiRefusedError, ApiUnauthorizedError, ApiUnreachableError
 from prefect_uv.settings import Settings
 
+# Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/client/constants.py (SERVER_API_VERSION)
 API_VERSION = "0.8.4"
 OWN_HEADERS = {"user-agent", "prefect-csrf-token", "prefect-csrf-client"}
 UNAUTHORIZED = {401, 403}
@@ -29,7 +32,7 @@ Json = dict[str, Any]
 
 
 class NotFoundError(Exception):
-    """The API answered 404; callers say what was not found."""
+    """The API answered 404; the caller knows what was not found, and says so."""
 
 
 class ApiClient:
@@ -41,7 +44,7 @@ class ApiClient:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._transport = Transport(settings)
-        self._headers = _headers(settings)
+        self._headers = _base_headers(settings)
         self._csrf_client = str(uuid4())
         self._csrf_token: str | None = None
         self._csrf = settings.api_csrf
@@ -52,34 +55,36 @@ class ApiClient:
         return str(self._request("GET", "/admin/version"))
 
     def flow_run(self, flow_run_id: str, policy: RetryPolicy | None = None) -> Json:
-        """The flow run as the API gives it."""
-        answer: Json = self._request("GET", f"/flow_runs/{flow_run_id}", policy=policy)
-        return answer
+        """The flow run as the API returns it."""
+        document: Json = self._request("GET", f"/flow_runs/{flow_run_id}", policy=policy)
+        return document
 
     def deployment(self, deployment_id: str) -> Json:
-        """The deployment as the API gives it."""
-        answer: Json = self._request("GET", f"/deployments/{deployment_id}")
-        return answer
+        """The deployment as the API returns it."""
+        document: Json = self._request("GET", f"/deployments/{deployment_id}")
+        return document
 
     def block(self, type_slug: str, name: str) -> Json:
         """A block document, secrets included."""
         path = f"/block_types/slug/{quote(type_slug)}/block_documents/name/{quote(name)}?include_secrets=true"
-        answer: Json = self._request("GET", path)
-        return answer
+        document: Json = self._request("GET", path)
+        return document
 
     def block_by_id(self, document_id: str) -> Json:
         """A block document, secrets included."""
-        answer: Json = self._request("GET", f"/block_documents/{quote(document_id)}?include_secrets=true")
-        return answer
+        document: Json = self._request("GET", f"/block_documents/{quote(document_id)}?include_secrets=true")
+        return document
 
     def variable(self, name: str) -> Any:
-        """A variable's value."""
+        """The value of a Prefect Variable, of any JSON type."""
         return self._request("GET", f"/variables/name/{quote(name)}")["value"]
 
     def set_state(
         self, flow_run_id: str, type_: str, *, name: str | None = None, message: str = "", force: bool = False
     ) -> Json:
-        """Propose a state; a retry carries the same transition id, so that it is made once.
+        """Propose a state; every retry carries the same transition id, so the server makes the transition only once.
+
+        Prefect 3.8.8, PreventDuplicateTransitions: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/server/orchestration/core_policy.py
 
         Returns:
             `{"status": "ACCEPT" | "REJECT" | "ABORT" | "WAIT", "state": …, "details": …}`.
@@ -87,15 +92,16 @@ class ApiClient:
         details = {"transition_id": str(uuid4())}
         state = {"type": type_, "name": name, "message": message, "state_details": details}
         body = {"state": state, "force": force}
-        answer: Json = self._request("POST", f"/flow_runs/{flow_run_id}/set_state", body)
-        return answer
+        result: Json = self._request("POST", f"/flow_runs/{flow_run_id}/set_state", body)
+        return result
 
     def send_logs(self, entries: list[Json]) -> None:
-        """Add lines to a flow run's log; tried twice only."""
+        """Add entries to a flow run's log, with a single retry."""
         self._request("POST", "/logs/", entries, RetryPolicy(1, self._settings.api_timeout))
 
     def _request(self, method: str, path: str, body: Any = None, policy: RetryPolicy | None = None) -> Any:
         response = self._send(method, path, body, policy)
+        # Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/server/api/middleware.py
         if response.status in UNAUTHORIZED and self._csrf_token and b"CSRF" in response.data:
             self._csrf_token = None
             response = self._send(method, path, body, policy)
@@ -103,25 +109,25 @@ class ApiClient:
             raise NotFoundError
         if response.status in UNAUTHORIZED:
             raise ApiUnauthorizedError(
-                f"The Prefect API at {self._settings.api_url} refused the credentials ({response.status}).",
-                _answer(method, path, response),
-                "Check PREFECT_API_KEY or PREFECT_API_AUTH_STRING in the work pool's or the deployment's environment.",
+                f"The Prefect API at {self._settings.api_url} rejected the credentials ({response.status}).",
+                _describe_response(method, path, response),
+                "Check PREFECT_API_KEY or PREFECT_API_AUTH_STRING in the job variables or in the work pool.",
             )
-        if response.status >= 400:  # noqa: PLR2004 (HTTP's own border between answers and errors)
+        if response.status >= 400:  # noqa: PLR2004 (in HTTP, errors begin here)
             raise ApiRefusedError(
                 f"The Prefect API at {self._settings.api_url} answered {response.status}.",
-                _answer(method, path, response),
+                _describe_response(method, path, response),
             )
-        return self._decoded(method, path, response) if response.data else None
+        return self._decode(method, path, response) if response.data else None
 
-    def _decoded(self, method: str, path: str, response: HttpResponse) -> Any:
+    def _decode(self, method: str, path: str, response: HttpResponse) -> Any:
         try:
             return json.loads(response.data)
         except ValueError:
             raise ApiRefusedError(
-                f"What answers at {self._settings.api_url} is not a Prefect API.",
-                _answer(method, path, response),
-                "PREFECT_API_URL ends in /api on a server of one's own.",
+                f"There is no Prefect API at {self._settings.api_url}.",
+                _describe_response(method, path, response),
+                "Correct PREFECT_API_URL; the URL of a self-hosted server ends in /api.",
             ) from None
 
     def _send(self, method: str, path: str, body: Any, policy: RetryPolicy | None) -> HttpResponse:
@@ -138,31 +144,33 @@ class ApiClient:
         try:
             return self._transport.send(HttpRequest(method, path, body, headers), policy)
         except UnansweredError as error:
-            kind = "refused every attempt" if error.refused else "did not answer"
+            outcome = "rejected every attempt" if error.rejected else "did not answer"
             raise ApiUnreachableError(
-                f"The Prefect API at {settings.api_url} {kind}.",
-                f"{method} {path} was tried {error.attempts} times: {error}",
+                f"The Prefect API at {settings.api_url} {outcome}.",
+                f"{method} {path} failed after {error.attempts} attempt(s): {error}",
                 "Check that PREFECT_API_URL can be reached from this container's network.",
             ) from None
 
     def _csrf_headers(self) -> dict[str, str]:
-        """Fetched once and renewed after a refusal; a server without CSRF protection is asked once."""
+        """The CSRF headers; none if the server has no CSRF protection, which is found out only once."""
         with self._lock:
             if self._csrf and not self._csrf_token:
                 path = f"/csrf-token?client={self._csrf_client}"
                 response = self._exchange("GET", path, None, self._headers, None)
                 self._csrf = response.status not in CSRF_OFF
-                self._csrf_token = self._decoded("GET", path, response)["token"] if response.status == OK else None
+                self._csrf_token = self._decode("GET", path, response)["token"] if response.status == OK else None
             if not self._csrf_token:
                 return {}
             return {"Prefect-Csrf-Token": self._csrf_token, "Prefect-Csrf-Client": self._csrf_client}
 
 
-def _answer(method: str, path: str, response: HttpResponse) -> str:
-    return f"{method} {path} was answered: {response.data.decode(errors='replace')[:500]}"
+def _describe_response(method: str, path: str, response: HttpResponse) -> str:
+    """The request and at most 500 characters of the response."""
+    return f"{method} {path} returned: {response.data.decode(errors='replace')[:500]}"
 
 
-def _headers(settings: Settings) -> dict[str, str]:
+def _base_headers(settings: Settings) -> dict[str, str]:
+    """The headers of every request; custom headers may replace any but OWN_HEADERS."""
     headers = {
         "X-PREFECT-API-VERSION": API_VERSION,
         "User-Agent": f"prefect-uv/{__version__} (API {API_VERSION})",
@@ -172,5 +180,5 @@ def _headers(settings: Settings) -> dict[str, str]:
         headers["Authorization"] = basic_authorization(settings.api_auth_string)
     elif settings.api_key:
         headers["Authorization"] = f"Bearer {settings.api_key}"
-    extra = settings.api_headers or {}
-    return headers | {name: value for name, value in extra.items() if name.lower() not in OWN_HEADERS}
+    custom = settings.api_headers or {}
+    return headers | {name: value for name, value in custom.items() if name.lower() not in OWN_HEADERS}

@@ -1,4 +1,4 @@
-"""How a server is reached from here: which certificates it may have, and through which proxy."""
+"""How to connect to the API: which certificates to trust, and which proxy to use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prefect_uv.settings import Settings
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext:
-    """How the API's certificate is verified: the system's CAs or the given bundle, or not at all where that is set.
+    """The TLS context for the API: it trusts the system's CAs or the given bundle, or anything if that is set.
 
     Raises:
         SettingsInvalidError: the CA bundle cannot be read.
@@ -31,26 +31,29 @@ def tls_context(settings: Settings) -> ssl.SSLContext:
 
 
 def basic_authorization(credentials: str) -> str:
-    """The value of a header for `user:password`."""
+    """The value of an `Authorization` header for `user:password`."""
     return f"Basic {base64.b64encode(credentials.encode()).decode()}"
 
 
 def api_proxy(settings: Settings) -> SplitResult | None:
-    """The proxy for the API by the usual variables, read as Python's own urllib reads them."""
+    """The proxy that the `*_PROXY` variables name for the API; None if there is none or NO_PROXY lists the API's host.
+
+    CPython 3.13 reads them like this: https://docs.python.org/3/library/urllib.request.html#urllib.request.getproxies
+    """
     given = settings.flow_environ.items()
     variables = {name.lower(): value for name, value in given if name.lower().endswith("_proxy")}
     scheme, _, rest = settings.api_url.partition("://")
-    address = variables.get(f"{scheme}_proxy") or variables.get("all_proxy")
-    if not address:
+    url = variables.get(f"{scheme}_proxy") or variables.get("all_proxy")
+    if not url:
         return None
-    import urllib.request  # noqa: PLC0415 (few need it, and it costs 10 ms)
+    import urllib.request  # noqa: PLC0415 (rarely needed, and takes 10 ms)
 
     host = rest.partition("/")[0]
     bypass = urllib.request.proxy_bypass_environment(host, {"no": variables.get("no_proxy", "")})  # type: ignore[attr-defined]
-    return None if bypass else urlsplit(address if "://" in address else f"http://{address}")
+    return None if bypass else urlsplit(url if "://" in url else f"http://{url}")
 
 
 def proxy_headers(proxy: SplitResult) -> dict[str, str]:
-    """What a proxy wants to know of us, when its address has credentials."""
+    """The headers that authenticate us to a proxy; none if its URL has no credentials."""
     credentials = unquote(proxy.netloc.rpartition("@")[0])
     return {"Proxy-Authorization": basic_authorization(credentials)} if credentials else {}

@@ -1,7 +1,10 @@
-"""The server's event stream, as far as one flow run's cancellation is concerned.
+"""Subscribing to the server's events about the cancellation of one flow run.
 
-The handshake of `prefect/events/clients.py` (`PrefectEventSubscriber`, 3.0 to 3.8.8): subprotocol `prefect`, a message
-with the API key or the auth string, then a filter. The server sends events of this run only, and none from before.
+The handshake is Prefect's: the subprotocol `prefect`, a message with the auth string or the API key, then a filter, so
+that the server sends only new events and only those of this run. If both credentials are set we send the auth string,
+as Prefect's REST client does; its event client prefers the API key.
+
+Prefect 3.0.0 to 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/events/clients.py
 """
 
 from __future__ import annotations
@@ -20,25 +23,26 @@ if TYPE_CHECKING:
 
 EVENTS = ["prefect.flow-run.Cancelling", "prefect.flow-run.Cancelled"]
 CONNECT_SECONDS = 10.0
-NO_END = timedelta(days=3650)
+FAR_FUTURE = timedelta(days=3650)
+# Prefect 3.8.8 protects most of these, we also `authorization`: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/_internal/websockets.py
 RESERVED_HEADERS = {"host", "connection", "upgrade", "user-agent", "authorization"}
 
 
 class StreamError(Exception):
-    """The stream cannot be had, or has ended."""
+    """The stream cannot be opened, or has ended."""
 
 
-class Stream:
+class EventStream:
     """An open subscription."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
 
     def wait(self, seconds: float) -> bool:
-        """Wait for an event of the run; False when there was none in this time.
+        """Wait for an event of the run; return False if none arrives in time.
 
         Raises:
-            StreamError: the connection is lost.
+            StreamError: the connection was lost.
         """
         from websockets.exceptions import WebSocketException  # noqa: PLC0415 (see subscribe)
 
@@ -52,48 +56,49 @@ class Stream:
 
 
 @contextmanager
-def subscribe(settings: Settings, flow_run_id: str) -> Iterator[Stream]:
-    """Subscribe to the cancellation of a flow run; `websockets` is imported here, so that no start waits for it.
+def subscribe(settings: Settings, flow_run_id: str) -> Iterator[EventStream]:
+    """Subscribe to the cancellation of a flow run; `websockets` is imported only here, so no start waits for it.
 
     Raises:
-        StreamError: the server has no stream for us.
+        StreamError: the stream cannot be opened, or has ended.
     """
     from websockets.exceptions import WebSocketException  # noqa: PLC0415
     from websockets.sync.client import connect  # noqa: PLC0415
 
     url = "ws" + settings.api_url.removeprefix("http") + "/events/out"
     options: dict[str, Any] = {"ssl": tls_context(settings)} if url.startswith("wss://") else {}
-    extra = {k: v for k, v in (settings.api_headers or {}).items() if k.lower() not in RESERVED_HEADERS}
+    custom = settings.api_headers or {}
+    headers = {name: value for name, value in custom.items() if name.lower() not in RESERVED_HEADERS}
     try:
         connection = connect(
             url,
             subprotocols=["prefect"],  # type: ignore[list-item]
-            additional_headers=extra,
+            additional_headers=headers,
             compression=None,
             open_timeout=CONNECT_SECONDS,
             close_timeout=1,
             **options,
         )
         with connection:
-            _introduce(connection, settings, flow_run_id)
-            yield Stream(connection)
+            _authenticate(connection, settings)
+            connection.send(json.dumps({"type": "filter", "backfill": False, "filter": _filter(flow_run_id)}))
+            yield EventStream(connection)
     except (OSError, TimeoutError, WebSocketException, ValueError) as error:
         raise StreamError(str(error) or type(error).__name__) from None
 
 
-def _introduce(connection: ClientConnection, settings: Settings, flow_run_id: str) -> None:
+def _authenticate(connection: ClientConnection, settings: Settings) -> None:
     token = settings.api_auth_string or settings.api_key or None
     connection.send(json.dumps({"type": "auth", "token": token}))
     answer = json.loads(connection.recv(timeout=CONNECT_SECONDS))
     if answer.get("type") != "auth_success":
         raise StreamError(f"not authorized: {answer.get('reason') or answer}")
-    connection.send(json.dumps({"type": "filter", "backfill": False, "filter": _filter(flow_run_id)}))
 
 
 def _filter(flow_run_id: str) -> dict[str, Any]:
     now = datetime.now(UTC)
     return {
-        "occurred": {"since": now.isoformat(), "until": (now + NO_END).isoformat()},
+        "occurred": {"since": now.isoformat(), "until": (now + FAR_FUTURE).isoformat()},
         "event": {"name": EVENTS},
         "resource": {"id": [f"prefect.flow-run.{flow_run_id}"]},
     }

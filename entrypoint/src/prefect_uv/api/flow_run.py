@@ -1,4 +1,4 @@
-"""The flow run, its deployment, and what may be done with a run in its state."""
+"""The flow run, its deployment, and its state: reading it, refusing to run it if it is over, proposing another one."""
 
 from __future__ import annotations
 
@@ -9,127 +9,142 @@ from prefect_uv.api.client import ApiClient, Json, NotFoundError
 from prefect_uv.api.transport import RetryPolicy
 from prefect_uv.errors import DeploymentNotFoundError, FlowRunNotFoundError
 
+# Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/client/schemas/objects.py (TERMINAL_STATES)
 FINAL_STATES = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
 @dataclass(frozen=True)
 class State:
-    """A state of a flow run: its id, type and name."""
+    """A state of a flow run.
+
+    Attributes:
+        id: the state's own id, not the run's.
+        type: such as `CANCELLING`.
+        name: such as `Cancelling`, or `AwaitingRetry` of the type `SCHEDULED`.
+    """
 
     id: str
     type: str
     name: str
 
     @classmethod
-    def of(cls, answer: Json | None) -> State:
-        """The state in an answer of the API; a run without one is Pending to us."""
-        told = answer or {}
-        kind = str(told.get("type") or "PENDING")
-        return cls(str(told.get("id")), kind, str(told.get("name") or kind.title()))
+    def of(cls, document: Json | None) -> State:
+        """The state as the API returns it; a run without a state counts as Pending."""
+        document = document or {}
+        state_type = str(document.get("type") or "PENDING")
+        return cls(str(document.get("id")), state_type, str(document.get("name") or state_type.title()))
 
     @property
     def final(self) -> bool:
-        """Nothing follows it."""
+        """Whether the run is over."""
         return self.type in FINAL_STATES
 
     @property
     def cancelling(self) -> bool:
-        """Somebody wants the run to end as Cancelled."""
+        """Whether the run was asked to stop and end as Cancelled."""
         return self.type == "CANCELLING"
 
 
 class AlreadyOver(Exception):  # noqa: N818 (not an error: there is nothing left to do)
-    """The run is in a final state and must not be executed."""
+    """The run is over and must not be executed."""
 
 
 class FlowRun:
-    """A flow run that the API knows.
+    """A flow run as it was when it was first read; `state` reads it again.
 
     Raises:
-        FlowRunNotFoundError: the API does not know it.
+        FlowRunNotFoundError: the API has no such run; methods that ask the API raise it too.
     """
 
     def __init__(self, api: ApiClient, flow_run_id: str) -> None:
         self.id = flow_run_id
         self._api = api
-        self._read = self._ask()
+        self._document = self._fetch()
 
     @property
     def name(self) -> str:
-        """The name that people know the run by."""
-        return str(self._read["name"])
+        """The run's name, such as `brave-fox`."""
+        return str(self._document["name"])
 
     def deployment(self) -> Json:
-        """The run's deployment as the API gives it.
+        """The run's deployment as the API returns it.
 
         Raises:
-            DeploymentNotFoundError: there is none, or it was deleted.
+            DeploymentNotFoundError: the run has none, or it was deleted.
         """
-        deployment_id = self._read.get("deployment_id")
+        deployment_id = self._document.get("deployment_id")
         if deployment_id is None:
             raise DeploymentNotFoundError(
                 f"Flow run {self.name} has no deployment.",
-                "Only a deployment says where the code of a flow run is; this run has none, or it was deleted.",
-                "Deploy again, and create a new run from the deployment.",
+                "The deployment says where the code is; this run was created without one, or it was deleted.",
+                "Deploy the flow again, and create a new run from its deployment.",
             )
         try:
             return self._api.deployment(deployment_id)
         except NotFoundError:
             raise DeploymentNotFoundError(
-                f"The deployment of flow run {self.name} does not exist any more.",
-                f"The API does not know the deployment {deployment_id}.",
-                "Deploy again, and create a new run from the deployment.",
+                f"The deployment of flow run {self.name} no longer exists.",
+                f"The Prefect API has no deployment {deployment_id}.",
+                "Deploy the flow again, and create a new run from its deployment.",
             ) from None
 
     def refuse_when_over(self, *, again: bool = False) -> None:
-        """A run that is over, or was cancelled before it started, must not run; ask `again` right before launch.
+        """Refuse to execute a run that is over or Cancelling; `again` reads its state anew.
 
-        The server would accept Running over any final state (Prefect 3.9.1), so nobody else refuses.
+        The server does not refuse: it accepts Running over every final state except a Completed with a stored result.
+
+        Prefect 3.8.8, HandleFlowTerminalStateTransitions: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/server/orchestration/core_policy.py
 
         Raises:
-            Settled: the run is final, or was Cancelling and is Cancelled now.
+            AlreadyOver: the run is in a final state, or was Cancelling and has now been set to Cancelled.
         """
-        state = self.state() if again else State.of(self._read.get("state"))
+        state = self.state() if again else State.of(self._document.get("state"))
         if state.cancelling:
             self.cancel("Cancelled before the flow started.")
             message = f"flow run {self.name} was cancelled before it started"
             raise AlreadyOver(message)
         if state.final:
-            message = f"flow run {self.name} is {state.name} already: nothing to do"
+            message = f"flow run {self.name} is already {state.name}: nothing to do"
             raise AlreadyOver(message)
 
     def state(self, policy: RetryPolicy | None = None) -> State:
-        """The state that the run is in now."""
-        return State.of(self._ask(policy).get("state"))
+        """Read the run's current state."""
+        return State.of(self._fetch(policy).get("state"))
 
     def crash(self, message: str) -> State:
-        """Propose Crashed and say what the state is now; a state that is final already stays."""
+        """Propose Crashed and return the state that the run is in afterwards; a final state stays."""
         return self._propose("CRASHED", message=message)
 
     def cancel(self, message: str) -> State:
-        """Set Cancelled; the server accepts it over Cancelling only by force."""
+        """Set Cancelled by force, as Prefect's runner does.
+
+        Prefect 3.8.8, propose_cancelled: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/runner/_state_proposer.py
+        """
         return self._propose("CANCELLED", message=message, force=True)
 
     def reschedule(self) -> State:
-        """Propose AwaitingRetry, from which a worker starts the run again."""
+        """Propose AwaitingRetry, so that a worker starts the run again.
+
+        Prefect 3.8.8: https://docs.prefect.io/v3/concepts/states
+        """
         return self._propose("SCHEDULED", name="AwaitingRetry")
 
     def _propose(self, type_: str, **fields: Any) -> State:
         try:
-            answer = self._api.set_state(self.id, type_, **fields)
+            result = self._api.set_state(self.id, type_, **fields)
         except NotFoundError:
-            raise _unknown(self.id) from None
-        return State.of(answer["state"]) if answer.get("state") else self.state()
+            raise _not_found(self.id) from None
+        return State.of(result["state"]) if result.get("state") else self.state()
 
-    def _ask(self, policy: RetryPolicy | None = None) -> Json:
+    def _fetch(self, policy: RetryPolicy | None = None) -> Json:
         try:
             return self._api.flow_run(self.id, policy)
         except NotFoundError:
-            raise _unknown(self.id) from None
+            raise _not_found(self.id) from None
 
 
-def _unknown(flow_run_id: str) -> FlowRunNotFoundError:
+def _not_found(flow_run_id: str) -> FlowRunNotFoundError:
     return FlowRunNotFoundError(
-        f"The API does not know the flow run {flow_run_id}.",
-        hint="It was deleted, or PREFECT_API_URL leads to another server or workspace.",
+        f"The Prefect API has no flow run {flow_run_id}.",
+        hint="Check that the run was not deleted, and that PREFECT_API_URL points to its server or workspace.",
     )

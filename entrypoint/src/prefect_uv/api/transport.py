@@ -1,6 +1,6 @@
-"""How requests reach the API: connections, redirects and retries.
+"""Sending requests to the API: connections, redirects and retries.
 
-On the standard library's http.client: every start imports this, and urllib3 costs it 50 ms more (ADR 0015).
+Uses http.client of the standard library, because every start imports it, and urllib3 would take 50 ms more (ADR 0015).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from prefect_uv.api.connection import api_proxy, proxy_headers, tls_context
 from prefect_uv.settings import Settings
 
+# Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/client/base.py
 RETRIED_CODES = {408, 429, 502, 503}
 LONGEST_BACKOFF_SECONDS = 10.0
 JITTER_SECONDS = 0.2
@@ -26,14 +27,14 @@ MOST_REDIRECTS = 5
 
 
 class RetryPolicy(NamedTuple):
-    """How often a request is sent again, and how long each answer may take."""
+    """How many times a request is retried, and how many seconds each attempt may take."""
 
     retries: int
-    seconds: float
+    timeout: float
 
 
 class HttpResponse(NamedTuple):
-    """What a server said."""
+    """A server's response."""
 
     status: int
     headers: HTTPMessage
@@ -41,25 +42,25 @@ class HttpResponse(NamedTuple):
 
 
 class HttpRequest(NamedTuple):
-    """What is sent; a path without a host goes to the API's own."""
+    """A request to the API; `path` is relative to the API's URL."""
 
     method: str
-    url: str
+    path: str
     body: bytes | None
     headers: Mapping[str, str]
 
 
 class UnansweredError(Exception):
-    """All attempts are used up; `refused` when the last one was answered, by a code that is retried."""
+    """All attempts are used up; `rejected` if the last one got a response, with a status code that is retried."""
 
-    def __init__(self, reason: str, attempts: int, *, refused: bool) -> None:
+    def __init__(self, reason: str, attempts: int, *, rejected: bool) -> None:
         super().__init__(reason)
         self.attempts = attempts
-        self.refused = refused
+        self.rejected = rejected
 
 
 class Transport:
-    """Connections to the API, through a proxy where the environment names one; safe to use from several threads.
+    """Connections to the API, through a proxy if the environment names one; safe to use from several threads.
 
     Raises:
         SettingsInvalidError: the CA bundle cannot be read.
@@ -69,108 +70,109 @@ class Transport:
         self._url = settings.api_url
         self._context = tls_context(settings) if self._url.startswith("https://") else None
         self._proxy = api_proxy(settings)
-        self._retried = RETRIED_CODES | set(settings.api_retry_codes)
+        self._retried_codes = RETRIED_CODES | set(settings.api_retry_codes)
         self._idle: list[HTTPConnection] = []
         self._lock = threading.Lock()
-        weakref.finalize(self, _close, self._idle)
+        weakref.finalize(self, _close_all, self._idle)
 
     def send(self, request: HttpRequest, policy: RetryPolicy) -> HttpResponse:
-        """Send a request until there is an answer; one of a server under maintenance does not use up an attempt.
+        """Send a request, and retry as the policy allows; a server under maintenance does not use up an attempt.
 
         Raises:
-            UnansweredError: there is none, or only answers that ask for another attempt.
+            UnansweredError: every attempt failed, or got a status code that is retried.
         """
         attempts = 0
         while True:
             try:
-                answer = self._followed(request, policy.seconds)
-                if answer.status not in self._retried:
-                    return answer
-                reason = f"too many {answer.status} error responses"
+                response = self._send_and_follow(request, policy.timeout)
+                if response.status not in self._retried_codes:
+                    return response
+                reason = f"the server answered {response.status}"
             except (OSError, HTTPException, UnicodeError) as error:
-                answer, reason = None, str(error) or type(error).__name__
-            if answer is None or answer.headers.get("Prefect-Maintenance") != "true":
+                response, reason = None, str(error) or type(error).__name__
+            if response is None or response.headers.get("Prefect-Maintenance") != "true":
                 attempts += 1
             if attempts > policy.retries:
-                raise UnansweredError(reason, attempts, refused=answer is not None)
-            time.sleep(_pause(answer, attempts))
+                raise UnansweredError(reason, attempts, rejected=response is not None)
+            time.sleep(_seconds_until_retry(response, attempts))
 
-    def _followed(self, request: HttpRequest, seconds: float) -> HttpResponse:
-        """The answer at the end of redirections; another host does not get our credentials."""
-        url = self._url + request.url
+    def _send_and_follow(self, request: HttpRequest, timeout: float) -> HttpResponse:
+        """The response after following redirects; another host does not get our credentials."""
+        url = self._url + request.path
         for _ in range(MOST_REDIRECTS):
-            answer = self._exchanged(request, urlsplit(url), seconds)
-            place = answer.headers.get("Location")
-            if answer.status not in REDIRECTS or not place:
-                return answer
-            before, url = url, urljoin(url, place)
-            if urlsplit(before).netloc != urlsplit(url).netloc:
-                headers = {k: v for k, v in request.headers.items() if k.lower() != "authorization"}
+            response = self._send_once(request, urlsplit(url), timeout)
+            location = response.headers.get("Location")
+            if response.status not in REDIRECTS or not location:
+                return response
+            previous, url = url, urljoin(url, location)
+            if urlsplit(previous).netloc != urlsplit(url).netloc:
+                headers = {name: value for name, value in request.headers.items() if name.lower() != "authorization"}
                 request = request._replace(headers=headers)
-            if answer.status == 303:  # noqa: PLR2004 (See Other: fetch what is there)
+            if response.status == 303:  # noqa: PLR2004 (See Other: the result is fetched with GET)
                 request = request._replace(method="GET", body=None)
-        return answer
+        return response
 
-    def _exchanged(self, request: HttpRequest, url: SplitResult, seconds: float) -> HttpResponse:
+    def _send_once(self, request: HttpRequest, url: SplitResult, timeout: float) -> HttpResponse:
+        """Send on an idle connection if there is one; if the server has closed it meanwhile, on a new one."""
         own = url.netloc == urlsplit(self._url).netloc
         with self._lock:
             idle = self._idle.pop() if own and self._idle else None
         if idle is not None:
             try:
-                return self._exchanged_on(idle, request, url, seconds, keep=own)
+                return self._send_on(idle, request, url, timeout, keep=own)
             except (ConnectionError, HTTPException):
-                idle.close()  # the server has closed it meanwhile
-        return self._exchanged_on(self._connection(url, seconds), request, url, seconds, keep=own)
+                idle.close()
+        return self._send_on(self._connection(url, timeout), request, url, timeout, keep=own)
 
-    def _exchanged_on(
-        self, connection: HTTPConnection, request: HttpRequest, url: SplitResult, seconds: float, *, keep: bool
+    def _send_on(
+        self, connection: HTTPConnection, request: HttpRequest, url: SplitResult, timeout: float, *, keep: bool
     ) -> HttpResponse:
         if connection.sock is not None:
-            connection.sock.settimeout(seconds)
+            connection.sock.settimeout(timeout)
         path = url._replace(scheme="", netloc="", fragment="").geturl() or "/"
         absolute = self._proxy is not None and url.scheme == "http"
-        extra = proxy_headers(self._proxy) if self._proxy and absolute else {}
+        for_proxy = proxy_headers(self._proxy) if self._proxy and absolute else {}
         try:
             connection.request(
-                request.method, url.geturl() if absolute else path, request.body, {**request.headers, **extra}
+                request.method, url.geturl() if absolute else path, request.body, {**request.headers, **for_proxy}
             )
-            response = connection.getresponse()
-            answer = HttpResponse(response.status, response.headers, response.read())
+            received = connection.getresponse()
+            response = HttpResponse(received.status, received.headers, received.read())
         except BaseException:
             connection.close()
             raise
-        if keep and not response.will_close:
+        if keep and not received.will_close:
             with self._lock:
                 self._idle.append(connection)
         else:
             connection.close()
-        return answer
+        return response
 
-    def _connection(self, url: SplitResult, seconds: float) -> HTTPConnection:
+    def _connection(self, url: SplitResult, timeout: float) -> HTTPConnection:
         secure, proxy = url.scheme == "https", self._proxy
         host, port = (proxy.hostname, proxy.port or 80) if proxy else (url.hostname, url.port)
         if not secure:
-            return HTTPConnection(host or "", port, timeout=seconds)
-        connection = HTTPSConnection(host or "", port, timeout=seconds, context=self._context)
+            return HTTPConnection(host or "", port, timeout=timeout)
+        connection = HTTPSConnection(host or "", port, timeout=timeout, context=self._context)
         if proxy:
             connection.set_tunnel(url.hostname or "", url.port, proxy_headers(proxy))
         return connection
 
 
-def _close(connections: Iterable[HTTPConnection]) -> None:
+def _close_all(connections: Iterable[HTTPConnection]) -> None:
     for connection in connections:
         connection.close()
 
 
-def _pause(answer: HttpResponse | None, attempts: int) -> float:
-    """Seconds until the next attempt: what the server says, else nothing at first and then ever longer."""
-    told = answer.headers.get("Retry-After") if answer else None
-    if told and told.strip().isdecimal():
-        return float(told)
-    if told:
+def _seconds_until_retry(response: HttpResponse | None, attempts: int) -> float:
+    """The server's Retry-After; without one, no pause before the first retry, then pauses that double."""
+    retry_after = response.headers.get("Retry-After") if response else None
+    if retry_after and retry_after.strip().isdecimal():
+        return float(retry_after)
+    if retry_after:
         try:
-            return max(0.0, parsedate_to_datetime(told).timestamp() - time.time())
+            return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
         except ValueError:
             pass
-    longer = 2.0 ** (attempts - 1) + random.uniform(0, JITTER_SECONDS) if attempts > 1 else 0.0  # noqa: S311
-    return min(LONGEST_BACKOFF_SECONDS, longer)
+    backoff = 2.0 ** (attempts - 1) + random.uniform(0, JITTER_SECONDS) if attempts > 1 else 0.0  # noqa: S311
+    return min(LONGEST_BACKOFF_SECONDS, backoff)

@@ -1,4 +1,4 @@
-"""`prefect-uv cache`: what the cache volume holds, and keeping it in order by hand."""
+"""`prefect-uv cache`: list, prune or verify what is on the cache volume."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from prefect_uv.errors import UsageError
 from prefect_uv.image_facts import Image
 from prefect_uv.session import Session
 
-LEAST_HOURS = 2
+HOURS_FROM = 2  # a shorter time is shown in minutes
 ROW = "{:14}{:>10}{:>12}  {:7}{:10}{}"
 CACHE_USAGE = "prefect-uv cache [list | prune [--all] | verify]"
 
@@ -33,11 +33,11 @@ def cache(session: Session) -> int:
     """List the environments, remove what is not needed, or check every file.
 
     Returns:
-        1 when `verify` found damage, else 0.
+        1 if `verify` found damage, else 0.
     """
     directory = CacheDirectory(session.settings.cache_dir, session.settings.cache_dir / f"uv-{Image.read().uv_minor}")
     if not directory.environments.is_dir():
-        sys.stdout.write(f"nothing is in {directory.root} yet\n")
+        sys.stdout.write(f"{directory.root} has no environments yet\n")
         return 0
     match list(session.arguments):
         case [] | ["list"]:
@@ -53,14 +53,14 @@ def cache(session: Session) -> int:
 
 def _list_environments(directory: CacheDirectory) -> int:
     usage = measure_usage(directory)
-    known = _projects(directory)
+    projects = _projects_by_key(directory)
     _row("KEY", "SIZE", "LAST USE", "IN USE", "PYTHON", "FOR")
     for path in sorted(environment_directories(directory), key=last_use, reverse=True):
-        python, purpose = _describe(path, known[path.name])
+        python, purpose = _describe(path, projects[path.name])
         _row(path.name[:12], gigabytes(usage.size(path)), _ago(last_use(path)), _in_use(path), python, *purpose)
-    if kept := mirror_directories(directory):
-        sys.stdout.write(f"{gigabytes(sum(map(usage.size, kept)))} in {len(kept)} mirror(s) of repositories\n")
-    sys.stdout.write(f"{gigabytes(usage.total)} in {directory.root}, what hard links share counted once\n")
+    if mirrors := mirror_directories(directory):
+        sys.stdout.write(f"{gigabytes(sum(map(usage.size, mirrors)))} in {len(mirrors)} repository mirror(s)\n")
+    sys.stdout.write(f"{gigabytes(usage.total)} in {directory.root}, counting hard-linked files once\n")
     return 0
 
 
@@ -72,33 +72,34 @@ def _prune(directory: CacheDirectory, session: Session, *, everything: bool) -> 
 
 
 def _verify(directory: CacheDirectory) -> int:
-    """Damaged environments leave their names, so that the next run builds them anew."""
-    broken = 0
+    """Check every file; damaged environments are discarded, so the next run rebuilds them."""
+    damaged = 0
     for path in sorted(environment_directories(directory)):
         manifest = Manifest.read(path)
         if not manifest:
             continue
-        found = mismatches(path, manifest.contents, hashes=True)
-        verdict = f"DAMAGED: {', '.join(found)}" if found else "whole"
+        distributions = mismatches(path, manifest.contents, hashes=True)
+        verdict = f"DAMAGED: {', '.join(distributions)}" if distributions else "intact"
         sys.stdout.write(f"{path.name[:12]}  {verdict}\n")
-        if found:
-            broken += 1
+        if distributions:
+            damaged += 1
             directory.discard(path)
-    return 1 if broken else 0
+    return 1 if damaged else 0
 
 
 def _describe(path: Path, projects: set[str]) -> tuple[str, list[str]]:
-    """The version of Python, and what an environment is for."""
+    """An environment's Python version, and the projects that it is for; `?` if it has no manifest."""
     manifest = Manifest.read(path)
     return (manifest.contents.python_version, sorted(projects | {manifest.project})) if manifest else ("?", [])
 
 
-def _projects(directory: CacheDirectory) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
+def _projects_by_key(directory: CacheDirectory) -> dict[str, set[str]]:
+    """The names of the projects that have used each environment, by its key."""
+    projects: dict[str, set[str]] = defaultdict(set)
     with suppress(FileNotFoundError):
-        for known in filter(None, map(fingerprint_index.read_entry, directory.index.iterdir())):
-            found[known.key].add(known.project)
-    return found
+        for entry in filter(None, map(fingerprint_index.read_entry, directory.index.iterdir())):
+            projects[entry.key].add(entry.project)
+    return projects
 
 
 def _in_use(path: Path) -> str:
@@ -106,10 +107,10 @@ def _in_use(path: Path) -> str:
         return "-" if free else "yes"
 
 
-def _ago(then: float) -> str:
-    minutes = int(max(time.time() - then, 0) // 60)
+def _ago(timestamp: float) -> str:
+    minutes = int(max(time.time() - timestamp, 0) // 60)
     hours = minutes // 60
-    return f"{minutes} min ago" if hours < LEAST_HOURS else f"{hours} h ago"
+    return f"{minutes} min ago" if hours < HOURS_FROM else f"{hours} h ago"
 
 
 def _row(*values: str) -> None:

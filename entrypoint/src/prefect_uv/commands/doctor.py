@@ -1,4 +1,4 @@
-"""`prefect-uv doctor`: what this container is, may write and can reach."""
+"""`prefect-uv doctor`: show what this container has, what it may write, and what it can reach."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 from prefect_uv.api.client import ApiClient, NotFoundError
 from prefect_uv.bake.bake_record import selections
@@ -15,23 +16,21 @@ from prefect_uv.session import Session
 
 
 def doctor(session: Session) -> int:
-    """Print facts and findings on stdout.
+    """Print what was found on stdout.
 
     Returns:
-        0 when a flow run could start here, 1 otherwise.
+        0 if the API was reached, else 1.
     """
     settings = session.settings
     for name, value in {**asdict(Image.read()), "uid": os.getuid(), "gid": os.getgid()}.items():
         _write_line(name, str(value))
-    writable = os.access(settings.cache_dir, os.W_OK)
-    _write_line(
-        "cache",
-        f"{settings.cache_dir} {_space(session) if writable else 'is not writable: nothing is kept between runs'}",
-    )
+    cache = settings.cache_dir
+    space = _free_space(cache) if os.access(cache, os.W_OK) else "is not writable: nothing is kept between runs"
+    _write_line("cache", f"{cache} {space}")
     for baked in selections(settings.baked_dir):
         _write_line("baked", str(baked))
-    reached, answer = _api(session)
-    _write_line("api", answer)
+    reached, status = _api_status(session)
+    _write_line("api", status)
     return 0 if reached else 1
 
 
@@ -39,12 +38,12 @@ def _write_line(name: str, value: str) -> None:
     sys.stdout.write(f"{name:16}{value}\n")
 
 
-def _space(session: Session) -> str:
-    usage = shutil.disk_usage(session.settings.cache_dir)
+def _free_space(directory: Path) -> str:
+    usage = shutil.disk_usage(directory)
     return f"has {usage.free / 1e9:.1f} of {usage.total / 1e9:.1f} GB free"
 
 
-def _api(session: Session) -> tuple[bool, str]:
+def _api_status(session: Session) -> tuple[bool, str]:
     if not session.settings.api_url:
         return False, "PREFECT_API_URL is not set"
     try:

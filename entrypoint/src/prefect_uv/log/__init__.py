@@ -1,1 +1,1 @@
-"""What a start says: lines on stderr and in the flow run's log, with secrets masked."""
+"""The log of a start: lines on stderr and in the flow run's own log, with secrets masked."""

@@ -1,4 +1,4 @@
-"""Credentials are masked in everything that leaves the process."""
+"""Masking credentials in everything that is logged or sent."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ _AUTHORIZATION = re.compile(r"(?i)(authorization:\s*(?:basic|bearer)\s+)\S+")
 
 
 def masked(text: str) -> str:
-    """A text without what is secret by its place: before the last `@` of an address's host, in its query, in a header.
+    """Mask what is secret wherever it stands: user information and query values of URLs, and authorization headers.
 
-    A signed address carries its right in the query; names of parameters stay.
+    A signed URL has its signature in the query. The names of query parameters are kept.
     """
     text = _QUERY.sub(lambda match: match[1] + _VALUE.sub(f"={MASK}", match[2]), USERINFO.sub(f"{MASK}@", text))
     return _AUTHORIZATION.sub(rf"\1{MASK}", text)
 
 
 class Mask:
-    """Replaces known secrets, and what is secret by its place, by `****`."""
+    """Replaces known secrets, and everything that `masked` finds, with `****`."""
 
     def __init__(self) -> None:
         self._secrets: set[str] = set()
 
     def add(self, *secrets: str | None) -> None:
-        """Take secrets to mask; those shorter than four characters would tear ordinary words and are left out."""
+        """Add secrets; those shorter than four characters are ignored, because they would occur in ordinary words."""
         for secret in secrets:
             if secret and len(secret) >= SHORTEST:
                 self._secrets |= {secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()}
 
     def __call__(self, text: str) -> str:
-        """The text without secrets, longest first so that no part of one survives."""
+        """Mask a text; longer secrets are replaced first, so that no part of one remains."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, MASK)
         return masked(text)

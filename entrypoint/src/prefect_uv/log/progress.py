@@ -1,4 +1,4 @@
-"""Long steps say that they are still going."""
+"""Log lines that show that a long step is still running."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ PROGRESS_SECONDS = 10.0
 
 
 @contextmanager
-def logging_progress(log: RunLog, what: str, every: float = PROGRESS_SECONDS) -> Iterator[None]:
-    """Say every ten seconds that `what` goes on, until the block ends."""
-    over = threading.Event()
+def logging_progress(log: RunLog, activity: str, every: float = PROGRESS_SECONDS) -> Iterator[None]:
+    """Log every ten seconds that an activity, such as `cloning <url>`, is still going on, until the block ends."""
+    ended = threading.Event()
     start = time.monotonic()
 
-    def say() -> None:
-        while not over.wait(every):
-            log.info(f"still {what}, since {time.monotonic() - start:.0f} s")
+    def report() -> None:
+        while not ended.wait(every):
+            log.info(f"still {activity} after {time.monotonic() - start:.0f} s")
 
-    thread = threading.Thread(target=say, daemon=True, name="still-going")
+    thread = threading.Thread(target=report, daemon=True, name="still-going")
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        ended.set()
         thread.join()

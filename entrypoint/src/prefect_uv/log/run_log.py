@@ -1,4 +1,4 @@
-"""What happens at start is told on stderr and, from a background thread, in the flow run's own log."""
+"""The log of a start: lines go to stderr and, from a background thread, to the flow run's own log."""
 
 from __future__ import annotations
 
@@ -17,15 +17,19 @@ LOGGER = "prefect_uv"
 INFO, WARNING, ERROR = 20, 30, 40
 GATHER_SECONDS = 0.1
 FLUSH_SECONDS = 5.0
-BATCH = 200
+BATCH_SIZE = 200
 
 LogEntry = dict[str, Any]
 
 
 class RunLog:
-    """Lines for people, masked; phases with their milliseconds.
+    """Masked log lines, and the duration of each phase.
 
-    Nothing here delays or fails a start: lines are queued, and what the API does not take is given up with one notice.
+    Nothing here delays or fails a start: lines are queued, and a batch that the API does not accept is dropped.
+
+    Attributes:
+        mask: masks every line; secrets can be added at any time.
+        phases: milliseconds by phase, in the order in which they ended.
     """
 
     def __init__(self, mask: Mask) -> None:
@@ -36,20 +40,20 @@ class RunLog:
         self._closing = threading.Event()
 
     def info(self, message: str) -> None:
-        """One line at level INFO."""
+        """Log a line at level INFO."""
         self._line(INFO, message)
 
     def warning(self, message: str) -> None:
-        """One line at level WARNING."""
+        """Log a line at level WARNING, after `warning: `."""
         self._line(WARNING, f"warning: {message}")
 
     def error(self, message: str) -> None:
-        """An error's whole text, at level ERROR."""
+        """Log the complete text of an error at level ERROR."""
         self._line(ERROR, message)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Time a phase, also one that fails."""
+        """Time a phase, even if it fails."""
         start = time.perf_counter()
         try:
             yield
@@ -57,19 +61,19 @@ class RunLog:
             self.phases[name] = (time.perf_counter() - start) * 1000
 
     def summary(self, notes: dict[str, str]) -> None:
-        """The line before launch: all phases in milliseconds, with a note behind some."""
+        """Log the line before launch: the milliseconds of each phase, with a note for some, as in `sync 12 (hit …)`."""
         parts = [
             f"{name} {ms:.0f}" + (f" ({notes[name]})" if name in notes else "") for name, ms in self.phases.items()
         ]
         self.info(f"ready in {sum(self.phases.values()):.0f} ms: {', '.join(parts)}")
 
     def connect(self, send: Callable[[list[LogEntry]], None], flow_run_id: str) -> None:
-        """Begin to send the lines, those so far included; `send` takes a batch and may raise."""
+        """Start sending all lines, earlier ones included; `send` takes a batch and may raise."""
         self._sender = threading.Thread(target=self._send_all, args=(send, flow_run_id), daemon=True, name="runlog")
         self._sender.start()
 
     def close(self) -> None:
-        """Send what is left, for at most five seconds."""
+        """Send the remaining lines, for at most five seconds."""
         if self._sender is not None:
             self._closing.set()
             self._queue.put(None)
@@ -84,21 +88,21 @@ class RunLog:
         self._queue.put({"name": LOGGER, "level": level, "message": text, "timestamp": now})
 
     def _send_all(self, send: Callable[[list[LogEntry]], None], flow_run_id: str) -> None:
-        open_ = True
-        while open_:
+        more_to_come = True
+        while more_to_come:
             batch = [self._queue.get()]
             self._closing.wait(GATHER_SECONDS)
-            while not self._queue.empty() and len(batch) < BATCH:
+            while not self._queue.empty() and len(batch) < BATCH_SIZE:
                 batch.append(self._queue.get())
-            open_ = None not in batch
+            more_to_come = None not in batch
             entries = [{**entry, "flow_run_id": flow_run_id} for entry in batch if entry is not None]
-            if entries and not _sent(send, entries):
+            if entries and not _try_to_send(send, entries):
                 sys.stderr.write(f"prefect-uv: {len(entries)} line(s) could not be sent to the flow run's log\n")
 
 
-def _sent(send: Callable[[list[LogEntry]], None], entries: list[LogEntry]) -> bool:
+def _try_to_send(send: Callable[[list[LogEntry]], None], entries: list[LogEntry]) -> bool:
     try:
         send(entries)
-    except Exception:  # noqa: BLE001 (whatever it is, a log line must not disturb a run)
+    except Exception:  # noqa: BLE001 (a log line must not disturb a run)
         return False
     return True

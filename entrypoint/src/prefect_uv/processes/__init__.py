@@ -1,1 +1,1 @@
-"""Processes: signals to us, commands that we run, and everything below this process."""
+"""Processes: signals that we receive, commands that we run, and all descendants of this process."""

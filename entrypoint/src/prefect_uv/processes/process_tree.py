@@ -1,4 +1,4 @@
-"""The process and all its descendants, whatever sessions they have made for themselves."""
+"""Finding and killing all descendants of this process, even those in sessions of their own."""
 
 from __future__ import annotations
 
@@ -10,53 +10,57 @@ from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
 
+# prctl(2): https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html
 PR_SET_CHILD_SUBREAPER = 36
 KILL_SECONDS = 10.0
 SWEEP_SECONDS = 0.005
 
 
 def adopt_orphans() -> None:
-    """From now on a descendant whose parent dies becomes our child, instead of the container's first process's.
+    """Make this process, instead of the container's first process, the parent of descendants whose own parent dies.
 
-    Where the kernel refuses, orphans cannot be found by their ancestry and live until the container ends.
+    If the kernel refuses, orphans are no longer found among our descendants and live until the container ends.
     """
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def descendants() -> list[int]:
-    """The ids of all processes below this one, zombies included."""
+    """The ids of all descendants of this process, zombies included.
+
+    The parent's id is the second field after the last `)`: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+    """
     children: dict[int, list[int]] = defaultdict(list)
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with suppress(OSError):
                 fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
                 children[int(fields[1])].append(int(entry.name))
-    found = children[os.getpid()]
-    for pid in found:
-        found += children[pid]
-    return found
+    pids = children[os.getpid()]
+    for pid in pids:
+        pids += children[pid]
+    return pids
 
 
 def kill_all() -> None:
-    """SIGKILL to every descendant, again for those that appear meanwhile; gives up on what the kernel holds."""
+    """Send SIGKILL to every current descendant, without waiting for any to die."""
     for pid in descendants():
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
 
 
 def kill_descendants() -> int:
-    """Kill and reap until nothing is left below this process.
+    """Kill and reap descendants until none is left, for at most ten seconds.
 
     Returns:
-        how many processes it took.
+        the number of processes that were found.
     """
-    found = set()
+    seen: set[int] = set()
     deadline = time.monotonic() + KILL_SECONDS
-    while (left := descendants()) and time.monotonic() < deadline:
-        found |= set(left)
+    while (remaining := descendants()) and time.monotonic() < deadline:
+        seen |= set(remaining)
         kill_all()
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
         time.sleep(SWEEP_SECONDS)
-    return len(found)
+    return len(seen)

@@ -18,54 +18,55 @@ class Terminated(BaseException):
 
 
 class Interrupted(BaseException):
-    """The watch asks the main thread to leave what it is doing and look at the run's state."""
+    """The cancellation watch wants the main thread to stop what it is doing and check the run's state."""
 
 
+SIGNAL_EXIT = 128  # a process killed by signal n exits with 128 + n, as in a shell
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 INTERRUPT_SIGNAL = signal.SIGUSR2
 SIGNAL_EXIT = 128  # a shell's exit code for signal n is 128 + n
 
 
 def raise_on_signals() -> None:
-    """From now on, the first signal raises in the main thread, and later ones change nothing.
+    """Make the first signal raise in the main thread and later ones do nothing.
 
-    A signal to stop raises Terminated, the watch's raises Interrupted.
+    A signal to stop raises Terminated, that of the cancellation watch raises Interrupted.
     """
 
     def stop(signum: int, _frame: FrameType | None) -> None:
         ignore_signals()
-        _raise_when_allowed(Interrupted() if signum == INTERRUPT_SIGNAL else Terminated(signum))
+        _raise_unless_deferred(Interrupted() if signum == INTERRUPT_SIGNAL else Terminated(signum))
 
     for signum in (*STOP_SIGNALS, INTERRUPT_SIGNAL):
         signal.signal(signum, stop)
 
 
-_held: list[list[BaseException]] = []
+_deferred: list[list[BaseException]] = []  # one list for each `deferred_signals` that is active
 
 
-def _raise_when_allowed(reason: BaseException) -> None:
-    if not _held:
+def _raise_unless_deferred(reason: BaseException) -> None:
+    if not _deferred:
         raise reason
-    _held[-1].append(reason)
+    _deferred[-1].append(reason)
 
 
 @contextmanager
 def deferred_signals() -> Iterator[None]:
-    """What a signal raises within is raised at the end: a child that is being made must become known first."""
-    _held.append([])
+    """Defer what a signal raises to the end of the block, so that a child being started is known before."""
+    _deferred.append([])
     try:
         yield
     finally:
-        for reason in _held.pop():
+        for reason in _deferred.pop():
             raise reason
 
 
 def ignore_signals() -> None:
-    """From now on, signals to stop change nothing: we are stopping."""
+    """Make signals to stop do nothing, because we are already stopping."""
     for signum in (*STOP_SIGNALS, INTERRUPT_SIGNAL):
         signal.signal(signum, signal.SIG_IGN)
 
 
 def interrupt_main() -> None:
-    """Send the watch's signal to the main thread, also out of a blocking call."""
+    """Raise Interrupted in the main thread, even in a blocking call."""
     signal.pthread_kill(threading.main_thread().ident or 0, INTERRUPT_SIGNAL)

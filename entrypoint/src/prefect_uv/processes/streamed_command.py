@@ -1,4 +1,4 @@
-"""A child process whose lines are passed on as they come."""
+"""Running a command whose output is passed on line by line."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ LineHandler = Callable[[str], None]
 def run_streamed(
     command: Sequence[str] | str, *, env: Mapping[str, str], cwd: Path, line: LineHandler, feed: str | None = None
 ) -> CompletedCommand:
-    """Run a command in a process group of its own, giving each line of its output to `line`.
+    """Run a command in its own process group, and pass each line of its output to `line`.
 
     Args:
-        command: the program and its arguments, or a text for `/bin/sh`.
+        command: the program and its arguments, or a string for `/bin/sh`.
         env: its environment.
         cwd: its working directory.
-        line: called with every line of stdout and stderr, from two threads.
-        feed: its input; without any it reads nothing.
+        line: called with each line of stdout and stderr that is not blank, from two threads.
+        feed: its input; None for no input.
 
     Raises:
-        OSError: when it cannot be started.
+        OSError: the command cannot be started.
     """
     with subprocess.Popen(
         command,
@@ -54,7 +54,7 @@ def run_streamed(
 
 
 class OutputReader:
-    """Reads a stream to its end in a thread of its own."""
+    """A thread that reads a stream to its end."""
 
     def __init__(self, stream: IO[str], line: LineHandler) -> None:
         self._parts: list[str] = []
@@ -62,7 +62,7 @@ class OutputReader:
         self._thread.start()
 
     def text(self) -> str:
-        """All that was read, once the stream has ended."""
+        """Wait for the end of the stream, and return all of its text."""
         self._thread.join()
         return "".join(self._parts)
 

@@ -1,4 +1,4 @@
-"""Child processes: run to their end with their output captured, gone whenever we are interrupted."""
+"""Running a command to its end with its output captured, and killing it if we are interrupted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from prefect_uv.processes.signals import deferred_signals
 
 @dataclass(frozen=True)
 class CompletedCommand:
-    """A command that ended: its text, exit code (negative: killed by that signal) and output."""
+    """A command that has ended; a negative exit code is the signal that killed it."""
 
     command: str
     exit_code: int
@@ -25,18 +25,18 @@ class CompletedCommand:
 
     @property
     def report(self) -> str:
-        """The command, its exit code and the last lines of its stderr."""
+        """Describe the failure: the command, its exit code and the last lines of its stderr."""
         return tool_report(self.command, self.exit_code, self.stderr)
 
 
 def run_command(
     command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path | None = None, timeout: float | None = None
 ) -> CompletedCommand:
-    """Run a command in a process group of its own, without input; the whole group dies if we are interrupted.
+    """Run a command in its own process group, without input; the group is killed if we are interrupted.
 
     Raises:
-        subprocess.TimeoutExpired: after `timeout` seconds; the group is killed.
-        FileNotFoundError: when the program does not exist.
+        subprocess.TimeoutExpired: it took more than `timeout` seconds, and the group was killed.
+        FileNotFoundError: the program does not exist.
     """
     arguments = [str(part) for part in command]
     process = None
@@ -67,7 +67,7 @@ def _start_process(arguments: list[str], env: Mapping[str, str], cwd: Path | Non
 
 
 def kill_group(group: int) -> None:
-    """SIGKILL to every process of a group; one that is gone already is fine."""
+    """Send SIGKILL to every process of a group, if any is left."""
     try:
         os.killpg(group, signal.SIGKILL)
     except ProcessLookupError:

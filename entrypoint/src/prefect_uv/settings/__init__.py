@@ -1,4 +1,4 @@
-"""All settings, read once from the environment; every mistake is reported in one error."""
+"""All settings, read once from the environment; one error reports every mistake."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Settings(RunSettings, CacheSettings, ProjectSettings, ApiSettings):
     """The settings of one start.
 
     Attributes:
-        environ: the environment for uv: what was given, with secrets from files, and pip's variables as uv's.
-        flow_environ: the environment for git, pull steps and the flow: what was given, with the API's secrets.
-        notes: what is worth a line in the log.
+        environ: the variables for uv: the given ones, secrets from files, and pip's variables translated to uv's.
+        flow_environ: the variables for git, pull steps and the flow: the given ones, and the API's secrets from files.
+        notes: lines for the log.
     """
 
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -35,34 +35,34 @@ class Settings(RunSettings, CacheSettings, ProjectSettings, ApiSettings):
         """Read all settings; an empty variable counts as not set.
 
         Raises:
-            SettingsInvalidError: with a line for each value that cannot be read.
+            SettingsInvalidError: with one line per mistake.
         """
         mistakes: list[str] = []
-        found = secret_files.read_secret_files(given, mistakes)
-        environ, values = secret_files.with_secrets(given, found), _environments(given, found)
-        for item in fields(cls):
-            if item.metadata:
-                read_setting(item, environ, values, mistakes)
+        file_secrets = secret_files.read_secret_files(given, mistakes)
+        environ, values = secret_files.with_secrets(given, file_secrets), _environments(given, file_secrets)
+        for declared in fields(cls):
+            if declared.metadata:
+                read_setting(declared, environ, values, mistakes)
         if values.get("flow_run_id") and not environ.get("PREFECT_API_URL"):
             mistakes.append("PREFECT_API_URL is not set")
         if mistakes:
             raise SettingsInvalidError(
-                f"{len(mistakes)} setting{'s' * (len(mistakes) > 1)} cannot be read.",
+                "1 setting is invalid." if len(mistakes) == 1 else f"{len(mistakes)} settings are invalid.",
                 "\n".join(mistakes),
-                "Correct the environment: the deployment's job variables, the work pool, or `docker run -e`.",
+                "Correct the variables where they are set: in the deployment's job variables, the work pool, or with"
+                " `docker run -e`.",
             )
         return cls(**values)
 
     def secrets(self) -> list[str]:
-        """Every secret value among the settings, and the credentials of indexes and proxies."""
-        found = [self.api_key, self.api_auth_string, self.api_auth_string.partition(":")[2]]
-        return [*found, *(self.api_headers or {}).values(), *secrets_in({**self.flow_environ, **self.environ})]
+        """Every secret that must not be logged: the API's, and the credentials of indexes, proxies and netrc."""
+        own = [self.api_key, self.api_auth_string, self.api_auth_string.partition(":")[2]]
+        return [*own, *(self.api_headers or {}).values(), *secrets_in({**self.flow_environ, **self.environ})]
 
 
-def _environments(given: Mapping[str, str], found: Mapping[str, str]) -> dict[str, Any]:
-    """What uv gets, and what everybody else gets: secrets from files are only for those who need them."""
-    for_uv, note = pip_variables.mapped_to_uv(secret_files.with_secrets(given, found))
-    for_flow = secret_files.with_secrets(
-        given, {name: found[name] for name in secret_files.API_SECRETS if name in found}
-    )
+def _environments(given: Mapping[str, str], file_secrets: Mapping[str, str]) -> dict[str, Any]:
+    """The values of `environ`, `flow_environ` and `notes`; only uv gets the secrets of indexes."""
+    for_uv, note = pip_variables.translate_to_uv(secret_files.with_secrets(given, file_secrets))
+    api_secrets = {name: file_secrets[name] for name in secret_files.API_SECRETS if name in file_secrets}
+    for_flow = secret_files.with_secrets(given, api_secrets)
     return {"environ": for_uv, "flow_environ": for_flow, "notes": (note,) if note else ()}

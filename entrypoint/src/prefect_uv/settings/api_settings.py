@@ -1,4 +1,7 @@
-"""The flow run, and how the Prefect API is reached: Prefect's own variables."""
+"""Settings for the flow run and the connection to the Prefect API: the variables that Prefect itself reads.
+
+Prefect 3.8.8: https://docs.prefect.io/v3/api-ref/settings-ref
+"""
 
 from __future__ import annotations
 
@@ -10,38 +13,49 @@ from prefect_uv.settings.parsers import boolean, headers, seconds, status_codes,
 
 @dataclass(frozen=True, kw_only=True)
 class ApiSettings:
-    """Which run, which API."""
+    """Which flow run to execute, and how to reach the API."""
 
-    flow_run_id: str = setting("PREFECT__FLOW_RUN_ID", uuid, "", "The flow run to execute; the worker sets it.")
-    api_url: str = setting("PREFECT_API_URL", url, "", "Address of the Prefect API, ending in /api.")
-    api_key: str = setting("PREFECT_API_KEY", str, "", "API key, sent as a Bearer token.", secret=True)
+    flow_run_id: str = setting("PREFECT__FLOW_RUN_ID", uuid, "", "ID of the flow run to execute; the worker sets it.")
+    api_url: str = setting(
+        "PREFECT_API_URL", url, "", "URL of the Prefect API; that of a self-hosted server ends in `/api`."
+    )
+    api_key: str = setting("PREFECT_API_KEY", str, "", "API key, sent as a bearer token.", secret=True)
     api_auth_string: str = setting(
         "PREFECT_API_AUTH_STRING",
         str,
         "",
-        "user:password for Basic authentication; wins over the key.",
+        "`user:password` for basic authentication; takes precedence over the API key.",
         secret=True,
     )
     api_headers: dict[str, str] = setting(
         "PREFECT_CLIENT_CUSTOM_HEADERS",
         headers,
         None,
-        "JSON object of headers added to every API request.",
+        "JSON object of additional headers for every API request.",
         secret=True,
     )
     api_ca_file: str = setting(
-        "PREFECT_API_SSL_CERT_FILE", str, "", "CA bundle for the API instead of the system's.", also=("SSL_CERT_FILE",)
+        "PREFECT_API_SSL_CERT_FILE",
+        str,
+        "",
+        "CA bundle to verify the API's certificate with, instead of the system's.",
+        also=("SSL_CERT_FILE",),
     )
     api_insecure: bool = setting(
         "PREFECT_API_TLS_INSECURE_SKIP_VERIFY", boolean, False, "Do not verify the API's certificate."
     )
     api_csrf: bool = setting(
-        "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED", boolean, True, "Fetch and send CSRF tokens when the server wants them."
+        "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED", boolean, True, "Fetch and send a CSRF token if the server requires one."
     )
     api_retries: int = setting(
-        "PREFECT_CLIENT_MAX_RETRIES", whole_number, 5, "How often a failed API request is sent again."
+        "PREFECT_CLIENT_MAX_RETRIES", whole_number, 5, "How many times to retry a failed API request."
     )
     api_retry_codes: tuple[int, ...] = setting(
-        "PREFECT_CLIENT_RETRY_EXTRA_CODES", status_codes, (), "HTTP status codes to retry beside 408, 429, 502 and 503."
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES",
+        status_codes,
+        (),
+        "HTTP status codes to retry in addition to 408, 429, 502 and 503.",
     )
-    api_timeout: float = setting("PREFECT_API_REQUEST_TIMEOUT", seconds, 60.0, "Seconds to wait for an API answer.")
+    api_timeout: float = setting(
+        "PREFECT_API_REQUEST_TIMEOUT", seconds, 60.0, "Seconds to wait for a response from the API."
+    )

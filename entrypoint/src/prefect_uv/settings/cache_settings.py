@@ -1,4 +1,4 @@
-"""The cache volume, what is baked into the image, and git's clones on the volume."""
+"""Settings for the cache volume, the environments baked into the image, and git."""
 
 from __future__ import annotations
 
@@ -18,44 +18,46 @@ class CacheSettings:
         "PREFECT_UV_CACHE_LIMIT",
         size,
         None,
-        "Most bytes that the cache directory may hold, as `20G`; unset: four fifths of what the volume has for it.",
+        "Maximum size of the cache directory, such as `20G`; by default four fifths of the space that the volume has"
+        " for it.",
     )
     cache_days: int = setting(
         "PREFECT_UV_CACHE_DAYS",
         whole_number,
         30,
-        "Days after which an environment or a mirror that nobody used is deleted.",
+        "Days after which an environment or a mirror that is no longer used is deleted.",
     )
     cache_readonly: bool = setting(
         "PREFECT_UV_CACHE_READONLY",
         boolean,
         False,
-        "Use what the cache volume holds and write nothing to it; what it does not hold is built for the run only.",
+        "Use what the cache volume holds but write nothing to it; anything missing is built for this run only.",
     )
     cache_trust: tuple[int, ...] = setting(
         "PREFECT_UV_CACHE_TRUST",
         uids,
         (),
-        "User ids whose environments are used, beside our own, root's and those of the cache directory's owner.",
+        "Ids of users whose environments may be used, in addition to the container's own user, root and the owner of"
+        " the cache directory.",
     )
     baked_dir: Path = setting(
-        "PREFECT_UV_BAKED_DIR", Path, Path("/opt/baked"), "Where `prefect-uv bake` puts environments into the image."
+        "PREFECT_UV_BAKED_DIR", Path, Path("/opt/baked"), "Where `prefect-uv bake` puts environments in the image."
     )
     baked: str = setting(
         "PREFECT_UV_BAKED",
         choice("build", "refuse"),
         "build",
-        "What to do when the image has baked environments and none of them fits: `build` one on the cache volume, or"
+        "What to do if the image has baked environments but none of them fits: `build` one on the cache volume, or"
         " `refuse` to run.",
     )
     git_timeout: float = setting(
-        "PREFECT_UV_GIT_TIMEOUT", seconds, 900.0, "Seconds that one git command of a pull step may take."
+        "PREFECT_UV_GIT_TIMEOUT", seconds, 900.0, "Seconds that each git command of a pull step may take."
     )
     git_mirror: bool = setting(
         "PREFECT_UV_GIT_MIRROR",
         boolean,
         True,
-        "Keep clones on the cache volume, so that a pull moves only what is new.",
+        "Keep clones on the cache volume, so that a pull downloads only what is new.",
     )
     ssh_key: Path | None = setting("PREFECT_UV_SSH_KEY", Path, None, "Path of a private key for git over SSH.")
     ssh_known_hosts: Path | None = setting(

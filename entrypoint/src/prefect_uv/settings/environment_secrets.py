@@ -1,4 +1,4 @@
-"""The credentials that an environment carries, for the mask."""
+"""Finding the credentials in environment variables, so that they can be masked."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from urllib.parse import unquote
 
 from prefect_uv.log.mask import USERINFO
 
+# uv 0.13.8: https://docs.astral.sh/uv/concepts/indexes/#providing-credentials-directly
 _TOKEN = re.compile(r"UV_.+_(?:PASSWORD|TOKEN)")
 _USERNAME = re.compile(r"UV_INDEX_.+_USERNAME")
 _NETRC = re.compile(r'\bpassword\s+("(?:[^"\\]|\\.)*"|\S+)')
 
 
 def secrets_in(environ: Mapping[str, str]) -> Iterator[str]:
-    """Passwords and tokens of indexes and proxies: in variables of their own, in any address, in netrc."""
+    """Yield the passwords and tokens of indexes and proxies: from variables for them, from any URL, and from netrc."""
     for name, value in environ.items():
         if _TOKEN.fullmatch(name):
             yield value
             yield f"{environ.get(name.replace('_PASSWORD', '_USERNAME'), '')}:{value}"
         elif _USERNAME.fullmatch(name) and not environ.get(name.replace("_USERNAME", "_PASSWORD")):
             yield value
-        yield from secrets_in_addresses(value)
+        yield from secrets_in_urls(value)
     yield from _in_netrc(environ)
 
 
-def secrets_in_addresses(text: str) -> Iterator[str]:
-    """What stands before the `@` of addresses, as it is written and as it is meant; a lone user name is a token."""
+def secrets_in_urls(text: str) -> Iterator[str]:
+    """Yield the credentials in URLs, as written and percent-decoded; a user name without a password is a token."""
     for userinfo in USERINFO.findall(text):
         user, _, password = userinfo.partition(":")
         for secret in (password or user, userinfo):
@@ -36,11 +37,15 @@ def secrets_in_addresses(text: str) -> Iterator[str]:
 
 
 def _in_netrc(environ: Mapping[str, str]) -> Iterator[str]:
-    """The file that uv and git read; whether they can is not our matter."""
+    """Yield the passwords of the netrc file that uv reads: $NETRC, or else ~/.netrc.
+
+    uv 0.13.8: https://docs.astral.sh/uv/concepts/authentication/http/#netrc-files
+    git 2.47 reads ~/.netrc even if NETRC is set: https://curl.se/libcurl/c/CURLOPT_NETRC.html
+    """
     path = environ.get("NETRC") or f"{environ.get('HOME', '/nonexistent')}/.netrc"
     try:
         text = Path(path).read_text()
     except (OSError, UnicodeDecodeError):
         return
-    for word in _NETRC.findall(text):
-        yield re.sub(r"\\(.)", r"\1", word.strip('"')) if word.startswith('"') else word
+    for password in _NETRC.findall(text):
+        yield re.sub(r"\\(.)", r"\1", password.strip('"')) if password.startswith('"') else password

@@ -1,4 +1,8 @@
-"""Values of settings from their texts; what cannot be read raises ValueError, with the end of a sentence about it."""
+"""Parsers of settings.
+
+Each takes the text of a variable and returns the value. For invalid text it raises ValueError with the rest of a
+sentence that starts with the variable: `is not a whole number`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,11 @@ _SPACED = re.compile(r"\s*(===|[~=!<>]=|[<>@,])\s*")
 
 
 def boolean(text: str) -> bool:
-    """A boolean as Prefect and uv write it; anything else is a mistake, never False."""
+    """A boolean, in any spelling that Prefect or uv accepts; an unknown word is an error and never False.
+
+    Prefect 3.8.8: https://docs.pydantic.dev/latest/api/standard_library_types/#booleans
+    uv 0.13.8: https://docs.rs/clap/latest/clap/builder/struct.BoolishValueParser.html
+    """
     if text.lower() not in TRUE | FALSE:
         message = "is not a boolean (true or false)"
         raise ValueError(message)
@@ -22,7 +30,7 @@ def boolean(text: str) -> bool:
 
 
 def choice(*allowed: str) -> Callable[[str], str]:
-    """A parser for one of a few words."""
+    """Return a parser that accepts only these words."""
 
     def parse(text: str) -> str:
         if text not in allowed:
@@ -34,7 +42,10 @@ def choice(*allowed: str) -> Callable[[str], str]:
 
 
 def sigterm_behavior(text: str) -> str:
-    """`reschedule` or `relinquish` in any case; anything else is the default, as Prefect reads it."""
+    """`reschedule` or `relinquish` in any case, else an empty text.
+
+    Prefect 3.8.8, _termination_intent, ignores other words too: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/cli/flow_run.py
+    """
     return text.lower() if text.lower() in {"reschedule", "relinquish"} else ""
 
 
@@ -48,7 +59,7 @@ def uuid(text: str) -> str:
 
 
 def whole_number(text: str) -> int:
-    """A number of things: 0 or more."""
+    """An integer, 0 or more."""
     if not text.isdecimal():
         message = "is not a whole number"
         raise ValueError(message)
@@ -56,7 +67,7 @@ def whole_number(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """A time in seconds, more than 0."""
+    """A duration in seconds, more than 0."""
     try:
         value = float(text)
     except ValueError:
@@ -68,7 +79,7 @@ def seconds(text: str) -> float:
 
 
 def url(text: str) -> str:
-    """An http(s) address without its trailing slash."""
+    """An http(s) URL, without its trailing slash."""
     if not text.startswith(("http://", "https://")):
         message = "does not start with http:// or https://"
         raise ValueError(message)
@@ -88,7 +99,7 @@ def headers(text: str) -> dict[str, str]:
 
 
 def size(text: str) -> int:
-    """A number of bytes, also as 500M, 20G or 1.5T (powers of 1024)."""
+    """A number of bytes; `500M`, `20G` and `1.5T` are in powers of 1024."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", text, re.IGNORECASE)
     if match is None:
         message = "is not a size such as 20G"
@@ -115,51 +126,54 @@ def status_codes(text: str) -> tuple[int, ...]:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Names of groups or extras, separated by commas or spaces; options of uv are a mistake."""
-    found = tuple(re.split(r"[\s,]+", text.strip(" ,\n")))
-    if not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) for name in found):
-        message = "is not a list of names (as `etl,ml`)"
+    """Names of groups or extras, separated by commas or spaces; an option of uv is invalid."""
+    words = tuple(re.split(r"[\s,]+", text.strip(" ,\n")))
+    if not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) for name in words):
+        message = "is not a list of names such as `etl,ml`"
         raise ValueError(message)
-    return found
+    return words
 
 
 def paths(text: str) -> tuple[str, ...]:
-    """Paths, separated by commas or lines."""
+    """Paths, separated by commas or line breaks."""
     return tuple(path for part in re.split(r"[,\n]", text) if (path := part.strip()))
 
 
 def package_list(text: str) -> tuple[str, ...]:
-    """Requirements as pip writes them: by spaces, as Prefect's image splits them, or one on each line.
+    """Requirements separated by spaces, as Prefect's own image reads them, or one per line.
 
-    A list in brackets is one too: that is what a worker of Prefect 3.8.8 makes of a Prefect Variable that is a list
-    (`str` of it, `prefect/workers/base.py`).
+    A list in brackets is accepted too, because a worker passes on a Prefect Variable that is a list as its `str`.
+
+    Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/scripts/entrypoint.sh (EXTRA_PIP_PACKAGES)
+    Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/workers/base.py (_coerce_env)
     """
     if text.lstrip().startswith("["):
-        return requirements(_literal(text))
+        return requirements(_evaluated(text))
     stripped = [line.strip() for line in text.splitlines()]
     lines = [line for line in stripped if line and not line.startswith("#")]
     return requirements(lines if len(lines) > 1 else _words("".join(lines)))
 
 
-def requirements(found: object) -> tuple[str, ...]:
-    """A list of requirements, one in each text; options are a mistake."""
-    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
-        message = "is not a list of texts"
+def requirements(value: object) -> tuple[str, ...]:
+    """A list of strings, each a requirement; an option of pip is invalid, and empty strings are dropped."""
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        message = "is not a list of strings"
         raise ValueError(message)
-    if option := next((item for item in found if item.lstrip().startswith("-")), None):
-        message = f"has the option {option}, and only packages are installed from it"
+    if option := next((item for item in value if item.lstrip().startswith("-")), None):
+        message = f"has the option {option}, but may only list packages"
         raise ValueError(message)
-    return tuple(item.strip() for item in found if item.strip())
+    return tuple(item.strip() for item in value if item.strip())
 
 
 def _words(line: str) -> list[str]:
-    """A single line: a marker makes it one requirement, and spaces around an operator separate nothing."""
+    """The requirements on a single line: just one if it has a marker; spaces around an operator do not separate."""
     line = re.split(r"\s#", line)[0]
     return [line] if ";" in line else shlex.split(_SPACED.sub(r"\1", line))
 
 
-def _literal(text: str) -> object:
-    import ast  # noqa: PLC0415 (few need it)
+def _evaluated(text: str) -> object:
+    """The value of a Python literal; None if the text is not one."""
+    import ast  # noqa: PLC0415 (rarely needed)
 
     try:
         return ast.literal_eval(text.strip())

@@ -1,4 +1,4 @@
-"""Which project of the pulled code, which of its dependencies, on which Python, from where."""
+"""Settings for the project: where it is, which of its dependencies to install, on which Python, and from where."""
 
 from __future__ import annotations
 
@@ -11,87 +11,95 @@ from prefect_uv.settings.parsers import boolean, choice, names, package_list, pa
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectSettings:
-    """A deployment's choices; job variables set them."""
+    """What one deployment chooses; usually set as its job variables."""
 
     project: str = setting(
         "PREFECT_UV_PROJECT", str, "", "The project's directory, or a script, relative to the pulled code."
     )
-    package: str = setting("PREFECT_UV_PACKAGE", str, "", "The workspace member whose dependencies are installed.")
+    package: str = setting("PREFECT_UV_PACKAGE", str, "", "The workspace member whose dependencies to install.")
     groups: tuple[str, ...] = setting(
-        "PREFECT_UV_GROUPS", names, (), "Dependency groups to install as well; `dev` is not installed unless named."
+        "PREFECT_UV_GROUPS", names, (), "Dependency groups to install in addition; `dev` is installed only if named."
     )
     only_groups: tuple[str, ...] = setting(
-        "PREFECT_UV_ONLY_GROUPS", names, (), "Dependency groups to install alone; Prefect must be in one of them."
+        "PREFECT_UV_ONLY_GROUPS",
+        names,
+        (),
+        "Dependency groups to install instead of the project's dependencies; one of them must contain Prefect.",
     )
-    extras: tuple[str, ...] = setting("PREFECT_UV_EXTRAS", names, (), "Extras of the project to install as well.")
+    extras: tuple[str, ...] = setting(
+        "PREFECT_UV_EXTRAS", names, (), "Extras (optional dependencies) of the project to install in addition."
+    )
     requirements: tuple[str, ...] = setting(
         "PREFECT_UV_REQUIREMENTS",
         paths,
         (),
-        "Requirements files to install instead of a project, relative to the pulled code, also `requirements/*.txt`.",
+        "Requirements files to install instead of a project, relative to the pulled code; patterns such as"
+        " `requirements/*.txt` work too.",
     )
+    # Prefect 3.8.8 (EXTRA_PIP_PACKAGES): https://github.com/PrefectHQ/prefect/blob/3.8.8/scripts/entrypoint.sh
     extra_packages: tuple[str, ...] = setting(
         "PREFECT_UV_EXTRA_PACKAGES",
         package_list,
         (),
-        "Packages for this deployment beside the locked ones, separated by spaces, or one requirement on each line.",
+        "Packages that this deployment needs in addition to the project's, separated by spaces or one per line.",
         also=("EXTRA_PIP_PACKAGES", "EXTRA_PY_DEPS"),
     )
     extra_packages_variable: str = setting(
         "PREFECT_UV_EXTRA_PACKAGES_VARIABLE",
         str,
         "",
-        "Name of a Prefect Variable, a string or a list, that holds more such packages.",
+        "Name of a Prefect Variable, a string or a list, that holds more extra packages.",
     )
     extra_requirements: tuple[str, ...] = setting(
         "PREFECT_UV_EXTRA_REQUIREMENTS",
         paths,
         (),
-        "Requirements files with such packages, relative to the pulled code; `requirements-extras.txt` is found by"
-        " itself.",
+        "Requirements files with more extra packages, relative to the pulled code; `requirements-extras.txt` is found"
+        " automatically.",
     )
     resolve_days: int = setting(
         "PREFECT_UV_RESOLVE_DAYS",
         whole_number,
         1,
-        "Days for which versions that nothing pins (extra packages, requirements, scripts without a lock, `relock`)"
-        " are kept before they are resolved anew.",
+        "Days to keep the versions that were resolved for anything not locked (extra packages, requirements, scripts"
+        " without a lock, `relock`) before resolving again.",
     )
     lock: str = setting(
         "PREFECT_UV_LOCK",
         choice("locked", "frozen", "relock"),
         "locked",
-        "What to do with a uv.lock that does not fit pyproject.toml: `locked` refuses it, `frozen` installs it,"
-        " `relock` locks again, and keeps the answer for PREFECT_UV_RESOLVE_DAYS.",
+        "What to do if uv.lock does not match pyproject.toml: `locked` refuses to run, `frozen` installs uv.lock as it"
+        " is, `relock` resolves again and keeps the result for PREFECT_UV_RESOLVE_DAYS.",
     )
     python: str = setting(
         "PREFECT_UV_PYTHON",
         str,
         "",
-        "The Python to use, as `3.12`; it counts more than .python-version.",
+        "The Python version to use, such as `3.12`; takes precedence over `.python-version`.",
         also=("UV_PYTHON",),
     )
     source_root: tuple[str, ...] = setting(
         "PREFECT_UV_SOURCE_ROOT",
         paths,
         (),
-        "Directories to import the flow's code from, relative to the pulled code; else `src` and what the build"
-        " settings name.",
+        "Directories to import the flow's code from, relative to the pulled code; by default `src` and those that the"
+        " build settings name.",
     )
     install_project: bool = setting(
         "PREFECT_UV_INSTALL_PROJECT",
         boolean,
         False,
-        "Build and install the project and its local dependencies on each run: for console scripts, compiled"
-        " extensions and dynamic versions.",
+        "Build and install the project and its local packages on each run: for console scripts, compiled extensions"
+        " and dynamic versions.",
     )
     offline: bool = setting(
         "PREFECT_UV_OFFLINE",
         boolean,
         False,
-        "Use no network but the Prefect API: what is neither in the image nor on the volume is an error that names it.",
+        "Use no network except for the Prefect API; fail with an error that names what is neither in the image nor on"
+        " the cache volume.",
         also=("UV_OFFLINE",),
     )
     wheels: Path | None = setting(
-        "PREFECT_UV_WHEELS", Path, None, "A directory of wheels to install from instead of the package indexes."
+        "PREFECT_UV_WHEELS", Path, None, "Directory of wheels to install from instead of package indexes."
     )

@@ -1,4 +1,4 @@
-"""How the flow is started and stopped."""
+"""Settings for starting, supervising and stopping the flow."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ from prefect_uv.settings.parsers import boolean, choice, seconds, sigterm_behavi
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """Launcher, supervision, cancellation, eviction."""
+    """How the engine is launched, and what happens on cancellation and eviction."""
 
     launcher: str = setting(
         "PREFECT_UV_LAUNCHER",
         choice("uv", "python"),
         "uv",
-        "Start the engine by `uv run` or by the environment's Python.",
+        "Start the engine with `uv run` (`uv`), or directly with the environment's Python (`python`).",
     )
     supervise: bool = setting(
         "PREFECT_UV_SUPERVISE",
         boolean,
         True,
-        "Stay as the engine's parent; `false` replaces the process by the engine.",
+        "Stay as the engine's parent and handle cancellation and crashes; `false` lets the engine replace the process.",
     )
     cancel_grace: float = setting(
         "PREFECT_UV_CANCEL_GRACE_SECONDS",
         seconds,
         30.0,
-        "How long a cancelled or stopped flow may clean up before everything it started is killed.",
+        "Seconds that a cancelled or stopped flow has to clean up before everything it started is killed.",
     )
+    # prefect-kubernetes: https://github.com/PrefectHQ/prefect/pull/19223
     sigterm: str = setting(
         "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR",
         sigterm_behavior,
         "",
-        "What a SIGTERM to the container means: `reschedule` the run, `relinquish` it to the infrastructure's own"
-        " retry; otherwise it is a crash. The Kubernetes worker sets it.",
+        "What to do on a SIGTERM to the container: `reschedule` the run, or `relinquish` it to the infrastructure's own"
+        " retry; otherwise the run crashes. The Kubernetes worker sets it.",
     )
