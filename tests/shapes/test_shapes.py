@@ -46,10 +46,10 @@ class Case:
 
 
 HERE = (".",)
-MEMBER = "workspace member etl in packages/etl (hatchling, src layout), uv.lock in the workspace's root"
+MEMBER = "workspace member etl in packages/etl (hatchling, src layout), uv.lock in the workspace root"
 ETL = ("etl", "stock")
 CASES = (
-    Case("plain", "virtual project plain, uv.lock beside it", "prefect", ("flows",), HERE),
+    Case("plain", "virtual project plain, uv.lock next to it", "prefect", ("flows",), HERE),
     Case("src-layout", "package shop (uv_build, src layout)", "prefect", ("shop.prices",), HERE),
     Case("package-hatchling", "package shop (hatchling)", "prefect", ("shop",), HERE),
     Case("package-setuptools", "package shop (setuptools, src layout)", "prefect", ("shop",), HERE),
@@ -86,13 +86,15 @@ CASES = (
     ),
     Case(
         "requirements-and-lock",
-        "virtual project etl, uv.lock beside it; requirements.txt is not used",
+        "virtual project etl, uv.lock next to it; requirements.txt is not used",
         "prefect",
         (),
         HERE,
     ),
     Case(
-        "requirements-and-no-lock", "requirements file requirements.txt, since pyproject.toml has no uv.lock", "prefect"
+        "requirements-and-no-lock",
+        "requirements file requirements.txt, because pyproject.toml has no uv.lock",
+        "prefect",
     ),
     Case("no-pyproject", "no project, script or requirements file", "prefect", ("flows",)),
     Case("extras", "virtual project etl", "prefect trinket", ("flows",), HERE),
@@ -127,7 +129,7 @@ def test_nothing_but_a_flow(shapes: Shapes) -> None:
     outcome = shapes.run(project, code, ".", {})
     assert outcome.exit_code == 0, outcome.output
     assert outcome.stdout.split() == ["3.8.8", "hello"]
-    line = "look: no project, script or requirements file: prefect==3.8.8 alone, as the image has it"
+    line = "look: no project, script or requirements file: only prefect==3.8.8, the image's version"
     assert f"prefect-uv: {line}\n" in outcome.stderr
 
 

@@ -41,7 +41,7 @@ def _find_flow_project(session: Session, checkout: Checkout, entrypoint: str | N
 def _environment(session: Session, store: EnvironmentStore, project: Project, checkout: Checkout) -> Environment:
     """The project's environment, or one that also has what the deployment and its pull steps want."""
     wanted = find_extra_packages(checkout.directory, project, session.settings, session.extra_packages())
-    if wanted.line:
-        session.log.info(wanted.line)
+    if wanted.summary:
+        session.log.info(wanted.summary)
     environment = store.environment(project)
     return store.extended(environment, replace(wanted, files=(*wanted.files, *checkout.requirements)), project)

@@ -26,14 +26,14 @@ def test_file_in_the_project_is_found(checkout: Checkout) -> None:
     """By its name."""
     wanted = found(checkout, "flows.py:hello")
     assert wanted.files == (checkout.directory / "requirements-extras.txt",)
-    assert wanted.line == "extra packages: requirements-extras.txt"
+    assert wanted.summary == "extra packages: requirements-extras.txt"
 
 
 def test_file_beside_the_flow_counts_more(checkout: Checkout) -> None:
     """The nearest one alone."""
     wanted = found(checkout, "flows/daily.py:hello")
     assert wanted.files == (checkout.directory / "flows" / "requirements-extras.txt",)
-    assert wanted.line == "extra packages: flows/requirements-extras.txt"
+    assert wanted.summary == "extra packages: flows/requirements-extras.txt"
 
 
 def test_everything_together(checkout: Checkout) -> None:
@@ -47,14 +47,14 @@ def test_everything_together(checkout: Checkout) -> None:
     )
     assert wanted.requirements == ("trinket==1.0", "bauble", "gadget")
     assert wanted.files == (checkout.directory / "flows" / "requirements-extras.txt",)
-    assert wanted.line == "extra packages: trinket==1.0, bauble, gadget, flows/requirements-extras.txt"
+    assert wanted.summary == "extra packages: trinket==1.0, bauble, gadget, flows/requirements-extras.txt"
 
 
 def test_nothing(pulled: MakeCheckout) -> None:
     """No extras are no extras, and there is nothing to say."""
     wanted = found(pulled("plain").lock(), "flows.py:hello", extra_packages="")
     assert not wanted
-    assert wanted.line == ""
+    assert wanted.summary == ""
 
 
 def test_file_that_is_named_and_not_there(checkout: Checkout) -> None:
@@ -62,10 +62,10 @@ def test_file_that_is_named_and_not_there(checkout: Checkout) -> None:
     with pytest.raises(RequirementsMissingError) as caught:
         found(checkout, "flows.py:hello", extra_requirements="extras/daily.txt")
     assert checkout.text(caught.value) == (
-        """error[requirements-missing]: PREFECT_UV_EXTRA_REQUIREMENTS names extras/daily.txt, and /code has no such \
+        """error[requirements-missing]: PREFECT_UV_EXTRA_REQUIREMENTS names extras/daily.txt, but /code has no such \
 file.
 
 It has requirements-extras.txt.
 
-hint: Correct the job variable: paths are relative to the pulled directory."""
+hint: Correct the job variable; its paths are relative to the pulled directory."""
     )

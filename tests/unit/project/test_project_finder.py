@@ -65,7 +65,7 @@ def test_workspace_member(checkout: Path) -> None:
     project = find_project(checkout / "packages" / "job", None, Settings())
     assert (project.directory, project.root) == (checkout / "packages" / "job", checkout)
     assert project.source_roots == (project.directory, checkout / "packages" / "lib" / "src")
-    assert project.line == "workspace member job, uv.lock in the workspace's root"
+    assert project.summary == "workspace member job, uv.lock in the workspace root"
     assert {name for name, _ in project.inputs} == {
         "/uv.lock",
         "/pyproject.toml",
@@ -93,7 +93,7 @@ def test_no_project(checkout: Path, this_image: Image) -> None:
     project = find_project(checkout, "flow.py:main", Settings())
     assert isinstance(project, UnlockedProject)
     assert project.requirements == (f"prefect=={this_image.prefect}",)
-    assert project.line == "no project, script or requirements file: prefect==3.8.8 alone, as the image has it"
+    assert project.summary == "no project, script or requirements file: only prefect==3.8.8, the image's version"
 
 
 def test_no_lock(checkout: Path) -> None:
@@ -112,8 +112,8 @@ def test_nothing_above_the_checkout_counts(checkout: Path, this_image: Image) ->
     """Files above the repository are none of it."""
     for name in ("pyproject.toml", "uv.lock"):
         (checkout / name).rename(checkout.parent / name)
-    assert find_project(checkout, None, Settings()).line.endswith(
-        f"prefect=={this_image.prefect} alone, as the image has it"
+    assert find_project(checkout, None, Settings()).summary.endswith(
+        f"only prefect=={this_image.prefect}, the image's version"
     )
     write(checkout, "pyproject.toml", "[project]\nname = 'etl'\n")
     with pytest.raises(LockfileMissingError):

@@ -11,9 +11,9 @@ from prefect_uv.project import LockedProject
 from prefect_uv.project.selection import Selection
 from tests.unit.checkouts import MakeCheckout
 
-ALONE = "no project, script or requirements file: prefect==3.8.8 alone, as the image has it"
-ADDED = "prefect==3.8.8 is added, as the image has it"
-MEMBER = "workspace member etl in packages/etl (hatchling, src layout), uv.lock in the workspace's root"
+ALONE = "no project, script or requirements file: only prefect==3.8.8, the image's version"
+ADDED = "prefect==3.8.8 is added, the image's version"
+MEMBER = "workspace member etl in packages/etl (hatchling, src layout), uv.lock in the workspace root"
 DAILY = "packages/etl/src/etl/flows.py:hello"
 
 
@@ -23,7 +23,7 @@ class Case:
 
     Attributes:
         project: its name.
-        line: what people are told.
+        summary: the line that the log shows.
         roots: where code is imported from.
         directory: of the project.
         locks: the directories to lock.
@@ -33,7 +33,7 @@ class Case:
     """
 
     project: str
-    line: str
+    summary: str
     roots: set[str] = field(default_factory=lambda: {"."})
     directory: str = "."
     locks: tuple[str, ...] = ()
@@ -44,18 +44,20 @@ class Case:
 
 def foreign(name: str) -> str:
     """The warning about another tool's file."""
-    return f"nothing is installed from {name}: lock a pyproject.toml with `uv lock`, or write a requirements.txt"
+    return f"nothing is installed from {name}: add a pyproject.toml and run `uv lock`, or add a requirements.txt"
 
 
 HERE = ("",)
 MEMBERS = {"packages/etl/src", "packages/stock/src"}
 CASES = [
-    Case("plain", "virtual project plain, uv.lock beside it", locks=HERE),
-    Case("src-layout", "package shop (uv_build, src layout), uv.lock beside it", {"src"}, locks=HERE, entrypoint=None),
-    Case("package-hatchling", "package shop (hatchling), uv.lock beside it", locks=HERE, entrypoint="shop.flows:hello"),
+    Case("plain", "virtual project plain, uv.lock next to it", locks=HERE),
+    Case("src-layout", "package shop (uv_build, src layout), uv.lock next to it", {"src"}, locks=HERE, entrypoint=None),
+    Case(
+        "package-hatchling", "package shop (hatchling), uv.lock next to it", locks=HERE, entrypoint="shop.flows:hello"
+    ),
     Case(
         "package-setuptools",
-        "package shop (setuptools, src layout), uv.lock beside it",
+        "package shop (setuptools, src layout), uv.lock next to it",
         {"src"},
         locks=HERE,
         entrypoint="shop.flows:hello",
@@ -63,7 +65,7 @@ CASES = [
     Case("workspace", MEMBER, MEMBERS, "packages/etl", HERE, DAILY),
     Case("workspace", MEMBER, MEMBERS, "packages/etl", HERE, "etl.flows:hello"),
     Case("workspace", MEMBER, MEMBERS, "packages/etl", HERE, "etl.flows.hello"),
-    Case("workspace", "virtual project shop, uv.lock beside it", locks=HERE, entrypoint=None),
+    Case("workspace", "virtual project shop, uv.lock next to it", locks=HERE, entrypoint=None),
     Case("workspace", f"{MEMBER}, groups ml", MEMBERS, "packages/etl", HERE, DAILY, {"groups": "ml"}),
     Case(
         "workspace",
@@ -76,7 +78,7 @@ CASES = [
     ),
     Case(
         "workspace",
-        f"{MEMBER}, by PREFECT_UV_PROJECT",
+        f"{MEMBER}, selected by PREFECT_UV_PROJECT",
         MEMBERS,
         "packages/etl",
         HERE,
@@ -85,7 +87,7 @@ CASES = [
     ),
     Case(
         "workspace",
-        "virtual project apart in packages/apart, uv.lock beside it",
+        "virtual project apart in packages/apart, uv.lock next to it",
         {"packages/apart"},
         "packages/apart",
         ("", "packages/apart"),
@@ -93,13 +95,13 @@ CASES = [
     ),
     Case(
         "workspace-without-project",
-        "workspace code, uv.lock beside it",
+        "workspace code, uv.lock next to it",
         {".", "packages/etl", "packages/tools"},
         locks=HERE,
     ),
     Case(
         "workspace-without-project",
-        "workspace member etl in packages/etl, uv.lock in the workspace's root",
+        "workspace member etl in packages/etl, uv.lock in the workspace root",
         {"packages/etl"},
         "packages/etl",
         HERE,
@@ -107,7 +109,7 @@ CASES = [
     ),
     Case(
         "siblings",
-        "package my-app in my_app (uv_build, src layout), uv.lock beside it",
+        "package my-app in my_app (uv_build, src layout), uv.lock next to it",
         {"my_app/src", "my_lib/src"},
         "my_app",
         ("", "my_app"),
@@ -115,33 +117,33 @@ CASES = [
     ),
     Case(
         "siblings",
-        "package my-app in my_app (uv_build, src layout), uv.lock beside it",
+        "package my-app in my_app (uv_build, src layout), uv.lock next to it",
         {"my_app/src", "my_lib/src"},
         "my_app",
         ("", "my_app"),
         "my_app.main:hello",
     ),
-    Case("prefect-client", "virtual project etl, uv.lock beside it", locks=HERE),
+    Case("prefect-client", "virtual project etl, uv.lock next to it", locks=HERE),
     Case("script", "script flows.py without a lock"),
     Case(
         "script",
-        "virtual project around, uv.lock beside it, by PREFECT_UV_PROJECT",
+        "virtual project around, uv.lock next to it, selected by PREFECT_UV_PROJECT",
         locks=HERE,
         variables={"project": "."},
     ),
     Case(
         "script",
-        "script flows.py without a lock, by PREFECT_UV_PROJECT",
+        "script flows.py without a lock, selected by PREFECT_UV_PROJECT",
         entrypoint=None,
         variables={"project": "flows.py"},
     ),
     Case("requirements", "requirements file requirements.txt"),
     Case("requirements-without-prefect", f"requirements file requirements.txt; {ADDED}"),
     Case("requirements-local", "requirements file requirements.txt", {".", "lib/src"}),
-    Case("requirements-and-lock", "virtual project etl, uv.lock beside it; requirements.txt is not used", locks=HERE),
+    Case("requirements-and-lock", "virtual project etl, uv.lock next to it; requirements.txt is not used", locks=HERE),
     Case(
         "requirements-and-lock",
-        f"requirements file requirements.txt; {ADDED}, by PREFECT_UV_REQUIREMENTS",
+        f"requirements file requirements.txt; {ADDED}, selected by PREFECT_UV_REQUIREMENTS",
         locks=HERE,
         variables={"requirements": "requirements.txt"},
     ),
@@ -150,10 +152,10 @@ CASES = [
         "virtual project etl, not locked yet; requirements.txt is not used",
         variables={"lock": "relock"},
     ),
-    Case("requirements-and-no-lock", "requirements file requirements.txt, since pyproject.toml has no uv.lock"),
+    Case("requirements-and-no-lock", "requirements file requirements.txt, because pyproject.toml has no uv.lock"),
     Case(
         "requirements-folder",
-        "requirements files requirements/base.txt, requirements/etl.txt, by PREFECT_UV_REQUIREMENTS",
+        "requirements files requirements/base.txt, requirements/etl.txt, selected by PREFECT_UV_REQUIREMENTS",
         variables={"requirements": "requirements/*.txt"},
     ),
     Case("no-pyproject", ALONE),
@@ -165,7 +167,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.project}: {case.line.partition(',')[0]}")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.project}: {case.summary.partition(',')[0]}")
 def test_shape(pulled: MakeCheckout, this_image: Image, case: Case) -> None:
     """What is found, where its code is, and the line that says it."""
     assert this_image.prefect == "3.8.8"
@@ -173,13 +175,13 @@ def test_shape(pulled: MakeCheckout, this_image: Image, case: Case) -> None:
     if case.locks:
         checkout.lock(*case.locks)
     project = checkout.look(case.entrypoint, **case.variables)
-    assert project.line == case.line
-    assert project.warning == case.warning
+    assert project.summary == case.summary
+    assert project.ignored_files_warning == case.warning
     assert project.directory == checkout.directory / case.directory
     assert checkout.names(project) == case.roots
-    assert project.line.startswith(project.shape)
+    assert project.summary.startswith(project.shape)
     assert isinstance(project, LockedProject) == bool(
-        "lock" in project.line and "no uv.lock" not in case.line and "without" not in case.line
+        "lock" in project.summary and "no uv.lock" not in case.summary and "without" not in case.summary
     )
 
 
@@ -187,7 +189,7 @@ def test_script_with_its_own_lock(pulled: MakeCheckout) -> None:
     """`uv lock --script` writes it beside the script; the project around it has nothing to say."""
     checkout = pulled("script").lock(script="flows.py")
     project = checkout.locked("flows.py:hello")
-    assert project.line == "script flows.py with its lock flows.py.lock"
+    assert project.summary == "script flows.py with its lock flows.py.lock"
     assert project.target == ("--script", str(checkout.directory / "flows.py"))
     assert project.lock == checkout.directory / "flows.py.lock"
     assert project.requires_python == ">=3.11"
@@ -196,7 +198,7 @@ def test_script_with_its_own_lock(pulled: MakeCheckout) -> None:
 def test_script_is_locked_when_it_is_told(pulled: MakeCheckout) -> None:
     """PREFECT_UV_LOCK=relock makes a lock where there is none."""
     project = pulled("script").locked("flows.py:hello", lock="relock")
-    assert project.line == "script flows.py, not locked yet"
+    assert project.summary == "script flows.py, not locked yet"
 
 
 def test_code_of_a_script_is_no_input(pulled: MakeCheckout) -> None:
@@ -229,7 +231,7 @@ def test_requirements_install_a_directory(pulled: MakeCheckout) -> None:
     """Its code is imported from where it is; its pyproject.toml says what else is installed."""
     checkout = pulled("requirements-local")
     project = checkout.unlocked("flows.py:hello")
-    assert [package.directory for package in project.packages] == [checkout.directory / "lib"]
+    assert [package.directory for package in project.local_packages] == [checkout.directory / "lib"]
     assert "/lib/pyproject.toml" in dict(project.inputs)
 
 
@@ -239,7 +241,7 @@ def test_requirements_elsewhere_install_a_directory(pulled: MakeCheckout) -> Non
     for line in ("./lib", "lib/", "-e lib"):
         checkout.write("requirements/etl.txt", f"prefect\n{line}\n")
         project = checkout.unlocked("flows.py:hello", requirements="requirements/etl.txt")
-        assert [package.directory for package in project.packages] == [checkout.directory / "lib"]
+        assert [package.directory for package in project.local_packages] == [checkout.directory / "lib"]
         assert checkout.names(project) == {".", "lib/src"}
 
 
@@ -331,7 +333,7 @@ def test_settings_of_uv(pulled: MakeCheckout, project: str, locks: tuple[str, ..
     checkout.write(file, "no-binary = true\n")
     checkout.write("packages/etl/uv.toml", "no-build = true\n")
     found = checkout.look(entrypoint)
-    assert found.configuration == checkout.directory / file
+    assert found.uv_configuration == checkout.directory / file
     assert b"no-binary = true\n" in dict(found.inputs).values()
     assert b"no-build = true\n" not in dict(found.inputs).values()
 

@@ -109,7 +109,7 @@ def test_include(line: str, path: str, *, constraint: bool) -> None:
     """Another file, as uv 0.13.8 finds it."""
     (found,) = parse_statements(line, {"PLACE": "/vendor"})
     assert isinstance(found, Include)
-    assert (found.path, found.constraint) == (path, constraint)
+    assert (found.path, found.is_constraint) == (path, constraint)
 
 
 @pytest.mark.parametrize("line", ["-rb.txt", "--requirements=b.txt", "'quoted'", "[project]"])
@@ -181,7 +181,7 @@ def test_uv_reads_the_same(installables: Path, wheels: Path, line: str) -> None:
             packages = tomllib.loads(told.stdout).get("packages", [])
             places = {installables / entry["directory"]["path"] for entry in packages if "directory" in entry}
             found = Requirements.read(installables, [file], environ)
-            directories = {place for place in found.places if place.is_dir()}
+            directories = {place for place in found.local_paths if place.is_dir()}
             names = {one.name for one in found.requirements if (installables / one.path).resolve() not in directories}
             assert directories == {place.resolve() for place in places}, end
             assert names | {"lib" for _ in directories} == {entry["name"] for entry in packages}, end

@@ -70,6 +70,6 @@ def test_chosen_directory_missing(directory: Path) -> None:
         chosen_roots(directory, ["lib", "source", "app/src"])
     assert caught.value.render() == (
         f"error[source-root-missing]: PREFECT_UV_SOURCE_ROOT names a directory that is not in {directory}.\n\n"
-        f"There is no directory {directory}/source, {directory}/app/src.\n\n"
-        "hint: Name directories relative to the pulled code, as `src` or `packages/etl/src`, separated by commas."
+        f"Missing: {directory}/source, {directory}/app/src.\n\n"
+        "hint: List directories relative to the pulled code, such as `src` or `packages/etl/src`, separated by commas."
     )

@@ -74,8 +74,8 @@ def test_workspace_that_is_none(checkout: Checkout, entry: str, found: str, entr
     checkout.write("uv.lock", "")
     assert checkout.refusal(entrypoint, package="member") == (
         "error[project-invalid]: /code/pyproject.toml cannot be read.\n\n"
-        f"[tool.uv.workspace] has {found}, which is not a list of texts.\n\n"
-        "hint: Mend it, commit, and push."
+        f"[tool.uv.workspace] has {found}, which is not a list of strings.\n\n"
+        "hint: Fix it, commit, and push."
     )
 
 
@@ -93,7 +93,7 @@ def test_directory_instead_of_a_file(checkout: Checkout, name: str) -> None:
         assert checkout.refusal("flows.py:f") == (
             "error[project-invalid]: /code/pyproject.toml cannot be read.\n\n"
             "Is a directory.\n\n"
-            "hint: Mend it, commit, and push; or correct the job variable that names it."
+            "hint: Fix it, commit, and push; or correct the job variable that names it."
         )
 
 
@@ -103,20 +103,20 @@ def test_name_that_is_too_long(checkout: Checkout) -> None:
     assert checkout.refusal(project=name) == (
         f"error[project-invalid]: /code/{name} cannot be read.\n\n"
         "File name too long.\n\n"
-        "hint: Mend it, commit, and push; or correct the job variable that names it."
+        "hint: Fix it, commit, and push; or correct the job variable that names it."
     )
 
 
 @pytest.mark.parametrize("entrypoint", [".:f", "..flows:f", "m..flows:f", ":f", "."])
 def test_entrypoint_that_is_no_module(checkout: Checkout, entrypoint: str, this_image: Image) -> None:
     """Python will say so; the look takes what the working directory has."""
-    assert this_image.prefect in checkout.look(entrypoint).line
+    assert this_image.prefect in checkout.look(entrypoint).summary
 
 
 def test_pattern_that_matches_nothing(checkout: Checkout) -> None:
     """As any other."""
     assert checkout.refusal(requirements="**a.txt").startswith(
-        "error[requirements-missing]: PREFECT_UV_REQUIREMENTS names **a.txt, and /code has no such file."
+        "error[requirements-missing]: PREFECT_UV_REQUIREMENTS names **a.txt, but /code has no such file."
     )
 
 

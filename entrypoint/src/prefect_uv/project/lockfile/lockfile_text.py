@@ -27,7 +27,7 @@ from prefect_uv.project.files.toml_tables import Table, table_at
 VIRTUAL = "virtual"
 DIRECTORIES = frozenset({VIRTUAL, "editable", "directory"})
 ON_THIS_MACHINE = DIRECTORIES | {"path"}
-ADDRESSES = frozenset({"git", "url", "path"})
+ADDRESS_KINDS = frozenset({"git", "url", "path"})
 REGISTRY = "registry"
 
 _PACKAGE = "[[package]]\n"
@@ -96,7 +96,7 @@ def built_here(lock: str) -> list[str]:
 
 def versions_from_addresses(lock: str) -> dict[str, str]:
     """The versions of the packages that come from a repository, an address or a file, and from no index."""
-    return {package.name: package.version for package in locked_packages(lock) if package.kind in ADDRESSES}
+    return {package.name: package.version for package in locked_packages(lock) if package.kind in ADDRESS_KINDS}
 
 
 def registries(lock: str) -> set[str]:
