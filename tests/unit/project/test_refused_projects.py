@@ -1,4 +1,4 @@
-"""Each trap of tests/projects ends before anything is built, in a text that says what is there and what to do."""
+"""Every mistake of tests/projects is refused before anything is built, with an error that names the remedy."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.unit.checkouts import MakeCheckout
 FLOW = "flows.py:hello"
 DAILY = "packages/etl/src/etl/flows.py:hello"
 APP = "my_app/src/my_app/main.py:hello"
-NO_PROJECT = (
+PROJECT_HINT = (
     "hint: Set the job variable to a directory with a pyproject.toml or requirements.txt, or to a script with a"
     " `# /// script` block, relative to the pulled directory."
 )
-NO_SELECTION = "hint: Remove it from the job variables, or set PREFECT_UV_PROJECT to the directory of a project."
-RELATIVE = "hint: Correct the job variable; its paths are relative to the pulled directory."
+SELECTION_HINT = "hint: Remove it from the job variables, or set PREFECT_UV_PROJECT to the directory of a project."
+PATHS_HINT = "hint: Correct the job variable; its paths are relative to the pulled directory."
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ hint: Remove it from the job variables, or set PREFECT_UV_PROJECT=. to use the p
             f"""error[selection-invalid]: PREFECT_UV_EXTRAS=charts cannot be used: requirements files have neither \
 groups nor extras.
 
-{NO_SELECTION}""",
+{SELECTION_HINT}""",
         ),
         (
             "no-pyproject",
@@ -98,7 +98,7 @@ groups nor extras.
             {"package": "etl"},
             f"""error[selection-invalid]: PREFECT_UV_PACKAGE=etl cannot be used: there is no project.
 
-{NO_SELECTION}""",
+{SELECTION_HINT}""",
         ),
         (
             "requirements-folder",
@@ -119,7 +119,7 @@ no such file.
 
 It has requirements/base.txt, requirements/dev.in, requirements/etl.txt.
 
-{RELATIVE}""",
+{PATHS_HINT}""",
         ),
         (
             "src-layout",
@@ -187,7 +187,7 @@ hint: Keep only one of them.""",
 
 /code/packages has apart, etl, stock.
 
-{NO_PROJECT}""",
+{PROJECT_HINT}""",
         ),
         (
             "workspace",
@@ -197,7 +197,7 @@ hint: Keep only one of them.""",
 
 /code/packages/web does not exist; /code/packages has apart, etl, stock.
 
-{NO_PROJECT}""",
+{PROJECT_HINT}""",
         ),
         (
             "developers-root",
@@ -207,7 +207,7 @@ hint: Keep only one of them.""",
 
 /code has flows.py, pyproject.toml.
 
-{NO_PROJECT}""",
+{PROJECT_HINT}""",
         ),
         (
             "plain",
@@ -217,7 +217,7 @@ hint: Keep only one of them.""",
 
 /code/flows.py is a file without a `# /// script` block.
 
-{NO_PROJECT}""",
+{PROJECT_HINT}""",
         ),
         (
             "plain",
@@ -242,8 +242,8 @@ def test_refusal(
     assert checkout.refusal(entrypoint, **variables) == text
 
 
-def test_project_that_the_workspace_excludes(pulled: MakeCheckout) -> None:
-    """The lock above is not its lock."""
+def test_project_excluded_from_the_workspace(pulled: MakeCheckout) -> None:
+    """The workspace's lockfile is not used for it."""
     checkout = pulled("workspace").lock()
     assert checkout.refusal("packages/apart/flows.py:hello") == (
         """error[lockfile-missing]: No uv.lock in /code/packages/apart.
@@ -255,20 +255,20 @@ hint: Run `uv lock --project packages/apart`, commit uv.lock, and push."""
     )
 
 
-def test_package_below_a_root_for_developers(pulled: MakeCheckout) -> None:
-    """The root's lock is never taken for the package that the entrypoint lies in."""
+def test_package_below_another_project(pulled: MakeCheckout) -> None:
+    """The lockfile of the repository's root is not used for a package that is not its member."""
     assert pulled("siblings").lock().refusal(APP) == (
         """error[lockfile-missing]: No uv.lock in /code/my_app.
 
-/code/my_app/pyproject.toml is present, /code/my_app/uv.lock is not. /code/uv.lock belongs to another project: my-app is \
-not a member of its workspace.
+/code/my_app/pyproject.toml is present, /code/my_app/uv.lock is not. /code/uv.lock belongs to another project: my-app \
+is not a member of its workspace.
 
 hint: Run `uv lock --project my_app`, commit uv.lock, and push."""
     )
 
 
-def test_lock_of_another_tool(pulled: MakeCheckout) -> None:
-    """A project that Poetry has locked is named as what it is."""
+def test_lockfile_of_another_tool(pulled: MakeCheckout) -> None:
+    """The error says that poetry.lock is not used."""
     checkout = pulled("poetry")
     checkout.write("pyproject.toml", "[project]\nname = 'etl'\nversion = '1'\n")
     assert checkout.refusal(FLOW) == (
@@ -280,8 +280,8 @@ hint: Run `uv lock`, commit uv.lock, and push."""
     )
 
 
-def test_pyproject_that_is_no_toml(pulled: MakeCheckout) -> None:
-    """A broken file is never passed over for another one."""
+def test_broken_pyproject(pulled: MakeCheckout) -> None:
+    """A broken file is an error; no other file is used instead."""
     checkout = pulled("plain").lock()
     checkout.write("pyproject.toml", "<<<<<<< ours\n")
     assert checkout.refusal(FLOW) == (
@@ -319,8 +319,8 @@ hint: {}"""
     ],
     ids=["never pushed", "sparse", "submodule"],
 )
-def test_path_dependency_was_not_pulled(pulled: MakeCheckout, name: str, content: str, found: str, hint: str) -> None:
-    """Named with its reason."""
+def test_path_dependency_not_pulled(pulled: MakeCheckout, name: str, content: str, found: str, hint: str) -> None:
+    """The hint depends on why it is missing."""
     checkout = pulled("siblings").lock("my_app")
     shutil.rmtree(checkout.directory / "my_lib")
     if found == "is empty":
@@ -330,7 +330,7 @@ def test_path_dependency_was_not_pulled(pulled: MakeCheckout, name: str, content
 
 
 def test_path_dependency_outside_the_checkout(pulled: MakeCheckout) -> None:
-    """It may be pulled beside; when it was not, nothing in the repository can bring it."""
+    """Another pull step may bring it; if none did, the hint says so."""
     checkout = pulled("outside-dependency")
     shared = checkout.directory.parent / "shared"
     shared.mkdir()
@@ -347,8 +347,8 @@ hint: It is outside the pulled code in /code: move it inside, or add a pull step
     )
 
 
-def test_frozen_needs_what_is_selected_alone(pulled: MakeCheckout) -> None:
-    """With `frozen`, uv reads no other members, so that they need not be pulled."""
+def test_frozen_needs_only_selected_members(pulled: MakeCheckout) -> None:
+    """With `frozen` uv reads no other members, so they need not be pulled."""
     checkout = pulled("workspace-without-project").lock()
     shutil.rmtree(checkout.directory / "packages" / "tools")
     assert checkout.look(FLOW, package="etl", lock="frozen").name == "etl"
@@ -424,13 +424,13 @@ hint: Run `uv add prefect`, commit pyproject.toml and uv.lock, and push.""",
     ],
 )
 def test_selection_without_prefect(pulled: MakeCheckout, project: str, variables: dict[str, str], text: str) -> None:
-    """Where Prefect is instead, and what to set or to run."""
+    """The error says where Prefect is instead, and what to set or to run."""
     checkout = pulled(project).lock()
     assert checkout.text(prefect_missing_error(checkout.locked(FLOW, **variables))) == text
 
 
 def test_script_without_prefect(pulled: MakeCheckout) -> None:
-    """uv adds it to the script."""
+    """The hint is the uv command that adds Prefect to the script."""
     checkout = pulled("script-without-prefect").lock(script="flows.py")
     assert checkout.text(prefect_missing_error(checkout.locked(FLOW))) == (
         """error[prefect-missing]: Prefect is not among the dependencies of flows.py.
@@ -441,8 +441,8 @@ hint: Run `uv add --script flows.py prefect`, commit flows.py and flows.py.lock,
     )
 
 
-def test_script_without_lock_and_prefect(pulled: MakeCheckout) -> None:
-    """The same without a lock, once uv has resolved it."""
+def test_unlocked_script_without_prefect(pulled: MakeCheckout) -> None:
+    """Without a lockfile, the error comes after uv has resolved the script."""
     checkout = pulled("script-without-prefect")
     assert checkout.text(prefect_missing_error(checkout.look(FLOW), ["trinket"])) == (
         """error[prefect-missing]: Prefect is not among the dependencies of flows.py.
@@ -453,8 +453,8 @@ hint: Run `uv add --script flows.py prefect`, commit flows.py, and push."""
     )
 
 
-def test_requirements_that_come_to_no_prefect(pulled: MakeCheckout) -> None:
-    """Named, but not for this platform."""
+def test_requirements_resolved_without_prefect(pulled: MakeCheckout) -> None:
+    """The file names Prefect, but not for this platform."""
     checkout = pulled("requirements")
     checkout.write("requirements.txt", "prefect ; sys_platform == 'win32'\ntrinket\n")
     assert checkout.text(prefect_missing_error(checkout.look(FLOW), ["trinket"])) == (
@@ -467,7 +467,7 @@ hint: Add `prefect`, commit, and push."""
 
 
 def test_member_without_prefect(pulled: MakeCheckout) -> None:
-    """uv adds it to the member."""
+    """The hint is the uv command that adds Prefect to the member."""
     checkout = pulled("workspace")
     path = checkout.directory / "packages" / "etl" / "pyproject.toml"
     path.write_text(path.read_text().replace('"prefect==3.8.8", ', ""))
@@ -479,8 +479,8 @@ def test_member_without_prefect(pulled: MakeCheckout) -> None:
     ("project", "file"),
     [("requirements", "requirements.txt"), ("requirements", ".python-version"), ("plain", "uv.lock")],
 )
-def test_no_text(pulled: MakeCheckout, project: str, file: str) -> None:
-    """In another encoding than uv reads, or no text at all."""
+def test_file_that_is_not_utf8(pulled: MakeCheckout, project: str, file: str) -> None:
+    """A file in an encoding that uv does not read is refused."""
     checkout = pulled(project)
     (checkout.directory / file).write_bytes(b"caf\xe9\n")
     assert checkout.refusal("flows.py:hello") == (

@@ -16,7 +16,7 @@ def check_local_dependencies(
 ) -> None:
     """Check the local packages of a lock.
 
-    (uv 0.13.8, observed; held by tests/unit/project/test_refused_projects.py::test_frozen_needs_what_is_selected_alone)
+    (uv 0.13.8, observed; held by tests/unit/project/test_refused_projects.py::test_frozen_needs_only_selected_members)
 
     Args:
         file: the lockfile.
