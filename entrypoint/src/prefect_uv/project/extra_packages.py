@@ -32,7 +32,7 @@ def find_extra_packages(
     """
     base = directory.resolve()
     named_files = expand_patterns(base, settings.extra_requirements, "PREFECT_UV_EXTRA_REQUIREMENTS")
-    candidates = (place / EXTRA_REQUIREMENTS for place in (*project.search_directories, base))
+    candidates = (parent / EXTRA_REQUIREMENTS for parent in (*project.search_directories, base))
     files = named_files or tuple(file for file in candidates if file.is_file())[:1]
     requirements = (*settings.extra_packages, *variable_packages)
     listed = [*requirements, *(os.path.relpath(file, base) for file in files)]

@@ -26,7 +26,7 @@ class Project:
         source_roots: the directories to import the project's own code and its local packages from.
         local_packages: the dependencies that are directories; of a locked project, the project itself as well.
         python_request: what PREFECT_UV_PYTHON or .python-version asks for; empty if neither asks for anything.
-        python_origin: the name of the one that asks.
+        python_origin: which of the two asks, by name.
         requires_python: the versions that the lock, the project or the script accepts; empty if any.
         selection: the groups, extras and workspace member to install.
         summary: what was found, where, and why, for the log.

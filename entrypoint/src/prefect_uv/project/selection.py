@@ -34,9 +34,9 @@ class Selection:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """Options of `uv export` and `uv sync`. Without `--no-dev` uv would install the group `dev` too.
+        """Options of `uv export` and `uv sync`, with `--no-dev` unless the group `dev` is selected.
 
-        uv 0.13.8: https://docs.astral.sh/uv/concepts/projects/dependencies/#default-groups
+        uv 0.13.8 installs `dev` by default: https://docs.astral.sh/uv/concepts/projects/dependencies/#default-groups
         """
         lists = (("--group", self.groups), ("--only-group", self.only_groups), ("--extra", self.extras))
         options = [word for option, names in lists for name in sorted(names) for word in (option, name)]

@@ -11,9 +11,9 @@ from prefect_uv.project.selection import Selection
 
 
 def check_selection(selection: Selection, projects: Sequence[Pyproject], root: Pyproject) -> None:
-    """Check that the groups and extras exist. uv 0.13.8 refuses the same selections, but reports one name at a time.
+    """Check that the groups and extras exist. uv refuses the same selections, but reports one name at a time.
 
-    (uv 0.13.8, observed; held by tests/unit/project/test_same_project_as_uv.py)
+    uv 0.13.8: https://github.com/astral-sh/uv/blob/0.13.8/crates/uv/src/commands/project/mod.rs (`ProjectError`)
 
     Args:
         selection: groups and extras.

@@ -26,6 +26,9 @@ class FlowLocation:
     def of(cls, working_directory: Path, entrypoint: str | None, source_root: Sequence[str]) -> FlowLocation:
         """Locate an entrypoint: `path/to/file.py:function`, `module.path:function` or `module.path.function`.
 
+        Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/flows.py
+        (`load_flow_from_entrypoint`)
+
         Raises:
             FlowFileMissingError: the file does not exist.
         """
@@ -63,9 +66,9 @@ def directories_upwards(directory: Path, working_directory: Path) -> tuple[Path,
 
 
 def _checkout_top(directory: Path) -> Path | None:
-    """The top of the checkout that a directory is in, or None; `.git` is a file in worktrees and submodules.
+    """The top of the checkout that a directory is in, or None.
 
-    https://git-scm.com/docs/gitrepository-layout
+    git 2.47: `.git` is a file in worktrees and submodules. https://git-scm.com/docs/gitrepository-layout
     """
     return next((parent for parent in (directory, *directory.parents) if (parent / ".git").exists()), None)
 
@@ -76,8 +79,8 @@ def _module_file(directory: Path, name: str, source_root: Sequence[str]) -> Path
     if not all(parts):
         return None
     path = Path(*parts)
-    for place in _module_directories(directory, source_root):
-        for file in (place / path.with_suffix(".py"), place / path / "__init__.py"):
+    for parent in _module_directories(directory, source_root):
+        for file in (parent / path.with_suffix(".py"), parent / path / "__init__.py"):
             if file.is_file():
                 return file.resolve()
     return None

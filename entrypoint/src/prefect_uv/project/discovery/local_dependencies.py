@@ -16,26 +16,25 @@ def check_local_dependencies(
 ) -> None:
     """Check the local packages of a lock.
 
-    (uv 0.13.8, observed; held by tests/unit/project/test_refused_projects.py::test_frozen_needs_only_selected_members)
-
     Args:
         file: the lockfile.
         lock: its text.
         needed: the local packages that the selection needs.
         location: where the flow is.
-        frozen: check only these, because with `--frozen` uv reads no others.
+        frozen: check only the needed packages, because with `--frozen` uv reads no others
+            (uv 0.13.8: https://github.com/astral-sh/uv/blob/0.13.8/crates/uv/src/commands/project/sync.rs).
 
     Raises:
         DependencyUnreachableError: a package was not pulled.
     """
     names = {package.name for package in needed}
     for name, path in local_package_paths(lock, file.parent):
-        place = path.resolve()
-        if not _exists(place) and (name in names or not frozen):
+        target = path.resolve()
+        if not _exists(target) and (name in names or not frozen):
             raise DependencyUnreachableError(
                 f"{name}, a path dependency in {file}, was not pulled.",
-                f"{place} {'is empty' if place.is_dir() else 'does not exist'}.",
-                _remedy(place, directories_upwards(file.parent, location.working_directory)[-1], location),
+                f"{target} {'is empty' if target.is_dir() else 'does not exist'}.",
+                _remedy(target, directories_upwards(file.parent, location.working_directory)[-1], location),
             )
 
 
@@ -44,18 +43,19 @@ def _exists(path: Path) -> bool:
     return path.is_file() or (path.is_dir() and any(path.iterdir()))
 
 
-def _remedy(place: Path, top: Path, location: FlowLocation) -> str:
-    if not place.is_relative_to(top):
+def _remedy(target: Path, top: Path, location: FlowLocation) -> str:
+    if not target.is_relative_to(top):
         return f"It is outside the pulled code in {top}: move it inside, or add a pull step for it."
-    inside = place.relative_to(top)
+    inside = target.relative_to(top)
     if any(inside.is_relative_to(module) for module in _submodules(top)):
         return "It is in a submodule: set `include_submodules: true` in the `git_clone` step."
     if (top / ".git" / "info" / "sparse-checkout").is_file():
         return f"Add {inside} to the `directories` of the `git_clone` step."
-    return f"Commit and push {location.shown(place)}, or remove the dependency and run `uv lock`."
+    return f"Commit and push {location.shown(target)}, or remove the dependency and run `uv lock`."
 
 
 def _submodules(top: Path) -> list[str]:
+    """The relative paths of the submodules (git 2.47: https://git-scm.com/docs/gitmodules)."""
     file = top / ".gitmodules"
     text = file.read_text(errors="replace") if file.is_file() else ""
     return re.findall(r"^\s*path\s*=\s*(.+?)\s*$", text, re.MULTILINE)

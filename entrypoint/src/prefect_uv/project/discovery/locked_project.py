@@ -132,8 +132,8 @@ def _shape(root: Pyproject, project: Pyproject) -> str:
 def _summary(location: FlowLocation, root: Pyproject, project: Pyproject, selection: Selection) -> str:
     layout = ", src layout" if (project.directory / "src").is_dir() else ""
     backend = f" ({project.backend}{layout})" if project.backend else ""
-    place = location.shown(project.directory)
-    where = f" in {place}" if place != "." else ""
+    directory = location.shown(project.directory)
+    where = f" in {directory}" if directory != "." else ""
     lock_place = "next to it" if root.directory == project.directory else "in the workspace root"
     lock_status = f"uv.lock {lock_place}" if (root.directory / LOCK).is_file() else "not locked yet"
     selected = str(replace(selection, package=""))

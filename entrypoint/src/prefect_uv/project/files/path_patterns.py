@@ -11,7 +11,7 @@ def paths_matching(directory: Path, pattern: str) -> list[Path]:
     """The paths below a directory that match a pattern, sorted; an absolute pattern starts at the root.
 
     `pathlib` refuses some of the patterns that uv takes: `.`, absolute ones, `**` within a name.
-    (uv 0.13.8, observed; held by tests/unit/project/test_unusual_projects.py::test_members_of_a_workspace)
+    uv 0.13.8: https://docs.rs/glob/latest/glob/struct.Pattern.html
     """
     found = glob.glob(os.path.join(glob.escape(str(directory)), pattern), recursive=True, include_hidden=True)  # noqa: PTH118, PTH207
     return [Path(path) for path in sorted(found)]

@@ -91,7 +91,7 @@ class Pyproject:
 
     @property
     def backend(self) -> str:
-        """A short name of its build backend; empty if it is not a package.
+        """A short name of its build backend, by default setuptools; empty if it is not a package.
 
         uv 0.13.8: https://docs.astral.sh/uv/concepts/projects/config/#project-packaging
         """

@@ -20,7 +20,7 @@ _INCLUDE = re.compile(r"(-r|-c|--requirement|--constraint)[=\s]\s*([^#]+)")
 _EDITABLE = re.compile(r"(?:-e|--editable)[=\s]\s*")
 _OPTIONS = re.compile(r"\s(?:--|-C[=\s]).*")
 _HASH = re.compile(r"\s--hash[=\s]\s*(\S+)")
-_BEGINNING = re.compile(r"[A-Za-z0-9./$]")
+_REQUIREMENT_START = re.compile(r"[A-Za-z0-9./$]")
 _NAMED_REQUIREMENT = re.compile(
     r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\]\s*)?"
     r"(?:@\s*(?P<address>.+?)(?:\s*;\s.*|\s+;.*)?|(?P<version>[(<>=!~][^;]*)?(?:;.*)?)"
@@ -31,7 +31,7 @@ _ONE_VERSION = re.compile(r"===?\s*([^*,\s]+)")
 _COMMIT = re.compile(r"@[0-9a-f]{40}(?:#|$)")
 _ARCHIVE = re.compile(r".+\.(?:whl|zip|t[bglx]z|tar(?:\.(?:gz|bz2|lz|lzma|xz|zst))?)", re.IGNORECASE)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-_STEM = re.compile(r"([A-Za-z0-9._-]+?)(?:-\d|\.git\b|$)")
+_LEADING_NAME = re.compile(r"([A-Za-z0-9._-]+?)(?:-\d|\.git\b|$)")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 
 
@@ -96,7 +96,7 @@ def parse_statements(text: str, environ: Mapping[str, str]) -> Iterator[Requirem
             yield Include(written, _local_path(with_variables(written, environ)), match[1] in {"-c", "--constraint"})
         elif match := _EDITABLE.match(stripped):
             yield _requirement(stripped[match.end() :], environ, editable=True)
-        elif _BEGINNING.match(stripped):
+        elif _REQUIREMENT_START.match(stripped):
             yield _requirement(stripped, environ)
 
 
@@ -139,7 +139,7 @@ def _from_address(address: str, environ: Mapping[str, str], hashes: tuple[str, .
 
 
 def _guessed_name(text: str) -> str:
-    match = _STEM.match(text)
+    match = _LEADING_NAME.match(text)
     return normalized(match[1] if match else text)
 
 
@@ -154,7 +154,8 @@ def _local_path(address: str) -> str:
 def with_variables(value: str, environ: Mapping[str, str]) -> str:
     """Replace `${NAME}` as uv does in paths and addresses; a variable that is not set stays as written.
 
-    uv 0.13.8: https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-pep508/src/verbatim_url.rs (`expand_env_vars`)
+    uv 0.13.8: https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-pep508/src/verbatim_url.rs (`expand_env_vars`), as
+    in https://pip.pypa.io/en/stable/reference/requirements-file-format/#using-environment-variables
     """
     return _VARIABLE.sub(lambda match: environ.get(match[1], match[0]), value)
 

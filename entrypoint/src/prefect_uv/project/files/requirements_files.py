@@ -17,6 +17,7 @@ from prefect_uv.project.files.text_files import decode_text
 
 REQUIREMENTS_TXT = "requirements.txt"
 PACKAGE_LIST = "The list of extra packages"
+# uv 0.13.8 reads these as scripts and projects. https://docs.astral.sh/uv/pip/compile/#locking-requirements
 OTHER_FORMATS = {".py", ".toml", ".cfg"}
 
 
@@ -103,7 +104,7 @@ class _Reader:
     local_paths: dict[Path, None]
 
     def read_file(self, file: Path, *, constraint: bool) -> None:
-        """Read a file, once as requirements and once as constraints. Scripts and projects are left to uv."""
+        """Read a file, once as requirements and once as constraints. The other formats are left to uv."""
         if (file, constraint) in self.seen:
             return
         self.seen[file, constraint] = None

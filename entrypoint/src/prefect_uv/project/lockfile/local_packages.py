@@ -53,7 +53,7 @@ class LocalPackage:
 
 
 def local_packages(lock: str, root: Path, directory: Path, selection: Selection) -> tuple[LocalPackage, ...]:
-    """The local packages that a selection needs, the selected project first; all of them if no project is selected.
+    """The local packages that a selection needs, the project first; all of them if the lock does not have the project.
 
     Packages that only other members, groups or extras need are left out. Markers are ignored, and so is whether a
     package from an index that depends on a local one is itself selected: an extra directory on the import path does
@@ -113,9 +113,10 @@ def _installed_groups(package: LocalPackage, selection: Selection) -> set[str]:
 
 
 def _dependency_groups(tables: LocalTables, member: str) -> dict[str, list[Table]]:
-    """The dependency groups that a member can use: its own and those of the workspace root.
+    """The dependency groups that a member can use: its own, and those of the workspace root that it does not redefine.
 
-    (uv 0.13.8, observed; held by tests/unit/project/test_lockfile_text.py::test_text_says_what_uv_says)
+    uv 0.13.8: https://github.com/astral-sh/uv/blob/0.13.8/crates/uv/src/commands/project/install_target.rs
+    (`includes_group`)
     """
     root = (table for table in tables.packages.values() if "." in table["source"].values())
     groups = [tables.manifest.get("dependency-groups", {})]

@@ -61,7 +61,10 @@ class LockGraph:
         return {name for name, _ in seen}
 
     def _selected(self, query: LockQuery) -> Iterator[tuple[str, str]]:
-        """Yield the names and extras that the selection itself contains."""
+        """Yield the names and extras that the selection itself contains.
+
+        A group that a member redefines is taken from the workspace root as well, which is good enough for a hint.
+        """
         if not query.selection.only_groups:
             extras = ("", *query.selection.extras)
             yield from ((target, extra) for target in query.targets for extra in extras)
