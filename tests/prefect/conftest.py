@@ -1,4 +1,4 @@
-"""What single tests add to the stack."""
+"""What some tests need in addition to the stack."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ PROJECTS = Path(__file__).parent.parent / "projects"
 
 @pytest.fixture(scope="session")
 def plain(stack: Stack) -> Repository:
-    """The repository of the plain project."""
+    """A repository with the plain project."""
     return stack.git.create("plain", PROJECTS / "plain")
 
 
 @pytest.fixture
 def cache(stack: Stack) -> Iterator[CacheVolume]:
-    """A cache volume that nobody has used."""
+    """A new cache volume."""
     with CacheVolume.create(stack.containers, stack.image) as volume:
         yield volume
 
 
 @pytest.fixture
 def index(stack: Stack) -> Iterator[PackageIndex]:
-    """A package index with one package, trinket 1.0, which no other environment has: equal wheels share one."""
+    """An index with one package, trinket 1.0, whose content is unique: equal wheels would share an environment."""
     with PackageIndex.start(stack.containers.gateway) as running:
         running.publish("trinket", "1.0", f"SAYS = 'clink {uuid4()}'\n")
         yield running

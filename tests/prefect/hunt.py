@@ -1,4 +1,4 @@
-"""Looking for secrets in everything that a container shows and leaves."""
+"""Look for secrets in everything that a container shows and leaves behind."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ SAMPLE = 0.05
 
 @dataclass(frozen=True)
 class Planted:
-    """The secrets of one run, in every form in which they might be found.
+    """The secrets of one run, in every form in which they might appear.
 
     Attributes:
-        values: each secret, as `user:secret` or `secret:` where HTTP has it so.
+        values: each secret, as `user:secret` or `secret:` if HTTP sends it so.
     """
 
     values: tuple[str, ...]
 
     @property
     def needles(self) -> list[bytes]:
-        """The secrets themselves, as addresses have them, and what HTTP's Basic authentication makes of them."""
+        """The secrets as they are, percent-encoded, and encoded for HTTP Basic authentication."""
         secrets = [value.rstrip(":").rpartition(":")[2] for value in self.values]
         encoded = [base64.b64encode(value.encode()).rstrip(b"=") for value in self.values]
         return list(
@@ -42,12 +42,12 @@ class Planted:
         )
 
     def found_in(self, content: bytes) -> list[str]:
-        """The secrets that are in this content."""
+        """The secrets that appear in some content."""
         return [needle.decode() for needle in self.needles if needle in content]
 
 
 def in_files(container: Container, planted: Planted) -> dict[str, list[str]]:
-    """The files of a container's root file system that have a secret in them."""
+    """The files of a container's root file system that contain a secret, with these secrets."""
     with tempfile.TemporaryFile() as spool:
         spool.writelines(cast("Iterator[bytes]", container.export()))
         spool.seek(0)
@@ -58,7 +58,7 @@ def in_files(container: Container, planted: Planted) -> dict[str, list[str]]:
 
 
 def in_volume(cache: CacheVolume, planted: Planted) -> list[str]:
-    """The files of the cache volume that have a secret in them."""
+    """The files of the cache volume that contain a secret."""
     patterns = [argument for needle in planted.needles for argument in ("-e", needle.decode())]
     script = 'grep --recursive --files-with-matches --text --fixed-strings "$@" /cache; test $? -le 1'
     return cache.run("sh", "-c", script, "sh", *patterns).splitlines()
@@ -66,7 +66,7 @@ def in_volume(cache: CacheVolume, planted: Planted) -> list[str]:
 
 @contextmanager
 def process_lists(container: Container) -> Iterator[set[str]]:
-    """Every command line seen in the container, sampled twenty times a second."""
+    """Collect the command lines in the container, sampled twenty times a second."""
     seen: set[str] = set()
     over = threading.Event()
 
@@ -89,7 +89,7 @@ class Hunt:
     """A run in which no secret was found.
 
     Attributes:
-        run: what is known of it.
+        run: the run.
         command_lines: every command line that was seen in its container.
     """
 
@@ -98,10 +98,10 @@ class Hunt:
 
 
 def hunt(stack: Stack, flow_run: UUID, container: Container, exchange: Path, planted: Planted) -> Hunt:
-    """Let a run complete whose flow writes `ready` and waits for `go`, and find no secret in what it shows and leaves.
+    """Complete a run whose flow writes `ready` and waits for `go`, and assert that no secret appears.
 
-    Looked through are command lines, the container's files during and after the flow, log, state and output, and the
-    cache volume.
+    This searches the command lines, the container's files during and after the flow, log, state, output, and the cache
+    volume.
     """
     with process_lists(container) as command_lines:
         stack.wait_for_file(exchange / "ready", container)

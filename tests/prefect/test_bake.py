@@ -1,4 +1,4 @@
-"""An image whose packages come from a private index: the token is in no layer."""
+"""Bake packages from a private index: the token is in no layer of the image."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def hello():
 
 @pytest.fixture
 def private_index(stack: Stack) -> Iterator[PackageIndex]:
-    """An index that wants a token."""
+    """An index that requires a token."""
     with PackageIndex.start(stack.containers.gateway, TOKEN) as running:
         running.publish("trinket", "1.0", "SAYS = 'clink, baked'\n")
         yield running
 
 
 def test_token_of_a_private_index_is_in_no_layer(stack: Stack, private_index: PackageIndex, tmp_path: Path) -> None:
-    """The documented way: a secret mount and the variable that names it. A run needs neither token nor index."""
+    """A secret mount and the variable that names it leave no trace; a run needs neither token nor index."""
     addresses = {"http://index.invalid/simple": private_index.url}
     credentials = {"UV_INDEX_LOCAL_USERNAME": "ci", "UV_INDEX_LOCAL_PASSWORD": TOKEN}
     repository = stack.git.create(
@@ -64,7 +64,7 @@ def test_token_of_a_private_index_is_in_no_layer(stack: Stack, private_index: Pa
     ):
         forms = [TOKEN.encode(), base64.b64encode(f"ci:{TOKEN}".encode())]
         found = containing(stack.containers.client.images.get(image), [*forms, b"clink, baked"])
-        assert {needle for _, needle in found} == {b"clink, baked"}, "nothing but what is looked for as a proof"
+        assert {needle for _, needle in found} == {b"clink, baked"}, "only the module is found, which proves the search"
         private_index.files.clear()
         deployment = stack.deploy("private-bake", "flows.py:hello", [git_clone(repository.url)], image=image)
         run = stack.run_and_wait(deployment)

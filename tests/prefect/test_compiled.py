@@ -1,4 +1,4 @@
-"""A project with an extension in C, in an image with a compiler."""
+"""A project with a C extension, in an image with a compiler."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ USER 1000
 
 @pytest.fixture
 def image_with_compiler(stack: Stack, tmp_path: Path) -> Iterator[str]:
-    """FROM ours, as docs/how-to/install-the-project.md says."""
+    """An image FROM ours, as described in docs/how-to/install-the-project.md."""
     shutil.copy(ROOT / "images" / "base" / "apt-install", tmp_path)
     (tmp_path / "Dockerfile").write_text(DOCKERFILE)
     with options(read().debian) as secrets, built(tmp_path, f"--build-arg=BASE={stack.image}", *secrets) as image:
@@ -38,7 +38,7 @@ def image_with_compiler(stack: Stack, tmp_path: Path) -> Iterator[str]:
 
 
 def test_extension_is_compiled_on_each_run(stack: Stack, image_with_compiler: str) -> None:
-    """It is imported, and an edit of its source is in the next run, whose environment is the same."""
+    """An edit of its source takes effect in the next run, which uses the same environment."""
     repository = stack.git.create("with-a-compiler", PROJECTS / "compiled")
     variables = {"PREFECT_UV_INSTALL_PROJECT": "true"}
     deployment = stack.deploy("compiled", "sums.flows.hello", [git_clone(repository.url)], image=image_with_compiler)

@@ -1,4 +1,4 @@
-"""Packages of a Prefect Variable, through a real worker: templated by it, and read when the run starts."""
+"""Extra packages from a Prefect Variable: templated by a real worker, or read when the run starts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from prefect import flow, get_run_logger
 
 @flow
 def says():
-    """Import what only the Variable brings."""
+    """Import the packages that only the Variable names."""
     import bauble
     import trinket
 
@@ -28,10 +28,10 @@ def says():
 
 @pytest.fixture(scope="module")
 def repository(stack: Stack) -> Repository:
-    """A project with a flow that needs more than it locks."""
+    """A project with a flow that needs packages that are not locked."""
     repository = stack.git.create("variable", PROJECTS / "plain")
     (repository.work / "saying.py").write_text(FLOW)
-    repository.commit("A flow that needs more")
+    repository.commit("Add a flow that needs extra packages")
     return repository
 
 
@@ -47,7 +47,7 @@ def repository(stack: Stack) -> Repository:
 def test_variable(
     stack: Stack, repository: Repository, index: PackageIndex, value: Any, environment: dict[str, str]
 ) -> None:
-    """A list and a text, in a job variable's placeholder, as the worker of Prefect resolves it, and by its name."""
+    """A list or a string works in a placeholder that the worker resolves, and a list works by the Variable's name."""
     index.publish("bauble", "1.0", f"SAYS = 'gleam {uuid4()}'\n")
     name = f"packages_{uuid4().hex}"
     stack.api.set_variable(name, value)

@@ -1,4 +1,4 @@
-"""Pulling in a container that has no way out but to the API."""
+"""Pull in a container that can reach only the API."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 STEPS = "prefect.deployments.steps"
 OWN_STEP = '''
 def mark(text):
-    """Leave a line in the log, and give it on."""
+    """Log the text and return it."""
     print(f"marking {text}")
     return {"marked": text}
 '''
 
 
 def test_clone_offline(stack: Stack, cache: CacheVolume, closed: ClosedNetwork) -> None:
-    """Code and environment come from the volume, which may be read-only; what it does not have is named."""
+    """Code and environment come from the volume, also if it is read-only; the error names a missing branch."""
     repository = stack.git.create("offline-clone", PROJECTS / "plain")
     first = git(repository.work, "rev-parse", "HEAD")
     deployment = stack.api.deploy("offline-clone", "flows.py:hello", [git_clone(repository.url)])
@@ -64,7 +64,7 @@ def test_clone_offline(stack: Stack, cache: CacheVolume, closed: ClosedNetwork) 
 
 
 def test_delegated_steps_offline(stack: Stack, cache: CacheVolume, closed: ClosedNetwork, exchange: Path) -> None:
-    """A storage block and an own step run on the image's environment: nothing is built, nothing is asked for."""
+    """A storage block and a custom step run in the image's own environment, without network and without a build."""
     repository = stack.git.create("offline", PROJECTS / "plain")
     (repository.work / "own_steps.py").write_text(OWN_STEP)
     shutil.copytree(repository.work, exchange / "code", ignore=shutil.ignore_patterns(".git"))
@@ -89,9 +89,9 @@ def test_delegated_steps_offline(stack: Stack, cache: CacheVolume, closed: Close
         assert run.state.name == "Completed", run.report()
         assert f"({phase} " in run.messages, run.report()
         assert "marking what was pulled" in run.messages, run.report()
-    question = ["uv", "pip", "install", "--dry-run", "--python", "/opt/prefect-client/bin/python", "cowsay"]
+    download = ["uv", "pip", "install", "--dry-run", "--python", "/opt/prefect-client/bin/python", "cowsay"]
     outside = stack.containers.start(
-        stack.image, question, {"UV_HTTP_RETRIES": "0"}, job_volumes(cache.name), network_mode=closed.mode
+        stack.image, download, {"UV_HTTP_RETRIES": "0"}, job_volumes(cache.name), network_mode=closed.mode
     )
-    assert stack.containers.wait(outside, 60).exit_code == 2, "the network has a way out"
-    assert len(cache.run("ls", "/cache/envs/v1").split()) == 1, "the step had an environment built"
+    assert stack.containers.wait(outside, 60).exit_code == 2, "the network is not closed"
+    assert len(cache.run("ls", "/cache/envs/v1").split()) == 1, "the step built an environment"

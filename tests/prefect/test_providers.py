@@ -1,4 +1,4 @@
-"""Every provider's form of credentials in our container: the clone succeeds, and nobody sees a secret."""
+"""Every provider's form of credentials: the clone succeeds, and no secret appears."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from prefect import flow
 
 @flow
 def hunted(folder):
-    """Write down the environment of every process, and wait to be told to go on."""
+    """Record the environment of every process, and wait for the file `go`."""
     with Path(folder, "environ").open("wb") as file:
         for path in Path("/proc").glob("[0-9]*/environ"):
             with suppress(OSError):
@@ -43,7 +43,7 @@ def hunted(folder):
 
 
 class Case(NamedTuple):
-    """A host, what the step is given (`@` is where the secret goes), and the only login that the host accepts."""
+    """A host, the inputs of the step (`@` stands for the secret), and the only login that the host accepts."""
 
     host: str
     inputs: dict[str, Any]
@@ -82,7 +82,7 @@ def _kind(case: Case) -> str:
 
 
 def _filled(value: Any, secret: str) -> Any:
-    """The inputs with the placeholder of a block in place of each `@`."""
+    """The inputs with each `@` replaced by the placeholder of a block."""
     if isinstance(value, dict):
         return {key: _filled(item, secret) for key, item in value.items()}
     return secret if value in BLOCK_DATA else str(value).replace("@", secret)
@@ -97,16 +97,16 @@ def _step(number: int, case: Case, server: HttpsGit) -> dict[str, Any]:
 
 @pytest.fixture
 def hunted(stack: Stack) -> Repository:
-    """The project, with a flow that tells what it sees."""
+    """A project with a flow that records what it sees."""
     repository = stack.git.create("hunted", PROJECTS / "plain")
     (repository.work / "hunting.py").write_text(FLOW)
-    repository.commit("A flow that looks around")
+    repository.commit("Add a flow that looks around")
     return repository
 
 
 @pytest.fixture
 def providers(stack: Stack, hunted: Repository, tmp_path: Path) -> Iterator[HttpsGit]:
-    """A slow server under the names of all providers, which lets the right logins in."""
+    """A slow server with the names of all providers, which accepts only the right logins."""
     assert hunted
     blocks = {
         (_kind(case), f"hunted-{number}"): BLOCK_DATA[_kind(case)](token)
@@ -120,14 +120,14 @@ def providers(stack: Stack, hunted: Repository, tmp_path: Path) -> Iterator[Http
 
 
 def _container_options(stack: Stack, server: HttpsGit, folder: Path) -> dict[str, Any]:
-    """The hosts lead to our server, and one bundle has this machine's certificates and the server's."""
+    """Resolve the hosts to our server, and trust its certificate in addition to this machine's."""
     bundle = folder / "bundle.pem"
     bundle.write_text(Path(os.environ.get("SSL_CERT_FILE") or certifi.where()).read_text() + server.ca.read_text())
     return {"extra_hosts": dict.fromkeys(HOSTS, stack.containers.gateway), "volumes": [f"{bundle}:{CERTIFICATES}:ro"]}
 
 
 def test_every_provider(stack: Stack, providers: HttpsGit, exchange: Path, tmp_path: Path) -> None:
-    """One run clones from all of them in turn; then command lines, files, log, state and environments are searched."""
+    """One run clones from all of them; command lines, files, log, state and environment variables show no secret."""
     steps = [_step(number, case, providers) for number, case in enumerate(CASES)]
     flow_run = stack.api.create_run(stack.api.deploy("providers", "hunting.py:hunted", steps), {"folder": EXCHANGE})
     stack.api.submit(flow_run)
@@ -138,12 +138,12 @@ def test_every_provider(stack: Stack, providers: HttpsGit, exchange: Path, tmp_p
     planted = Planted(tuple(providers.accepted))
     found = hunt(stack, flow_run, container, exchange, planted)
     assert set(providers.offered) == providers.accepted, found.run.report()
-    assert len(providers.offered) == len(providers.requests), "each request has its login at once"
+    assert len(providers.offered) == len(providers.requests), "a request came without its login"
     assert [host for host in HOSTS if f"//{host}:" not in found.command_lines] == [], found.command_lines
     environs = (exchange / "environ").read_bytes()
     assert planted.found_in(environs) == []
     assert b"PREFECT_UV_GIT_" not in environs
-    assert str(flow_run).encode() in environs, "the search finds what is there"
+    assert str(flow_run).encode() in environs, "the search does not work"
     configured = [name for name in in_files(container, Planted((":hunted.git",))) if name.endswith(".git/config")]
-    assert len(configured) == len(CASES), "the search finds what is there"
-    assert in_volume(stack.cache, Planted((":hunted.git",))), "the search finds what is there"
+    assert len(configured) == len(CASES), "the search does not work"
+    assert in_volume(stack.cache, Planted((":hunted.git",))), "the search does not work"

@@ -1,4 +1,4 @@
-"""Pull steps in our container, with a real server: those of Prefect itself, SSH as any user, requirements files."""
+"""Pull steps with a real server: Prefect's own, custom ones, SSH as any user, requirements files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pathlib import Path
 
 
 def mark(text):
-    """Leave a file beside the flow, a line in the log, and a variable."""
+    """Write a file next to the flow, log a line, and set a variable."""
     print(f"marking {text}")
     Path("marked.txt").write_text(text)
     os.environ["MARKED"] = text
@@ -40,13 +40,13 @@ from prefect import flow, get_run_logger
 
 @flow
 def marked():
-    """Tell what the pull steps left."""
+    """Log what the pull steps left."""
     get_run_logger().info("%s and %s", Path("marked.txt").read_text(), os.environ["MARKED"])
 
 
 @flow
 def says(folder):
-    """Import what only the requirements file brings, and wait to be told to go on."""
+    """Import a package that only the requirements file names, and wait for the file `go`."""
     import trinket
 
     get_run_logger().info("trinket says %s", trinket.SAYS)
@@ -58,30 +58,30 @@ def says(folder):
 
 @pytest.fixture(scope="module")
 def repository(stack: Stack) -> Repository:
-    """A project with a pull step of its own, and a requirements file."""
+    """A project with a custom pull step and a requirements file."""
     repository = stack.git.create("pulling", PROJECTS / "plain")
     (repository.work / "own_steps.py").write_text(OWN_STEP)
     (repository.work / "marking.py").write_text(FLOW)
     (repository.work / "requirements-more.txt").write_text("trinket==1.0\n")
-    repository.commit("A step of our own")
+    repository.commit("Add a custom step")
     return repository
 
 
-def performed(stack: Stack, entrypoint: str, steps: list[Any], environment: dict[str, str] | None = None) -> Run:
-    """The run of a deployment with these steps."""
+def run_with_steps(stack: Stack, entrypoint: str, steps: list[Any], environment: dict[str, str] | None = None) -> Run:
+    """Run a deployment with these pull steps."""
     flow_run = stack.api.create_run(stack.api.deploy("pulling", entrypoint, steps))
     stack.api.submit(flow_run)
     return stack.finish(flow_run, stack.start_directly(flow_run, environment))
 
 
-def test_own_step_between_ours(stack: Stack, repository: Repository) -> None:
-    """Prefect performs it on the image's own environment: nothing is built, and what it leaves reaches the flow."""
+def test_custom_step_after_ours(stack: Stack, repository: Repository) -> None:
+    """Prefect performs it in the image's own environment, without a build; its files and variables reach the flow."""
     steps = [
         {CLONE: {"repository": repository.url, "branch": "main", "id": "clone"}},
         {SET: {"directory": "{{ clone.directory }}"}},
         {"own_steps.mark": {"text": "{{ $GREETING }}"}},
     ]
-    run = performed(stack, "marking.py:marked", steps, {"GREETING": "hello"})
+    run = run_with_steps(stack, "marking.py:marked", steps, {"GREETING": "hello"})
     assert run.state.name == "Completed", run.report()
     assert "hello and hello" in run.messages
     assert "marking hello" in run.messages
@@ -92,7 +92,7 @@ def test_own_step_between_ours(stack: Stack, repository: Repository) -> None:
 def test_requirements_file(
     stack: Stack, repository: Repository, index: PackageIndex, exchange: Path, supervise: str
 ) -> None:
-    """Its packages are importable beside the locked ones, and in use as long as the flow runs."""
+    """Its packages are importable in addition to the locked ones, and held in use while the flow runs."""
     steps = [
         {CLONE: {"repository": repository.url, "branch": "main", "id": "clone"}},
         {
@@ -116,14 +116,14 @@ def test_requirements_file(
 
 
 def _row_of_requirements(stack: Stack) -> str:
-    """What `prefect-uv cache` says of the environment that was used last for a requirements file."""
+    """The row of `prefect-uv cache` for the environment with the requirements file that was used last."""
     rows = stack.cache.run("prefect-uv", "cache").splitlines()
     return next(row for row in rows if row.endswith(" + trinket"))
 
 
-def test_mirror_of_the_volume(stack: Stack, repository: Repository) -> None:
-    """The second container restores what the first one brought."""
-    runs = [performed(stack, "flows.py:hello", [git_clone(repository.url)]) for _ in range(2)]
+def test_mirror_on_the_volume(stack: Stack, repository: Repository) -> None:
+    """The second container restores the clone of the first one."""
+    runs = [run_with_steps(stack, "flows.py:hello", [git_clone(repository.url)]) for _ in range(2)]
     assert [run.state.name for run in runs] == ["Completed", "Completed"], runs[-1].report()
     assert f"restored {repository.url} at" in runs[-1].messages
 
@@ -137,7 +137,7 @@ def ssh(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshG
 
 @pytest.mark.usefixtures("repository")
 def test_ssh_without_a_passwd_entry(stack: Stack, cache: CacheVolume, ssh: SshGit) -> None:
-    """A mounted key opens the repository for a uid that nobody knows."""
+    """A mounted key gives access to the repository for a uid without a passwd entry."""
     for name, path in (("key", ssh.key), ("known_hosts", ssh.known_hosts)):
         script = 'mkdir -p /cache/ssh && printf "%s" "$1" > /cache/ssh/$0 && chmod 440 /cache/ssh/$0'
         cache.run("sh", "-c", script, name, path.read_text())

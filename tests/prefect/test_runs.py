@@ -1,4 +1,4 @@
-"""Flow runs that work: through a real worker, by deployments that know nothing of us but the image."""
+"""Successful flow runs through a real worker; of us, the deployments know only the image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _environment_phase(run: Run) -> list[str]:
 
 
 def test_second_run_is_a_hit_without_network(stack: Stack, plain: Repository, cache: CacheVolume) -> None:
-    """The first run builds the environment; the second finds it and needs no network for it."""
+    """The first run builds the environment; the second finds it without network access."""
     deployment = stack.deploy(
         "cold-and-warm", "flows.py:hello", [git_clone(plain.url)], volumes=job_volumes(cache.name)
     )
@@ -36,7 +36,7 @@ def test_second_run_is_a_hit_without_network(stack: Stack, plain: Repository, ca
 
 
 def test_parameters_arrive(stack: Stack, plain: Repository) -> None:
-    """The engine gets the flow run's parameters, with their types."""
+    """The engine gets the flow run's parameters with their types."""
     deployment = stack.deploy("parameters", "flows.py:hello", [git_clone(plain.url)])
     run = stack.run_and_wait(deployment, {"name": "Ada", "times": 3})
     assert run.state.name == "Completed", run.report()
@@ -44,7 +44,7 @@ def test_parameters_arrive(stack: Stack, plain: Repository) -> None:
 
 
 def test_summary_is_on_stderr_and_in_the_log(stack: Stack, plain: Repository) -> None:
-    """The container's stderr and the flow run's log tell the same story."""
+    """The container's stderr and the flow run's log have the same lines."""
     run = stack.run_and_wait(stack.deploy("summary", "flows.py:hello", [git_clone(plain.url)]))
     assert len(SUMMARY.findall(run.outcome.stderr)) == 1, run.report()
     ours = [log.message for log in run.logs if log.name == "prefect_uv"]
@@ -53,7 +53,7 @@ def test_summary_is_on_stderr_and_in_the_log(stack: Stack, plain: Repository) ->
 
 
 def test_deployment_made_by_prefect_deploy(stack: Stack, plain: Repository) -> None:
-    """A prefect.yaml whose only change for us is `image:` works as `prefect deploy` registers it."""
+    """A prefect.yaml that only sets `image:` works as `prefect deploy` registers it."""
     deployment: dict[str, Any] = {
         "name": "by-cli",
         "entrypoint": "flows.py:hello",
@@ -69,7 +69,7 @@ def test_deployment_made_by_prefect_deploy(stack: Stack, plain: Repository) -> N
 
 
 def test_undecorated_function(stack: Stack, plain: Repository) -> None:
-    """An entrypoint that names a plain function runs as a flow."""
+    """A plain function as the entrypoint runs as a flow."""
     deployment = stack.deploy("undecorated", "flows.py:undecorated", [git_clone(plain.url)])
     run = stack.run_and_wait(deployment, {"path": "/cache/undecorated", "text": "was here"})
     assert run.state.name == "Completed", run.report()
@@ -77,7 +77,7 @@ def test_undecorated_function(stack: Stack, plain: Repository) -> None:
 
 
 def test_module_path_entrypoint(stack: Stack, plain: Repository) -> None:
-    """An entrypoint that is a module path is imported from the project."""
+    """A module path as the entrypoint is imported from the project."""
     run = stack.run_and_wait(stack.deploy("module-path", "flows.hello", [git_clone(plain.url)]))
     assert run.state.name == "Completed", run.report()
     assert "hello world x1" in run.messages
@@ -85,7 +85,7 @@ def test_module_path_entrypoint(stack: Stack, plain: Repository) -> None:
 
 @pytest.mark.parametrize("entrypoint", ["src/shop/flows.py:report", "shop.flows.report"])
 def test_src_layout(stack: Stack, src_layout: Repository, entrypoint: str) -> None:
-    """A package in a src layout is importable, by file and by module."""
+    """A package in a src layout is importable, for both forms of entrypoint."""
     run = stack.run_and_wait(stack.deploy("src-layout", entrypoint, [git_clone(src_layout.url)]))
     assert run.state.name == "Completed", run.report()
     assert "total 123" in run.messages
@@ -93,21 +93,21 @@ def test_src_layout(stack: Stack, src_layout: Repository, entrypoint: str) -> No
 
 @pytest.fixture(scope="module")
 def src_layout(stack: Stack) -> Repository:
-    """The repository of the project in a src layout."""
+    """A repository with a project in a src layout."""
     return stack.git.create("src-layout", PROJECTS / "src-layout")
 
 
 def test_failing_flow(stack: Stack, plain: Repository) -> None:
-    """A flow that raises ends Failed: it is the engine's word, and no crash."""
-    known = ["fails on purpose", "Traceback", "Engine execution exited with unexpected exception"]
+    """A flow that raises ends Failed, and the container with 0: this is not a crash."""
+    expected = ["fails on purpose", "Traceback", "Engine execution exited with unexpected exception"]
     deployment = stack.deploy("failing", "flows.py:failing", [git_clone(plain.url)])
-    run = stack.run_and_wait(deployment, expected=known)
+    run = stack.run_and_wait(deployment, expected=expected)
     assert run.state.name == "Failed", run.report()
     assert run.outcome.exit_code == 0, run.report()
 
 
 def test_exit_code_passes_through(stack: Stack, plain: Repository) -> None:
-    """The container ends with the engine's own code, and the run is Crashed."""
+    """The container ends with the engine's exit code, and the run is Crashed."""
     deployment = stack.deploy("exiting", "flows.py:exiting", [git_clone(plain.url)])
     run = stack.run_and_wait(deployment, {"code": 3}, expected=["exited with", "exit code 3", "crash", "Crash"])
     assert run.outcome.exit_code == 3, run.report()

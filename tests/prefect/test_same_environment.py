@@ -1,4 +1,4 @@
-"""Whatever a flow starts sees the environment that the flow itself is in."""
+"""Every process that a flow starts sees the flow's own environment."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ WAYS = {
 
 @pytest.fixture(scope="module")
 def deployment(stack: Stack) -> UUID:
-    """The flow that looks at itself."""
+    """A flow that reports what its processes see."""
     repository = stack.git.create("everywhere", PROJECTS / "everywhere")
     return stack.deploy("everywhere", "everywhere.flows.report", [git_clone(repository.url)])
 
@@ -68,12 +68,12 @@ def deployment(stack: Stack) -> UUID:
 def test_every_process_sees_the_same(
     stack: Stack, deployment: UUID, variables: dict[str, str], versions: tuple[str | None, ...]
 ) -> None:
-    """Processes, pools, `uv run` and console scripts, by both launchers, in every shape, with extra packages."""
+    """Processes, pools, `uv run` and console scripts see the same, with both launchers and in every shape."""
     run = stack.run_and_wait(deployment, environment=variables, expected=["PREFECT_UV_SUPERVISE=false: "])
     assert run.state.name == "Completed", run.report()
     ways = _ways(run)
-    more = {OWN_SCRIPT: INSTALLED, EXTRA_SCRIPT: EXTRA}
-    assert set(ways) == WAYS | {way for way, setting in more.items() if setting.keys() <= variables.keys()}, (
+    scripts = {OWN_SCRIPT: INSTALLED, EXTRA_SCRIPT: EXTRA}
+    assert set(ways) == WAYS | {way for way, setting in scripts.items() if setting.keys() <= variables.keys()}, (
         run.report()
     )
     flow = ways["the flow"]
@@ -83,7 +83,7 @@ def test_every_process_sees_the_same(
 
 
 def test_every_process_sees_the_same_baked(stack: Stack, tmp_path: Path) -> None:
-    """The environment in the image, which nobody can write to: without uv as the launcher, and without its cache."""
+    """A baked environment, which is read-only and has no uv cache, looks the same to every process."""
     repository = stack.git.create("everywhere-baked", PROJECTS / "everywhere")
     (repository.work / "Dockerfile").write_text(DOCKERFILE)
     repository.commit("Add an image")
@@ -98,7 +98,7 @@ def test_every_process_sees_the_same_baked(stack: Stack, tmp_path: Path) -> None
 
 
 def test_uv_leaves_the_shared_environment_as_it_is(stack: Stack) -> None:
-    """`uv pip` is refused, `uv sync` and `uv add` have an environment of their own in the checkout (uv 0.13.8)."""
+    """`uv pip` is refused; `uv sync` and `uv add` create an environment in the checkout (uv 0.13.8, observed)."""
     repository = stack.git.create("changing", PROJECTS / "everywhere")
     deployment = stack.deploy("changing", "everywhere.flows.change", [git_clone(repository.url)])
     run = stack.run_and_wait(deployment, expected=["seen: "])
@@ -108,14 +108,15 @@ def test_uv_leaves_the_shared_environment_as_it_is(stack: Stack) -> None:
     codes = {command: code for command, (code, _) in ways.items()}
     refused = {"pip install cowsay": 2, "pip uninstall mako": 2}
     assert codes == {**refused, "pip install --target aside cowsay": 0, "sync": 0, "add cowsay": 0}, run.report()
-    told = [ways[command][1] for command in refused]
-    assert all("flow runs share their environments, so uv does not change them" in text for text in told), run.report()
+    messages = [ways[command][1] for command in refused]
+    expected = "flow runs share their environments, so uv does not change them"
+    assert all(expected in text for text in messages), run.report()
     assert "Creating virtual environment at: .venv" in ways["sync"][1], run.report()
 
 
 def _ways(run: Run) -> dict[str, Any]:
-    found = SEEN.search(run.messages)
-    if not found:
+    match = SEEN.search(run.messages)
+    if not match:
         raise AssertionError(run.report())
-    ways: dict[str, Any] = json.loads(found[1])
+    ways: dict[str, Any] = json.loads(match[1])
     return ways

@@ -1,4 +1,4 @@
-"""Credentials that a flow run is given are in no log, state, process list or file."""
+"""The credentials of a flow run appear in no log, state, process list or file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ API_KEY = "pnu_3f1c9a7e5b2d4c68"
 GIT_TOKEN = "ghp-8d2b6e4f0a1c3597"  # noqa: S105 - planted to be looked for
 INDEX_TOKEN = "pypi-71c5/e9d3@b8a2f604"  # noqa: S105 - planted to be looked for
 SLOW = 0.5
-"""Seconds that git server and index take to answer, so that their clients are seen in the process list."""
+"""Seconds that git server and index take to respond, so that their clients appear in the process list."""
 
 
 SECRETS = "/run/secrets"
@@ -54,7 +54,7 @@ INDEX_CREDENTIALS: dict[str, Callable[[PackageIndex], dict[str, str]]] = {
 
 
 def mounted(folder: Path, index: PackageIndex) -> list[str]:
-    """The volumes that hold the secrets in files, each alone, as an orchestrator mounts them."""
+    """Volumes for files with one secret each, as an orchestrator mounts them."""
     for name, content in FILES.items():
         (folder / name).write_text(content % {"host": index.address.partition(":")[0]})
     return [f"{folder / name}:{SECRETS}/{name}:ro" for name in FILES]
@@ -62,14 +62,14 @@ def mounted(folder: Path, index: PackageIndex) -> list[str]:
 
 @pytest.fixture
 def private_git(stack: Stack, tmp_path: Path) -> Iterator[GitServer]:
-    """A slow git server that wants a token."""
+    """A slow git server that requires a token."""
     with GitServer.start(stack.containers.gateway, tmp_path, GIT_TOKEN, SLOW) as running:
         yield running
 
 
 @pytest.fixture
 def private_index(stack: Stack) -> Iterator[PackageIndex]:
-    """A slow index that wants a token."""
+    """A slow index that requires a token."""
     with PackageIndex.start(stack.containers.gateway, INDEX_TOKEN, SLOW) as running:
         running.publish("trinket", "1.0", f"SAYS = 'clink {uuid4()}'\n")
         yield running
@@ -95,14 +95,14 @@ def test_no_secret_is_found(  # noqa: PLR0913, PLR0917 (fixtures)
     environs = (exchange / "environ").read_bytes()
     assert bool(Planted((f"ci:{INDEX_TOKEN}",)).found_in(environs)) == (form in {"in-variables", "in-the-url"})
     assert API_KEY.encode() in environs, "the engine has the API's key"
-    assert in_files(container, Planted(("import trinket",))), "the search finds what is there"
-    assert in_volume(stack.cache, Planted(("clink",))), "the search finds what is there"
+    assert in_files(container, Planted(("import trinket",))), "the search does not work"
+    assert in_volume(stack.cache, Planted(("clink",))), "the search does not work"
 
 
 def test_no_secret_is_found_when_the_index_refuses(
     stack: Stack, private_git: GitServer, private_index: PackageIndex, tmp_path: Path
 ) -> None:
-    """A wrong password from a file and one in an address of pip's: neither error nor failure memory shows them."""
+    """A wrong password in a file and in a variable of pip appears neither in the error nor on the volume."""
     addresses = {"http://index.invalid/simple": private_index.url}
     private_index.publish("trinket", "1.0", f"SAYS = 'clank {uuid4()}'\n")
     repository = private_git.create("closed", PROJECTS / "private-index", replace=addresses, environment=NAMED)
@@ -128,7 +128,7 @@ def test_no_secret_is_found_when_the_index_refuses(
 
 
 def test_no_secret_is_found_when_the_clone_fails(stack: Stack, private_git: GitServer) -> None:
-    """The error of a refused clone quotes git, and not the credentials."""
+    """The error of a refused clone quotes git without the credentials."""
     repository = private_git.create("refusing", PROJECTS / "no-pyproject", lock=False)
     token = "ghp-wrong-5a9c2e7d"  # noqa: S105 - planted to be looked for
     deployment = stack.api.deploy(

@@ -1,4 +1,4 @@
-"""Signals and Cancel: what `docker stop` sends is what the engine gets, once, and what the button says happens."""
+"""`docker stop` and the Cancel button each reach the engine as exactly one SIGTERM."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_docker_stop_is_one_sigterm(stack: Stack, plain: Repository, tmp_path: P
 
 
 def test_cancel_ends_the_container(stack: Stack, plain: Repository, tmp_path: Path) -> None:
-    """Cancel of a running flow run: one SIGTERM, the run is Cancelled, the container ends with 0."""
+    """A cancelled flow run gets one SIGTERM and is Cancelled; the container ends with 0."""
     deployment = stack.api.deploy("signals", "flows.py:recording_signals", [git_clone(plain.url)])
     flow_run = stack.api.create_run(deployment, {"folder": EXCHANGE})
     container = stack.start_directly(flow_run, exchange=tmp_path)

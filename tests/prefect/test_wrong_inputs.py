@@ -1,4 +1,4 @@
-"""Wrong inputs: each has its own error, told to stderr, to the flow run's log and to its state."""
+"""Each wrong input has its own error on stderr, in the flow run's log and in its state."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INDEX = "http://index.invalid/simple"
 
 @dataclass(frozen=True)
 class Attempt:
-    """What a container is started with."""
+    """The flow run and the variables that a container is started with."""
 
     flow_run: UUID | str
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -30,14 +30,14 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a case is arranged with."""
+    """The servers and repositories that a case is arranged with."""
 
     stack: Stack
     index: PackageIndex
     plain: Repository
 
     def attempt(self, url: str, entrypoint: str = "flows.py:hello", branch: str = "main") -> Attempt:
-        """A new flow run of a new deployment, Pending as a worker leaves it."""
+        """A new flow run of a new deployment, in the state Pending that a worker leaves it in."""
         deployment = self.stack.api.deploy(f"wrong-{uuid4().hex[:8]}", entrypoint, [git_clone(url, branch)])
         flow_run = self.stack.api.create_run(deployment)
         self.stack.api.submit(flow_run)
@@ -48,13 +48,13 @@ class Scene:
         return self.attempt(self.stack.git.create(name, PROJECTS / name, lock=lock).url)
 
     def indexed(self) -> Attempt:
-        """A flow run of a project that is locked with a package of the local index."""
+        """A flow run of a project that is locked with a package from the local index."""
         name = f"local-index-{uuid4().hex[:8]}"
         return self.attempt(self.stack.git.create(name, PROJECTS / "local-index", replace={INDEX: self.index.url}).url)
 
 
 def bad_flow_run_id(_: Scene) -> Attempt:
-    """PREFECT__FLOW_RUN_ID is no UUID."""
+    """PREFECT__FLOW_RUN_ID is not a UUID."""
     return Attempt("not-a-uuid")
 
 
@@ -64,7 +64,7 @@ def unknown_flow_run(_: Scene) -> Attempt:
 
 
 def api_down(scene: Scene) -> Attempt:
-    """Nobody listens where PREFECT_API_URL points to."""
+    """No server listens at PREFECT_API_URL."""
     gateway = scene.stack.containers.gateway
     address = f"http://{gateway}:{free_port(gateway)}/api"
     environment = {"PREFECT_API_URL": address, "PREFECT_CLIENT_MAX_RETRIES": "2"}
@@ -72,12 +72,12 @@ def api_down(scene: Scene) -> Attempt:
 
 
 def wrong_password(scene: Scene) -> Attempt:
-    """The server wants another auth string."""
+    """The server requires another auth string."""
     return Attempt(scene.attempt(scene.plain.url).flow_run, {"PREFECT_API_AUTH_STRING": "admin:wrong"})
 
 
 def deployment_deleted(scene: Scene) -> Attempt:
-    """The deployment was deleted after the run was made."""
+    """The deployment was deleted after the run was created."""
     attempt = scene.attempt(scene.plain.url)
     client = scene.stack.api.client
     deployment = client.read_flow_run(UUID(str(attempt.flow_run))).deployment_id
@@ -87,12 +87,12 @@ def deployment_deleted(scene: Scene) -> Attempt:
 
 
 def no_such_repository(scene: Scene) -> Attempt:
-    """The git server answers 404."""
+    """The git server responds with 404."""
     return scene.attempt(scene.plain.url.replace("plain", "nowhere"))
 
 
 def no_such_branch(scene: Scene) -> Attempt:
-    """The repository has another branch."""
+    """The repository does not have the branch."""
     return scene.attempt(scene.plain.url, branch="nowhere")
 
 
@@ -102,7 +102,7 @@ def flow_file_missing(scene: Scene) -> Attempt:
 
 
 def no_such_project(scene: Scene) -> Attempt:
-    """The deployment names a directory that has no project."""
+    """The deployment names a directory without a project."""
     return replace(scene.project("no-pyproject", lock=False), environment={"PREFECT_UV_PROJECT": "etl"})
 
 
@@ -136,27 +136,27 @@ def pinned_python(scene: Scene) -> Attempt:
 
 
 def no_compiler(scene: Scene) -> Attempt:
-    """The project is to be installed and has an extension in C; the images have no compiler."""
+    """The project has a C extension and is to be installed, but the images have no compiler."""
     url = scene.stack.git.create("compiled", PROJECTS / "compiled").url
     return replace(scene.attempt(url, "sums.flows:hello"), environment={"PREFECT_UV_INSTALL_PROJECT": "true"})
 
 
 def package_removed(scene: Scene) -> Attempt:
-    """A locked wheel is not on the index any more."""
+    """A locked wheel is no longer on the index."""
     attempt = scene.indexed()
     scene.index.files.clear()
     return attempt
 
 
 def package_changed(scene: Scene) -> Attempt:
-    """The index has another wheel under the locked name."""
+    """The index has another wheel with the locked name."""
     attempt = scene.indexed()
     scene.index.publish("trinket", "1.0", "SAYS = 'clank'\n")
     return attempt
 
 
 def index_stopped(scene: Scene) -> Attempt:
-    """Nobody listens where the index was, and its package is in no cache."""
+    """The index is down, and its package is in no cache."""
     with PackageIndex.start(scene.stack.containers.gateway) as index:
         index.publish("trinket", "1.0", f"SAYS = 'clink {uuid4()}'\n")
         attempt = Scene(scene.stack, index, scene.plain).indexed()
@@ -170,21 +170,30 @@ def full_volume(scene: Scene) -> Attempt:
 
 @dataclass(frozen=True)
 class Case:
-    """A wrong input and what it must lead to."""
+    """A wrong input and the error that it must end in.
+
+    Attributes:
+        arrange: prepares the flow run.
+        slug: the error's slug.
+        exit_code: the container's exit code.
+        pattern: a regular expression that stderr must match.
+        reported: whether the API learns of the error, in the run's log and state.
+        volume: the options of a separate cache volume.
+    """
 
     arrange: Callable[[Scene], Attempt]
     slug: str
     exit_code: int
-    says: str
-    told: bool = True
+    pattern: str
+    reported: bool = True
     volume: Mapping[str, str] | None = None
 
 
 CASES = (
-    Case(bad_flow_run_id, "settings-invalid", 65, "not-a-uuid", told=False),
-    Case(unknown_flow_run, "flow-run-not-found", 66, "00000000-0000-4000-8000-000000000000", told=False),
-    Case(api_down, "api-unreachable", 67, r"172\.|http://", told=False),
-    Case(wrong_password, "api-unauthorized", 68, "PREFECT_API_AUTH_STRING", told=False),
+    Case(bad_flow_run_id, "settings-invalid", 65, "not-a-uuid", reported=False),
+    Case(unknown_flow_run, "flow-run-not-found", 66, "00000000-0000-4000-8000-000000000000", reported=False),
+    Case(api_down, "api-unreachable", 67, r"172\.|http://", reported=False),
+    Case(wrong_password, "api-unauthorized", 68, "PREFECT_API_AUTH_STRING", reported=False),
     Case(deployment_deleted, "deployment-not-found", 66, "deployment"),
     Case(no_such_repository, "repository-not-found", 71, r"nowhere\.git"),
     Case(no_such_branch, "revision-not-found", 71, "nowhere"),
@@ -205,16 +214,16 @@ CASES = (
 
 @contextmanager
 def _cache_of(case: Case, stack: Stack) -> Iterator[CacheVolume]:
-    with ExitStack() as pieces:
+    with ExitStack() as exit_stack:
         if case.volume is None:
             yield stack.cache
         else:
-            yield pieces.enter_context(CacheVolume.create(stack.containers, stack.image, case.volume))
+            yield exit_stack.enter_context(CacheVolume.create(stack.containers, stack.image, case.volume))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.arrange.__name__.replace("_", "-"))
 def test_wrong_input_is_explained(stack: Stack, index: PackageIndex, plain: Repository, case: Case) -> None:
-    """The error's slug, text, hint and exit code; the run is Crashed with them; nothing is left behind."""
+    """Slug, text, hint and exit code are right, the run is Crashed with them, and no files are left behind."""
     attempt = case.arrange(Scene(stack, index, plain))
     with _cache_of(case, stack) as cache:
         container = stack.start_directly(attempt.flow_run, attempt.environment, cache=cache.name)
@@ -224,14 +233,14 @@ def test_wrong_input_is_explained(stack: Stack, index: PackageIndex, plain: Repo
         assert headline is not None, outcome.output
         hint = re.search(r"^prefect-uv: hint: (.+)", outcome.stderr, re.MULTILINE)
         assert hint is not None, outcome.output
-        assert re.search(case.says, outcome.stderr), outcome.output
+        assert re.search(case.pattern, outcome.stderr), outcome.output
         assert "Traceback" not in outcome.output
         assert cache.leftovers() == []
-    if case.told:
-        _check_told(stack, UUID(str(attempt.flow_run)), headline[1], hint[1])
+    if case.reported:
+        _check_reported(stack, UUID(str(attempt.flow_run)), headline[1], hint[1])
 
 
-def _check_told(stack: Stack, flow_run: UUID, headline: str, hint: str) -> None:
+def _check_reported(stack: Stack, flow_run: UUID, headline: str, hint: str) -> None:
     state = stack.api.client.read_flow_run(flow_run).state
     assert state is not None
     assert state.is_crashed(), state

@@ -1,1 +1,1 @@
-"""Every shape of project in a container, with the environment that comes out of it."""
+"""Every shape of project in a container, and the environment that it gets."""

@@ -1,4 +1,4 @@
-"""Projects of tests/projects as a container sees them, an index of small packages, and one cache volume for all."""
+"""Run the projects of tests/projects in containers, with an index of small packages and one cache volume for all."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PACKAGES = {"prefect": "3.8.8", "prefect_client": "3.8.8", "trinket": "1.0", "ba
 
 @dataclass(frozen=True)
 class Shapes:
-    """Projects, and starts of `prefect-uv exec` in them."""
+    """Copies of projects, and runs of `prefect-uv exec` in them."""
 
     containers: Containers
     volume: CacheVolume
@@ -34,7 +34,7 @@ class Shapes:
     folder: Path
 
     def copy(self, name: str, *locks: str) -> Path:
-        """A project as it is pulled, locked in these directories; a name with `.py` is a script to lock."""
+        """A fresh checkout of a project, locked in these directories; a name that ends in `.py` is a script to lock."""
         project = self.folder / "project"
         shutil.copytree(PROJECTS / name, project)
         (project / ".git").mkdir()
@@ -48,11 +48,11 @@ class Shapes:
     def start(
         self, project: Path, code: str, directory: str = ".", environment: Mapping[str, str] | None = None
     ) -> Outcome:
-        """Run Python code in the project's environment with the small packages, from start to end."""
+        """Run Python code in the project's environment, with packages from the index of small packages."""
         return self.run(project, code, directory, {"UV_DEFAULT_INDEX": self.index.url, **(environment or {})})
 
     def run(self, project: Path, code: str, directory: str, environment: Mapping[str, str]) -> Outcome:
-        """The same with the index of this machine."""
+        """Run Python code in the project's environment, with packages from this machine's own index."""
         container = self.containers.start(
             image_name("py313"),
             ["prefect-uv", "exec", "--", "python", "-c", code],
@@ -66,7 +66,7 @@ class Shapes:
         return outcome
 
     def environments(self) -> str:
-        """The names in the store."""
+        """The names of the environments on the volume."""
         return self.volume.run("sh", "-c", "if [ -d /cache/envs/v1 ]; then ls /cache/envs/v1; fi")
 
 
@@ -86,7 +86,7 @@ def volume(containers: Containers) -> Iterator[CacheVolume]:
 
 @pytest.fixture(scope="package")
 def index(containers: Containers) -> Iterator[PackageIndex]:
-    """Packages of one module each, one of them called `prefect`."""
+    """An index of packages with one module each, one of them named `prefect`."""
     with PackageIndex.start(containers.gateway) as running:
         for name, version in PACKAGES.items():
             running.publish(name, version, CODE, module=name.partition("_")[0])
@@ -95,6 +95,6 @@ def index(containers: Containers) -> Iterator[PackageIndex]:
 
 @pytest.fixture
 def shapes(containers: Containers, volume: CacheVolume, index: PackageIndex, tmp_path: Path) -> Shapes:
-    """Starts on that volume."""
+    """Runs on that volume."""
     tmp_path.chmod(0o755)
     return Shapes(containers, volume, index, tmp_path)

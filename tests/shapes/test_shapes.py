@@ -1,4 +1,4 @@
-"""What each shape of project gets: the packages of its selection, and its own modules."""
+"""Each shape of project gets the packages of its selection and its own modules, and each mistake is refused."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ KNOWN = {"prefect", "prefect-client", "trinket", "bauble"}
 
 @dataclass(frozen=True)
 class Case:
-    """A project, how it is started, and what it gets.
+    """A project, how it is run, and what it gets.
 
     Attributes:
         project: its name in tests/projects.
-        line: the beginning of what the look says.
-        packages: what is installed from the index.
-        modules: of the project's own, to import.
+        summary: the beginning of the log line.
+        packages: the packages to be installed from the index.
+        modules: the project's own modules to import.
         locks: the directories or scripts to lock.
-        directory: where it is started.
+        directory: the working directory.
         variables: job variables without their prefix.
     """
 
     project: str
-    line: str
+    summary: str
     packages: str
     modules: tuple[str, ...] = ()
     locks: tuple[str, ...] = ()
@@ -46,10 +46,10 @@ class Case:
 
 
 HERE = (".",)
-MEMBER = "workspace member etl in packages/etl (hatchling, src layout), uv.lock in the workspace's root"
+MEMBER = "workspace member etl in packages/etl (hatchling, src layout), uv.lock in the workspace root"
 ETL = ("etl", "stock")
 CASES = (
-    Case("plain", "virtual project plain, uv.lock beside it", "prefect", ("flows",), HERE),
+    Case("plain", "virtual project plain, uv.lock next to it", "prefect", ("flows",), HERE),
     Case("src-layout", "package shop (uv_build, src layout)", "prefect", ("shop.prices",), HERE),
     Case("package-hatchling", "package shop (hatchling)", "prefect", ("shop",), HERE),
     Case("package-setuptools", "package shop (setuptools, src layout)", "prefect", ("shop",), HERE),
@@ -86,13 +86,15 @@ CASES = (
     ),
     Case(
         "requirements-and-lock",
-        "virtual project etl, uv.lock beside it; requirements.txt is not used",
+        "virtual project etl, uv.lock next to it; requirements.txt is not used",
         "prefect",
         (),
         HERE,
     ),
     Case(
-        "requirements-and-no-lock", "requirements file requirements.txt, since pyproject.toml has no uv.lock", "prefect"
+        "requirements-and-no-lock",
+        "requirements file requirements.txt, because pyproject.toml has no uv.lock",
+        "prefect",
     ),
     Case("no-pyproject", "no project, script or requirements file", "prefect", ("flows",)),
     Case("extras", "virtual project etl", "prefect trinket", ("flows",), HERE),
@@ -109,43 +111,43 @@ CASES = (
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join([case.project, *case.variables]).lower())
 def test_shape(shapes: Shapes, case: Case) -> None:
-    """The look names it; what it asks for is installed and nothing else; its own modules can be imported."""
+    """The log names it; exactly the selected packages are installed; its own modules can be imported."""
     project = shapes.copy(case.project, *case.locks)
     variables = {f"PREFECT_UV_{name}": value for name, value in case.variables.items()}
     outcome = shapes.start(project, REPORT % (list(case.modules),), case.directory, variables)
     assert outcome.exit_code == 0, outcome.output
-    assert f"prefect-uv: look: {case.line}" in outcome.stderr
+    assert f"prefect-uv: look: {case.summary}" in outcome.stderr
     packages, modules = json.loads(outcome.stdout)
     assert [name for name in packages if name in KNOWN] == case.packages.split()
     assert modules == list(case.modules)
 
 
 def test_nothing_but_a_flow(shapes: Shapes) -> None:
-    """The Prefect that the image was built for, the real one, with a flow that runs."""
+    """A flow without a project gets the real Prefect that the image was built for."""
     project = shapes.copy("no-pyproject")
     code = "import flows, prefect; print(prefect.__version__, flows.hello.name)"
     outcome = shapes.run(project, code, ".", {})
     assert outcome.exit_code == 0, outcome.output
     assert outcome.stdout.split() == ["3.8.8", "hello"]
-    line = "look: no project, script or requirements file: prefect==3.8.8 alone, as the image has it"
+    line = "look: no project, script or requirements file: only prefect==3.8.8, the image's version"
     assert f"prefect-uv: {line}\n" in outcome.stderr
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A trap, and how the start ends.
+    """A mistake, and the error that it ends in.
 
     Attributes:
         project: its name in tests/projects.
-        exit_code: of the container.
-        says: the headline.
+        exit_code: the container's exit code.
+        headline: the slug and the beginning of the headline.
         locks: the directories or scripts to lock.
         variables: job variables without their prefix.
     """
 
     project: str
     exit_code: int
-    says: str
+    headline: str
     locks: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
 
@@ -181,12 +183,12 @@ REFUSALS = (
 
 
 @pytest.mark.parametrize("case", REFUSALS, ids=lambda case: "-".join([case.project, *case.variables]).lower())
-def test_trap_is_refused(shapes: Shapes, case: Refusal) -> None:
-    """With the exit code of its family, before anything is built; the full texts are in the unit tests."""
+def test_mistake_is_refused(shapes: Shapes, case: Refusal) -> None:
+    """It ends with its exit code before anything is built; the unit tests hold the full texts."""
     project = shapes.copy(case.project, *case.locks)
     before = shapes.environments()
     variables = {f"PREFECT_UV_{name}": value for name, value in case.variables.items()}
     outcome = shapes.start(project, "print('not reached')", environment=variables)
     assert (outcome.exit_code, outcome.stdout) == (case.exit_code, ""), outcome.output
-    assert f"prefect-uv: error[{case.says}" in outcome.stderr
+    assert f"prefect-uv: error[{case.headline}" in outcome.stderr
     assert shapes.environments() == before

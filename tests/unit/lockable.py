@@ -1,4 +1,4 @@
-"""Every project and script of this repository that uv can lock, from an index on this machine with made-up packages."""
+"""Every project and script of this repository that uv can lock, with made-up packages from a local index."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ REPOSITORY = Path(__file__).parents[2]
 FOLDERS = ("tests/projects/*", "examples/*", "bench/project")
 BLOCK = "# /// script\n"
 REFUSED = {
-    "tests/projects/future-python": "no interpreter is that new",
-    "tests/projects/required-version": "it wants another uv",
-    "tests/projects/script-broken/flows.py": "its block is no TOML",
+    "tests/projects/future-python": "no interpreter is new enough",
+    "tests/projects/required-version": "it requires another uv",
+    "tests/projects/script-broken/flows.py": "its block is not TOML",
     "tests/projects/script-twice/flows.py": "it has two blocks",
 }
 PACKAGES = {
@@ -62,18 +62,18 @@ prepare_metadata_for_build_wheel = prepare_metadata_for_build_editable
 
 @dataclass(frozen=True)
 class Target:
-    """What one lock is for.
+    """A project or script to lock.
 
     Attributes:
-        folder: of the repository, as it is copied.
-        path: of a directory with a pyproject.toml, or of a script, below the folder.
+        folder: the folder of the repository to copy.
+        path: a directory with a pyproject.toml, or a script, relative to the folder.
     """
 
     folder: Path
     path: Path
 
     def __str__(self) -> str:
-        """For test names."""
+        """A name for test ids."""
         return str((self.folder / self.path).relative_to(REPOSITORY))
 
     @property
@@ -83,7 +83,7 @@ class Target:
 
 
 def targets() -> Iterator[Target]:
-    """Projects, workspaces, workspace members and scripts."""
+    """Yield projects, workspaces, workspace members and scripts."""
     for folder in (folder for pattern in FOLDERS for folder in sorted(REPOSITORY.glob(pattern)) if folder.is_dir()):
         for file in sorted([*folder.rglob("pyproject.toml"), *folder.rglob("*.py")]):
             if file.suffix == ".py" and BLOCK in file.read_text():
@@ -97,7 +97,7 @@ def _is_project(document: dict[str, Any]) -> bool:
 
 
 def publish(index: Server, directory: Path) -> str:
-    """Let a server have the made-up packages; the value is the index's address."""
+    """Serve the made-up packages and return the index's address."""
     for name, version in PACKAGES.items():
         files = {"hatchling/build.py": BACKEND} if name == "hatchling" else {f"{name}.py": ""}
         wheel = build_wheel(directory, name, version, files)
@@ -109,7 +109,7 @@ def publish(index: Server, directory: Path) -> str:
 
 
 def serve_file(index: Server, file: Path) -> str:
-    """Let a server have a file; the value is its address."""
+    """Serve a file and return its address."""
     path = f"/files/{file.name}"
     for method in ("GET", "HEAD"):
         index.on(f"{method} {path}", Answer(body=file.read_bytes()))
@@ -118,14 +118,14 @@ def serve_file(index: Server, file: Path) -> str:
 
 @dataclass(frozen=True)
 class LockedCopy:
-    """A copy of a project or a script, with its lock.
+    """A locked copy of a project or a script.
 
     Attributes:
-        place: the project's directory, or the script.
-        cache: uv's.
+        path: the project's directory, or the script.
+        cache: uv's cache directory.
     """
 
-    place: Path
+    path: Path
     cache: Path
 
     @classmethod
@@ -141,7 +141,7 @@ class LockedCopy:
         for file in code.rglob("pyproject.toml"):
             text = file.read_text().replace("http://index.invalid/simple", index)
             file.write_text(text.replace('"==3.11.*"', f'"=={minor}.*"'))
-        shared = directory / "shared" / "pyproject.toml"  # outside of the checkout, for one project
+        shared = directory / "shared" / "pyproject.toml"  # outside the checkout, for one project
         shared.parent.mkdir()
         shared.write_text('[project]\nname = "shared"\nversion = "1.0"\n')
         copy = cls(code / target.path, cache)
@@ -150,30 +150,33 @@ class LockedCopy:
 
     @property
     def directory(self) -> Path:
-        """The project's, or the script's."""
-        return self.place.parent if self.is_script else self.place
+        """The directory of the project or the script."""
+        return self.path.parent if self.is_script else self.path
 
     @property
     def is_script(self) -> bool:
         """Whether it is a script."""
-        return self.place.is_file()
+        return self.path.is_file()
 
     @property
     def lock(self) -> Path:
-        """The lock, which a workspace's member has further up."""
+        """The lockfile, which is in the workspace root for a member."""
         if self.is_script:
-            return self.place.with_name(f"{self.place.name}.lock")
-        return next(file for place in (self.place, *self.place.parents) if (file := place / "uv.lock").is_file())
+            return self.path.with_name(f"{self.path.name}.lock")
+        return next(file for place in (self.path, *self.path.parents) if (file := place / "uv.lock").is_file())
 
     def uv(self, command: str, *options: str) -> str:
-        """What uv prints."""
-        where = ("--script", str(self.place)) if self.is_script else ("--project", str(self.place))
-        words = ["uv", *command.split(), "--quiet", "--python", sys.executable, "--cache-dir", str(self.cache), *where]
+        """Run uv on the project or script and return what it prints."""
+        target = ("--script", str(self.path)) if self.is_script else ("--project", str(self.path))
+        words = ["uv", *command.split(), "--quiet", "--python", sys.executable, "--cache-dir", str(self.cache), *target]
         finished = subprocess.run(
             [*words, *options], cwd=self.directory, check=True, capture_output=True, text=True, timeout=60
         )
         return finished.stdout
 
     def metadata(self) -> Any:
-        """What uv says about the whole lock (a preview in uv 0.13.8, which does not say so with this option)."""
+        """What uv says about the whole lock. This is a preview feature, and the option silences uv's warning about it.
+
+        uv 0.13.8: https://docs.astral.sh/uv/concepts/preview/#using-preview-features
+        """
         return json.loads(self.uv("workspace metadata", "--frozen", "--preview-features", "workspace-metadata"))

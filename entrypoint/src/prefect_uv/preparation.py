@@ -63,7 +63,7 @@ def _environment(session: Session, store: EnvironmentStore, project: Project, ch
     """The project's environment, extended by the extra packages of the deployment and of its pull steps, if any."""
     variable_packages = packages_from_variable(session.settings, session.log, session.api)
     extra = find_extra_packages(checkout.directory, project, session.settings, variable_packages)
-    if extra.line:
-        session.log.info(extra.line)
+    if extra.summary:
+        session.log.info(extra.summary)
     environment = store.environment(project)
     return store.extended(environment, replace(extra, files=(*extra.files, *checkout.requirements)), project)

@@ -1,4 +1,4 @@
-"""A flow that is whose project is wrong."""
+"""A flow whose project is wrong."""
 
 from prefect import flow
 

@@ -1,4 +1,4 @@
-"""A flow that needs a package of a private index."""
+"""A flow that needs a package from a private index."""
 
 import trinket
 from prefect import flow

@@ -1,4 +1,4 @@
-"""A flow that is in no project."""
+"""A flow without a project."""
 
 from prefect import flow
 

@@ -1,4 +1,4 @@
-"""A flow with the client alone."""
+"""A flow with prefect-client only."""
 
 from prefect import flow
 

@@ -1,4 +1,4 @@
-"""A flow that needs a package of a private index, and waits until it may go on."""
+"""A flow that needs a package from a private index, and waits until it may continue."""
 
 import time
 from contextlib import suppress

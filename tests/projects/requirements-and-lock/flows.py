@@ -1,4 +1,4 @@
-"""A flow of a locked project beside requirements.txt."""
+"""A flow of a locked project that also has a requirements.txt."""
 
 from prefect import flow
 

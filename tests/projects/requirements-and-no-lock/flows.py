@@ -1,4 +1,4 @@
-"""A flow of a project without a lock beside requirements.txt."""
+"""A flow of a project with a requirements.txt but without a lockfile."""
 
 from prefect import flow
 

@@ -1,4 +1,4 @@
-"""A flow beside a folder of requirements files."""
+"""A flow with a folder of requirements files."""
 
 from prefect import flow
 

@@ -1,4 +1,4 @@
-"""A flow beside hashed requirements without Prefect."""
+"""A flow with hashed requirements that do not name Prefect."""
 
 from prefect import flow
 

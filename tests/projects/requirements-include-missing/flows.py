@@ -1,4 +1,4 @@
-"""A flow beside requirements that include a file that is not there."""
+"""A flow with requirements that include a missing file."""
 
 from prefect import flow
 

@@ -1,4 +1,4 @@
-"""A flow beside requirements that install a directory that is not there."""
+"""A flow with requirements that install a missing directory."""
 
 from prefect import flow
 

@@ -1,4 +1,4 @@
-"""A flow beside requirements that install a directory."""
+"""A flow with requirements that install a directory."""
 
 from prefect import flow
 

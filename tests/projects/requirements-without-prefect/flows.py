@@ -1,4 +1,4 @@
-"""A flow beside requirements without Prefect."""
+"""A flow with requirements that do not name Prefect."""
 
 from prefect import flow
 

@@ -1,4 +1,4 @@
-"""A flow beside requirements.txt."""
+"""A flow with a requirements.txt."""
 
 from prefect import flow
 

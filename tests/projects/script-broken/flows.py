@@ -1,4 +1,4 @@
-"""A flow in a script whose block is no TOML."""
+"""A flow in a script whose block is not TOML."""
 
 # /// script
 # requires-python = ">=3.11"

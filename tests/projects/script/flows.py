@@ -1,4 +1,4 @@
-"""A flow in a script beside a project."""
+"""A flow in a script in the directory of a project."""
 
 # /// script
 # requires-python = ">=3.11"

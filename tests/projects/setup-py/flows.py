@@ -1,4 +1,4 @@
-"""A flow of a project with setup.py alone."""
+"""A flow of a project that has only a setup.py."""
 
 from prefect import flow
 

@@ -1,4 +1,4 @@
-"""A flow beside the members of a workspace."""
+"""A flow in a workspace root that is not a project."""
 
 from prefect import flow
 

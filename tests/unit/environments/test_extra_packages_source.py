@@ -381,7 +381,7 @@ def test_include_that_is_missing(locked: Etl, make_store: Callable[..., Environm
     file.write_text("-r more.txt\n")
     with pytest.raises(RequirementsMissingError) as caught:
         extend(make_store(), locked, files=(file,))
-    assert caught.value.headline == f"{file} includes more.txt, which is not there."
+    assert caught.value.headline == f"{file} includes more.txt, which does not exist."
 
 
 def test_utf_16(locked: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path) -> None:
@@ -419,9 +419,9 @@ def test_directory_that_was_not_pulled(locked: Etl, make_store: Callable[..., En
     with pytest.raises(DependencyUnreachableError) as caught:
         extend(make_store(), locked, "./lib")
     assert caught.value.render().replace(str(locked.directory), "/code") == (
-        "error[dependency-unreachable]: The list of packages installs ./lib, which was not pulled.\n\n"
-        "There is nothing at /code/lib.\n\n"
-        "hint: Let the pull steps bring it, or take the line out."
+        "error[dependency-unreachable]: The list of extra packages installs ./lib, which was not pulled.\n\n"
+        "/code/lib does not exist.\n\n"
+        "hint: Pull it with the code, or remove the line."
     )
 
 

@@ -1,4 +1,4 @@
-"""What one deployment wants beside its project."""
+"""Where the extra packages of a deployment come from."""
 
 from __future__ import annotations
 
@@ -12,60 +12,60 @@ from tests.unit.checkouts import Checkout, MakeCheckout
 
 @pytest.fixture
 def checkout(pulled: MakeCheckout) -> Checkout:
-    """A locked project with requirements-extras.txt, and another one beside a flow."""
+    """A locked project with a requirements-extras.txt, and another one next to a flow in a subdirectory."""
     return pulled("extras").lock()
 
 
-def found(checkout: Checkout, entrypoint: str, *more: str, **variables: str) -> ExtraPackages:
-    """The extras of a deployment."""
+def extra_packages(checkout: Checkout, entrypoint: str, *variable_packages: str, **variables: str) -> ExtraPackages:
+    """The extra packages of a deployment, with job variables and the packages of a Prefect Variable."""
     settings = Settings.from_environ({f"PREFECT_UV_{name.upper()}": value for name, value in variables.items()})
-    return find_extra_packages(checkout.directory, checkout.look(entrypoint), settings, more)
+    return find_extra_packages(checkout.directory, checkout.look(entrypoint), settings, variable_packages)
 
 
 def test_file_in_the_project_is_found(checkout: Checkout) -> None:
-    """By its name."""
-    wanted = found(checkout, "flows.py:hello")
-    assert wanted.files == (checkout.directory / "requirements-extras.txt",)
-    assert wanted.line == "extra packages: requirements-extras.txt"
+    """A requirements-extras.txt next to the flow is used without any setting."""
+    found = extra_packages(checkout, "flows.py:hello")
+    assert found.files == (checkout.directory / "requirements-extras.txt",)
+    assert found.summary == "extra packages: requirements-extras.txt"
 
 
-def test_file_beside_the_flow_counts_more(checkout: Checkout) -> None:
-    """The nearest one alone."""
-    wanted = found(checkout, "flows/daily.py:hello")
-    assert wanted.files == (checkout.directory / "flows" / "requirements-extras.txt",)
-    assert wanted.line == "extra packages: flows/requirements-extras.txt"
+def test_nearest_file_is_used_alone(checkout: Checkout) -> None:
+    """The file in the flow's own directory replaces the one further up."""
+    found = extra_packages(checkout, "flows/daily.py:hello")
+    assert found.files == (checkout.directory / "flows" / "requirements-extras.txt",)
+    assert found.summary == "extra packages: flows/requirements-extras.txt"
 
 
-def test_everything_together(checkout: Checkout) -> None:
-    """Packages of the settings and of a Prefect Variable, and named files instead of the one that is found."""
-    wanted = found(
+def test_packages_and_files_are_combined(checkout: Checkout) -> None:
+    """The packages of the settings and of the Variable are added up; named files replace the nearest one."""
+    found = extra_packages(
         checkout,
         "flows.py:hello",
         "gadget",
         extra_packages="trinket==1.0 bauble",
         extra_requirements="flows/*.txt",
     )
-    assert wanted.requirements == ("trinket==1.0", "bauble", "gadget")
-    assert wanted.files == (checkout.directory / "flows" / "requirements-extras.txt",)
-    assert wanted.line == "extra packages: trinket==1.0, bauble, gadget, flows/requirements-extras.txt"
+    assert found.requirements == ("trinket==1.0", "bauble", "gadget")
+    assert found.files == (checkout.directory / "flows" / "requirements-extras.txt",)
+    assert found.summary == "extra packages: trinket==1.0, bauble, gadget, flows/requirements-extras.txt"
 
 
-def test_nothing(pulled: MakeCheckout) -> None:
-    """No extras are no extras, and there is nothing to say."""
-    wanted = found(pulled("plain").lock(), "flows.py:hello", extra_packages="")
-    assert not wanted
-    assert wanted.line == ""
+def test_no_extra_packages(pulled: MakeCheckout) -> None:
+    """Without any, the result is false and the log has no line."""
+    found = extra_packages(pulled("plain").lock(), "flows.py:hello", extra_packages="")
+    assert not found
+    assert found.summary == ""
 
 
-def test_file_that_is_named_and_not_there(checkout: Checkout) -> None:
-    """In full, with what there is."""
+def test_named_file_is_missing(checkout: Checkout) -> None:
+    """The error lists the files that exist."""
     with pytest.raises(RequirementsMissingError) as caught:
-        found(checkout, "flows.py:hello", extra_requirements="extras/daily.txt")
+        extra_packages(checkout, "flows.py:hello", extra_requirements="extras/daily.txt")
     assert checkout.text(caught.value) == (
-        """error[requirements-missing]: PREFECT_UV_EXTRA_REQUIREMENTS names extras/daily.txt, and /code has no such \
+        """error[requirements-missing]: PREFECT_UV_EXTRA_REQUIREMENTS names extras/daily.txt, but /code has no such \
 file.
 
 It has requirements-extras.txt.
 
-hint: Correct the job variable: paths are relative to the pulled directory."""
+hint: Correct the job variable; its paths are relative to the pulled directory."""
     )

@@ -1,4 +1,4 @@
-"""The local packages of a lock, as a real uv writes it."""
+"""Which local packages a selection needs, read from a lock that a real uv has written."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def found(root: Path, member: str, **selection: tuple[str, ...]) -> tuple[LocalPackage, ...]:
-    """The local packages of a member's selection."""
-    text = (root / "uv.lock").read_text()
-    return local_packages(text, root, root / "packages" / member, Selection(**selection))  # type: ignore[arg-type]
+def packages_of(root: Path, member: str, **selection: tuple[str, ...]) -> tuple[LocalPackage, ...]:
+    """The local packages that a selection of a member needs."""
+    lock = (root / "uv.lock").read_text()
+    return local_packages(lock, root, root / "packages" / member, Selection(**selection))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -71,57 +71,57 @@ def found(root: Path, member: str, **selection: tuple[str, ...]) -> tuple[LocalP
         ({"only_groups": ("ml",)}, "models"),
     ],
 )
-def test_what_the_selection_needs(workspace: Path, selection: dict[str, tuple[str, ...]], names: str) -> None:
-    """Dependencies of dependencies with their extras, selected and default groups; nothing that only others need."""
-    first, *others = (package.name for package in found(workspace, "etl", **selection))
+def test_only_what_a_selection_needs(workspace: Path, selection: dict[str, tuple[str, ...]], names: str) -> None:
+    """Transitive dependencies, their extras, selected and default groups are found; what only others need is not."""
+    first, *others = (package.name for package in packages_of(workspace, "etl", **selection))
     assert (first, *sorted(others)) == ("etl", *sorted(names.split()))
 
 
 def test_member_by_name(workspace: Path) -> None:
-    """PREFECT_UV_PACKAGE chooses one, wherever the project was found."""
-    text = (workspace / "uv.lock").read_text()
-    packages = local_packages(text, workspace, workspace, Selection(package="lib"))
+    """PREFECT_UV_PACKAGE selects a member, wherever the project was found."""
+    lock = (workspace / "uv.lock").read_text()
+    packages = local_packages(lock, workspace, workspace, Selection(package="lib"))
     assert [package.name for package in packages] == ["lib", "base", "fast"]
 
 
-def test_all_of_a_workspace_whose_root_is_no_project(workspace: Path) -> None:
-    """As uv syncs it."""
+def test_all_members_if_the_root_is_not_a_project(workspace: Path) -> None:
+    """Without a selection all members are needed, as for `uv sync`."""
     packages = local_packages((workspace / "uv.lock").read_text(), workspace, workspace, Selection())
     assert {package.name for package in packages} == {*MEMBERS, "plain"}
 
 
 def test_virtual_project_is_not_installable(workspace: Path) -> None:
-    """A project without a build system; what it depends on is one all the same."""
-    assert [(package.name, package.installable) for package in found(workspace, "plain")] == [
+    """A project without a build system is not installed, but its dependencies are."""
+    assert [(package.name, package.installable) for package in packages_of(workspace, "plain")] == [
         ("plain", False),
         ("alone", True),
     ]
 
 
-def test_named_by_a_package_of_an_index(workspace: Path) -> None:
-    """A local package may stand in for one that a package of an index depends on."""
-    text = (workspace / "uv.lock").read_text()
-    text += '\n[[package]]\nname = "third"\nsource = { registry = "x" }\ndependencies = [\n    { name = "slow" },\n]\n'
-    packages = local_packages(text, workspace, workspace / "packages" / "plain", Selection())
+def test_dependency_of_a_package_from_an_index(workspace: Path) -> None:
+    """A local package is needed if a package from an index depends on it."""
+    lock = (workspace / "uv.lock").read_text()
+    lock += '\n[[package]]\nname = "third"\nsource = { registry = "x" }\ndependencies = [\n    { name = "slow" },\n]\n'
+    packages = local_packages(lock, workspace, workspace / "packages" / "plain", Selection())
     assert [package.name for package in packages] == ["plain", "alone", "slow"]
 
 
-def test_directories_of_all(workspace: Path) -> None:
-    """Whether they are selected or not: their pyproject.toml counts for the lock."""
-    places = local_package_paths((workspace / "uv.lock").read_text(), workspace)
-    assert {place.name for _, place in places} == {*MEMBERS, "plain"}
+def test_paths_of_all_local_packages(workspace: Path) -> None:
+    """Unselected packages are listed too, because their pyproject.toml can change the lock."""
+    paths = local_package_paths((workspace / "uv.lock").read_text(), workspace)
+    assert {path.name for _, path in paths} == {*MEMBERS, "plain"}
 
 
-def test_lock_that_cannot_be_read(workspace: Path) -> None:
-    """It is left for uv, which says where it is broken."""
-    text = '[[package]]\nname = "etl"\nsource = { editable = "etl" }\n<<<<<<< ours\n'
-    assert local_packages(text, workspace, workspace / "etl", Selection()) == ()
+def test_broken_lock_has_no_packages(workspace: Path) -> None:
+    """A lock that is not TOML is left to uv, which reports where it is broken."""
+    lock = '[[package]]\nname = "etl"\nsource = { editable = "etl" }\n<<<<<<< ours\n'
+    assert local_packages(lock, workspace, workspace / "etl", Selection()) == ()
 
 
 def test_import_path(workspace: Path) -> None:
-    """The project's own directories first; the chosen ones stand in for them and for nothing else."""
+    """The project's own source roots come first; chosen ones replace these and no others."""
     (workspace / "packages" / "lib" / "src").mkdir()
-    packages = found(workspace, "lib")
+    packages = packages_of(workspace, "lib")
     directory, fast = workspace / "packages" / "lib", workspace / "packages" / "fast"
     path = import_path(packages, directory, ())
     assert path == (directory / "src", workspace / "packages" / "base", fast)

@@ -1,9 +1,9 @@
 """What is read from the text of a uv.lock, compared with what uv says about it and with the lock as TOML.
 
 This is where a change of the lockfile's format shows. If a new uv writes the file in another way,
-`test_text_is_read_as_toml` fails for every project, with what was read and what the lock says, before any environment
-is built from a lock that was read wrongly. Then project/lockfile_text.py is what has to change. The mutations at the
-end show that the comparison notices such a change.
+`test_text_says_what_uv_says` fails for every project, with what was read and what the lock says, before any environment
+is built from a lock that was read wrongly. Then project/lockfile/lockfile_text.py has to change. The mutations at the
+end prove that the comparison notices such a change.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Index:
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
-    """One for all projects."""
+    """One index for all projects."""
     directory = tmp_path_factory.mktemp("index")
     with running_server() as server:
         yield Index(server, publish(server, directory / "wheels"), directory / "cache")
@@ -53,7 +53,9 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
 def from_text(lock: str) -> Facts:
     """Everything that is read from a lock's text."""
     tables = lockfile_text.local_tables(lock)
-    packages = [(one.name, one.version, one.kind, one.place) for one in lockfile_text.locked_packages(lock)]
+    packages = [
+        (package.name, package.version, package.kind, package.place) for package in lockfile_text.locked_packages(lock)
+    ]
     return {
         "requires-python": lockfile_text.requires_python(lock),
         "packages": packages,
@@ -70,18 +72,20 @@ def from_toml(lock: str) -> Facts:
     """The same from the parsed lock."""
     document = tomllib.loads(lock)
     packages = document.get("package", [])
-    heads = [(one["name"], one.get("version", ""), *next(iter(one["source"].items()))) for one in packages]
+    heads = [
+        (package["name"], package.get("version", ""), *next(iter(package["source"].items()))) for package in packages
+    ]
     here = {"editable", "directory", "virtual"}
     return {
         "requires-python": document["requires-python"],
         "packages": heads,
         "manifest": document.get("manifest", {}),
-        "tables": {one["name"]: one for one in packages if here & one["source"].keys()},
+        "tables": {package["name"]: package for package in packages if here & package["source"].keys()},
         "needed elsewhere": {
             edge["name"]
-            for one in packages
-            if not here & one["source"].keys()
-            for edges in (one.get("dependencies", []), *one.get("optional-dependencies", {}).values())
+            for package in packages
+            if not here & package["source"].keys()
+            for edges in (package.get("dependencies", []), *package.get("optional-dependencies", {}).values())
             for edge in edges
         },
         "registries": {place for _, _, kind, place in heads if kind == "registry"},
@@ -94,12 +98,12 @@ def from_toml(lock: str) -> Facts:
 
 def from_uv(copy: LockedCopy) -> Facts:
     """What uv itself says, with absolute paths."""
-    told = copy.metadata()
-    nodes = [node for node in told["resolution"].values() if node["kind"] == "package"]
+    metadata = copy.metadata()
+    nodes = [node for node in metadata["resolution"].values() if node["kind"] == "package"]
     return {
-        "requires-python": told["requires_python"],
+        "requires-python": metadata["requires_python"],
         "packages": sorted((node["name"], node.get("version", ""), *_source(node["source"])) for node in nodes),
-        "members": {member["name"]: Path(member["path"]).resolve() for member in told.get("members", ())},
+        "members": {member["name"]: Path(member["path"]).resolve() for member in metadata.get("members", ())},
     }
 
 
@@ -111,7 +115,7 @@ def _source(source: dict[str, Any]) -> tuple[str, str]:
 
 
 def absolute(facts: Facts, copy: LockedCopy) -> Facts:
-    """What was read from the text, as `from_uv` has it; a project that is no workspace is its own only member."""
+    """What was read from the text in the form of `from_uv`. A project without a workspace is its own only member."""
 
     def place(text: str) -> str:
         return text if "://" in text else str((copy.lock.parent / text).resolve())
@@ -135,23 +139,23 @@ def exported(copy: LockedCopy, selection: Selection) -> set[Path]:
 
 
 def needed(copy: LockedCopy, selection: Selection) -> set[Path]:
-    """The directories that we find for it, without virtual projects; `only_groups` leaves the project itself out."""
+    """The directories that we find for it, without virtual projects, and without the project for `only_groups`."""
     found = local_packages(copy.lock.read_text(), copy.lock.parent, copy.directory, selection)
     chosen = found[1:] if selection.only_groups else found
     return {package.directory for package in chosen if package.installable}
 
 
 def selections(copy: LockedCopy) -> list[Selection]:
-    """Nothing, and everything that can be selected alone: each member, and the groups and extras of this project."""
+    """The empty selection, and each member, group and extra of this project alone."""
     if copy.is_script:
         return [Selection()]
     facts = from_toml(copy.lock.read_text())
     tables = facts["tables"].values()
-    here = [one for one in tables if (copy.lock.parent / _place(one)).resolve() == copy.directory]
-    root = [one for one in tables if _place(one) == "."]
-    groups = {name for one in (*here, *root) for name in one.get("dev-dependencies", ())}
+    here = [table for table in tables if (copy.lock.parent / _place(table)).resolve() == copy.directory]
+    root = [table for table in tables if _place(table) == "."]
+    groups = {name for table in (*here, *root) for name in table.get("dev-dependencies", ())}
     groups |= facts["manifest"].get("dependency-groups", {}).keys()
-    extras = {name for one in here for name in one.get("optional-dependencies", ())}
+    extras = {name for table in here for name in table.get("optional-dependencies", ())}
     found = [Selection(package=name) for name in facts["manifest"].get("members", ())]
     found += [Selection(groups=(name,)) for name in groups]
     found += [Selection(only_groups=(name,)) for name in groups]
@@ -163,7 +167,7 @@ def _place(table: dict[str, Any]) -> str:
 
 
 def compare(copy: LockedCopy) -> None:
-    """Read a lock in all ways."""
+    """Assert that the text, TOML and uv agree about a lock."""
     lock = copy.lock.read_text()
     facts = from_text(lock)
     assert facts == from_toml(lock)
@@ -174,13 +178,13 @@ def compare(copy: LockedCopy) -> None:
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
 def test_text_says_what_uv_says(target: Target, index: Index, tmp_path: Path) -> None:
-    """Of every project, workspace member and script of this repository: packages, sources, Python, selections."""
+    """Packages, sources, Python versions and selections agree for every project and script of this repository."""
     compare(LockedCopy.of(target, tmp_path, index.url, index.cache))
 
 
 @pytest.mark.parametrize("target", [target for target in targets() if str(target) in REFUSED], ids=str)
-def test_what_uv_does_not_lock(target: Target, index: Index, tmp_path: Path) -> None:
-    """No project is left out without need."""
+def test_refused_projects_cannot_be_locked(target: Target, index: Index, tmp_path: Path) -> None:
+    """Only projects that uv refuses to lock are left out of the comparison."""
     with pytest.raises(subprocess.CalledProcessError):
         LockedCopy.of(target, tmp_path, index.url, index.cache)
 
@@ -231,19 +235,19 @@ def every_kind(tmp_path: Path, index: Index, origin: Origin) -> LockedCopy:
         "address": serve_file(index.server, build_wheel(tmp_path, "an_address", "1.0", {})),
         "archive": serve_file(index.server, tmp_path / "an_archive-1.0.zip"),
     }
-    place = tmp_path / "every-kind"
+    project = tmp_path / "every-kind"
     for name in ("an-editable", "a-directory", "a-virtual", "a-member"):
-        (place / name).mkdir(parents=True)
+        (project / name).mkdir(parents=True)
         build = "" if name == "a-virtual" else BUILD
-        (place / name / "pyproject.toml").write_text(PROJECT.format(name) + build)
-    (place / "pyproject.toml").write_text(PROJECT.format("every-kind") + EVERY_KIND.format(**addresses))
-    copy = LockedCopy(place, index.cache)
+        (project / name / "pyproject.toml").write_text(PROJECT.format(name) + build)
+    (project / "pyproject.toml").write_text(PROJECT.format("every-kind") + EVERY_KIND.format(**addresses))
+    copy = LockedCopy(project, index.cache)
     copy.uv("lock", "--default-index", index.url)
     return copy
 
 
 def test_every_kind_of_source(every_kind: LockedCopy) -> None:
-    """Whatever a lock can hold."""
+    """Every kind of source that a lock can contain is read."""
     kinds = {kind for _, _, kind, _ in from_text(every_kind.lock.read_text())["packages"]}
     assert kinds == {"registry", "git", "url", "path", "directory", "editable", "virtual"}
     compare(every_kind)
@@ -267,7 +271,7 @@ MUTATIONS: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("mutation", MUTATIONS)
 def test_change_of_format_is_noticed(every_kind: LockedCopy, mutation: str) -> None:
-    """The same lock as TOML and for uv, written in another way: what is read from its text is no longer the same."""
+    """A lock that is the same as TOML and for uv, but is written differently, no longer agrees with its text."""
     lock = every_kind.lock.read_text()
     assert from_text(lock) == from_toml(lock)
     changed, count = re.subn(*MUTATIONS[mutation], lock)

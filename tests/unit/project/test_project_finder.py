@@ -1,4 +1,4 @@
-"""A look at a project's files."""
+"""Find a project: layouts, lockfile, checkout boundaries, .python-version."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOCK = 'version = 1\n\n[[package]]\nname = "etl"\nsource = { virtual = "." }\n'
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A git checkout with a flat project."""
+    """A git checkout of a project without a source directory."""
     directory = tmp_path / "checkout"
     (directory / ".git").mkdir(parents=True)
     write(directory, "pyproject.toml", "[project]\nname = 'etl'\n")
@@ -32,8 +32,8 @@ def write(directory: Path, name: str, content: str) -> None:
     path.write_text(content)
 
 
-def test_flat(checkout: Path) -> None:
-    """Project, lock and code in one directory."""
+def test_flat_layout(checkout: Path) -> None:
+    """Project, lockfile and code are in one directory."""
     project = find_project(checkout, "flow.py:main", Settings())
     assert (project.directory, project.root, project.source_roots) == (checkout, checkout, (checkout,))
     assert project.python_request == ""
@@ -41,7 +41,7 @@ def test_flat(checkout: Path) -> None:
 
 
 def test_src_layout(checkout: Path) -> None:
-    """`src` is where the code is imported from."""
+    """The code is imported from `src`."""
     write(checkout, "src/etl/__init__.py", "")
     assert find_project(checkout, None, Settings()).source_roots == (checkout / "src",)
 
@@ -53,7 +53,7 @@ def test_project_above_the_working_directory(checkout: Path) -> None:
 
 
 def test_workspace_member(checkout: Path) -> None:
-    """The lock is above; what the member depends on can be imported, and every member can change the lock."""
+    """The lock is in the root; the member's local dependencies are importable; every member is an input."""
     write(checkout, "pyproject.toml", "[project]\nname = 'etl'\n[tool.uv.workspace]\nmembers = ['packages/*']\n")
     member = '[[package]]\nname = "{}"\nsource = {{ editable = "packages/{}" }}\n{}\n'
     needs = 'dependencies = [\n    { name = "lib" },\n]\n'
@@ -65,7 +65,7 @@ def test_workspace_member(checkout: Path) -> None:
     project = find_project(checkout / "packages" / "job", None, Settings())
     assert (project.directory, project.root) == (checkout / "packages" / "job", checkout)
     assert project.source_roots == (project.directory, checkout / "packages" / "lib" / "src")
-    assert project.line == "workspace member job, uv.lock in the workspace's root"
+    assert project.summary == "workspace member job, uv.lock in the workspace root"
     assert {name for name, _ in project.inputs} == {
         "/uv.lock",
         "/pyproject.toml",
@@ -74,7 +74,7 @@ def test_workspace_member(checkout: Path) -> None:
 
 
 def test_inputs_do_not_depend_on_where_the_checkout_is(checkout: Path, tmp_path: Path) -> None:
-    """The same files elsewhere are the same inputs."""
+    """The same files in another directory are the same inputs."""
     elsewhere = tmp_path / "elsewhere"
     checkout_inputs = find_project(checkout, None, Settings()).inputs
     checkout.rename(elsewhere)
@@ -82,22 +82,22 @@ def test_inputs_do_not_depend_on_where_the_checkout_is(checkout: Path, tmp_path:
 
 
 def test_uv_toml_is_an_input(checkout: Path) -> None:
-    """uv's own settings file can change what is installed."""
+    """uv.toml is an input, because it can change what is installed."""
     write(checkout, "uv.toml", "no-binary = true")
     assert ("/uv.toml", b"no-binary = true") in find_project(checkout, None, Settings()).inputs
 
 
 def test_no_project(checkout: Path, this_image: Image) -> None:
-    """Nothing but a flow: the Prefect that the image was built for."""
+    """A flow without a project gets the Prefect that the image was built for."""
     (checkout / "pyproject.toml").unlink()
     project = find_project(checkout, "flow.py:main", Settings())
     assert isinstance(project, UnlockedProject)
     assert project.requirements == (f"prefect=={this_image.prefect}",)
-    assert project.line == "no project, script or requirements file: prefect==3.8.8 alone, as the image has it"
+    assert project.summary == "no project, script or requirements file: only prefect==3.8.8, the image's version"
 
 
-def test_no_lock(checkout: Path) -> None:
-    """Word for word as the style has it."""
+def test_lockfile_missing(checkout: Path) -> None:
+    """The error's full text."""
     (checkout / "uv.lock").unlink()
     with pytest.raises(LockfileMissingError) as caught:
         find_project(checkout, None, Settings())
@@ -108,20 +108,20 @@ def test_no_lock(checkout: Path) -> None:
     )
 
 
-def test_nothing_above_the_checkout_counts(checkout: Path, this_image: Image) -> None:
-    """Files above the repository are none of it."""
+def test_files_above_the_checkout_are_ignored(checkout: Path, this_image: Image) -> None:
+    """A project and a lockfile above the repository are not used."""
     for name in ("pyproject.toml", "uv.lock"):
         (checkout / name).rename(checkout.parent / name)
-    assert find_project(checkout, None, Settings()).line.endswith(
-        f"prefect=={this_image.prefect} alone, as the image has it"
+    assert find_project(checkout, None, Settings()).summary.endswith(
+        f"only prefect=={this_image.prefect}, the image's version"
     )
     write(checkout, "pyproject.toml", "[project]\nname = 'etl'\n")
     with pytest.raises(LockfileMissingError):
         find_project(checkout, None, Settings())
 
 
-def test_nothing_above_a_directory_without_checkout_counts(checkout: Path, this_image: Image) -> None:
-    """Code that is baked into an image has its project where it runs, or above the flow's file."""
+def test_files_above_a_directory_without_checkout_are_ignored(checkout: Path, this_image: Image) -> None:
+    """Code that was copied into an image has its project in the working directory, or above the flow's file in it."""
     (checkout / ".git").rmdir()
     write(checkout, "flows/flow.py", "")
     assert find_project(checkout, "flows/flow.py:main", Settings()).directory == checkout
@@ -131,7 +131,7 @@ def test_nothing_above_a_directory_without_checkout_counts(checkout: Path, this_
 
 
 def test_worktree_is_a_checkout(checkout: Path) -> None:
-    """`.git` may be a file."""
+    """`.git` is a file in a worktree."""
     (checkout / ".git").rmdir()
     write(checkout, ".git", "gitdir: /elsewhere")
     write(checkout, "flows/flow.py", "")
@@ -139,7 +139,7 @@ def test_worktree_is_a_checkout(checkout: Path) -> None:
 
 
 def test_flow_file_missing(checkout: Path) -> None:
-    """The entrypoint's file is looked for before anything else."""
+    """The error names the entrypoint and the missing file."""
     with pytest.raises(FlowFileMissingError) as caught:
         find_project(checkout, "flows/daily.py:main", Settings())
     assert caught.value.headline == f"The deployment's entrypoint flows/daily.py:main is not in {checkout}."
@@ -147,22 +147,22 @@ def test_flow_file_missing(checkout: Path) -> None:
 
 
 def test_module_path_entrypoint(checkout: Path) -> None:
-    """`package.module:flow` is found by Python, not by us."""
+    """If the module of `package.module:flow` is not found, the project of the working directory is used."""
     assert find_project(checkout, "etl.daily:main", Settings()).directory == checkout
 
 
 @pytest.mark.parametrize(
-    ("text", "request_"),
+    ("text", "requested"),
     [("3.12\n", "3.12"), ("# pinned\n\n3.13\n", "3.13"), ("", ""), ("cpython@3.12", "cpython@3.12")],
 )
-def test_python_version(checkout: Path, text: str, request_: str) -> None:
-    """`.python-version` in the project or above it in the checkout."""
+def test_python_version_file(checkout: Path, text: str, requested: str) -> None:
+    """The first line that is not a comment is the request."""
     write(checkout, ".python-version", text)
-    assert find_project(checkout, None, Settings()).python_request == request_
+    assert find_project(checkout, None, Settings()).python_request == requested
 
 
-def test_nearest_python_version_wins(checkout: Path) -> None:
-    """A member's own pin counts more than the workspace's; one above the checkout does not count."""
+def test_nearest_python_version_file_is_used(checkout: Path) -> None:
+    """A project's own file takes precedence over one above it; one above the checkout is ignored."""
     write(checkout.parent, ".python-version", "3.9")
     assert find_project(checkout, None, Settings()).python_request == ""
     write(checkout, ".python-version", "3.12")

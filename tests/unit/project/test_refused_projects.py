@@ -1,4 +1,4 @@
-"""Each trap of tests/projects ends before anything is built, in a text that says what is there and what to do."""
+"""Every mistake of tests/projects is refused before anything is built, with an error that names the remedy."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.unit.checkouts import MakeCheckout
 FLOW = "flows.py:hello"
 DAILY = "packages/etl/src/etl/flows.py:hello"
 APP = "my_app/src/my_app/main.py:hello"
-NO_PROJECT = (
-    "hint: Correct the job variable: it is a directory with pyproject.toml or requirements.txt, or a script with a"
-    " block `# /// script`, relative to the pulled directory."
+PROJECT_HINT = (
+    "hint: Set the job variable to a directory with a pyproject.toml or requirements.txt, or to a script with a"
+    " `# /// script` block, relative to the pulled directory."
 )
-NO_SELECTION = "hint: Take it out of the job variables, or set PREFECT_UV_PROJECT to the directory of a project."
-RELATIVE = "hint: Correct the job variable: paths are relative to the pulled directory."
+SELECTION_HINT = "hint: Remove it from the job variables, or set PREFECT_UV_PROJECT to the directory of a project."
+PATHS_HINT = "hint: Correct the job variable; its paths are relative to the pulled directory."
 
 
 @pytest.mark.parametrize(
@@ -27,99 +27,99 @@ RELATIVE = "hint: Correct the job variable: paths are relative to the pulled dir
             "workspace",
             DAILY,
             {"groups": "ml,spark"},
-            """error[selection-invalid]: PREFECT_UV_GROUPS names spark, which the project does not have.
+            """error[selection-invalid]: PREFECT_UV_GROUPS names spark, which the project does not define.
 
-/code/packages/etl/pyproject.toml and /code/pyproject.toml have the dependency groups dev, ml, nightly.
+/code/packages/etl/pyproject.toml and /code/pyproject.toml define the dependency groups dev, ml, nightly.
 
-hint: Correct the job variable, or add the dependency group and lock again.""",
+hint: Correct the job variable, or add the dependency group and run `uv lock`.""",
         ),
         (
             "plain",
             FLOW,
             {"only_groups": "ml"},
-            """error[selection-invalid]: PREFECT_UV_ONLY_GROUPS names ml, which the project does not have.
+            """error[selection-invalid]: PREFECT_UV_ONLY_GROUPS names ml, which the project does not define.
 
-/code/pyproject.toml has no dependency groups.
+/code/pyproject.toml defines no dependency groups.
 
-hint: Correct the job variable, or add the dependency group and lock again.""",
+hint: Correct the job variable, or add the dependency group and run `uv lock`.""",
         ),
         (
             "workspace",
             DAILY,
             {"extras": "plots"},
-            """error[selection-invalid]: PREFECT_UV_EXTRAS names plots, which the project does not have.
+            """error[selection-invalid]: PREFECT_UV_EXTRAS names plots, which the project does not define.
 
-/code/packages/etl/pyproject.toml has the extra charts.
+/code/packages/etl/pyproject.toml defines the extra charts.
 
-hint: Correct the job variable, or add the extra and lock again.""",
+hint: Correct the job variable, or add the extra and run `uv lock`.""",
         ),
         (
             "workspace",
             None,
             {"package": "apart"},
-            """error[selection-invalid]: PREFECT_UV_PACKAGE names apart, which is no member of the workspace.
+            """error[selection-invalid]: PREFECT_UV_PACKAGE names apart, which is not a member of the workspace.
 
-/code/pyproject.toml has etl, shop, stock.
+The workspace of /code/pyproject.toml has the members etl, shop, stock.
 
-hint: Correct the job variable, or add the package to [tool.uv.workspace] and lock again.""",
+hint: Correct the job variable, or add the package to [tool.uv.workspace] and run `uv lock`.""",
         ),
         (
             "workspace",
             DAILY,
             {"only_groups": "ml", "groups": "nightly", "extras": "charts"},
             """error[selection-invalid]: PREFECT_UV_GROUPS=nightly, PREFECT_UV_ONLY_GROUPS=ml and \
-PREFECT_UV_EXTRAS=charts exclude each other.
+PREFECT_UV_EXTRAS=charts cannot be combined.
 
-PREFECT_UV_ONLY_GROUPS leaves the project's own dependencies and its extras out.
+PREFECT_UV_ONLY_GROUPS leaves out the project's own dependencies and its extras.
 
-hint: Name all groups in PREFECT_UV_GROUPS, or all of them in PREFECT_UV_ONLY_GROUPS.""",
+hint: Set PREFECT_UV_ONLY_GROUPS alone, or move its groups to PREFECT_UV_GROUPS.""",
         ),
         (
             "script",
             FLOW,
             {"groups": "etl"},
-            """error[selection-invalid]: PREFECT_UV_GROUPS=etl cannot be selected: flows.py is a script with its own \
+            """error[selection-invalid]: PREFECT_UV_GROUPS=etl cannot be used: flows.py is a script with its own \
 requirements.
 
-hint: Take it out of the job variables, or set PREFECT_UV_PROJECT=. to use the project instead.""",
+hint: Remove it from the job variables, or set PREFECT_UV_PROJECT=. to use the project instead.""",
         ),
         (
             "requirements",
             FLOW,
             {"extras": "charts"},
-            f"""error[selection-invalid]: PREFECT_UV_EXTRAS=charts cannot be selected: requirements files have neither \
+            f"""error[selection-invalid]: PREFECT_UV_EXTRAS=charts cannot be used: requirements files have neither \
 groups nor extras.
 
-{NO_SELECTION}""",
+{SELECTION_HINT}""",
         ),
         (
             "no-pyproject",
             FLOW,
             {"package": "etl"},
-            f"""error[selection-invalid]: PREFECT_UV_PACKAGE=etl cannot be selected: there is no project.
+            f"""error[selection-invalid]: PREFECT_UV_PACKAGE=etl cannot be used: there is no project.
 
-{NO_SELECTION}""",
+{SELECTION_HINT}""",
         ),
         (
             "requirements-folder",
             FLOW,
             {"requirements": "requirements/etl.txt", "project": "."},
-            """error[selection-invalid]: PREFECT_UV_REQUIREMENTS and PREFECT_UV_PROJECT exclude each other.
+            """error[selection-invalid]: PREFECT_UV_REQUIREMENTS and PREFECT_UV_PROJECT cannot be combined.
 
 Requirements files are installed instead of a project.
 
-hint: Name the files from the pulled directory in PREFECT_UV_REQUIREMENTS alone.""",
+hint: Set only PREFECT_UV_REQUIREMENTS, with paths relative to the pulled directory.""",
         ),
         (
             "requirements-folder",
             FLOW,
             {"requirements": "requirements/prod*.txt"},
-            f"""error[requirements-missing]: PREFECT_UV_REQUIREMENTS names requirements/prod*.txt, and /code has \
+            f"""error[requirements-missing]: PREFECT_UV_REQUIREMENTS names requirements/prod*.txt, but /code has \
 no such file.
 
 It has requirements/base.txt, requirements/dev.in, requirements/etl.txt.
 
-{RELATIVE}""",
+{PATHS_HINT}""",
         ),
         (
             "src-layout",
@@ -127,19 +127,19 @@ It has requirements/base.txt, requirements/dev.in, requirements/etl.txt.
             {"source_root": "src,lib"},
             """error[source-root-missing]: PREFECT_UV_SOURCE_ROOT names a directory that is not in /code.
 
-There is no directory /code/lib.
+Missing: /code/lib.
 
-hint: Name directories relative to the pulled code, as `src` or `packages/etl/src`, separated by commas.""",
+hint: List directories relative to the pulled code, such as `src` or `packages/etl/src`, separated by commas.""",
         ),
         (
             "requirements-include-missing",
             FLOW,
             {},
-            """error[requirements-missing]: /code/requirements.txt includes base.txt, which is not there.
+            """error[requirements-missing]: /code/requirements.txt includes base.txt, which does not exist.
 
 There is no file /code/base.txt.
 
-hint: Push it, or take the line out.""",
+hint: Push it, or remove the line.""",
         ),
         (
             "requirements-local-missing",
@@ -147,9 +147,9 @@ hint: Push it, or take the line out.""",
             {},
             """error[dependency-unreachable]: /code/requirements.txt installs ./lib, which was not pulled.
 
-There is nothing at /code/lib.
+/code/lib does not exist.
 
-hint: Let the pull steps bring it, or take the line out.""",
+hint: Pull it with the code, or remove the line.""",
         ),
         (
             "requirements-hashed",
@@ -157,67 +157,67 @@ hint: Let the pull steps bring it, or take the line out.""",
             {},
             """error[prefect-missing]: Prefect is not among the hashed requirements in requirements.txt.
 
-Without hashes in them, prefect==3.8.8 would be added, as the image has it.
+Without hashes, prefect==3.8.8 would be added, which is the image's version.
 
-hint: Add prefect==3.8.8 to what the file is made of, compile it again, commit, and push.""",
+hint: Add prefect==3.8.8 to the file that the hashes are compiled from, compile it again, commit, and push.""",
         ),
         (
             "script-broken",
             FLOW,
             {},
-            """error[project-invalid]: The block `# /// script` of /code/flows.py cannot be read.
+            """error[project-invalid]: The `# /// script` block of /code/flows.py cannot be read.
 
 Unclosed array (at end of document)
 
-hint: Mend it, commit, and push.""",
+hint: Fix it, commit, and push.""",
         ),
         (
             "script-twice",
             FLOW,
             {},
-            """error[project-invalid]: /code/flows.py has 2 blocks `# /// script`.
+            """error[project-invalid]: /code/flows.py has 2 `# /// script` blocks.
 
-hint: Leave one of them.""",
+hint: Keep only one of them.""",
         ),
         (
             "workspace",
             None,
             {"project": "packages"},
-            f"""error[project-missing]: PREFECT_UV_PROJECT names packages, and there is no project.
+            f"""error[project-missing]: PREFECT_UV_PROJECT names packages, but there is no project there.
 
 /code/packages has apart, etl, stock.
 
-{NO_PROJECT}""",
+{PROJECT_HINT}""",
         ),
         (
             "workspace",
             None,
             {"project": "packages/web"},
-            f"""error[project-missing]: PREFECT_UV_PROJECT names packages/web, and there is no project.
+            f"""error[project-missing]: PREFECT_UV_PROJECT names packages/web, but there is no project there.
 
-There is nothing at /code/packages/web; /code/packages has apart, etl, stock.
+/code/packages/web does not exist; /code/packages has apart, etl, stock.
 
-{NO_PROJECT}""",
+{PROJECT_HINT}""",
         ),
         (
             "developers-root",
             None,
             {"project": "."},
-            f"""error[project-missing]: PREFECT_UV_PROJECT names ., and there is no project.
+            f"""error[project-missing]: PREFECT_UV_PROJECT names ., but there is no project there.
 
 /code has flows.py, pyproject.toml.
 
-{NO_PROJECT}""",
+{PROJECT_HINT}""",
         ),
         (
             "plain",
             None,
             {"project": "flows.py"},
-            f"""error[project-missing]: PREFECT_UV_PROJECT names flows.py, and there is no project.
+            f"""error[project-missing]: PREFECT_UV_PROJECT names flows.py, but there is no project there.
 
-/code/flows.py is a file without a block `# /// script`.
+/code/flows.py is a file without a `# /// script` block.
 
-{NO_PROJECT}""",
+{PROJECT_HINT}""",
         ),
         (
             "plain",
@@ -227,7 +227,7 @@ There is nothing at /code/packages/web; /code/packages has apart, etl, stock.
 
 There is no file /code/daily.py.
 
-hint: Push the file, or correct the deployment's entrypoint: it is relative to the pulled directory.""",
+hint: Push the file, or correct the deployment's entrypoint, which is relative to the pulled directory.""",
         ),
     ],
 )
@@ -242,46 +242,46 @@ def test_refusal(
     assert checkout.refusal(entrypoint, **variables) == text
 
 
-def test_project_that_the_workspace_excludes(pulled: MakeCheckout) -> None:
-    """The lock above is not its lock."""
+def test_project_excluded_from_the_workspace(pulled: MakeCheckout) -> None:
+    """The workspace's lockfile is not used for it."""
     checkout = pulled("workspace").lock()
     assert checkout.refusal("packages/apart/flows.py:hello") == (
         """error[lockfile-missing]: No uv.lock in /code/packages/apart.
 
-/code/packages/apart/pyproject.toml is present, /code/packages/apart/uv.lock is not. /code/uv.lock is another \
-project's: apart is no member of its workspace.
+/code/packages/apart/pyproject.toml is present, /code/packages/apart/uv.lock is not. /code/uv.lock belongs to another \
+project: apart is not a member of its workspace.
 
 hint: Run `uv lock --project packages/apart`, commit uv.lock, and push."""
     )
 
 
-def test_package_below_a_root_for_developers(pulled: MakeCheckout) -> None:
-    """The root's lock is never taken for the package that the entrypoint lies in."""
+def test_package_below_another_project(pulled: MakeCheckout) -> None:
+    """The lockfile of the repository's root is not used for a package that is not its member."""
     assert pulled("siblings").lock().refusal(APP) == (
         """error[lockfile-missing]: No uv.lock in /code/my_app.
 
-/code/my_app/pyproject.toml is present, /code/my_app/uv.lock is not. /code/uv.lock is another project's: my-app is no \
-member of its workspace.
+/code/my_app/pyproject.toml is present, /code/my_app/uv.lock is not. /code/uv.lock belongs to another project: my-app \
+is not a member of its workspace.
 
 hint: Run `uv lock --project my_app`, commit uv.lock, and push."""
     )
 
 
-def test_lock_of_another_tool(pulled: MakeCheckout) -> None:
-    """A project that Poetry has locked is named as what it is."""
+def test_lockfile_of_another_tool(pulled: MakeCheckout) -> None:
+    """The error says that poetry.lock is not used."""
     checkout = pulled("poetry")
     checkout.write("pyproject.toml", "[project]\nname = 'etl'\nversion = '1'\n")
     assert checkout.refusal(FLOW) == (
         """error[lockfile-missing]: No uv.lock in /code.
 
-/code/pyproject.toml is present, /code/uv.lock is not. poetry.lock is not read.
+/code/pyproject.toml is present, /code/uv.lock is not. poetry.lock is not used.
 
 hint: Run `uv lock`, commit uv.lock, and push."""
     )
 
 
-def test_pyproject_that_is_no_toml(pulled: MakeCheckout) -> None:
-    """A broken file is never passed over for another one."""
+def test_broken_pyproject(pulled: MakeCheckout) -> None:
+    """A broken file is an error; no other file is used instead."""
     checkout = pulled("plain").lock()
     checkout.write("pyproject.toml", "<<<<<<< ours\n")
     assert checkout.refusal(FLOW) == (
@@ -289,7 +289,7 @@ def test_pyproject_that_is_no_toml(pulled: MakeCheckout) -> None:
 
 Invalid statement (at line 1, column 1)
 
-hint: Mend it, commit, and push."""
+hint: Fix it, commit, and push."""
     )
 
 
@@ -303,24 +303,24 @@ hint: {}"""
 @pytest.mark.parametrize(
     ("name", "content", "found", "hint"),
     [
-        ("README.md", "", "does not exist", "Commit and push my_lib, or take it out and lock again."),
+        ("README.md", "", "does not exist", "Commit and push my_lib, or remove the dependency and run `uv lock`."),
         (
             ".git/info/sparse-checkout",
             "/my_app/\n",
             "does not exist",
-            "Add my_lib to the `directories` of the step `git_clone`.",
+            "Add my_lib to the `directories` of the `git_clone` step.",
         ),
         (
             ".gitmodules",
             '[submodule "lib"]\n\tpath = my_lib\n\turl = https://git.invalid/lib\n',
             "is empty",
-            "It is in a submodule: set `include_submodules: true` in the step `git_clone`.",
+            "It is in a submodule: set `include_submodules: true` in the `git_clone` step.",
         ),
     ],
     ids=["never pushed", "sparse", "submodule"],
 )
-def test_path_dependency_was_not_pulled(pulled: MakeCheckout, name: str, content: str, found: str, hint: str) -> None:
-    """Named with its reason."""
+def test_path_dependency_not_pulled(pulled: MakeCheckout, name: str, content: str, found: str, hint: str) -> None:
+    """The hint depends on why it is missing."""
     checkout = pulled("siblings").lock("my_app")
     shutil.rmtree(checkout.directory / "my_lib")
     if found == "is empty":
@@ -330,7 +330,7 @@ def test_path_dependency_was_not_pulled(pulled: MakeCheckout, name: str, content
 
 
 def test_path_dependency_outside_the_checkout(pulled: MakeCheckout) -> None:
-    """It may be pulled beside; when it was not, nothing in the repository can bring it."""
+    """Another pull step may bring it; if none did, the hint says so."""
     checkout = pulled("outside-dependency")
     shared = checkout.directory.parent / "shared"
     shared.mkdir()
@@ -343,12 +343,12 @@ def test_path_dependency_outside_the_checkout(pulled: MakeCheckout) -> None:
 
 /shared does not exist.
 
-hint: It lies outside the pulled code /code: move it inside, or pull it beside with another step."""
+hint: It is outside the pulled code in /code: move it inside, or add a pull step for it."""
     )
 
 
-def test_frozen_needs_what_is_selected_alone(pulled: MakeCheckout) -> None:
-    """With `frozen`, uv reads no other members, so that they need not be pulled."""
+def test_frozen_needs_only_selected_members(pulled: MakeCheckout) -> None:
+    """With `frozen` uv reads no other members, so they need not be pulled."""
     checkout = pulled("workspace-without-project").lock()
     shutil.rmtree(checkout.directory / "packages" / "tools")
     assert checkout.look(FLOW, package="etl", lock="frozen").name == "etl"
@@ -363,7 +363,7 @@ def test_frozen_needs_what_is_selected_alone(pulled: MakeCheckout) -> None:
             {"only_groups": "etl"},
             """error[prefect-missing]: Prefect is not among the selected dependencies (only groups etl).
 
-etl depends on it, and PREFECT_UV_ONLY_GROUPS leaves the project's dependencies out.
+etl depends on it, but PREFECT_UV_ONLY_GROUPS leaves out the project's dependencies.
 
 hint: Set PREFECT_UV_GROUPS=etl instead of PREFECT_UV_ONLY_GROUPS=etl.""",
         ),
@@ -424,13 +424,13 @@ hint: Run `uv add prefect`, commit pyproject.toml and uv.lock, and push.""",
     ],
 )
 def test_selection_without_prefect(pulled: MakeCheckout, project: str, variables: dict[str, str], text: str) -> None:
-    """Where Prefect is instead, and what to set or to run."""
+    """The error says where Prefect is instead, and what to set or to run."""
     checkout = pulled(project).lock()
     assert checkout.text(prefect_missing_error(checkout.locked(FLOW, **variables))) == text
 
 
 def test_script_without_prefect(pulled: MakeCheckout) -> None:
-    """uv adds it to the script."""
+    """The hint is the uv command that adds Prefect to the script."""
     checkout = pulled("script-without-prefect").lock(script="flows.py")
     assert checkout.text(prefect_missing_error(checkout.locked(FLOW))) == (
         """error[prefect-missing]: Prefect is not among the dependencies of flows.py.
@@ -441,8 +441,8 @@ hint: Run `uv add --script flows.py prefect`, commit flows.py and flows.py.lock,
     )
 
 
-def test_script_without_lock_and_prefect(pulled: MakeCheckout) -> None:
-    """The same without a lock, once uv has resolved it."""
+def test_unlocked_script_without_prefect(pulled: MakeCheckout) -> None:
+    """Without a lockfile, the error comes after uv has resolved the script."""
     checkout = pulled("script-without-prefect")
     assert checkout.text(prefect_missing_error(checkout.look(FLOW), ["trinket"])) == (
         """error[prefect-missing]: Prefect is not among the dependencies of flows.py.
@@ -453,21 +453,21 @@ hint: Run `uv add --script flows.py prefect`, commit flows.py, and push."""
     )
 
 
-def test_requirements_that_come_to_no_prefect(pulled: MakeCheckout) -> None:
-    """Named, but not for this platform."""
+def test_requirements_resolved_without_prefect(pulled: MakeCheckout) -> None:
+    """The file names Prefect, but not for this platform."""
     checkout = pulled("requirements")
     checkout.write("requirements.txt", "prefect ; sys_platform == 'win32'\ntrinket\n")
     assert checkout.text(prefect_missing_error(checkout.look(FLOW), ["trinket"])) == (
-        """error[prefect-missing]: Prefect is not among the requirements of requirements.
+        """error[prefect-missing]: Prefect is not among the requirements in requirements.txt.
 
 uv resolved them to trinket.
 
-hint: Add `prefect` to them, commit and push."""
+hint: Add `prefect`, commit, and push."""
     )
 
 
 def test_member_without_prefect(pulled: MakeCheckout) -> None:
-    """uv adds it to the member."""
+    """The hint is the uv command that adds Prefect to the member."""
     checkout = pulled("workspace")
     path = checkout.directory / "packages" / "etl" / "pyproject.toml"
     path.write_text(path.read_text().replace('"prefect==3.8.8", ', ""))
@@ -479,14 +479,14 @@ def test_member_without_prefect(pulled: MakeCheckout) -> None:
     ("project", "file"),
     [("requirements", "requirements.txt"), ("requirements", ".python-version"), ("plain", "uv.lock")],
 )
-def test_no_text(pulled: MakeCheckout, project: str, file: str) -> None:
-    """In another encoding than uv reads, or no text at all."""
+def test_file_that_is_not_utf8(pulled: MakeCheckout, project: str, file: str) -> None:
+    """A file in an encoding that uv does not read is refused."""
     checkout = pulled(project)
     (checkout.directory / file).write_bytes(b"caf\xe9\n")
     assert checkout.refusal("flows.py:hello") == (
-        f"""error[project-invalid]: /code/{file} is no text in UTF-8.
+        f"""error[project-invalid]: /code/{file} is not UTF-8 text.
 
 'utf-8' codec can't decode byte 0xe9 in position 3: invalid continuation byte.
 
-hint: Save it in UTF-8, commit, and push."""
+hint: Save it as UTF-8, commit, and push."""
     )

@@ -1,4 +1,4 @@
-"""Requirements as pip writes them and uv exports them: what is in a line."""
+"""Parse the lines of requirements files as uv does."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ COMMIT = "0123456789" * 4
     ],
 )
 def test_requirement(line: str, name: str, version: str, *, exact: bool) -> None:
-    """Its name as uv writes it, its version where there is one, and whether anything is left to choose."""
-    (found,) = parse_requirements(line)
-    assert (found.name, found.version, found.exact) == (name, version, exact)
+    """The normalized name, the version if there is exactly one, and whether uv has a choice."""
+    (requirement,) = parse_requirements(line)
+    assert (requirement.name, requirement.version, requirement.exact) == (name, version, exact)
 
 
 def test_hashes() -> None:
-    """In any order."""
-    (found,) = parse_requirements("a==1.0 --hash=sha256:b --hash sha256:a")
-    assert found.hashes == ("sha256:a", "sha256:b")
+    """Hashes are sorted, in both forms of the option."""
+    (requirement,) = parse_requirements("a==1.0 --hash=sha256:b --hash sha256:a")
+    assert requirement.hashes == ("sha256:a", "sha256:b")
 
 
 @pytest.mark.parametrize("line", ["", "# a", "-i https://index.example", "--no-binary a", "-r more.txt"])
 def test_no_requirement(line: str) -> None:
-    """Comments and options."""
+    """Comments and options are not requirements."""
     assert parse_requirements(line) == []
 
 
@@ -78,7 +78,7 @@ def test_no_requirement(line: str) -> None:
         ("lib @ file:///libs/my%20lib", "/libs/my lib"),
         ("file://localhost/libs/lib", "/libs/lib"),
         ("./a-1.0-py3-none-any.whl --hash=sha256:aa", "./a-1.0-py3-none-any.whl"),
-        ("${PLACE}/lib", "/vendor/lib"),
+        ("${DIRECTORY}/lib", "/vendor/lib"),
         ("${NOT_SET}/lib", "${NOT_SET}/lib"),
         ("lib", ""),
         ("lib==1.0 ; os_name == 'a/b'", ""),
@@ -87,9 +87,9 @@ def test_no_requirement(line: str) -> None:
     ],
 )
 def test_path(line: str, path: str) -> None:
-    """A file or directory on this machine, as uv 0.13.8 finds it."""
-    (found,) = parse_statements(line, {"PLACE": "/vendor"})
-    assert found.path == path
+    """The path of a local file or directory is read as by uv 0.13.8."""
+    (statement,) = parse_statements(line, {"DIRECTORY": "/vendor"})
+    assert statement.path == path
 
 
 @pytest.mark.parametrize(
@@ -99,22 +99,22 @@ def test_path(line: str, path: str) -> None:
         ("-r\tb.txt#why", "b.txt", False),
         ("-r 'my b.txt'  # see https://wiki.example", "my b.txt", False),
         ("-r my b.txt", "my b.txt", False),
-        ("--requirement=${PLACE}/b.txt", "/vendor/b.txt", False),
+        ("--requirement=${DIRECTORY}/b.txt", "/vendor/b.txt", False),
         ("-r file:///code/b.txt", "/code/b.txt", False),
         ("-c b.txt", "b.txt", True),
         ("-r https://host.example/b.txt", "", False),
     ],
 )
 def test_include(line: str, path: str, *, constraint: bool) -> None:
-    """Another file, as uv 0.13.8 finds it."""
-    (found,) = parse_statements(line, {"PLACE": "/vendor"})
-    assert isinstance(found, Include)
-    assert (found.path, found.constraint) == (path, constraint)
+    """The path of an included file is read as by uv 0.13.8."""
+    (statement,) = parse_statements(line, {"DIRECTORY": "/vendor"})
+    assert isinstance(statement, Include)
+    assert (statement.path, statement.is_constraint) == (path, constraint)
 
 
 @pytest.mark.parametrize("line", ["-rb.txt", "--requirements=b.txt", "'quoted'", "[project]"])
-def test_what_uv_refuses_is_nothing(line: str) -> None:
-    """uv 0.13.8 says what is wrong with it."""
+def test_line_that_uv_refuses_is_skipped(line: str) -> None:
+    """Lines that uv 0.13.8 refuses are left to it."""
     assert [*parse_statements(line, {})] == []
 
 
@@ -132,8 +132,8 @@ LINES = (
     "./my%20lib",
     "file:lib",
     "FILE:lib",
-    "lib @ file://${PLACE}/lib",
-    "${PLACE}/lib",
+    "lib @ file://${DIRECTORY}/lib",
+    "${DIRECTORY}/lib",
     "bauble-1.0-py3-none-any.whl",
     "-r b.txt",
     "-rb.txt",
@@ -141,9 +141,9 @@ LINES = (
     "-r 'my b.txt'",
     "-r my b.txt",
     "-r more/more.txt",
-    "--requirement=${PLACE}/b.txt",
+    "--requirement=${DIRECTORY}/b.txt",
     "--requirements=b.txt",
-    "-r file://${PLACE}/b.txt",
+    "-r file://${DIRECTORY}/b.txt",
     "-c c.txt",
     "--pre",
     "trinket 1.0",
@@ -153,7 +153,7 @@ ENDS = ("", " # why", "#why", " ; sys_platform == 'linux'", " \\\n  --hash=sha25
 
 @pytest.fixture
 def installables(tmp_path: Path, wheels: Path) -> Path:
-    """A directory with source code, a wheel and other requirements files."""
+    """A directory with source code, a wheel and requirements files."""
     for name in ("lib", "my lib", "libs/lib", "more/lib"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "pyproject.toml").write_text('[project]\nname = "lib"\nversion = "1"\n')
@@ -166,58 +166,61 @@ def installables(tmp_path: Path, wheels: Path) -> Path:
 
 @pytest.mark.parametrize("line", LINES)
 def test_uv_reads_the_same(installables: Path, wheels: Path, line: str) -> None:
-    """What uv accepts, we take for the same packages and the same directories, whatever stands behind it."""
-    environ = {**os.environ, "PLACE": str(installables)}
+    """A line that uv accepts has the same packages and directories for us, with each possible end."""
+    environ = {**os.environ, "DIRECTORY": str(installables)}
     file = installables / "requirements.txt"
-    form = ("--no-deps", "--format", "pylock.toml", "--preview-features", "pylock", "--python", sys.executable)
+    options = ("--no-deps", "--format", "pylock.toml", "--preview-features", "pylock", "--python", sys.executable)
     index = ("--no-index", "--find-links", str(wheels))
     for end in ENDS:
         file.write_text(f"{line}{end}\n")
-        command = ["uv", "pip", "compile", "--quiet", *form, *index, file.name]
-        told = subprocess.run(
+        command = ["uv", "pip", "compile", "--quiet", *options, *index, file.name]
+        result = subprocess.run(
             command, cwd=installables, env=environ, check=False, capture_output=True, text=True, timeout=20
         )
-        if told.returncode == 0:
-            packages = tomllib.loads(told.stdout).get("packages", [])
-            places = {installables / entry["directory"]["path"] for entry in packages if "directory" in entry}
-            found = Requirements.read(installables, [file], environ)
-            directories = {place for place in found.places if place.is_dir()}
-            names = {one.name for one in found.requirements if (installables / one.path).resolve() not in directories}
-            assert directories == {place.resolve() for place in places}, end
+        if result.returncode == 0:
+            packages = tomllib.loads(result.stdout).get("packages", [])
+            installed = {installables / entry["directory"]["path"] for entry in packages if "directory" in entry}
+            requirements = Requirements.read(installables, [file], environ)
+            directories = {path for path in requirements.local_paths if path.is_dir()}
+            from_index = (
+                item for item in requirements.requirements if (installables / item.path).resolve() not in directories
+            )
+            names = {item.name for item in from_index}
+            assert directories == {path.resolve() for path in installed}, end
             assert names | {"lib" for _ in directories} == {entry["name"] for entry in packages}, end
 
 
-def test_lines() -> None:
-    """A comment ends with its line; a backslash before the end of another goes on."""
+def test_continued_lines() -> None:
+    """A backslash continues a line, but not a comment."""
     text = "# one \\\na==1.0 \\\n  --hash=sha256:aa\nb # two\n"
     assert [(item.name, item.hashes) for item in parse_requirements(text)] == [("a", ("sha256:aa",)), ("b", ())]
 
 
 def test_included_files(tmp_path: Path) -> None:
-    """Their requirements count, those of constraints do not; all of them are inputs, also in a circle."""
+    """Included requirements are read, constraints are not; all files are inputs, and a cycle ends."""
     (tmp_path / "more").mkdir()
     (tmp_path / "a.txt").write_text("a\n-r more/b.txt\n")
     (tmp_path / "more" / "b.txt").write_text("b\n--requirement=c.txt\n-c d.txt\n")
     (tmp_path / "more" / "c.txt").write_text("c\n-r ../a.txt\n")
     (tmp_path / "more" / "d.txt").write_text("d==1\n")
-    found = Requirements.read(tmp_path, [tmp_path / "a.txt"], {}, ["x"])
-    assert [item.name for item in found.requirements] == ["x", "a", "b", "c"]
-    assert [name for name, _ in found.inputs] == ["/a.txt", "/more/b.txt", "/more/c.txt", "/more/d.txt"]
+    requirements = Requirements.read(tmp_path, [tmp_path / "a.txt"], {}, ["x"])
+    assert [item.name for item in requirements.requirements] == ["x", "a", "b", "c"]
+    assert [name for name, _ in requirements.inputs] == ["/a.txt", "/more/b.txt", "/more/c.txt", "/more/d.txt"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_encodings(tmp_path: Path, encoding: str, end: str) -> None:
-    """Those in which uv 0.13.8 reads such a file; PowerShell's `>` writes UTF-16."""
+    """The encodings of uv 0.13.8 are read; PowerShell's `>` writes UTF-16."""
     mark = "\ufeff" if encoding == "utf-16-be" else ""
     file = tmp_path / "requirements.txt"
     file.write_bytes(f"{mark}prefect==3.8.1{end}helper{end}".encode(encoding))
-    found = Requirements.read(tmp_path, [file], {})
-    assert [(item.name, item.version) for item in found.requirements] == [("prefect", "3.8.1"), ("helper", "")]
+    requirements = Requirements.read(tmp_path, [file], {}).requirements
+    assert [(item.name, item.version) for item in requirements] == [("prefect", "3.8.1"), ("helper", "")]
 
 
-def test_script(tmp_path: Path) -> None:
-    """Its own lines say one version; what has a source may be a branch."""
+def test_pinned_packages_of_a_script(tmp_path: Path) -> None:
+    """A package with one version is pinned, unless it has a source, which may be a branch."""
     path = tmp_path / "flow.py"
     sources = "# [tool.uv.sources]\n# c = { git = 'https://host.example/c', branch = 'main' }\n"
     path.write_text(f'# /// script\n# dependencies = ["a==1", "b", "c==1"]\n{sources}# ///\nimport a\n', "utf-8-sig")

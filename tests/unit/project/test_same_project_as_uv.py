@@ -1,4 +1,4 @@
-"""What a look decides and what uv itself decides, side by side: selections and membership of a workspace."""
+"""Selections and workspace membership: our decisions compared with uv's own."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ NAMES = {
     "extras": ("", "Charts", "web"),
     "package": ("", "etl", "apart"),
 }
-EVERY = [dict(zip(NAMES, names, strict=True)) for names in itertools.product(*NAMES.values())]
-SELECTIONS = [selection for selection in EVERY if sum(map(bool, selection.values())) <= 2]
+COMBINATIONS = [dict(zip(NAMES, names, strict=True)) for names in itertools.product(*NAMES.values())]
+SELECTIONS = [selection for selection in COMBINATIONS if sum(map(bool, selection.values())) <= 2]
 OPTIONS = {"groups": "--group", "only_groups": "--only-group", "extras": "--extra", "package": "--package"}
 MEMBER = '[project]\nname = "{}"\nversion = "1"\nrequires-python = ">=3.11"\n'
 
 
-def exported(checkout: Checkout, directory: str, *options: str) -> bool:
-    """Whether uv exports it from the lock that is there."""
+def uv_exports(checkout: Checkout, directory: str, *options: str) -> bool:
+    """Whether uv exports a selection from the existing lockfile."""
     command = ["uv", "export", "--quiet", "--offline", "--frozen", "--no-header", "--python", sys.executable]
     command += ["--project", str(checkout.directory / directory), *options]
     finished = subprocess.run(command, cwd=checkout.directory, check=False, capture_output=True, timeout=20)
     return finished.returncode == 0
 
 
-def accepted(checkout: Checkout, directory: str, selection: dict[str, str]) -> bool:
-    """Whether we go on with it."""
+def we_accept(checkout: Checkout, directory: str, selection: dict[str, str]) -> bool:
+    """Whether we accept a selection."""
     try:
         checkout.look(project=directory, **selection)
     except SelectionInvalidError:
@@ -46,7 +46,7 @@ def accepted(checkout: Checkout, directory: str, selection: dict[str, str]) -> b
 @pytest.mark.parametrize("directory", ["packages/etl", "."])
 @pytest.mark.parametrize("is_project", [True, False], ids=["project", "no project"])
 def test_uv_refuses_the_same_selections(pulled: MakeCheckout, directory: str, *, is_project: bool) -> None:
-    """Each pair of names that exist, exist elsewhere, are spelled otherwise, and do not exist."""
+    """Each pair of names: defined here, defined elsewhere, spelled differently, and not defined."""
     checkout = pulled("workspace")
     if not is_project:
         text = (checkout.directory / "pyproject.toml").read_text()
@@ -54,7 +54,7 @@ def test_uv_refuses_the_same_selections(pulled: MakeCheckout, directory: str, *,
     checkout.lock()
     for selection in SELECTIONS:
         options = [word for name, value in selection.items() if value for word in (OPTIONS[name], value)]
-        assert accepted(checkout, directory, selection) == exported(checkout, directory, *options), selection
+        assert we_accept(checkout, directory, selection) == uv_exports(checkout, directory, *options), selection
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_uv_refuses_the_same_selections(pulled: MakeCheckout, directory: str, *,
         ("", "", False),
     ],
 )
-def test_uv_takes_the_same_root(tmp_path: Path, wheels: Path, workspace: str, between: str, *, is_member: bool) -> None:
+def test_uv_finds_the_same_root(tmp_path: Path, wheels: Path, workspace: str, between: str, *, is_member: bool) -> None:
     """The nearest pyproject.toml above a project decides whether it is a member."""
     checkout = Checkout(tmp_path, wheels)
     (tmp_path / ".git").mkdir()
@@ -87,4 +87,4 @@ def test_uv_takes_the_same_root(tmp_path: Path, wheels: Path, workspace: str, be
     assert member
     root = workspace_root(member, [tmp_path / "packages", tmp_path])
     assert (root.directory == tmp_path) == is_member
-    assert exported(checkout, "packages/etl") == is_member
+    assert uv_exports(checkout, "packages/etl") == is_member

@@ -17,7 +17,7 @@ UV = '[build-system]\nbuild-backend = "uv_build"\n[tool.uv.build-backend]\n'
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """A project with code in many places."""
+    """A project with code in several directories."""
     for name in ("src/etl", "lib/etl", "python/etl", "etl"):
         (tmp_path / name).mkdir(parents=True)
     return tmp_path
@@ -50,26 +50,26 @@ def directory(tmp_path: Path) -> Path:
     ],
 )
 def test_build_settings(directory: Path, document: str, names: list[str]) -> None:
-    """What they say counts where it exists, else `src`."""
+    """Configured directories are used if they exist, otherwise `src`."""
     assert source_roots(directory, tomllib.loads(document)) == tuple(directory / name for name in names)
 
 
-def test_flat(tmp_path: Path) -> None:
-    """Without `src`, the project's directory."""
+def test_flat_layout(tmp_path: Path) -> None:
+    """Without `src`, the project's directory is the source root."""
     assert source_roots(tmp_path, {}) == (tmp_path,)
 
 
-def test_chosen(directory: Path) -> None:
-    """PREFECT_UV_SOURCE_ROOT, in its order."""
+def test_chosen_directories(directory: Path) -> None:
+    """PREFECT_UV_SOURCE_ROOT keeps its order."""
     assert chosen_roots(directory, ["python", "lib"]) == (directory / "python", directory / "lib")
 
 
 def test_chosen_directory_missing(directory: Path) -> None:
-    """Word for word."""
+    """The error's full text lists each missing directory."""
     with pytest.raises(SourceRootMissingError) as caught:
         chosen_roots(directory, ["lib", "source", "app/src"])
     assert caught.value.render() == (
         f"error[source-root-missing]: PREFECT_UV_SOURCE_ROOT names a directory that is not in {directory}.\n\n"
-        f"There is no directory {directory}/source, {directory}/app/src.\n\n"
-        "hint: Name directories relative to the pulled code, as `src` or `packages/etl/src`, separated by commas."
+        f"Missing: {directory}/source, {directory}/app/src.\n\n"
+        "hint: List directories relative to the pulled code, such as `src` or `packages/etl/src`, separated by commas."
     )

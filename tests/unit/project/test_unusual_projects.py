@@ -1,4 +1,4 @@
-"""Files that say what nobody meant: refused in words or passed over, as uv does it; never a traceback."""
+"""Files with unexpected content are refused or ignored as uv does it, and never end in a traceback."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ WORKSPACE = PROJECT.format("root") + "[tool.uv.workspace]\n{}\n"
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
-    """A root with a directory that may be its member, and a flow in each."""
-    made = Checkout(tmp_path / "code", tmp_path)
-    made.write(".git/HEAD", "")
-    made.write("flows.py", "")
-    made.write("m/flows.py", "")
-    made.write("m/pyproject.toml", PROJECT.format("member"))
-    return made
+    """A root, a directory that may be its member, and a flow in each."""
+    checkout = Checkout(tmp_path / "code", tmp_path)
+    checkout.write(".git/HEAD", "")
+    checkout.write("flows.py", "")
+    checkout.write("m/flows.py", "")
+    checkout.write("m/pyproject.toml", PROJECT.format("member"))
+    return checkout
 
 
-def lock(checkout: Checkout, place: str) -> None:
-    """As a user does."""
+def lock(checkout: Checkout, directory: str) -> None:
+    """Run `uv lock` in a directory."""
     command = ["uv", "lock", "--quiet", "--offline", "--python", sys.executable]
-    subprocess.run(command, cwd=checkout.directory / place, check=True, timeout=20)
+    subprocess.run(command, cwd=checkout.directory / directory, check=True, timeout=20)
 
 
 @pytest.mark.parametrize(
-    ("table", "of_root"),
+    ("table", "is_member"),
     [
         ('members = [".", "m"]', True),
         ('members = ["./m/"]', True),
@@ -50,12 +50,12 @@ def lock(checkout: Checkout, place: str) -> None:
         ('members = ["*"]\nexclude = ["m"]', False),
     ],
 )
-def test_members_of_a_workspace(checkout: Checkout, table: str, of_root: bool) -> None:  # noqa: FBT001
-    """Where uv writes the lock for a member is where it is looked for."""
+def test_members_of_a_workspace(checkout: Checkout, table: str, is_member: bool) -> None:  # noqa: FBT001
+    """The lockfile is looked for where uv writes it, for every form of pattern."""
     checkout.write("pyproject.toml", WORKSPACE.format(table.replace("{}", str(checkout.directory))))
     lock(checkout, "m")
-    assert (checkout.directory / "uv.lock").is_file() == of_root
-    assert checkout.look("m/flows.py:f").root == checkout.directory / ("" if of_root else "m")
+    assert (checkout.directory / "uv.lock").is_file() == is_member
+    assert checkout.look("m/flows.py:f").root == checkout.directory / ("" if is_member else "m")
     assert checkout.look("m/flows.py:f").name == "member"
 
 
@@ -68,20 +68,20 @@ def test_members_of_a_workspace(checkout: Checkout, table: str, of_root: bool) -
     ],
 )
 @pytest.mark.parametrize("entrypoint", ["flows.py:f", "m/flows.py:f"])
-def test_workspace_that_is_none(checkout: Checkout, entry: str, found: str, entrypoint: str) -> None:
-    """uv cannot read it either."""
+def test_invalid_workspace(checkout: Checkout, entry: str, found: str, entrypoint: str) -> None:
+    """A workspace table that uv cannot read is refused."""
     checkout.write("pyproject.toml", WORKSPACE.format(entry))
     checkout.write("uv.lock", "")
     assert checkout.refusal(entrypoint, package="member") == (
         "error[project-invalid]: /code/pyproject.toml cannot be read.\n\n"
-        f"[tool.uv.workspace] has {found}, which is not a list of texts.\n\n"
-        "hint: Mend it, commit, and push."
+        f"[tool.uv.workspace] has {found}, which is not a list of strings.\n\n"
+        "hint: Fix it, commit, and push."
     )
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "uv.lock"])
 def test_directory_instead_of_a_file(checkout: Checkout, name: str) -> None:
-    """The error names it."""
+    """The error names the path."""
     checkout.write("pyproject.toml", PROJECT.format("etl"))
     checkout.write("uv.lock", "")
     (checkout.directory / name).unlink()
@@ -93,30 +93,30 @@ def test_directory_instead_of_a_file(checkout: Checkout, name: str) -> None:
         assert checkout.refusal("flows.py:f") == (
             "error[project-invalid]: /code/pyproject.toml cannot be read.\n\n"
             "Is a directory.\n\n"
-            "hint: Mend it, commit, and push; or correct the job variable that names it."
+            "hint: Fix it, commit, and push; or correct the job variable that names it."
         )
 
 
 def test_name_that_is_too_long(checkout: Checkout) -> None:
-    """No file system has it."""
+    """A job variable with an impossible path is an error that names it."""
     name = "a" * 300
     assert checkout.refusal(project=name) == (
         f"error[project-invalid]: /code/{name} cannot be read.\n\n"
         "File name too long.\n\n"
-        "hint: Mend it, commit, and push; or correct the job variable that names it."
+        "hint: Fix it, commit, and push; or correct the job variable that names it."
     )
 
 
 @pytest.mark.parametrize("entrypoint", [".:f", "..flows:f", "m..flows:f", ":f", "."])
-def test_entrypoint_that_is_no_module(checkout: Checkout, entrypoint: str, this_image: Image) -> None:
-    """Python will say so; the look takes what the working directory has."""
-    assert this_image.prefect in checkout.look(entrypoint).line
+def test_entrypoint_that_is_not_a_module(checkout: Checkout, entrypoint: str, this_image: Image) -> None:
+    """The project of the working directory is used; Python reports the entrypoint later."""
+    assert this_image.prefect in checkout.look(entrypoint).summary
 
 
-def test_pattern_that_matches_nothing(checkout: Checkout) -> None:
-    """As any other."""
+def test_unusual_pattern_that_matches_nothing(checkout: Checkout) -> None:
+    """A pattern that `pathlib` refuses gets the same error as any other."""
     assert checkout.refusal(requirements="**a.txt").startswith(
-        "error[requirements-missing]: PREFECT_UV_REQUIREMENTS names **a.txt, and /code has no such file."
+        "error[requirements-missing]: PREFECT_UV_REQUIREMENTS names **a.txt, but /code has no such file."
     )
 
 
@@ -131,25 +131,25 @@ def test_pattern_that_matches_nothing(checkout: Checkout) -> None:
         (["uv_build"], {}),
     ],
 )
-def test_build_settings_of_no_meaning(tmp_path: Path, backend: object, settings: object) -> None:
-    """They name no source root; a build would say what is wrong with them."""
+def test_invalid_build_settings(tmp_path: Path, backend: object, settings: object) -> None:
+    """They name no source root; only a build reports what is wrong with them."""
     for name in ("src", "lib", "l"):
         (tmp_path / name).mkdir()
     assert source_roots(tmp_path, {"build-system": {"build-backend": backend}, "tool": settings}) == (tmp_path / "src",)
 
 
-def test_metadata_of_no_meaning(tmp_path: Path) -> None:
-    """What is no table of texts is left out."""
+def test_invalid_metadata(tmp_path: Path) -> None:
+    """Values that are not tables of strings are left out."""
     points = {"g": "a:b", "h": {"one": "a:b", "two": 2}}
     project = {"name": "My.App", "version": "1", "dependencies": "prefect", "scripts": ["a"], "entry-points": points}
     write_metadata([LocalPackage("my-app", tmp_path, installable=True, document={"project": project})], tmp_path)
-    (place,) = tmp_path.glob("my_app-1.dist-info")
-    assert (place / "entry_points.txt").read_text() == "[h]\none = a:b\n"
-    assert "Requires-Dist" not in (place / "METADATA").read_text()
+    (directory,) = tmp_path.glob("my_app-1.dist-info")
+    assert (directory / "entry_points.txt").read_text() == "[h]\none = a:b\n"
+    assert "Requires-Dist" not in (directory / "METADATA").read_text()
 
 
-def test_default_groups_of_no_meaning(checkout: Checkout) -> None:
-    """uv refuses them when it is asked."""
+def test_invalid_default_groups(checkout: Checkout) -> None:
+    """They are ignored here; uv refuses them when it runs."""
     checkout.write("pyproject.toml", PROJECT.format("etl") + "[tool.uv]\ndefault-groups = [1]\n")
     checkout.write("uv.lock", '[[package]]\nname = "etl"\nsource = { virtual = "." }\n')
     assert checkout.look("flows.py:f").name == "etl"

@@ -98,7 +98,13 @@ def found(*directories: Path, installable: bool = True) -> LockedProject:
     roots = tuple(root for package in packages for root in package.source_roots)
     first = directories[0]
     return LockedProject(
-        name="shop", shape="package", directory=first, root=first, inputs=(), source_roots=roots, packages=packages
+        name="shop",
+        shape="package",
+        directory=first,
+        root=first,
+        inputs=(),
+        source_roots=roots,
+        local_packages=packages,
     )
 
 
@@ -344,7 +350,9 @@ def test_several_packages(
     code = importable_code(make_session(PREFECT_UV_INSTALL_PROJECT="true"), project, environment)
     assert {path.name for path in code.import_path[0].iterdir()} >= {"shop", "lib", "my_shop-1.2.dist-info"}
     assert len(code.import_path) == 1
-    virtual = replace(project, packages=(project.packages[0], replace(project.packages[1], installable=False)))
+    virtual = replace(
+        project, local_packages=(project.local_packages[0], replace(project.local_packages[1], installable=False))
+    )
     code = importable_code(make_session(PREFECT_UV_INSTALL_PROJECT="true"), virtual, environment)
     assert code.import_path[1:] == (lib / "src",)
 

@@ -89,7 +89,7 @@ def environment_in_layer(project: Project, settings: Settings, inside: Settings,
     manifest = _manifest(environment)
     baked.remember(source_of(project, settings), manifest)
     if wanted := find_extra_packages(Path.cwd(), project, settings):
-        log.info(wanted.line)
+        log.info(wanted.summary)
         source = ExtraPackagesSource((environment.path, manifest), wanted, project, settings)
         environment = store.extended(environment, wanted, project)
         baked.remember(source, _manifest(environment))
@@ -101,7 +101,7 @@ def code_in_layer(project: Project, environment: Environment, inside: Settings, 
 
     It is installed in its place: uv 0.13.8 writes the way from a console script to its Python as a relative path.
     """
-    if not any(package.installable for package in project.packages):
+    if not any(package.installable for package in project.local_packages):
         log.info("nothing to install: no package here has a build system")
         return
     place = baked_place(inside, project, environment)

@@ -120,7 +120,7 @@ class EnvironmentStore:
         with full_disk_as_error(self.published.cache.root):
             self._writable = self._writable or self.writable()
             cache = self._writable.cache
-            uv = Uv(self.settings, self.image, cache, self._writable.trusted, source.project.configuration)
+            uv = Uv(self.settings, self.image, cache, self._writable.trusted, source.project.uv_configuration)
             with shared_lock(cache.locks / "uv-cache"):
                 plan = source.plan(uv, self.log)
                 resolved = 0.0 if plan.pinned else time.time()

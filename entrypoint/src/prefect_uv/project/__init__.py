@@ -1,4 +1,4 @@
-"""Which project is this: a look at its files, without running anything and without changing anything."""
+"""Which project the flow belongs to, decided by reading the pulled files: nothing is run, and nothing is changed."""
 
 from prefect_uv.project.discovery.project_finder import find_project, log_project
 from prefect_uv.project.extra_packages import find_extra_packages

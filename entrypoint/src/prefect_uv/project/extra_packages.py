@@ -1,4 +1,4 @@
-"""What one deployment wants beside its project's environment, and where that was said."""
+"""The packages that one deployment installs in addition to its project's environment."""
 
 from __future__ import annotations
 
@@ -14,19 +14,26 @@ EXTRA_REQUIREMENTS = "requirements-extras.txt"
 
 
 def find_extra_packages(
-    directory: Path, project: Project, settings: Settings, more: Sequence[str] = ()
+    directory: Path, project: Project, settings: Settings, variable_packages: Sequence[str] = ()
 ) -> ExtraPackages:
-    """The packages of the settings and of `more` (a Prefect Variable), and requirements files for them.
+    """Collect the extra packages from the settings, a Prefect Variable, and requirements files.
 
-    Without files in the settings it is the nearest requirements-extras.txt: where the flow's file is, in the project,
-    or in the working directory.
+    If the settings name no files, the nearest requirements-extras.txt is used: next to the flow's file, in a directory
+    above it, or in the working directory.
+
+    Args:
+        directory: the working directory.
+        project: the project that the flow belongs to.
+        settings: the deployment's settings.
+        variable_packages: the packages of the Prefect Variable.
 
     Raises:
-        RequirementsMissingError: a file that is named in the settings is not there.
+        RequirementsMissingError: a file that the settings name does not exist.
     """
-    named = expand_patterns(directory.resolve(), settings.extra_requirements, "PREFECT_UV_EXTRA_REQUIREMENTS")
-    found = (place / EXTRA_REQUIREMENTS for place in (*project.places, directory.resolve()))
-    files = named or tuple(file for file in found if file.is_file())[:1]
-    requirements = (*settings.extra_packages, *more)
-    what = [*requirements, *(os.path.relpath(file, directory.resolve()) for file in files)]
-    return ExtraPackages(requirements, files, f"extra packages: {', '.join(what)}" if what else "")
+    base = directory.resolve()
+    named_files = expand_patterns(base, settings.extra_requirements, "PREFECT_UV_EXTRA_REQUIREMENTS")
+    candidates = (parent / EXTRA_REQUIREMENTS for parent in (*project.search_directories, base))
+    files = named_files or tuple(file for file in candidates if file.is_file())[:1]
+    requirements = (*settings.extra_packages, *variable_packages)
+    listed = [*requirements, *(os.path.relpath(file, base) for file in files)]
+    return ExtraPackages(requirements, files, f"extra packages: {', '.join(listed)}" if listed else "")

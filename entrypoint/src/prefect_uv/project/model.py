@@ -1,4 +1,4 @@
-"""What a look at the pulled code can find."""
+"""What `find_project` and `find_extra_packages` return."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ SCRIPT_SHAPE = "script"
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """What the flow's environment is made for.
+    """What the flow's environment is built from.
 
     Attributes:
-        name: for people and manifests.
-        shape: in words, as `workspace member`.
-        directory: where it is.
-        root: where its lock or its first requirements file is.
-        inputs: every file that can change what is installed, with its name relative to `root`.
-        configuration: the one of them that uv reads its settings from.
-        source_roots: the directories to import the project's own code and its local dependencies from.
-        packages: the project and those dependencies of it that are directories, as its lock has them.
-        python_request: what PREFECT_UV_PYTHON or .python-version asks for, or nothing.
-        python_origin: which of the two.
-        requires_python: the versions that the lock, the project or the script accepts, or nothing.
-        selection: which of its dependencies are wanted.
-        line: what was found, where and why, for people.
-        places: the directory of the flow's file and those above it.
-        warning: what was found and is not used although nothing else is; empty when there is nothing to say.
+        name: for the log and for manifests.
+        shape: what kind of project it is, in words, such as `workspace member`.
+        directory: the directory of the project, script or requirements files.
+        root: the directory of the lockfile or of the first requirements file.
+        inputs: name and content of every file that can change what is installed; names are relative to `root`.
+        uv_configuration: the input that uv reads its settings from, or None.
+        source_roots: the directories to import the project's own code and its local packages from.
+        local_packages: the dependencies that are directories; of a locked project, the project itself as well.
+        python_request: what PREFECT_UV_PYTHON or .python-version asks for; empty if neither asks for anything.
+        python_origin: which of the two asks, by name.
+        requires_python: the versions that the lock, the project or the script accepts; empty if any.
+        selection: the groups, extras and workspace member to install.
+        summary: what was found, where, and why, for the log.
+        ignored_files_warning: names files of other tools if there is nothing else to install from; otherwise empty.
+        search_directories: the directory of the flow's file, and those above it.
     """
 
     name: str
@@ -40,47 +40,47 @@ class Project:
     root: Path
     inputs: tuple[tuple[str, bytes], ...]
     source_roots: tuple[Path, ...]
-    configuration: Path | None = None
-    packages: tuple[LocalPackage, ...] = ()
+    uv_configuration: Path | None = None
+    local_packages: tuple[LocalPackage, ...] = ()
     python_request: str = ""
     python_origin: str = ""
     requires_python: str = ""
     selection: Selection = field(default_factory=Selection)
-    line: str = ""
-    warning: str = ""
-    places: tuple[Path, ...] = ()
+    summary: str = ""
+    ignored_files_warning: str = ""
+    search_directories: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class LockedProject(Project):
-    """A project with a uv.lock, or a script with a lock beside it.
+    """A project with a uv.lock, or a script with its own lockfile.
 
     Attributes:
-        script: the script (PEP 723); nothing for a project.
+        script: the script (PEP 723); None for a project.
     """
 
     script: Path | None = None
 
     @property
     def target(self) -> tuple[str, ...]:
-        """What uv's commands are told to work on."""
+        """The options that tell uv what to work on."""
         return ("--script", str(self.script)) if self.script else ("--project", str(self.directory))
 
     @property
     def lock(self) -> Path:
-        """The lock file; with PREFECT_UV_LOCK=relock it may not exist yet."""
+        """The lockfile; with PREFECT_UV_LOCK=relock it may not exist yet."""
         return self.script.with_name(f"{self.script.name}.lock") if self.script else self.root / "uv.lock"
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnlockedProject(Project):
-    """Requirements that have to be resolved: of files, of a script without a lock, or Prefect alone.
+    """Requirements that uv has to resolve: those of files, those of a script without a lockfile, or Prefect alone.
 
     Attributes:
         requirements: lines of a requirements file.
         files: requirements files.
-        constraints: versions that count where such a package is needed.
-        script: the script (PEP 723); it has all that is required.
+        constraints: lines that limit the versions of packages, without requiring them.
+        script: the script (PEP 723), which contains all its requirements; None for requirements files.
     """
 
     requirements: tuple[str, ...] = ()
@@ -91,18 +91,18 @@ class UnlockedProject(Project):
 
 @dataclass(frozen=True)
 class ExtraPackages:
-    """What one deployment wants beside its project's environment.
+    """What one deployment installs in addition to its project's environment.
 
     Attributes:
         requirements: lines of a requirements file.
         files: requirements files.
-        line: what was found where, for people.
+        summary: what was found where, for the log; empty if there are no extra packages.
     """
 
     requirements: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
-    line: str = ""
+    summary: str = ""
 
     def __bool__(self) -> bool:
-        """Whether anything is wanted."""
+        """Whether there are any."""
         return bool(self.requirements or self.files)

@@ -1,7 +1,8 @@
-"""Prefect is not in the selection: where it is instead, and what to set or to run."""
+"""The error for a selection without Prefect: where Prefect is instead, and what to set or to run."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,19 +18,26 @@ from prefect_uv.project.selection import Selection
 
 
 def prefect_missing_error(project: Project, resolved: Iterable[str] = ()) -> PrefectMissingError:
-    """The error for what selects no Prefect: of a lock, or of requirements that were resolved to these packages."""
+    """Return the error for a project whose environment would have no Prefect.
+
+    Args:
+        project: the project, script or requirements files.
+        resolved: the names of the packages that the requirements were resolved to; unused for a lock.
+    """
     if isinstance(project, LockedProject):
-        return _of_script(project.script, project.lock) if project.script else _of_project(project)
+        return _script_error(project.script, project.lock) if project.script else _project_error(project)
     if isinstance(project, UnlockedProject) and project.script:
-        return _of_script(project.script.path, None)
+        return _script_error(project.script.path, None)
+    files = project.files if isinstance(project, UnlockedProject) else ()
+    names = ", ".join(os.path.relpath(file, project.directory) for file in files)
     return PrefectMissingError(
-        f"Prefect is not among the requirements of {project.name}.",
-        f"uv resolved them to {', '.join(sorted(resolved)) or 'no package'}.",
-        "Add `prefect` to them, commit and push.",
+        f"Prefect is not among the requirements {f'in {names}' if names else f'of {project.name}'}.",
+        f"uv resolved them to {', '.join(sorted(resolved)) or 'no packages'}.",
+        "Add `prefect`, commit, and push.",
     )
 
 
-def _of_script(script: Path, lock: Path | None) -> PrefectMissingError:
+def _script_error(script: Path, lock: Path | None) -> PrefectMissingError:
     files = f"{script.name} and {lock.name}" if lock else script.name
     return PrefectMissingError(
         f"Prefect is not among the dependencies of {script.name}.",
@@ -38,23 +46,23 @@ def _of_script(script: Path, lock: Path | None) -> PrefectMissingError:
     )
 
 
-def _of_project(project: LockedProject) -> PrefectMissingError:
+def _project_error(project: LockedProject) -> PrefectMissingError:
     selected = str(project.selection)
-    what = f"the selected dependencies ({selected})" if selected else "the project's locked dependencies"
-    found, hint = next(_remedies(project), ("", ""))
+    dependencies = f"the selected dependencies ({selected})" if selected else "the project's locked dependencies"
+    found, hint = next(_other_selections(project), ("", ""))
     return PrefectMissingError(
-        f"Prefect is not among {what}.",
+        f"Prefect is not among {dependencies}.",
         found or f"{project.lock} does not lock prefect or prefect-client for {project.name} on this platform.",
-        hint or f"Run `uv add {_option(project)}prefect`, commit pyproject.toml and uv.lock, and push.",
+        hint or f"Run `uv add {_package_option(project)}prefect`, commit pyproject.toml and uv.lock, and push.",
     )
 
 
-def _option(project: LockedProject) -> str:
+def _package_option(project: LockedProject) -> str:
     return f"--package {project.name} " if project.directory != project.root else ""
 
 
-def _remedies(project: LockedProject) -> Iterator[tuple[str, str]]:
-    """Each other selection that has Prefect: what was found, and the job variable to set."""
+def _other_selections(project: LockedProject) -> Iterator[tuple[str, str]]:
+    """Yield each other selection that has Prefect: where Prefect is, and which job variable to set."""
     root, own = Pyproject.read(project.root), Pyproject.read(project.directory)
     if root is None or own is None:
         return
@@ -63,22 +71,22 @@ def _remedies(project: LockedProject) -> Iterator[tuple[str, str]]:
     def brings_prefect(target: Pyproject, selection: Selection) -> bool:
         return has_prefect(lock.reached(lock_query(root, target, selection)))
 
-    chosen = project.selection
-    if chosen.only_groups and brings_prefect(own, replace(chosen, only_groups=(), groups=chosen.only_groups)):
-        names = ",".join(chosen.only_groups)
-        instead = f"Set PREFECT_UV_GROUPS={names} instead of PREFECT_UV_ONLY_GROUPS={names}."
-        yield f"{own.name} depends on it, and PREFECT_UV_ONLY_GROUPS leaves the project's dependencies out.", instead
+    selected = project.selection
+    if selected.only_groups and brings_prefect(own, replace(selected, only_groups=(), groups=selected.only_groups)):
+        names = ",".join(selected.only_groups)
+        hint = f"Set PREFECT_UV_GROUPS={names} instead of PREFECT_UV_ONLY_GROUPS={names}."
+        yield f"{own.name} depends on it, but PREFECT_UV_ONLY_GROUPS leaves out the project's dependencies.", hint
     for group in sorted(own.groups | root.groups):
-        if brings_prefect(own, more := chosen.with_group(group)):
-            yield f"It is in the dependency group {group}.", f"Set {_setting(more, 'GROUPS')}."
+        if brings_prefect(own, larger := selected.with_group(group)):
+            yield f"It is in the dependency group {group}.", f"Set {_assignment(larger, 'GROUPS')}."
     for extra in sorted(own.extras):
-        if brings_prefect(own, more := replace(chosen, only_groups=(), extras=(*chosen.extras, extra))):
-            yield f"It is in the extra {extra}.", f"Set {_setting(more, 'EXTRAS')}."
+        if brings_prefect(own, larger := replace(selected, only_groups=(), extras=(*selected.extras, extra))):
+            yield f"It is in the extra {extra}.", f"Set {_assignment(larger, 'EXTRAS')}."
     for name, member in workspace_members(root).items():
         if brings_prefect(member, Selection()):
             yield f"The workspace member {name} depends on it.", f"Set PREFECT_UV_PACKAGE={name}."
 
 
-def _setting(selection: Selection, word: str) -> str:
-    """The one variable to change."""
-    return next(f"{name}={value}" for name, value in selection.variables.items() if name.endswith(word))
+def _assignment(selection: Selection, suffix: str) -> str:
+    """The job variable whose name ends with this, as `NAME=value`."""
+    return next(f"{name}={value}" for name, value in selection.variables.items() if name.endswith(suffix))

@@ -1,4 +1,4 @@
-"""Which of a project's dependencies are wanted."""
+"""Which of a project's dependencies to install: groups, extras, and the member of a workspace."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from prefect_uv.settings import Settings
 
 @dataclass(frozen=True)
 class Selection:
-    """Groups, extras and workspace member by their normalized names, as uv's options name them.
+    """Normalized names, with the meaning of uv's options of the same names.
 
     Attributes:
-        groups: dependency groups beside the project's own dependencies.
-        only_groups: dependency groups instead of the project's own dependencies.
+        groups: dependency groups to install in addition to the project's own dependencies.
+        only_groups: dependency groups to install instead of the project's own dependencies.
         extras: extras of the project.
-        package: the workspace member; the project that was found when empty.
+        package: the workspace member; if empty, the project that was found.
     """
 
     groups: tuple[str, ...] = ()
@@ -27,35 +27,38 @@ class Selection:
 
     @classmethod
     def of(cls, settings: Settings) -> Selection:
-        """What the settings ask for, each name once."""
-        chosen = (settings.groups, settings.only_groups, settings.extras)
-        groups, only_groups, extras = (tuple(dict.fromkeys(map(normalized, names))) for names in chosen)
+        """The selection of the job variables, each name once."""
+        variables = (settings.groups, settings.only_groups, settings.extras)
+        groups, only_groups, extras = (tuple(dict.fromkeys(map(normalized, names))) for names in variables)
         return cls(groups, only_groups, extras, normalized(settings.package))
 
     @property
     def options(self) -> tuple[str, ...]:
-        """For `uv export` and `uv sync`; the group `dev` is for developers, unless it is named (uv 0.13.8)."""
-        named = (("--group", self.groups), ("--only-group", self.only_groups), ("--extra", self.extras))
-        options = [word for option, names in named for name in sorted(names) for word in (option, name)]
+        """Options of `uv export` and `uv sync`, with `--no-dev` unless the group `dev` is selected.
+
+        uv 0.13.8 installs `dev` by default: https://docs.astral.sh/uv/concepts/projects/dependencies/#default-groups
+        """
+        lists = (("--group", self.groups), ("--only-group", self.only_groups), ("--extra", self.extras))
+        options = [word for option, names in lists for name in sorted(names) for word in (option, name)]
         options += ["--package", self.package] if self.package else []
         return (*options, *(() if DEV in (*self.groups, *self.only_groups) else ("--no-dev",)))
 
     @property
     def variables(self) -> dict[str, str]:
-        """The job variables that ask for it."""
-        return {f"PREFECT_UV_{word.upper().replace(' ', '_')}": ",".join(names) for word, names in self._named()}
+        """The job variables that make this selection, with their values."""
+        return {f"PREFECT_UV_{kind.upper().replace(' ', '_')}": ",".join(names) for kind, names in self._selected()}
 
     def with_group(self, name: str) -> Selection:
-        """One group more, of the kind that is selected."""
+        """The selection with one more group: in `only_groups` if these are used, else in `groups`."""
         if self.only_groups:
             return replace(self, only_groups=(*self.only_groups, name))
         return replace(self, groups=(*self.groups, name))
 
     def __str__(self) -> str:
-        """For people, as `groups etl, ml`; empty when nothing was selected."""
-        return ", ".join(f"{word} {', '.join(names)}" for word, names in self._named())
+        """For the log, such as `groups etl, ml`; empty if nothing is selected."""
+        return ", ".join(f"{kind} {', '.join(names)}" for kind, names in self._selected())
 
-    def _named(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+    def _selected(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         package = (self.package,) if self.package else ()
-        words = {"package": package, "groups": self.groups, "only groups": self.only_groups, "extras": self.extras}
-        return ((word, names) for word, names in words.items() if names)
+        kinds = {"package": package, "groups": self.groups, "only groups": self.only_groups, "extras": self.extras}
+        return ((kind, names) for kind, names in kinds.items() if names)

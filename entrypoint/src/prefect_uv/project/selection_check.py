@@ -1,4 +1,4 @@
-"""Whether a selection exists in the project: refused before anything is built, with what there is instead."""
+"""Check a selection before anything is built; the errors list what the project defines instead."""
 
 from __future__ import annotations
 
@@ -11,51 +11,56 @@ from prefect_uv.project.selection import Selection
 
 
 def check_selection(selection: Selection, projects: Sequence[Pyproject], root: Pyproject) -> None:
-    """Compare with what the projects define; uv 0.13.8 refuses the same, one at a time and in its options' words.
+    """Check that the groups and extras exist. uv refuses the same selections, but reports one name at a time.
 
-    A group of the workspace's root counts for every member; where the root is no project, all members are meant.
+    uv 0.13.8: https://github.com/astral-sh/uv/blob/0.13.8/crates/uv/src/commands/project/mod.rs (`ProjectError`)
+
+    Args:
+        selection: groups and extras.
+        projects: the selected project, or all members if the workspace root is not a project.
+        root: the workspace root, whose groups every member can use.
 
     Raises:
-        SelectionInvalidError: a group or an extra does not exist, or the choices exclude each other.
+        SelectionInvalidError: a group or an extra does not exist, or the settings cannot be combined.
     """
     if selection.only_groups and (selection.groups or selection.extras):
         raise SelectionInvalidError(
-            f"{_settings(replace(selection, package=''))} exclude each other.",
-            "PREFECT_UV_ONLY_GROUPS leaves the project's own dependencies and its extras out.",
-            "Name all groups in PREFECT_UV_GROUPS, or all of them in PREFECT_UV_ONLY_GROUPS.",
+            f"{_assignments(replace(selection, package=''))} cannot be combined.",
+            "PREFECT_UV_ONLY_GROUPS leaves out the project's own dependencies and its extras.",
+            "Set PREFECT_UV_ONLY_GROUPS alone, or move its groups to PREFECT_UV_GROUPS.",
         )
-    every = list({one.directory: one for one in (*projects, root)}.values())
-    groups = {group for one in every for group in one.groups}
-    extras = {extra for one in projects for extra in one.extras}
-    _check_names(Selection(groups=selection.groups), selection.groups, "dependency group", groups, every)
-    _check_names(Selection(only_groups=selection.only_groups), selection.only_groups, "dependency group", groups, every)
-    _check_names(Selection(extras=selection.extras), selection.extras, "extra", extras, projects)
+    with_root = list({project.directory: project for project in (*projects, root)}.values())
+    groups = {group for project in with_root for group in project.groups}
+    extras = {extra for project in projects for extra in project.extras}
+    _check_names("PREFECT_UV_GROUPS", selection.groups, "dependency group", groups, with_root)
+    _check_names("PREFECT_UV_ONLY_GROUPS", selection.only_groups, "dependency group", groups, with_root)
+    _check_names("PREFECT_UV_EXTRAS", selection.extras, "extra", extras, projects)
 
 
-def refuse_selection(selection: Selection, why: str, hint: str) -> None:
-    """For what has no groups, extras and members.
+def refuse_selection(selection: Selection, reason: str, hint: str) -> None:
+    """Refuse any selection from something that has no groups, extras and members.
 
     Raises:
         SelectionInvalidError: something is selected.
     """
     if selection != Selection():
-        raise SelectionInvalidError(f"{_settings(selection)} cannot be selected: {why}.", hint=hint)
+        raise SelectionInvalidError(f"{_assignments(selection)} cannot be used: {reason}.", hint=hint)
 
 
 def _check_names(
-    chosen: Selection, names: Iterable[str], kind: str, existing: set[str], documents: Sequence[Pyproject]
+    variable: str, names: Iterable[str], kind: str, defined: set[str], documents: Sequence[Pyproject]
 ) -> None:
-    if unknown := [name for name in names if name not in existing]:
-        there = f"{kind if len(existing) == 1 else f'{kind}s'} {', '.join(sorted(existing))}".rstrip()
+    if unknown := [name for name in names if name not in defined]:
+        choices = f"{kind if len(defined) == 1 else f'{kind}s'} {', '.join(sorted(defined))}".rstrip()
         files = " and ".join(str(document.directory / PYPROJECT) for document in documents)
-        have = "has" if len(documents) == 1 else "have"
+        verb = "defines" if len(documents) == 1 else "define"
         raise SelectionInvalidError(
-            f"{''.join(chosen.variables)} names {', '.join(unknown)}, which the project does not have.",
-            f"{files} {have} {'the' if existing else 'no'} {there}.",
-            f"Correct the job variable, or add the {kind} and lock again.",
+            f"{variable} names {', '.join(unknown)}, which the project does not define.",
+            f"{files} {verb} {'the' if defined else 'no'} {choices}.",
+            f"Correct the job variable, or add the {kind} and run `uv lock`.",
         )
 
 
-def _settings(selection: Selection) -> str:
-    *most, last = [f"{name}={value}" for name, value in selection.variables.items()]
+def _assignments(selection: Selection) -> str:
+    *most, last = [f"{variable}={value}" for variable, value in selection.variables.items()]
     return f"{', '.join(most)} and {last}" if most else last

@@ -123,7 +123,7 @@ def baked_place(settings: Settings, project: Project, environment: Environment) 
 
 
 def _installable(project: Project) -> list[LocalPackage]:
-    return [package for package in project.packages if package.installable]
+    return [package for package in project.local_packages if package.installable]
 
 
 def _installed(project: Project, packages: Sequence[LocalPackage], place: Path) -> FlowCode:

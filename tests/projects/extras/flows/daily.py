@@ -1,4 +1,4 @@
-"""A flow with requirements-extras.txt beside it."""
+"""A flow with a requirements-extras.txt in its directory."""
 
 from prefect import flow
 

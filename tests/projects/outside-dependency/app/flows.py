@@ -1,4 +1,4 @@
-"""A flow that needs what is beside its repository."""
+"""A flow that needs a package outside its repository."""
 
 from prefect import flow
 

@@ -181,8 +181,8 @@ def test_source_that_was_not_pulled(make_store: Callable[..., EnvironmentStore],
         started(make_store(), script)
     assert caught.value.render().replace(str(tmp_path), "/code") == (
         "error[dependency-unreachable]: /code/flow.py installs vendor/helper.whl, which was not pulled.\n\n"
-        "There is nothing at /code/vendor/helper.whl.\n\n"
-        "hint: Let the pull steps bring it, or take the line out."
+        "/code/vendor/helper.whl does not exist.\n\n"
+        "hint: Pull it with the code, or remove the line."
     )
 
 
@@ -213,7 +213,7 @@ def test_prefect_missing(store: Callable[..., EnvironmentStore], cache: Path) ->
     assert caught.value.render() == (
         "error[prefect-missing]: Prefect is not among the requirements of etl.\n\n"
         "uv resolved them to helper.\n\n"
-        "hint: Add `prefect` to them, commit and push."
+        "hint: Add `prefect`, commit, and push."
     )
     assert environments(cache) == []
 

@@ -131,7 +131,7 @@ def uv_configuration(environ: Mapping[str, str], directory: Path) -> list[tuple[
 
 def tool_settings(project: Project, environ: Mapping[str, str]) -> list[str]:
     """The settings in the project's and uv's files that make another environment of the same lock."""
-    files = dict.fromkeys(filter(None, (project.root / "pyproject.toml", project.configuration)))
+    files = dict.fromkeys(filter(None, (project.root / "pyproject.toml", project.uv_configuration)))
     own = [(str(file), file.read_bytes()) for file in files if file.is_file()]
     tables = [_table(name, content) for name, content in [*own, *uv_configuration(environ, project.directory)]]
     settings = ((setting, table[setting]) for table in tables for setting in TOOL_SETTINGS if table.get(setting))

@@ -88,7 +88,7 @@ class ExtraPackagesSource:
             place = (self.project.directory / item.path).resolve()
             if item.path and place.is_dir() and not self._is_imported(place):
                 raise UnresolvableError(
-                    f"{item.what} cannot be an extra package: it is a directory.",
+                    f"{item.version_or_address} cannot be an extra package: it is a directory.",
                     f"{place} is no part of the project, so that no flow could import it.",
                     DIRECTORY_HINT,
                 )
@@ -114,7 +114,7 @@ class ExtraPackagesSource:
 
     def _is_imported(self, place: Path) -> bool:
         """Whether a directory is the project's, or its modules are found in any case."""
-        known = {self.project.directory, self.project.root, *(one.directory for one in self.project.packages)}
+        known = {self.project.directory, self.project.root, *(one.directory for one in self.project.local_packages)}
         return place in known or {*LocalPackage.of(place).source_roots} <= {*self.project.source_roots}
 
     def _added(self, uv: Uv) -> dict[str, str]:

@@ -107,7 +107,9 @@ def planned_packages(exported: Iterable[Requirement], planned: Mapping[str, str]
     """The packages that uv plans to install, each with a digest of the files that it comes from."""
     found: dict[str, dict[str, str]] = {}
     for requirement in exported:
-        origin = requirement.version or ("" if requirement.hashes and not requirement.named else requirement.what)
+        origin = requirement.version or (
+            "" if requirement.hashes and not requirement.named else requirement.version_or_address
+        )
         found.setdefault(requirement.name, {})[requirement.version] = digest_fields(
             [without_credentials(origin), *requirement.hashes]
         )

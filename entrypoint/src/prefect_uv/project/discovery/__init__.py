@@ -1,1 +1,1 @@
-"""Which project the flow belongs to: the search through the pulled files."""
+"""Search the pulled files for the project that the flow belongs to."""

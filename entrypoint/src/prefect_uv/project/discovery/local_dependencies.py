@@ -1,4 +1,4 @@
-"""Dependencies that lie in directories: each must have been pulled with the code."""
+"""Check that the dependencies of a lock that are directories or archives were pulled with the code."""
 
 from __future__ import annotations
 
@@ -14,39 +14,48 @@ from prefect_uv.project.lockfile.local_packages import LocalPackage, local_packa
 def check_local_dependencies(
     file: Path, lock: str, needed: Iterable[LocalPackage], location: FlowLocation, *, frozen: bool
 ) -> None:
-    """All local packages of the lock must be there, or with `frozen` those that are needed: uv reads no others then.
+    """Check the local packages of a lock.
+
+    Args:
+        file: the lockfile.
+        lock: its text.
+        needed: the local packages that the selection needs.
+        location: where the flow is.
+        frozen: check only the needed packages, because with `--frozen` uv reads no others
+            (uv 0.13.8: https://github.com/astral-sh/uv/blob/0.13.8/crates/uv/src/commands/project/sync.rs).
 
     Raises:
-        DependencyUnreachableError: one is not.
+        DependencyUnreachableError: a package was not pulled.
     """
     names = {package.name for package in needed}
     for name, path in local_package_paths(lock, file.parent):
-        place = path.resolve()
-        if not _is_there(place) and (name in names or not frozen):
+        target = path.resolve()
+        if not _exists(target) and (name in names or not frozen):
             raise DependencyUnreachableError(
                 f"{name}, a path dependency in {file}, was not pulled.",
-                f"{place} {'is empty' if place.is_dir() else 'does not exist'}.",
-                _remedy(place, directories_upwards(file.parent, location.working_directory)[-1], location),
+                f"{target} {'is empty' if target.is_dir() else 'does not exist'}.",
+                _remedy(target, directories_upwards(file.parent, location.working_directory)[-1], location),
             )
 
 
-def _is_there(path: Path) -> bool:
-    """A wheel or an archive; a directory without any file is a submodule that was not pulled."""
+def _exists(path: Path) -> bool:
+    """Whether there is a file, or a directory with content: an empty one is a submodule that was not pulled."""
     return path.is_file() or (path.is_dir() and any(path.iterdir()))
 
 
-def _remedy(place: Path, top: Path, location: FlowLocation) -> str:
-    if not place.is_relative_to(top):
-        return f"It lies outside the pulled code {top}: move it inside, or pull it beside with another step."
-    inside = place.relative_to(top)
+def _remedy(target: Path, top: Path, location: FlowLocation) -> str:
+    if not target.is_relative_to(top):
+        return f"It is outside the pulled code in {top}: move it inside, or add a pull step for it."
+    inside = target.relative_to(top)
     if any(inside.is_relative_to(module) for module in _submodules(top)):
-        return "It is in a submodule: set `include_submodules: true` in the step `git_clone`."
+        return "It is in a submodule: set `include_submodules: true` in the `git_clone` step."
     if (top / ".git" / "info" / "sparse-checkout").is_file():
-        return f"Add {inside} to the `directories` of the step `git_clone`."
-    return f"Commit and push {location.shown(place)}, or take it out and lock again."
+        return f"Add {inside} to the `directories` of the `git_clone` step."
+    return f"Commit and push {location.shown(target)}, or remove the dependency and run `uv lock`."
 
 
 def _submodules(top: Path) -> list[str]:
+    """The relative paths of the submodules (git 2.47: https://git-scm.com/docs/gitmodules)."""
     file = top / ".gitmodules"
     text = file.read_text(errors="replace") if file.is_file() else ""
     return re.findall(r"^\s*path\s*=\s*(.+?)\s*$", text, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What a lock makes of a project or a script."""
+"""Projects and scripts with a lockfile."""
 
 from __future__ import annotations
 
@@ -26,78 +26,80 @@ from prefect_uv.settings import Settings
 LOCK = "uv.lock"
 
 
-def locked_project(location: FlowLocation, project: Pyproject, settings: Settings) -> LockedProject:
-    """A project with the lock of its workspace.
+def locked_project(location: FlowLocation, nearest: Pyproject, settings: Settings) -> LockedProject:
+    """The project of a pyproject.toml, or the member of its workspace that is selected, with the workspace's lock.
 
     Raises:
-        SelectionInvalidError: the project does not have what is selected.
+        SelectionInvalidError: the project does not define what is selected.
         DependencyUnreachableError: a local dependency was not pulled.
     """
-    above = directories_upwards(project.directory, location.working_directory)
-    root = workspace_root(project, above[1:])
+    above = directories_upwards(nearest.directory, location.working_directory)
+    root = workspace_root(nearest, above[1:])
     selection = Selection.of(settings)
-    chosen = _member(root, selection.package) if selection.package else project
+    project = _member(root, selection.package) if selection.package else nearest
     selection_check.check_selection(
-        selection, [chosen] if chosen.is_project else [*workspace_members(root).values()], root
+        selection, [project] if project.is_project else [*workspace_members(root).values()], root
     )
-    lock = _text(root.directory / LOCK)
-    packages = local_packages(lock, root.directory, chosen.directory, selection)
-    every = (place for _, place in local_package_paths(lock, root.directory))
+    lock = _text_if_present(root.directory / LOCK)
+    packages = local_packages(lock, root.directory, project.directory, selection)
+    all_local = (path for _, path in local_package_paths(lock, root.directory))
     check_local_dependencies(root.directory / LOCK, lock, packages, location, frozen=settings.lock == "frozen")
-    settings_of_uv = uv_configuration_file(root.directory, location)
-    files = [root.directory / LOCK, settings_of_uv]
+    configuration = uv_configuration_file(root.directory, location)
+    files = [root.directory / LOCK, configuration]
     return LockedProject(
-        name=chosen.name,
-        shape=_shape(root, chosen),
-        directory=chosen.directory,
+        name=project.name,
+        shape=_shape(root, project),
+        directory=project.directory,
         root=root.directory,
-        inputs=read_inputs(root.directory, files, [root.directory, chosen.directory, *every]),
-        configuration=settings_of_uv,
-        source_roots=_import_path(location, packages, chosen.directory, settings),
-        packages=packages,
-        requires_python=requires_python(lock) or chosen.requires_python,
+        inputs=read_inputs(root.directory, files, [root.directory, project.directory, *all_local]),
+        uv_configuration=configuration,
+        source_roots=_import_path(location, packages, project.directory, settings),
+        local_packages=packages,
+        requires_python=requires_python(lock) or project.requires_python,
         selection=selection,
-        line=_summary(location, root, chosen, selection),
+        summary=_summary(location, root, project, selection),
     )
 
 
 def locked_script(location: FlowLocation, script: Script, settings: Settings) -> LockedProject:
-    """A script with its own lock.
+    """A script with its own lockfile; with PREFECT_UV_LOCK=relock that may not exist yet.
 
     Raises:
         DependencyUnreachableError: a local dependency was not pulled.
     """
-    lock, directory = _text(script.lock), script.path.parent
+    lock, directory = _text_if_present(script.lock), script.path.parent
     packages = local_packages(lock, directory, directory, Selection())
     check_local_dependencies(script.lock, lock, packages, location, frozen=settings.lock == "frozen")
-    settings_of_uv = uv_configuration_file(directory, location)
-    read = read_inputs(
-        directory, [script.lock, settings_of_uv], (place for _, place in local_package_paths(lock, directory))
-    )
-    locked = f" with its lock {script.lock.name}" if lock else ", not locked yet"
+    configuration = uv_configuration_file(directory, location)
+    all_local = (path for _, path in local_package_paths(lock, directory))
+    lock_status = f" with its lock {script.lock.name}" if lock else ", not locked yet"
     return LockedProject(
         name=script.path.stem,
         shape=SCRIPT_SHAPE,
         directory=directory,
         root=directory,
         script=script.path,
-        inputs=(script.input, *read),
-        configuration=settings_of_uv,
+        inputs=(script.input, *read_inputs(directory, [script.lock, configuration], all_local)),
+        uv_configuration=configuration,
         source_roots=_import_path(location, packages, directory, settings),
-        packages=packages,
+        local_packages=packages,
         requires_python=requires_python(lock) or script.requires_python,
-        line=f"script {location.shown(script.path)}{locked}",
+        summary=f"script {location.shown(script.path)}{lock_status}",
     )
 
 
 def lock_query(root: Pyproject, project: Pyproject, selection: Selection) -> LockQuery:
-    """What uv is asked for, in the lock's terms; a root that is no project stands for all members (uv 0.13.8)."""
+    """A selection in the lock's terms. A workspace root that is not a project stands for all members.
+
+    uv 0.13.8: https://github.com/astral-sh/uv/blob/0.13.8/crates/uv/src/commands/project/install_target.rs
+    (`NonProjectWorkspace`)
+    """
     targets = (project.name,) if project.is_project else tuple(workspace_members(root))
     return LockQuery(targets, root.name, selection, frozenset(project.default_groups))
 
 
-def _text(lock: Path) -> str:
-    """A lock's text; PREFECT_UV_LOCK=relock goes on without one."""
+def _text_if_present(lock: Path) -> str:
+    """A lockfile's text; empty if there is none, which PREFECT_UV_LOCK=relock allows."""
     return read_text(lock) if lock.is_file() else ""
 
 
@@ -108,14 +110,15 @@ def _import_path(
 
 
 def _member(root: Pyproject, package: str) -> Pyproject:
-    existing = workspace_members(root)
-    if package not in existing:
+    members = workspace_members(root)
+    if package not in members:
+        listed = f"the members {', '.join(sorted(members))}" if members else "no members"
         raise SelectionInvalidError(
-            f"PREFECT_UV_PACKAGE names {package}, which is no member of the workspace.",
-            f"{root.directory / PYPROJECT} has {', '.join(sorted(existing)) or 'no members'}.",
-            "Correct the job variable, or add the package to [tool.uv.workspace] and lock again.",
+            f"PREFECT_UV_PACKAGE names {package}, which is not a member of the workspace.",
+            f"The workspace of {root.directory / PYPROJECT} has {listed}.",
+            "Correct the job variable, or add the package to [tool.uv.workspace] and run `uv lock`.",
         )
-    return existing[package]
+    return members[package]
 
 
 def _shape(root: Pyproject, project: Pyproject) -> str:
@@ -129,9 +132,9 @@ def _shape(root: Pyproject, project: Pyproject) -> str:
 def _summary(location: FlowLocation, root: Pyproject, project: Pyproject, selection: Selection) -> str:
     layout = ", src layout" if (project.directory / "src").is_dir() else ""
     backend = f" ({project.backend}{layout})" if project.backend else ""
-    place = location.shown(project.directory)
-    where = f" in {place}" if place != "." else ""
-    beside = "beside it" if root.directory == project.directory else "in the workspace's root"
-    lock = f"uv.lock {beside}" if (root.directory / LOCK).is_file() else "not locked yet"
-    chosen = str(replace(selection, package=""))
-    return ", ".join(filter(None, [f"{_shape(root, project)} {project.name}{where}{backend}", lock, chosen]))
+    directory = location.shown(project.directory)
+    where = f" in {directory}" if directory != "." else ""
+    lock_place = "next to it" if root.directory == project.directory else "in the workspace root"
+    lock_status = f"uv.lock {lock_place}" if (root.directory / LOCK).is_file() else "not locked yet"
+    selected = str(replace(selection, package=""))
+    return ", ".join(filter(None, [f"{_shape(root, project)} {project.name}{where}{backend}", lock_status, selected]))

@@ -1,4 +1,4 @@
-"""What has no lock: requirements files, a script alone, or nothing at all."""
+"""Flows without a lockfile: requirements files, a script alone, or nothing at all."""
 
 from __future__ import annotations
 
@@ -27,103 +27,102 @@ from prefect_uv.project.selection import Selection
 from prefect_uv.settings import Settings
 
 NO_PROJECT = "no project"
-NO_SELECTION = "Take it out of the job variables, or set PREFECT_UV_PROJECT to the directory of a project."
+SELECTION_HINT = "Remove it from the job variables, or set PREFECT_UV_PROJECT to the directory of a project."
 
 
 def requirements_project(
     location: FlowLocation, directory: Path, files: Iterable[Path], settings: Settings
 ) -> UnlockedProject:
-    """The packages of requirements files for the code in a directory; the image's Prefect when they do not name it.
+    """Requirements files for the code in a directory. The image's Prefect is added if they do not name Prefect.
 
     Raises:
-        PrefectMissingError: they are hashed, and Prefect is not among them.
+        PrefectMissingError: they have hashes, and Prefect is not among them.
         SelectionInvalidError: groups, extras or a package are selected.
     """
     selection_check.refuse_selection(
-        Selection.of(settings), "requirements files have neither groups nor extras", NO_SELECTION
+        Selection.of(settings), "requirements files have neither groups nor extras", SELECTION_HINT
     )
-    found = Requirements.read(directory, files, settings.environ)
-    added = () if found.has_prefect else (_prefect(),)
-    names = ", ".join(location.shown(file) for file in found.files)
-    if added and found.hashed:
+    requirements = Requirements.read(directory, files, settings.environ)
+    added = () if requirements.has_prefect else (_image_prefect(),)
+    names = ", ".join(location.shown(file) for file in requirements.files)
+    if added and requirements.hashed:
         raise PrefectMissingError(
             f"Prefect is not among the hashed requirements in {names}.",
-            f"Without hashes in them, {added[0]} would be added, as the image has it.",
-            f"Add {added[0]} to what the file is made of, compile it again, commit, and push.",
+            f"Without hashes, {added[0]} would be added, which is the image's version.",
+            f"Add {added[0]} to the file that the hashes are compiled from, compile it again, commit, and push.",
         )
-    packages = tuple(map(LocalPackage.of, only_directories(found.places)))
-    settings_of_uv = uv_configuration_file(directory, location)
+    packages = tuple(map(LocalPackage.of, only_directories(requirements.local_paths)))
+    configuration = uv_configuration_file(directory, location)
     return UnlockedProject(
-        name=found.files[0].stem,
-        shape="requirements files" if len(found.files) > 1 else "requirements file",
+        name=requirements.files[0].stem,
+        shape="requirements files" if len(requirements.files) > 1 else "requirements file",
         directory=directory,
         root=directory,
-        inputs=(*found.inputs, *read_inputs(directory, [settings_of_uv])),
-        configuration=settings_of_uv,
-        source_roots=_own_roots(location, directory, settings, packages),
-        packages=packages,
+        inputs=(*requirements.inputs, *read_inputs(directory, [configuration])),
+        uv_configuration=configuration,
+        source_roots=_source_roots(location, directory, settings, packages),
+        local_packages=packages,
         requirements=added,
-        files=found.files,
-        line=names + (f"; {added[0]} is added, as the image has it" if added else ""),
+        files=requirements.files,
+        summary=names + (f"; {added[0]} is added, the image's version" if added else ""),
     )
 
 
 def unlocked_script(location: FlowLocation, script: Script, settings: Settings) -> UnlockedProject:
-    """The packages of a script's own block.
+    """A script without a lockfile, with the requirements in its own block.
 
     Raises:
         DependencyUnreachableError: a directory or an archive that it names was not pulled.
     """
     directory = script.path.parent
-    settings_of_uv = uv_configuration_file(directory, location)
-    named = path_sources(script.document, directory)
-    found = with_path_dependencies(
-        require_path(place, script.path, os.path.relpath(place, directory)) for place in named
+    configuration = uv_configuration_file(directory, location)
+    local_paths = with_path_dependencies(
+        require_path(path, script.path, os.path.relpath(path, directory))
+        for path in path_sources(script.document, directory)
     )
-    packages = tuple(map(LocalPackage.of, only_directories(found)))
+    packages = tuple(map(LocalPackage.of, only_directories(local_paths)))
     return UnlockedProject(
         name=script.path.stem,
         shape=SCRIPT_SHAPE,
         directory=directory,
         root=directory,
-        inputs=(script.input, *read_inputs(directory, [settings_of_uv]), *read_local_paths(directory, found)),
-        configuration=settings_of_uv,
-        source_roots=_own_roots(location, directory, settings, packages),
-        packages=packages,
+        inputs=(script.input, *read_inputs(directory, [configuration]), *read_local_paths(directory, local_paths)),
+        uv_configuration=configuration,
+        source_roots=_source_roots(location, directory, settings, packages),
+        local_packages=packages,
         script=script,
         requires_python=script.requires_python,
-        line=f"script {location.shown(script.path)} without a lock",
+        summary=f"script {location.shown(script.path)} without a lock",
     )
 
 
 def no_project(location: FlowLocation, settings: Settings) -> UnlockedProject:
-    """No project at all: the Prefect that the image was built for; a .python-version alone asks for nothing.
+    """Code without any project: it gets the Prefect that the image was built for.
 
     Raises:
         SelectionInvalidError: groups, extras or a package are selected.
     """
-    selection_check.refuse_selection(Selection.of(settings), "there is no project", NO_SELECTION)
-    prefect, directory = _prefect(), location.working_directory
-    settings_of_uv = uv_configuration_file(directory, location)
+    selection_check.refuse_selection(Selection.of(settings), "there is no project", SELECTION_HINT)
+    prefect, directory = _image_prefect(), location.working_directory
+    configuration = uv_configuration_file(directory, location)
     return UnlockedProject(
         name="prefect",
         shape=NO_PROJECT,
         directory=directory,
         root=directory,
-        inputs=read_inputs(directory, [settings_of_uv]),
-        configuration=settings_of_uv,
-        source_roots=_own_roots(location, directory, settings),
+        inputs=read_inputs(directory, [configuration]),
+        uv_configuration=configuration,
+        source_roots=_source_roots(location, directory, settings),
         requirements=(prefect,),
-        line=f"no project, script or requirements file: {prefect} alone, as the image has it",
+        summary=f"no project, script or requirements file: only {prefect}, the image's version",
     )
 
 
-def _own_roots(
+def _source_roots(
     location: FlowLocation, directory: Path, settings: Settings, packages: Iterable[LocalPackage] = ()
 ) -> tuple[Path, ...]:
-    """Where the flow's code is imported from, as in a project."""
     return import_path(packages, directory, chosen_roots(location.working_directory, settings.source_root))
 
 
-def _prefect() -> str:
+def _image_prefect() -> str:
     return f"prefect=={Image.read().prefect}"

@@ -1,1 +1,1 @@
-"""The files of a project as their authors write them: read, never changed."""
+"""The files of a project that its authors write. They are read, never changed."""

@@ -1,4 +1,4 @@
-"""Scripts with their requirements in a comment (PEP 723)."""
+"""Scripts with their requirements in a comment block (PEP 723)."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from prefect_uv.package_names import normalized
 from prefect_uv.project.files.requirement_lines import parse_requirements
 from prefect_uv.project.files.toml_tables import strings, table_at
 
-PYTHON = ".py"
-# The expression of the specification: https://packaging.python.org/specifications/inline-script-metadata/
+PYTHON_SUFFIX = ".py"
+# The expression of the specification.
+# https://packaging.python.org/en/latest/specifications/inline-script-metadata/#reference-implementation
 _BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 
 
 @dataclass(frozen=True)
 class Script:
-    """A Python file with such a comment.
+    """A Python file with a `# /// script` block.
 
     Attributes:
         path: the file.
-        block: the comment as it is in the file: the code around it changes nothing that is installed.
-        document: the TOML in it.
+        block: the text of the block. The code around it changes nothing that is installed.
+        document: the TOML in the block.
     """
 
     path: Path
@@ -35,45 +36,48 @@ class Script:
 
     @classmethod
     def read(cls, path: Path | None) -> Script | None:
-        """The script in a file, if it is one.
+        """Read a file; None if it is not such a script.
 
         Raises:
-            ProjectInvalidError: it has two comments of the kind, or one that is not TOML.
+            ProjectInvalidError: it has two blocks, or one that is not TOML.
         """
-        if path is None or path.suffix != PYTHON:
+        if path is None or path.suffix != PYTHON_SUFFIX:
             return None
-        found = [
+        blocks = [
             match for match in _BLOCK.finditer(path.read_text("utf-8-sig", "replace")) if match["type"] == "script"
         ]
-        if not found:
+        if not blocks:
             return None
-        if len(found) > 1:
-            raise ProjectInvalidError(f"{path} has {len(found)} blocks `# /// script`.", hint="Leave one of them.")
-        lines = (line[2:] if line.startswith("# ") else line[1:] for line in found[0]["content"].splitlines())
+        if len(blocks) > 1:
+            raise ProjectInvalidError(f"{path} has {len(blocks)} `# /// script` blocks.", hint="Keep only one of them.")
+        lines = (line[2:] if line.startswith("# ") else line[1:] for line in blocks[0]["content"].splitlines())
         try:
-            return cls(path, found[0][0], tomllib.loads("\n".join(lines)))
+            return cls(path, blocks[0][0], tomllib.loads("\n".join(lines)))
         except ValueError as error:
-            headline = f"The block `# /// script` of {path} cannot be read."
-            raise ProjectInvalidError(headline, str(error), "Mend it, commit, and push.") from None
+            headline = f"The `# /// script` block of {path} cannot be read."
+            raise ProjectInvalidError(headline, str(error), "Fix it, commit, and push.") from None
 
     @property
     def input(self) -> tuple[str, bytes]:
-        """What of it can change what is installed."""
+        """The name and the part of the file that can change what is installed."""
         return f"/{self.path.name}", self.block.encode()
 
     @property
     def lock(self) -> Path:
-        """Its lock, as `uv lock --script` names it."""
+        """The script's lockfile, whether it exists or not.
+
+        uv 0.13.8: https://docs.astral.sh/uv/guides/scripts/#locking-dependencies
+        """
         return self.path.with_name(f"{self.path.name}.lock")
 
     @property
     def pinned(self) -> set[str]:
-        """The packages of which its own lines name one version; sources may be branches."""
+        """The packages whose version its own lines fix; those with a source are not, because it may be a branch."""
         sources = {normalized(name) for name in table_at(self.document, "tool", "uv", "sources")}
-        found = parse_requirements("\n".join(strings(self.document.get("dependencies"))))
-        return {item.name for item in found if item.exact} - sources
+        requirements = parse_requirements("\n".join(strings(self.document.get("dependencies"))))
+        return {requirement.name for requirement in requirements if requirement.exact} - sources
 
     @property
     def requires_python(self) -> str:
-        """The Python versions that it accepts."""
+        """The Python versions that the script accepts; empty if it does not say."""
         return str(self.document.get("requires-python", ""))

@@ -17,25 +17,32 @@ InputFiles = tuple[tuple[str, bytes], ...]
 
 
 def read_inputs(root: Path, files: Iterable[Path | None], projects: Iterable[Path] = ()) -> InputFiles:
-    """Files, and those of projects that say what these depend on, as far as they are there."""
-    every = [*filter(None, files), *(place / name for place in projects for name in METADATA)]
-    found = dict.fromkeys(Path(os.path.normpath(file)) for file in every)
-    return tuple((f"/{os.path.relpath(file, root)}", file.read_bytes()) for file in found if file.is_file())
+    """Names and contents of the files, and of the metadata files of the projects. Files that do not exist are left out.
+
+    Args:
+        root: the directory that the names are relative to.
+        files: paths; None is ignored.
+        projects: directories.
+    """
+    paths = [*filter(None, files), *(project / name for project in projects for name in METADATA)]
+    unique = dict.fromkeys(Path(os.path.normpath(path)) for path in paths)
+    return tuple((f"/{os.path.relpath(path, root)}", path.read_bytes()) for path in unique if path.is_file())
 
 
 def uv_configuration_file(directory: Path, location: FlowLocation) -> Path | None:
-    """The one file that uv reads its settings from, when it works in a directory.
+    """The file that uv reads its settings from if it works in a directory, or None.
 
-    The nearest uv.toml or [tool.uv], from the workspace's root upwards (uv 0.13.8, its log at level DEBUG).
+    It is the nearest uv.toml or pyproject.toml with [tool.uv], from the workspace root upwards.
+    uv 0.13.8: https://docs.astral.sh/uv/concepts/configuration-files/
     """
     above = directories_upwards(directory, location.working_directory)
     nearest = next(filter(None, map(Pyproject.read, above)), None)
     if nearest and (nearest.is_project or nearest.is_workspace):
         root = workspace_root(nearest, directories_upwards(nearest.directory, location.working_directory)[1:])
         above = directories_upwards(root.directory, location.working_directory)
-    for place in above:
-        if (place / UV_TOML).is_file():
-            return place / UV_TOML
-        if (document := Pyproject.read(place)) and document.uv:
-            return place / PYPROJECT
+    for candidate in above:
+        if (candidate / UV_TOML).is_file():
+            return candidate / UV_TOML
+        if (document := Pyproject.read(candidate)) and document.uv:
+            return candidate / PYPROJECT
     return None

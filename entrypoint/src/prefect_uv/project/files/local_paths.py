@@ -1,4 +1,4 @@
-"""What is installed from this machine without a lock: directories of source code, wheels and other archives."""
+"""What is installed from the pulled files without a lock: directories of source code, wheels and other archives."""
 
 from __future__ import annotations
 
@@ -14,50 +14,65 @@ from prefect_uv.project.files.toml_tables import Table, read_toml, table_at
 
 
 def path_sources(document: Table, directory: Path) -> list[Path]:
-    """Where a project's or a script's [tool.uv.sources] lead to on this machine."""
+    """The paths in the [tool.uv.sources] of a project or a script.
+
+    uv 0.13.8: https://docs.astral.sh/uv/concepts/projects/dependencies/#path
+
+    Args:
+        document: the parsed pyproject.toml or block.
+        directory: the directory that its paths are relative to.
+    """
     values = table_at(document, "tool", "uv", "sources").values()
     entries = [entry for value in values for entry in (value if isinstance(value, list) else [value])]
     paths = [entry.get("path") for entry in entries if isinstance(entry, Mapping)]
     return [directory / path for path in paths if isinstance(path, str)]
 
 
-def require_path(place: Path, origin: object, written: str) -> Path:
-    """A place that must be there.
+def require_path(path: Path, origin: object, written: str) -> Path:
+    """Resolve a path that must exist.
+
+    Args:
+        path: the path.
+        origin: what names it, for the error.
+        written: how it is written there.
 
     Raises:
-        DependencyUnreachableError: it is not.
+        DependencyUnreachableError: it does not exist.
     """
-    if not place.exists():
+    if not path.exists():
         raise DependencyUnreachableError(
             f"{origin} installs {written}, which was not pulled.",
-            f"There is nothing at {place.resolve()}.",
-            "Let the pull steps bring it, or take the line out.",
+            f"{path.resolve()} does not exist.",
+            "Pull it with the code, or remove the line.",
         )
-    return place.resolve()
+    return path.resolve()
 
 
-def with_path_dependencies(places: Iterable[Path]) -> tuple[Path, ...]:
-    """Places, and those that the directories among them depend on."""
-    found: dict[Path, None] = {}
-    waiting = [*places]
+def with_path_dependencies(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """The paths, and those that the directories among them depend on by their sources."""
+    reached: dict[Path, None] = {}
+    waiting = [*paths]
     while waiting:
-        place = waiting.pop(0).resolve()
-        if place not in found and place.exists():
-            found[place] = None
-            waiting += path_sources(read_toml(place / PYPROJECT), place)
-    return tuple(found)
+        path = waiting.pop(0).resolve()
+        if path not in reached and path.exists():
+            reached[path] = None
+            waiting += path_sources(read_toml(path / PYPROJECT), path)
+    return tuple(reached)
 
 
-def only_directories(places: Iterable[Path]) -> list[Path]:
-    """Source code: imported from where it is."""
-    return [place for place in places if place.is_dir()]
+def only_directories(paths: Iterable[Path]) -> list[Path]:
+    """The paths that are directories: source code that is imported from where it is."""
+    return [path for path in paths if path.is_dir()]
 
 
-def read_local_paths(root: Path, places: Iterable[Path]) -> InputFiles:
-    """What of them can change what is installed: an archive's content, a directory's metadata."""
-    chosen = [*places]
-    archives = ((f"/{os.path.relpath(file, root)}", _file_digest(file)) for file in chosen if file.is_file())
-    return (*read_inputs(root, (), only_directories(chosen)), *archives)
+def read_local_paths(root: Path, paths: Iterable[Path]) -> InputFiles:
+    """What can change what is installed from the paths: an archive's digest, or a directory's metadata files.
+
+    Names are relative to `root`.
+    """
+    listed = [*paths]
+    archives = ((f"/{os.path.relpath(file, root)}", _file_digest(file)) for file in listed if file.is_file())
+    return (*read_inputs(root, (), only_directories(listed)), *archives)
 
 
 def _file_digest(file: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""Patterns as people write them into settings and pyproject.toml: `packages/*`, `requirements/**/*.txt`, `.`."""
+"""Path patterns in settings and in pyproject.toml: `packages/*`, `requirements/**/*.txt`, `.`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 
 
 def paths_matching(directory: Path, pattern: str) -> list[Path]:
-    """What a pattern stands for below a directory, in the order of names; an absolute one counts from the root.
+    """The paths below a directory that match a pattern, sorted; an absolute pattern starts at the root.
 
-    `pathlib` refuses some of the patterns that uv 0.13.8 takes: `.`, absolute ones, `**` within a name.
+    `pathlib` refuses some of the patterns that uv takes: `.`, absolute ones, `**` within a name.
+    uv 0.13.8: https://docs.rs/glob/latest/glob/struct.Pattern.html
     """
     found = glob.glob(os.path.join(glob.escape(str(directory)), pattern), recursive=True, include_hidden=True)  # noqa: PTH118, PTH207
     return [Path(path) for path in sorted(found)]

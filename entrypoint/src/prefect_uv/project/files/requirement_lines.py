@@ -1,6 +1,8 @@
-"""The lines of requirements files, by uv's rules (`uv-requirements-txt` and `uv-pep508`, tried with uv 0.13.8).
+"""The lines of requirements files, read by uv's rules for keys, import paths and messages. Only uv resolves them.
 
-They are read for keys, import paths and messages; uv alone resolves them.
+uv 0.13.8: https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-requirements-txt/src/lib.rs (statements) and
+https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-pep508/src/lib.rs (`looks_like_unnamed_requirement`); compared
+with uv in tests/unit/project/test_requirement_lines.py::test_uv_reads_the_same.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ _INCLUDE = re.compile(r"(-r|-c|--requirement|--constraint)[=\s]\s*([^#]+)")
 _EDITABLE = re.compile(r"(?:-e|--editable)[=\s]\s*")
 _OPTIONS = re.compile(r"\s(?:--|-C[=\s]).*")
 _HASH = re.compile(r"\s--hash[=\s]\s*(\S+)")
-_BEGINNING = re.compile(r"[A-Za-z0-9./$]")
+_REQUIREMENT_START = re.compile(r"[A-Za-z0-9./$]")
 _NAMED_REQUIREMENT = re.compile(
     r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\]\s*)?"
     r"(?:@\s*(?P<address>.+?)(?:\s*;\s.*|\s+;.*)?|(?P<version>[(<>=!~][^;]*)?(?:;.*)?)"
@@ -29,7 +31,7 @@ _ONE_VERSION = re.compile(r"===?\s*([^*,\s]+)")
 _COMMIT = re.compile(r"@[0-9a-f]{40}(?:#|$)")
 _ARCHIVE = re.compile(r".+\.(?:whl|zip|t[bglx]z|tar(?:\.(?:gz|bz2|lz|lzma|xz|zst))?)", re.IGNORECASE)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-_STEM = re.compile(r"([A-Za-z0-9._-]+?)(?:-\d|\.git\b|$)")
+_LEADING_NAME = re.compile(r"([A-Za-z0-9._-]+?)(?:-\d|\.git\b|$)")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 
 
@@ -38,16 +40,16 @@ class Requirement:
     """One requirement of a file.
 
     Attributes:
-        name: the package, normalized; of a path or an address alone, what its last part begins with.
-        what: the version that is asked for, or the address, as it is written.
-        exact: only one version, one file or one commit is accepted.
-        named: it begins with the package's name; otherwise it is a path, or an address alone.
-        path: of a file or directory on this machine, from where uv works; empty for all else.
-        hashes: of the files that are accepted, as `sha256:…`.
+        name: the normalized name of the package; for a bare path or address, a guess from its last part.
+        version_or_address: the version specifier or the address, as written.
+        exact: whether only one version, file or commit is accepted.
+        named: whether the line begins with the package's name; otherwise it is a bare path or address.
+        path: the path of a local file or directory, relative to where uv works; otherwise empty.
+        hashes: the hashes of the accepted files, as `sha256:…`, sorted.
     """
 
     name: str
-    what: str
+    version_or_address: str
     exact: bool
     named: bool
     path: str = ""
@@ -55,87 +57,94 @@ class Requirement:
 
     @property
     def version(self) -> str:
-        """The one version, or nothing."""
-        found = _ONE_VERSION.fullmatch(self.what)
-        return found[1] if found else ""
+        """The version if exactly one is accepted; otherwise empty."""
+        match = _ONE_VERSION.fullmatch(self.version_or_address)
+        return match[1] if match else ""
 
 
 @dataclass(frozen=True)
 class Include:
-    """Another file, or the address of one.
+    """A line that includes another file.
 
     Attributes:
-        value: as it is written, without quotes.
-        path: from the directory of the file that includes it; empty for what lies at an address.
-        constraint: it only limits versions.
+        written: the path or address as written, without quotes.
+        path: the path, relative to the directory of the including file; empty for an address.
+        is_constraint: whether the file only limits versions.
     """
 
-    value: str
+    written: str
     path: str
-    constraint: bool
+    is_constraint: bool
 
 
 def parse_requirements(text: str) -> list[Requirement]:
-    """The requirements in a text; markers and extras do not count, and options are left out."""
-    return [found for found in parse_statements(text, {}) if isinstance(found, Requirement)]
+    """The requirements in a text, without includes and options; their markers and extras are ignored."""
+    return [statement for statement in parse_statements(text, {}) if isinstance(statement, Requirement)]
 
 
 def parse_statements(text: str, environ: Mapping[str, str]) -> Iterator[Requirement | Include]:
-    """What a text says, but for other options; `${NAME}` stands for a variable in paths and addresses."""
+    """Yield the requirements and includes of a text; other options are skipped.
+
+    Args:
+        text: lines of a requirements file.
+        environ: the values of `${NAME}` in paths and addresses.
+    """
     for line in _COMMENT.sub("", text).replace("\\\n", " ").split("\n"):
         stripped = line.strip()
         if match := _INCLUDE.match(stripped):
-            value = _unquoted(match[2].strip())
-            yield Include(value, _local(with_variables(value, environ)), match[1] in {"-c", "--constraint"})
+            written = _unquoted(match[2].strip())
+            yield Include(written, _local_path(with_variables(written, environ)), match[1] in {"-c", "--constraint"})
         elif match := _EDITABLE.match(stripped):
             yield _requirement(stripped[match.end() :], environ, editable=True)
-        elif _BEGINNING.match(stripped):
+        elif _REQUIREMENT_START.match(stripped):
             yield _requirement(stripped, environ)
 
 
 def _requirement(line: str, environ: Mapping[str, str], *, editable: bool = False) -> Requirement:
-    """A package by name, else a path or an address; `-e lib` is the directory, not the package."""
+    """Parse a package name, a path or an address; `-e lib` is the directory, not the package."""
     hashes = tuple(sorted(_HASH.findall(line)))
     line = _OPTIONS.sub("", line).strip()
-    found = _NAMED_REQUIREMENT.fullmatch(line)
-    if found and found["address"]:
-        return _at(found["address"], environ, hashes, found[1])
-    if editable or (_is_archive(found) if found else _is_place(line)):
-        return _at(_EXTRAS.sub("", _MARKER.sub("", line)), environ, hashes)
-    version = (found["version"] or "").strip(" ()") if found else line
+    match = _NAMED_REQUIREMENT.fullmatch(line)
+    if match and match["address"]:
+        return _from_address(match["address"], environ, hashes, match[1])
+    if editable or (_is_archive(match) if match else _is_path_or_address(line)):
+        return _from_address(_EXTRAS.sub("", _MARKER.sub("", line)), environ, hashes)
+    version = (match["version"] or "").strip(" ()") if match else line
     exact = bool(_ONE_VERSION.fullmatch(version))
     name = re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0]
     return Requirement(normalized(name), version, exact, named=True, hashes=hashes)
 
 
-def _is_archive(found: re.Match[str]) -> bool:
-    """A file, `a-1.0-py3-none-any.whl`, that could be a package's name."""
-    return not found["version"] and bool(_ARCHIVE.fullmatch(found[1]))
+def _is_archive(match: re.Match[str]) -> bool:
+    """Whether it is a file such as `a-1.0-py3-none-any.whl`, which has the form of a package name."""
+    return not match["version"] and bool(_ARCHIVE.fullmatch(match[1]))
 
 
-def _is_place(line: str) -> bool:
-    """`./lib`, `libs/lib`, `$HOME/lib`, `https://…`; anything else uv refuses."""
+def _is_path_or_address(line: str) -> bool:
+    """Whether it is `./lib`, `libs/lib`, `$HOME/lib` or `https://…`. uv refuses anything else without a name."""
     first = line.split(maxsplit=1)[0]
     return first[0] in ".$" or "/" in first or bool(_SCHEME.match(first)) or bool(_ARCHIVE.fullmatch(first))
 
 
-def _at(address: str, environ: Mapping[str, str], hashes: tuple[str, ...], name: str = "") -> Requirement:
-    """A branch, a tag and the first digits of a commit are no more exact than no version."""
-    whole = with_variables(address, environ)
-    path = _local(whole)
-    place = path or re.sub(r"^[^:/]+://[^/]*", "", address).partition("#")[0].partition("@")[0]
-    last = place.rstrip("/").rpartition("/")[2]
-    exact = not whole.startswith("git+") or bool(_COMMIT.search(whole))
-    return Requirement(normalized(name) or _stem(last or address), address, exact, bool(name), path, hashes)
+def _from_address(address: str, environ: Mapping[str, str], hashes: tuple[str, ...], name: str = "") -> Requirement:
+    """Parse a path or an address. A git address is exact only if it names a full commit: branches and tags can move."""
+    expanded = with_variables(address, environ)
+    path = _local_path(expanded)
+    location = path or re.sub(r"^[^:/]+://[^/]*", "", address).partition("#")[0].partition("@")[0]
+    last_part = location.rstrip("/").rpartition("/")[2]
+    exact = not expanded.startswith("git+") or bool(_COMMIT.search(expanded))
+    return Requirement(
+        normalized(name) or _guessed_name(last_part or address), address, exact, bool(name), path, hashes
+    )
 
 
-def _stem(text: str) -> str:
-    found = _STEM.match(text)
-    return normalized(found[1] if found else text)
+def _guessed_name(text: str) -> str:
+    match = _LEADING_NAME.match(text)
+    return normalized(match[1] if match else text)
 
 
-def _local(address: str) -> str:
-    """The path that an address is: `file:` may stand before it, and only after that is it quoted."""
+def _local_path(address: str) -> str:
+    """The local path of an address, or empty. Only after `file:` is a path percent-encoded."""
     scheme = _SCHEME.match(address)
     if scheme and scheme[1].lower() == "file":
         return unquote(re.sub(r"^//(?:localhost)?", "", address[scheme.end() :]).partition("#")[0])
@@ -143,12 +152,16 @@ def _local(address: str) -> str:
 
 
 def with_variables(value: str, environ: Mapping[str, str]) -> str:
-    """With the variables that uv puts into paths and addresses; those that are not set stay as they are written."""
-    return _VARIABLE.sub(lambda name: environ.get(name[1], name[0]), value)
+    """Replace `${NAME}` as uv does in paths and addresses; a variable that is not set stays as written.
+
+    uv 0.13.8: https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-pep508/src/verbatim_url.rs (`expand_env_vars`), as
+    in https://pip.pypa.io/en/stable/reference/requirements-file-format/#using-environment-variables
+    """
+    return _VARIABLE.sub(lambda match: environ.get(match[1], match[0]), value)
 
 
 def _unquoted(value: str) -> str:
-    """As a shell would read it, but for its spaces."""
+    """Remove quotes as a shell does, but keep spaces."""
     try:
         return " ".join(shlex.split(value))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Requirements files: what they include, whether they name Prefect, and what they install from this machine."""
+"""Requirements files: what they include, whether they name Prefect, and which local paths they install."""
 
 from __future__ import annotations
 
@@ -16,75 +16,82 @@ from prefect_uv.project.files.requirement_lines import Include, Requirement, par
 from prefect_uv.project.files.text_files import decode_text
 
 REQUIREMENTS_TXT = "requirements.txt"
-PACKAGE_LIST = "The list of packages"
-OTHER_KINDS = {".py", ".toml", ".cfg"}
+PACKAGE_LIST = "The list of extra packages"
+# uv 0.13.8 reads these as scripts and projects. https://docs.astral.sh/uv/pip/compile/#locking-requirements
+OTHER_FORMATS = {".py", ".toml", ".cfg"}
 
 
 @dataclass(frozen=True)
 class Requirements:
-    """Lines and files as they are asked for, with everything that they include.
+    """Lines and files of requirements, with everything that they include.
 
     Attributes:
-        directory: where uv works: paths of packages begin there, those of files at the file that includes them.
-        lines: lines of a requirements file.
-        files: the files that were asked for.
-        texts: every file that is read.
-        requirements: what they require; constraints do not count.
-        variants: texts in which variables stand for something, as they are with them, without credentials.
-        places: directories and archives on this machine that they or their constraints name, and what these depend on.
+        directory: where uv works. Paths of packages are relative to it, paths of files to the file that includes them.
+        lines: the given lines of a requirements file.
+        files: the given files.
+        all_files: every file that is read.
+        requirements: what they require; constraints are left out.
+        expanded_texts: the texts that contain variables, with these replaced and without credentials.
+        local_paths: the directories and archives that they or their constraints name, and what these depend on.
     """
 
     directory: Path
     lines: Sequence[str]
     files: tuple[Path, ...]
-    texts: tuple[Path, ...]
+    all_files: tuple[Path, ...]
     requirements: tuple[Requirement, ...]
-    variants: tuple[str, ...]
-    places: tuple[Path, ...]
+    expanded_texts: tuple[str, ...]
+    local_paths: tuple[Path, ...]
 
     @classmethod
     def read(
         cls, directory: Path, files: Iterable[Path], environ: Mapping[str, str], lines: Sequence[str] = ()
     ) -> Requirements:
-        """The lines and files, and what they include.
+        """Read lines and files, and what they include.
 
         Raises:
-            RequirementsMissingError: an included file is not there.
-            DependencyUnreachableError: a directory or an archive that one installs is not there.
-            ProjectInvalidError: a file is no text.
+            RequirementsMissingError: an included file does not exist.
+            DependencyUnreachableError: a directory or an archive to install does not exist.
+            ProjectInvalidError: a file is not text.
         """
-        chosen = tuple(files)
+        given = tuple(files)
         reader = _Reader(directory, environ, {}, [], [], {})
-        reader.take("\n".join(lines), None, constraint=False)
-        for file in chosen:
-            reader.read(file, constraint=False)
-        texts = tuple(dict.fromkeys(file for file, _ in reader.seen))
-        required, variants = tuple(reader.requirements), tuple(reader.variants)
-        return cls(directory, lines, chosen, texts, required, variants, with_path_dependencies(reader.places))
+        reader.read_text("\n".join(lines), None, constraint=False)
+        for file in given:
+            reader.read_file(file, constraint=False)
+        all_files = tuple(dict.fromkeys(file for file, _ in reader.seen))
+        requirements, texts = tuple(reader.requirements), tuple(reader.expanded_texts)
+        local_paths = with_path_dependencies(reader.local_paths)
+        return cls(directory, lines, given, all_files, requirements, texts, local_paths)
 
     @property
     def has_prefect(self) -> bool:
-        """Whether Prefect is among them by name."""
-        return has_prefect({item.name for item in self.requirements if item.named})
+        """Whether they name Prefect."""
+        return has_prefect({requirement.name for requirement in self.requirements if requirement.named})
 
     @property
     def hashed(self) -> bool:
-        """Whether they name hashes, as `uv pip compile --generate-hashes` writes them."""
-        return any(item.hashes for item in self.requirements)
+        """Whether any of them has a hash, as in the output of `uv pip compile --generate-hashes`."""
+        return any(requirement.hashes for requirement in self.requirements)
 
     @property
     def pinned(self) -> set[str]:
-        """The names of which only one version, file or commit will ever do."""
-        return {item.name for item in self.requirements if item.exact}
+        """The names for which only one version, file or commit is accepted."""
+        return {requirement.name for requirement in self.requirements if requirement.exact}
 
     @property
     def inputs(self) -> InputFiles:
-        """All that can change what is installed: the files, and what lies on this machine.
+        """Everything that can change what is installed: the files, the values of variables, and the local paths.
 
-        What is included from an address is not read: like versions that nothing pins, uv looks at it when it resolves.
+        A file that is included from an address is not read: uv reads it when it resolves, as it looks up versions that
+        nothing pins.
         """
-        variants = (("with variables", text.encode()) for text in self.variants)
-        return (*read_inputs(self.directory, self.texts), *variants, *read_local_paths(self.directory, self.places))
+        texts = (("with variables", text.encode()) for text in self.expanded_texts)
+        return (
+            *read_inputs(self.directory, self.all_files),
+            *texts,
+            *read_local_paths(self.directory, self.local_paths),
+        )
 
 
 @dataclass(frozen=True)
@@ -93,66 +100,68 @@ class _Reader:
     environ: Mapping[str, str]
     seen: dict[tuple[Path, bool], None]
     requirements: list[Requirement]
-    variants: list[str]
-    places: dict[Path, None]
+    expanded_texts: list[str]
+    local_paths: dict[Path, None]
 
-    def read(self, file: Path, *, constraint: bool) -> None:
-        """A file, once as requirements and once as constraints; uv reads the other kinds in ways of its own."""
+    def read_file(self, file: Path, *, constraint: bool) -> None:
+        """Read a file, once as requirements and once as constraints. The other formats are left to uv."""
         if (file, constraint) in self.seen:
             return
         self.seen[file, constraint] = None
-        if file.suffix not in OTHER_KINDS:
-            self.take(decode_text(file, file.read_bytes()), file, constraint=constraint)
+        if file.suffix not in OTHER_FORMATS:
+            self.read_text(decode_text(file, file.read_bytes()), file, constraint=constraint)
 
-    def take(self, text: str, file: Path | None, *, constraint: bool) -> None:
-        """What a text says; of lines, there is no file."""
-        if (whole := with_variables(text, self.environ)) != text:
-            self.variants.append(USERINFO.sub("", whole))
-        for found in parse_statements(text, self.environ):
-            if isinstance(found, Requirement):
-                self._requirement(found, file, constraint=constraint)
-            elif file and found.path:
-                self._include(found, file, constraint=constraint or found.constraint)
+    def read_text(self, text: str, file: Path | None, *, constraint: bool) -> None:
+        """Read the text of a file; `file` is None for the given lines, which cannot include files."""
+        if (expanded := with_variables(text, self.environ)) != text:
+            self.expanded_texts.append(USERINFO.sub("", expanded))
+        for statement in parse_statements(text, self.environ):
+            if isinstance(statement, Requirement):
+                self._require(statement, file, constraint=constraint)
+            elif file and statement.path:
+                self._include(statement, file, constraint=constraint or statement.is_constraint)
 
-    def _requirement(self, found: Requirement, file: Path | None, *, constraint: bool) -> None:
+    def _require(self, requirement: Requirement, file: Path | None, *, constraint: bool) -> None:
         if not constraint:
-            self.requirements.append(found)
-        if not found.path:
+            self.requirements.append(requirement)
+        if not requirement.path:
             return
-        place = self.directory / found.path
-        self.places[place if constraint else require_path(place, file or PACKAGE_LIST, found.what)] = None
+        path = self.directory / requirement.path
+        if not constraint:
+            path = require_path(path, file or PACKAGE_LIST, requirement.version_or_address)
+        self.local_paths[path] = None
 
-    def _include(self, found: Include, file: Path, *, constraint: bool) -> None:
-        included = (file.parent / found.path).resolve()
+    def _include(self, include: Include, file: Path, *, constraint: bool) -> None:
+        included = (file.parent / include.path).resolve()
         if not included.is_file():
             raise RequirementsMissingError(
-                f"{file} includes {found.value}, which is not there.",
+                f"{file} includes {include.written}, which does not exist.",
                 f"There is no file {included}.",
-                "Push it, or take the line out.",
+                "Push it, or remove the line.",
             )
-        self.read(included, constraint=constraint)
+        self.read_file(included, constraint=constraint)
 
 
 def expand_patterns(directory: Path, patterns: Iterable[str], variable: str) -> tuple[Path, ...]:
-    """The files that patterns stand for, those of one pattern in the order of their names.
+    """The files that match the patterns of a job variable, in the order of the patterns, then sorted by name.
 
     Raises:
-        RequirementsMissingError: one stands for nothing.
+        RequirementsMissingError: a pattern matches no file.
     """
-    found: dict[Path, None] = {}
+    matched: dict[Path, None] = {}
     for pattern in patterns:
         files = [path for path in paths_matching(directory, pattern) if path.is_file()]
         if not files:
             raise RequirementsMissingError(
-                f"{variable} names {pattern}, and {directory} has no such file.",
-                f"It has {', '.join(_named_so(directory)) or 'no file of the kind'}.",
-                "Correct the job variable: paths are relative to the pulled directory.",
+                f"{variable} names {pattern}, but {directory} has no such file.",
+                f"It has {', '.join(_similar_files(directory)) or 'no requirements files'}.",
+                "Correct the job variable; its paths are relative to the pulled directory.",
             )
-        found |= dict.fromkeys(path.resolve() for path in files)
-    return tuple(found)
+        matched |= dict.fromkeys(path.resolve() for path in files)
+    return tuple(matched)
 
 
-def _named_so(directory: Path) -> list[str]:
-    """What looks like requirements files, for people."""
+def _similar_files(directory: Path) -> list[str]:
+    """The relative paths of what looks like requirements files."""
     found = (path for pattern in ("*requirements*", "*requirements*/*") for path in directory.glob(pattern))
     return sorted(str(path.relative_to(directory)) for path in found if path.suffix in {".txt", ".in"})

@@ -1,4 +1,7 @@
-"""Text files of the user's, in the encodings in which uv 0.13.8 reads requirements."""
+"""Text files of a project, in the encodings in which uv reads requirements files.
+
+uv 0.13.8: https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-fs/src/lib.rs (`read_to_string_transcode`)
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,20 @@ from prefect_uv.errors import ProjectInvalidError
 
 
 def read_text(path: Path) -> str:
-    """A file's text; see `decoded`."""
+    """Read a file; see `decode_text`."""
     return decode_text(path, path.read_bytes())
 
 
 def decode_text(path: Path, content: bytes) -> str:
-    r"""The text of a file's content: UTF-8 with or without a byte order mark, UTF-16 with one; lines end in `\n`.
+    r"""Decode UTF-8 with or without a byte order mark, or UTF-16 with one; lines end in `\n`.
 
     Raises:
-        ProjectInvalidError: it is in another encoding.
+        ProjectInvalidError: the content is in another encoding.
     """
     encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
         return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise ProjectInvalidError(
-            f"{path} is no text in UTF-8.", f"{str(error).capitalize()}.", "Save it in UTF-8, commit, and push."
+            f"{path} is not UTF-8 text.", f"{str(error).capitalize()}.", "Save it as UTF-8, commit, and push."
         ) from None

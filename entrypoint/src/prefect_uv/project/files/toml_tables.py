@@ -1,4 +1,4 @@
-"""TOML files of the user's: read as far as they can be read, since uv says best what is wrong with them."""
+"""Read the user's TOML files leniently: uv reports best what is wrong with them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Table = Mapping[str, Any]
 
 
 def read_toml(path: Path) -> Table:
-    """A file; nothing when there is none, or when it is not TOML."""
+    """Read a file; empty if it does not exist or is not TOML."""
     try:
         return tomllib.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError):
@@ -20,7 +20,7 @@ def read_toml(path: Path) -> Table:
 
 
 def table_at(document: Table, *keys: str) -> Table:
-    """The table below these keys; an empty one when there is none, or something else."""
+    """The table below these keys; empty if there is none, or something that is not a table."""
     for key in keys:
         value = document.get(key)
         document = value if isinstance(value, Mapping) else {}
@@ -28,7 +28,7 @@ def table_at(document: Table, *keys: str) -> Table:
 
 
 def strings(value: object) -> list[str]:
-    """The texts of a list; nothing else counts, neither in a list nor instead of one."""
+    """The strings of a list; other items are left out, and anything but a list is empty."""
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 

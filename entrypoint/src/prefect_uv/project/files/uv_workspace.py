@@ -1,4 +1,4 @@
-"""uv's workspaces: which root a project belongs to, and which members a root has."""
+"""uv's workspaces: the root that a project belongs to, and the members of a root."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ from prefect_uv.project.files.toml_tables import table_at
 
 
 def workspace_root(project: Pyproject, above: Iterable[Path]) -> Pyproject:
-    """The root of the project's workspace, else the project itself.
+    """The root of the project's workspace, or the project itself if it is in none.
 
-    As uv 0.13.8 does it: the nearest pyproject.toml above decides, whether it is a workspace with this member or not.
+    Only the nearest pyproject.toml above is looked at, whether it is a workspace or not.
+    uv 0.13.8: https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-workspace/src/workspace.rs (`find_workspace`)
+
+    Args:
+        project: the project.
+        above: the directories above it, the nearest first.
     """
     if project.is_workspace:
         return project
@@ -23,26 +28,28 @@ def workspace_root(project: Pyproject, above: Iterable[Path]) -> Pyproject:
 
 
 def workspace_members(root: Pyproject) -> dict[str, Pyproject]:
-    """The projects of a workspace by name, its root's own included.
+    """The projects of a workspace by name, including the root if it is a project.
+
+    uv 0.13.8: https://docs.astral.sh/uv/concepts/projects/workspaces/#getting-started
 
     Raises:
-        ProjectInvalidError: the workspace's table, or a member's file, cannot be read.
+        ProjectInvalidError: [tool.uv.workspace] or the pyproject.toml of a member cannot be read.
     """
-    found = [root, *filter(None, map(Pyproject.read, sorted(_member_directories(root))))]
-    return {one.name: one for one in found if one.is_project}
+    documents = [root, *filter(None, map(Pyproject.read, sorted(_member_directories(root))))]
+    return {document.name: document for document in documents if document.is_project}
 
 
 def _member_directories(root: Pyproject) -> set[Path]:
-    return _matching(root, "members") - _matching(root, "exclude")
+    return _matching_directories(root, "members") - _matching_directories(root, "exclude")
 
 
-def _matching(root: Pyproject, key: str) -> set[Path]:
+def _matching_directories(root: Pyproject, key: str) -> set[Path]:
     patterns = table_at(root.uv, "workspace").get(key, [])
     if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
         raise ProjectInvalidError(
             f"{root.directory / PYPROJECT} cannot be read.",
-            f"[tool.uv.workspace] has {key} = {patterns!r}, which is not a list of texts.",
-            "Mend it, commit, and push.",
+            f"[tool.uv.workspace] has {key} = {patterns!r}, which is not a list of strings.",
+            "Fix it, commit, and push.",
         )
-    found = (place for pattern in patterns for place in paths_matching(root.directory, pattern))
-    return {place.resolve() for place in found if (place / PYPROJECT).is_file()}
+    paths = (path for pattern in patterns for path in paths_matching(root.directory, pattern))
+    return {path.resolve() for path in paths if (path / PYPROJECT).is_file()}

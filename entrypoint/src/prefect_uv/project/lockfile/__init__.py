@@ -1,1 +1,1 @@
-"""uv's lockfile, read without uv."""
+"""Read uv's lockfile without running uv."""

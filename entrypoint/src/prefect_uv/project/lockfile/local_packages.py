@@ -25,13 +25,13 @@ from prefect_uv.project.selection import Selection
 
 @dataclass(frozen=True)
 class LocalPackage:
-    """A directory whose code the flow can import.
+    """A package whose source code is a directory that the flow can import from.
 
     Attributes:
-        name: as the lock has it.
-        directory: where it is.
+        name: the name in the lock, normalized.
+        directory: its directory.
         installable: whether uv would build and install it; a virtual project is only imported from.
-        document: its pyproject.toml; empty when it has none that can be read.
+        document: its parsed pyproject.toml; empty if that is missing or not TOML.
     """
 
     name: str
@@ -41,82 +41,95 @@ class LocalPackage:
 
     @classmethod
     def of(cls, directory: Path) -> LocalPackage:
-        """A directory that is in no lock but is to be installed."""
+        """The package in a directory that requirements install and no lock knows."""
         document = read_toml(directory / PYPROJECT)
         name = str(table_at(document, "project").get("name", directory.name))
         return cls(normalized(name), directory, installable=True, document=document)
 
     @property
     def source_roots(self) -> tuple[Path, ...]:
-        """The directories that its modules are imported from."""
+        """The directories to import its modules from."""
         return source_roots(self.directory, self.document)
 
 
 def local_packages(lock: str, root: Path, directory: Path, selection: Selection) -> tuple[LocalPackage, ...]:
-    """The local packages that a selection needs, the selected project first.
+    """The local packages that a selection needs, the project first; all of them if the lock does not have the project.
 
-    Those that only the lock's other members, unselected groups or extras need are not among them. Markers do not
-    count, and neither does whether a package that names a local one is itself selected: a directory too many on the
-    import path does no harm.
+    Packages that only other members, groups or extras need are left out. Markers are ignored, and so is whether a
+    package from an index that depends on a local one is itself selected: an extra directory on the import path does
+    no harm.
 
     Args:
-        lock: the text of uv.lock, or of a script's lock.
-        root: its directory, which its paths are relative to.
-        directory: the project's.
+        lock: the text of uv.lock, or of a script's lockfile.
+        root: the lockfile's directory, which its paths are relative to.
+        directory: the project's directory.
         selection: groups, extras and workspace member.
     """
     tables = local_tables(lock)
-    packages = {name: _package(name, table, root) for name, table in tables.packages.items()}
-    first = selection.package or next((one.name for one in packages.values() if _same(one.directory, directory)), "")
-    if first not in packages:
+    packages = {name: _local_package(name, table, root) for name, table in tables.packages.items()}
+    in_directory = (package.name for package in packages.values() if _is_same(package.directory, directory))
+    project = selection.package or next(in_directory, "")
+    if project not in packages:
         return tuple(packages.values())
-    wanted = _needed(tables, first, _groups(packages[first], selection), selection)
-    named = filter(tables.is_needed_elsewhere, packages)
-    return tuple(packages[name] for name in dict.fromkeys((*wanted, *named)))
+    needed = _needed_names(tables, project, _installed_groups(packages[project], selection), selection)
+    needed_elsewhere = filter(tables.is_needed_elsewhere, packages)
+    return tuple(packages[name] for name in dict.fromkeys((*needed, *needed_elsewhere)))
 
 
 def import_path(packages: Iterable[LocalPackage], directory: Path, chosen: tuple[Path, ...]) -> tuple[Path, ...]:
-    """Where the flow's code is imported from: the project's own roots, or the chosen ones, then the other packages'."""
+    """The directories to import the flow's code from, each once.
+
+    Args:
+        packages: the local packages; their roots come last.
+        directory: the project's directory.
+        chosen: the directories of PREFECT_UV_SOURCE_ROOT; if empty, the project's own source roots.
+    """
     own = chosen or source_roots(directory, read_toml(directory / PYPROJECT))
-    others = (root for one in packages if not _same(one.directory, directory) for root in one.source_roots)
-    return tuple(dict.fromkeys((*own, *others)))
+    others = (package for package in packages if not _is_same(package.directory, directory))
+    return tuple(dict.fromkeys((*own, *(root for package in others for root in package.source_roots))))
 
 
 def local_package_paths(lock: str, root: Path) -> Iterator[tuple[str, Path]]:
-    """Where all local packages of a lock are, whether they are selected or not; wheels and archives are files."""
-    return ((one.name, root / one.place) for one in locked_packages(lock) if one.kind in ON_THIS_MACHINE)
+    """The names and paths of all local packages of a lock, selected or not; wheels and archives are files."""
+    return (
+        (package.name, root / package.place) for package in locked_packages(lock) if package.kind in ON_THIS_MACHINE
+    )
 
 
-def _package(name: str, table: Table, root: Path) -> LocalPackage:
+def _local_package(name: str, table: Table, root: Path) -> LocalPackage:
     ((kind, path),) = table["source"].items()
     directory = (root / path).resolve()
     return LocalPackage(name, directory, kind != VIRTUAL, read_toml(directory / PYPROJECT))
 
 
-def _same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve()
+def _is_same(path: Path, other: Path) -> bool:
+    return path.resolve() == other.resolve()
 
 
-def _groups(package: LocalPackage, selection: Selection) -> set[str]:
-    """The dependency groups that uv installs for this selection: the default ones too, `dev` only when named."""
+def _installed_groups(package: LocalPackage, selection: Selection) -> set[str]:
+    """The dependency groups to install for a selection, the default ones included; `dev` only if it is selected."""
     default = Pyproject(package.directory, package.document).default_groups
     return set(selection.only_groups or (*selection.groups, *default))
 
 
-def _dependency_groups(tables: LocalTables, first: str) -> dict[str, list[Table]]:
-    """The dependency groups for a member: its own and those of the workspace's root (uv 0.13.8)."""
+def _dependency_groups(tables: LocalTables, member: str) -> dict[str, list[Table]]:
+    """The dependency groups that a member can use: its own, and those of the workspace root that it does not redefine.
+
+    uv 0.13.8: https://github.com/astral-sh/uv/blob/0.13.8/crates/uv/src/commands/project/install_target.rs
+    (`includes_group`)
+    """
     root = (table for table in tables.packages.values() if "." in table["source"].values())
-    every = [tables.manifest.get("dependency-groups", {})]
-    every += (table.get("dev-dependencies", {}) for table in (*root, tables.packages[first]))
-    return {group: edges for table in every for group, edges in table.items()}
+    groups = [tables.manifest.get("dependency-groups", {})]
+    groups += (table.get("dev-dependencies", {}) for table in (*root, tables.packages[member]))
+    return {group: edges for table in groups for group, edges in table.items()}
 
 
-def _needed(tables: LocalTables, first: str, groups: set[str], selection: Selection) -> Iterator[str]:
-    """Names in the order in which they are met, from the first package on, once for each extra that is asked of it."""
-    waiting = [] if selection.only_groups else [(first, ("", *selection.extras))]
-    waiting += _of(_dependency_groups(tables, first), groups)
+def _needed_names(tables: LocalTables, project: str, groups: set[str], selection: Selection) -> Iterator[str]:
+    """Yield the names of the packages that a project needs, itself first; a name comes again for each of its extras."""
+    waiting = [] if selection.only_groups else [(project, ("", *selection.extras))]
+    waiting += _edges_below(_dependency_groups(tables, project), groups)
     seen = set[tuple[str, str]]()
-    yield first
+    yield project
     while waiting:
         name, extras = waiting.pop(0)
         table = tables.packages.get(name, {})
@@ -125,10 +138,10 @@ def _needed(tables: LocalTables, first: str, groups: set[str], selection: Select
                 seen.add((name, extra))
                 yield name
                 needed = table_at(table, "optional-dependencies") if extra else {"": table.get("dependencies", ())}
-                waiting += _of(needed, {extra})
+                waiting += _edges_below(needed, {extra})
 
 
-def _of(table: Table, names: set[str]) -> list[tuple[str, tuple[str, ...]]]:
-    """The packages that a table lists below these names, with their extras."""
-    edges = (edge for name in table if name in names for edge in table[name])
+def _edges_below(table: Table, keys: set[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """The packages that a table lists below some of its keys, with their extras; `""` is the package without extras."""
+    edges = (edge for key in table if key in keys for edge in table[key])
     return [(edge["name"], ("", *edge.get("extra", ()))) for edge in edges]

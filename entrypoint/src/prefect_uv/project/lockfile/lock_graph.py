@@ -1,4 +1,7 @@
-"""A lock of uv's as a whole: what is reached from a selection. Parsing it takes 45 ms, so that only errors ask."""
+"""The dependency graph of a uv lockfile: which packages a selection reaches.
+
+Parsing the whole file takes 45 ms, so it is only done to explain an error.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,13 @@ Packages = Mapping[str, list[Mapping[str, Any]]]
 
 @dataclass(frozen=True)
 class LockQuery:
-    """What is asked of a lock.
+    """A selection in the lock's terms.
 
     Attributes:
-        targets: the projects whose dependencies are wanted.
-        root: the name of the workspace's root, whose groups count for all members.
+        targets: the names of the projects whose dependencies are installed.
+        root: the name of the workspace root, whose groups every member can use.
         selection: groups and extras.
-        defaults: groups that come unasked.
+        defaults: the groups that are installed by default.
     """
 
     targets: tuple[str, ...]
@@ -30,13 +33,12 @@ class LockQuery:
 
     @property
     def groups(self) -> set[str]:
-        """The groups whose dependencies are wanted."""
-        chosen = self.selection.only_groups or (*self.selection.groups, *self.defaults)
-        return set(chosen)
+        """The groups whose dependencies are installed."""
+        return set(self.selection.only_groups or (*self.selection.groups, *self.defaults))
 
 
 class LockGraph:
-    """A lock, parsed."""
+    """A parsed lockfile."""
 
     def __init__(self, text: str) -> None:
         document = tomllib.loads(text)
@@ -45,32 +47,35 @@ class LockGraph:
         for package in document.get("package", []):
             self.packages.setdefault(package["name"], []).append(package)
 
-    def reached(self, wish: LockQuery) -> set[str]:
-        """The names of everything that a selection leads to, on some platform or other."""
-        todo = list(self._first(wish))
+    def reached(self, query: LockQuery) -> set[str]:
+        """The names of the packages that a selection reaches on any platform."""
+        todo = list(self._selected(query))
         seen = set[tuple[str, str]]()
         while todo:
-            step = name, extra = todo.pop()
-            if step not in seen:
-                seen.add(step)
+            edge = name, extra = todo.pop()
+            if edge not in seen:
+                seen.add(edge)
                 for package in self.packages.get(name, []):
                     table = package.get("optional-dependencies", {}).get(extra, ()) if extra else ()
                     todo += _edges(table if extra else package.get("dependencies", ()))
         return {name for name, _ in seen}
 
-    def _first(self, wish: LockQuery) -> Iterator[tuple[str, str]]:
-        """What the selection names itself."""
-        if not wish.selection.only_groups:
-            extras = ("", *wish.selection.extras)
-            yield from ((target, extra) for target in wish.targets for extra in extras)
+    def _selected(self, query: LockQuery) -> Iterator[tuple[str, str]]:
+        """Yield the names and extras that the selection itself contains.
+
+        A group that a member redefines is taken from the workspace root as well, which is good enough for a hint.
+        """
+        if not query.selection.only_groups:
+            extras = ("", *query.selection.extras)
+            yield from ((target, extra) for target in query.targets for extra in extras)
         tables = [self.manifest.get("dependency-groups", {})]
-        packages = (package for name in {*wish.targets, wish.root} for package in self.packages.get(name, []))
+        packages = (package for name in {*query.targets, query.root} for package in self.packages.get(name, []))
         tables += (package.get("dev-dependencies", {}) for package in packages)
         for table in tables:
-            for group in table.keys() & wish.groups:
+            for group in table.keys() & query.groups:
                 yield from _edges(table[group])
 
 
 def _edges(requirements: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    for one in requirements:
-        yield from ((one["name"], extra) for extra in ("", *one.get("extra", ())))
+    for requirement in requirements:
+        yield from ((requirement["name"], extra) for extra in ("", *requirement.get("extra", ())))

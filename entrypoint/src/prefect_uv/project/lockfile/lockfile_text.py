@@ -8,10 +8,10 @@ works because only uv writes the file, always in the same order, with the same q
     version = "1.0"                         # left out if only a build knows it
     source = { editable = "packages/etl" }
 
-Provenance: seen with uv 0.13.8 (lock version 1, revision 5).
-https://docs.astral.sh/uv/concepts/projects/layout/#the-lockfile describes the file; `write_package_id` and
-`write_source_inline` of crates/uv-resolver/src/lock/serialize.rs write these lines, from `enum Source` of
-crates/uv-resolver/src/lock/mod.rs (read at https://github.com/astral-sh/uv/tree/0.12.5/crates/uv-resolver/src/lock).
+uv 0.13.8: https://docs.astral.sh/uv/concepts/projects/layout/#the-lockfile describes the file (seen: lock version 1,
+revision 5), and https://docs.astral.sh/uv/concepts/resolution/#lockfile-versioning when it may change;
+`write_package_id` and `write_source_inline` of crates/uv-resolver/src/lock/serialize.rs write these lines, from `enum
+Source` of crates/uv-resolver/src/lock/mod.rs (read at https://github.com/astral-sh/uv/tree/0.12.5/crates/uv-resolver/src/lock).
 tests/unit/project/test_lockfile_text.py compares what is read here with what uv itself says about the same lock.
 """
 
@@ -27,7 +27,7 @@ from prefect_uv.project.files.toml_tables import Table, table_at
 VIRTUAL = "virtual"
 DIRECTORIES = frozenset({VIRTUAL, "editable", "directory"})
 ON_THIS_MACHINE = DIRECTORIES | {"path"}
-ADDRESSES = frozenset({"git", "url", "path"})
+ADDRESS_KINDS = frozenset({"git", "url", "path"})
 REGISTRY = "registry"
 
 _PACKAGE = "[[package]]\n"
@@ -44,10 +44,10 @@ class LockedPackage:
     """The head of a package's table.
 
     Attributes:
-        name: normalized, because uv writes it so.
+        name: the normalized name.
         version: empty if only a build knows it.
-        kind: of its source: `registry`, `git`, `url`, `path` (a wheel or another archive), `directory`, `editable`, or
-            `virtual`, which is not installed.
+        kind: the kind of its source: `registry`, `git`, `url`, `path` (a wheel or another archive), `directory`,
+            `editable`, or `virtual`, which is not installed.
         place: the source's address, or its path, relative to the directory of the lock.
     """
 
@@ -62,7 +62,7 @@ class LocalTables:
     """The parts of a lock that are parsed, because they are about packages that are directories.
 
     Attributes:
-        manifest: the workspace's table; it has the groups of a root that is no project.
+        manifest: the workspace's table; it has the groups of a root that is not a project.
         packages: the tables of these packages by name.
         others: the text of all other packages.
     """
@@ -72,7 +72,7 @@ class LocalTables:
     others: str
 
     def is_needed_elsewhere(self, name: str) -> bool:
-        """Whether one of the other packages depends on this one."""
+        """Whether any of the other packages depends on this one."""
         return f'{{ name = "{name}"' in self.others
 
 
@@ -90,13 +90,13 @@ def locked_packages(lock: str) -> Iterator[LockedPackage]:
 
 
 def built_here(lock: str) -> list[str]:
-    """The names of the packages whose source code is in the checkout; wheels and archives in it are not among them."""
+    """The names of the packages whose source code is in the checkout; wheels and archives are left out."""
     return [package.name for package in locked_packages(lock) if package.kind in DIRECTORIES]
 
 
 def versions_from_addresses(lock: str) -> dict[str, str]:
-    """The versions of the packages that come from a repository, an address or a file, and from no index."""
-    return {package.name: package.version for package in locked_packages(lock) if package.kind in ADDRESSES}
+    """The versions of the packages that come from a repository, an address or a file instead of an index."""
+    return {package.name: package.version for package in locked_packages(lock) if package.kind in ADDRESS_KINDS}
 
 
 def registries(lock: str) -> set[str]:
@@ -105,9 +105,9 @@ def registries(lock: str) -> set[str]:
 
 
 def local_tables(lock: str) -> LocalTables:
-    """The tables about packages that are directories. One that cannot be parsed is left to uv, which refuses the lock.
+    """Parse only the tables of packages that are directories.
 
-    Only these tables are parsed.
+    A table that cannot be parsed is left to uv, which refuses the lock.
     """
     head, *texts = lock.split(_PACKAGE)
     packages: dict[str, Table] = {}

@@ -1,1 +1,1 @@
-"""A package with an extension in C."""
+"""A package with a C extension."""
