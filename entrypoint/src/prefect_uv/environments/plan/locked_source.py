@@ -54,7 +54,7 @@ class LockedSource:
             raise prefect_missing_error(self.project)
         contents, pinned = contents_of(uv, self.project, python, packages), self.policy != "relock"
         if uv.settings.wheels:
-            pins = requirement_lines(self.project.directory, contents, exported)
+            pins = requirement_lines(self.project.root, contents, exported)
             return Plan(contents, partial(install_from_wheels, uv, pins), pinned)
         return Plan(contents, partial(self.sync, uv, python), pinned)
 

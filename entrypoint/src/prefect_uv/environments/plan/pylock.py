@@ -1,57 +1,65 @@
 """Resolved packages with their files and hashes, in the form of PEP 751, which `uv pip compile` writes and uv installs.
 
-Read, filtered and written again here: what is not to be installed is left out before uv sees it.
+Read, filtered and written again here: what is not to be installed is left out before uv sees it. `packaging` knows the
+form and refuses what is not in it; uv 0.13.8 calls its own support a preview.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from prefect_uv.environments.key.environment_contents import Package
-from prefect_uv.environments.key.fingerprint import digest_fields, without_credentials
+from prefect_uv.environments.key.fingerprint import digest_fields
 from prefect_uv.errors import HashMismatchError
 from prefect_uv.project.files.requirement_lines import Requirement
-from prefect_uv.project.files.toml_tables import inline_toml
 
-PylockEntry = Mapping[str, Any]
+if TYPE_CHECKING:
+    from packaging import pylock
+
+    File = pylock.PackageWheel | pylock.PackageSdist | pylock.PackageArchive
 
 
 @dataclass(frozen=True)
 class Pylock:
     """Packages as uv resolved them: for one interpreter on this platform, or until `chosen` for any."""
 
-    head: PylockEntry
-    entries: tuple[PylockEntry, ...]
+    document: pylock.Pylock
 
     @classmethod
     def read(cls, text: str, directory: Path) -> Pylock:
         """From uv's output; relative paths in it start from `directory`."""
-        document = tomllib.loads(text)
-        entries = tuple(_with_absolute_path(entry, directory) for entry in document.pop("packages", []))
-        return cls(document, entries)
+        from packaging import pylock  # noqa: PLC0415 (no warm start resolves)
+
+        content = tomllib.loads(text)
+        entries = [_with_regular_name(entry) for entry in content["packages"]]
+        document = pylock.Pylock.from_dict({**content, "packages": entries})
+        return cls(
+            replace(document, packages=[_with_absolute_path(package, directory) for package in document.packages])
+        )
 
     @property
     def names(self) -> set[str]:
         """The packages."""
-        return {entry["name"] for entry in self.entries}
+        return {package.name for package in self.document.packages}
 
     def without(self, names: Iterable[str]) -> Pylock:
         """All but these."""
-        return Pylock(self.head, tuple(entry for entry in self.entries if entry["name"] not in {*names}))
+        left_out = {*names}
+        return self._only(lambda package: package.name not in left_out)
 
     def without_directories(self) -> Pylock:
         """All but what would be built from source code that is here, which changes with each commit."""
-        return Pylock(self.head, tuple(entry for entry in self.entries if "directory" not in entry))
+        return self._only(lambda package: package.directory is None)
 
     def chosen(self, versions: Mapping[str, str]) -> Pylock:
         """Those that are for this interpreter; what comes from an address may have no version here."""
-        mine = (entry for entry in self.entries if entry["name"] in versions)
-        return Pylock(
-            self.head, tuple(entry for entry in mine if entry.get("version") in {None, versions[entry["name"]]})
+        return self._only(
+            lambda package: package.name in versions and _version(package) in {"", versions[package.name]}
         )
 
     def accepting(self, given: Sequence[Requirement], *, hashed: bool) -> Pylock:
@@ -64,68 +72,88 @@ class Pylock:
         Raises:
             HashMismatchError: a package has no such file.
         """
-        entries = []
-        for entry in self.entries:
-            hashes = _given(entry, given)
-            entries.append(_only(entry, hashes) if hashes or (hashed and "vcs" not in entry) else entry)
-        if bad := [f"{entry['name']} {entry['version']}" for entry in entries if not _origin(entry)]:
+        packages = []
+        for package in self.document.packages:
+            hashes = _given(package, given)
+            every = not hashes and (not hashed or package.vcs is not None)
+            packages.append(package if every else _with_files(package, hashes))
+        if bad := [f"{package.name} {_version(package)}" for package in packages if not _origin(package)]:
             raise HashMismatchError(
                 "The package index has no file with a hash that the requirements name.",
                 "\n".join(bad),
                 "Compile the requirements again if they lack the package, or if it was rebuilt on purpose; else ask who"
                 " did it.",
             )
-        return Pylock(self.head, tuple(entries))
+        return Pylock(replace(self.document, packages=packages))
 
     def packages(self) -> dict[str, Package]:
-        """For the key: versions, and a digest of where the files come from and of their hashes."""
-        return {
-            entry["name"]: Package(str(entry.get("version", "")), digest_fields(_origin(entry)))
-            for entry in self.entries
-        }
+        """For the key: versions, and a digest of the files' hashes, or of a repository's commit."""
+        found = self.document.packages
+        return {package.name: Package(_version(package), digest_fields(_origin(package))) for package in found}
 
     def write(self, path: Path) -> None:
         """For uv to install."""
-        lines = [f"{key} = {inline_toml(value)}" for key, value in self.head.items()]
-        for entry in self.entries:
-            lines += ["", "[[packages]]", *(f"{key} = {inline_toml(value)}" for key, value in entry.items())]
-        path.write_text("\n".join(lines) + "\n")
+        import tomli_w  # noqa: PLC0415 (see read)
+
+        path.write_text(tomli_w.dumps(self.document.to_dict()))
+
+    def _only(self, wanted: Callable[[pylock.Package], bool]) -> Pylock:
+        return Pylock(replace(self.document, packages=[*filter(wanted, self.document.packages)]))
 
 
-def _given(entry: PylockEntry, requirements: Iterable[Requirement]) -> set[str]:
+def _with_regular_name(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An entry whose sdist has the file name that PEP 625 demands.
+
+    uv 0.13.8 takes other names from an index, such as `a-1.0-beta.tar.gz`, and `packaging` does not. In a pylock.toml,
+    the file at an address may be given a name, and then both use that one.
+    """
+    sdist = entry.get("sdist")
+    if not sdist or "version" not in entry:
+        return entry
+    address = sdist.get("name") or sdist.get("url") or sdist["path"]
+    suffix = ".zip" if urlsplit(address).path.endswith(".zip") else ".tar.gz"
+    return {**entry, "sdist": {**sdist, "name": f"{entry['name']}-{entry['version']}{suffix}"}}
+
+
+def _with_absolute_path(package: pylock.Package, directory: Path) -> pylock.Package:
+    """With paths that can be read from anywhere."""
+    if package.archive and package.archive.path:
+        return replace(package, archive=replace(package.archive, path=str(directory / package.archive.path)))
+    return package
+
+
+def _version(package: pylock.Package) -> str:
+    return str(package.version or "")
+
+
+def _given(package: pylock.Package, requirements: Iterable[Requirement]) -> set[str]:
     """The hashes for this version of a package."""
-    mine = (item for item in requirements if item.name == entry["name"] and item.version in {"", entry.get("version")})
+    versions = {"", _version(package)}
+    mine = (item for item in requirements if item.name == package.name and item.version in versions)
     return {mark for item in mine for mark in item.hashes}
 
 
-def _with_absolute_path(entry: PylockEntry, directory: Path) -> PylockEntry:
-    for kind in ("archive", "directory"):
-        if place := entry.get(kind, {}).get("path"):
-            return {**entry, kind: {**entry[kind], "path": str(directory / place)}}
-    return entry
+def _entry_files(package: pylock.Package) -> Iterator[File]:
+    yield from package.wheels or ()
+    yield from filter(None, (package.sdist, package.archive))
 
 
-def _entry_files(entry: PylockEntry) -> Iterator[PylockEntry]:
-    yield from entry.get("wheels", [])
-    yield from (entry[kind] for kind in ("sdist", "archive") if kind in entry)
+def _hashes(file: File) -> list[str]:
+    return [f"{algorithm}:{value}" for algorithm, value in sorted(file.hashes.items())]
 
 
-def _hashes(file: PylockEntry) -> list[str]:
-    return [f"{algorithm}:{value}" for algorithm, value in sorted(file.get("hashes", {}).items())]
+def _origin(package: pylock.Package) -> list[str]:
+    """The files' hashes, which PEP 751 demands; a commit for a repository."""
+    found = sorted(mark for file in _entry_files(package) for mark in _hashes(file))
+    return [*found, *filter(None, (package.vcs.commit_id, package.vcs.subdirectory) if package.vcs else ())]
 
 
-def _origin(entry: PylockEntry) -> list[str]:
-    """Hashes where there are any, addresses else; a commit for a repository."""
-    found = sorted(mark for file in _entry_files(entry) for mark in _hashes(file) or [_address(file)])
-    vcs = entry.get("vcs", {})
-    return [*found, *(str(vcs[key]) for key in ("commit-id", "subdirectory") if key in vcs)]
-
-
-def _address(file: PylockEntry) -> str:
-    return without_credentials(str(file.get("url") or file.get("path")))
-
-
-def _only(entry: PylockEntry, hashes: set[str]) -> PylockEntry:
-    kept = {**entry, "wheels": [file for file in entry.get("wheels", []) if hashes & {*_hashes(file)}]}
-    dropped = {kind for kind in ("sdist", "archive") if kind in entry and not hashes & {*_hashes(entry[kind])}}
-    return {key: value for key, value in kept.items() if key not in dropped and value != []}
+def _with_files(package: pylock.Package, hashes: set[str]) -> pylock.Package:
+    """Only the files that have one of these hashes."""
+    kept = [file for file in _entry_files(package) if hashes & {*_hashes(file)}]
+    return replace(
+        package,
+        wheels=[wheel for wheel in package.wheels or () if wheel in kept] or None,
+        sdist=package.sdist if package.sdist in kept else None,
+        archive=package.archive if package.archive in kept else None,
+    )

@@ -1,32 +1,35 @@
-"""Which versions of Python a request accepts: what uv also takes as one, but for names of implementations and paths."""
+"""Which versions of Python a request accepts, as far as version numbers decide it.
+
+Only an unknown fingerprint leads here: no warm start waits for the import of `packaging` (ADR 19).
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
-Release = tuple[int, ...]
-
-_PART = re.compile(r"(?P<operator>~=|===?|!=|<=|>=|<|>)?\s*(?P<release>\d+(?:\.\d+)*)(?P<any>\.\*)?")
-_COMPARE: dict[str, Callable[[Release, Release], bool]] = {
-    "==": lambda have, want: have == want,
-    "===": lambda have, want: have == want,
-    "!=": lambda have, want: have != want,
-    "<=": lambda have, want: have <= want,
-    ">=": lambda have, want: have >= want,
-    "<": lambda have, want: have < want,
-    ">": lambda have, want: have > want,
-}
+_RELEASE = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 FAMILY = {"3.13": "py313", "3.12": "py312"}
 PATCHES = range(100)
 
 
 def accepts(request: str, version: str) -> bool | None:
-    """Whether a version fits `3.12`, `3.12.4`, or specifiers as `>=3.11,<3.14`; nothing when it is another request."""
-    parts = [_PART.fullmatch(part.strip()) for part in request.split(",")]
-    release = _release(version)
-    found = [_accepts(part, release) for part in parts if part]
-    return all(found) if len(found) == len(parts) else None
+    """Whether a version fits `3.12`, `3.12.4`, or specifiers such as `>=3.11,<3.14` (PEP 440).
+
+    Returns:
+        None if uv has to decide: requests of other kinds, and pre-releases that PEP 440 and uv judge differently. uv
+        0.13.8 ignores the `rc1` of 3.14.0rc1 and takes it for `>=3.14`, but not for `3.14.0`
+        (`VersionRequest::matches_interpreter`,
+        https://github.com/astral-sh/uv/blob/0.12.5/crates/uv-python/src/discovery.rs).
+    """
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 (no warm start asks)
+    from packaging.version import InvalidVersion, Version  # noqa: PLC0415
+
+    try:
+        specifiers, have = SpecifierSet(_specifiers(request)), Version(version.removesuffix("+"))
+    except (InvalidSpecifier, InvalidVersion):
+        return None
+    answer = specifiers.contains(have, prereleases=True)
+    return answer if answer == specifiers.contains(have.base_version) else None
 
 
 def minor(version: str) -> str:
@@ -48,22 +51,9 @@ def image_for(request: str, here: str) -> str:
     return "Build an image that has it (Dockerfile.py312 with PYTHON_VERSION)"
 
 
-def _accepts(part: re.Match[str], have: Release) -> bool:
-    want, operator = _release(part["release"]), part["operator"] or ""
-    if operator == "~=":
-        return have >= want and have[: len(want) - 1] == want[:-1]
-    if not operator or part["any"]:
-        same = have[: len(want)] == want
-        return not same if operator == "!=" else same
-    size = max(len(have), len(want))
-    return _COMPARE[operator](_padded(have, size), _padded(want, size))
-
-
-def _release(version: str) -> Release:
-    """The numbers at its head; what is before a release counts as it (PEP 440)."""
-    head = re.match(r"\d+(?:\.\d+)*", version)
-    return tuple(int(number) for number in (head[0] if head else "0").split("."))
-
-
-def _padded(release: Release, size: int) -> Release:
-    return (*release, *(0 for _ in range(size - len(release))))
+def _specifiers(request: str) -> str:
+    """A request as specifiers. Two numbers mean any patch of a minor version; `===` compares versions, as `==` (uv)."""
+    release = request.strip()
+    if not _RELEASE.fullmatch(release):
+        return request.replace("===", "==")
+    return f"=={release}" if release.count(".") > 1 else f"=={release}.*"

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prefect_uv.environments.key.environment_contents import Contents
 from prefect_uv.environments.key.fingerprint_index import file_stamp
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.errors import OfflineMissingError
-from prefect_uv.package_names import normalized
 from prefect_uv.project.files.requirement_lines import Requirement, parse_requirements
 from prefect_uv.settings import Settings
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 WHEELS_HINT = "Put the wheels there (`uv export`, then `pip download`), or unset PREFECT_UV_WHEELS to use an index."
 
@@ -41,12 +45,23 @@ def install_from_wheels(uv: Uv, pins: Sequence[str], place: Path, link_mode: str
 
 
 def _refuse_missing(pins: Sequence[str], wheels: Path) -> None:
-    there = {tuple(path.name.split("-")[:2]) for path in wheels.glob("*.whl")}
-    known = {(normalized(name), version) for name, version in there}
-    wanted = [(item.name, item.version) for item in parse_requirements("\n".join(pins)) if item.named]
-    if missing := [f"{name} {version}" for name, version in sorted(wanted) if (name, version) not in known]:
+    from packaging.version import Version  # noqa: PLC0415 (no warm start installs)
+
+    there = {*_versions(wheels)}
+    wanted = sorted((item.name, item.version) for item in parse_requirements("\n".join(pins)) if item.named)
+    if missing := [f"{name} {version}" for name, version in wanted if (name, Version(version)) not in there]:
         count = f"{len(missing)} wheels are" if len(missing) > 1 else "A wheel is"
         raise OfflineMissingError(f"{count} not in {wheels}.", "\n".join(missing), WHEELS_HINT)
+
+
+def _versions(wheels: Path) -> Iterator[tuple[str, Version]]:
+    """Names and versions of the wheels in a directory; uv passes over files that no wheel can be called."""
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename  # noqa: PLC0415 (see above)
+
+    for file in wheels.glob("*.whl"):
+        with suppress(InvalidWheelFilename):
+            name, version, *_ = parse_wheel_filename(file.name)
+            yield name, version
 
 
 def list_wheels(settings: Settings) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect_uv.project.files.pyproject import PYPROJECT
-from prefect_uv.project.files.toml_tables import Table, inline_toml, read_toml, table_at
+from prefect_uv.project.files.toml_tables import Table, read_toml, table_at
 
 CHOOSING = {
     "config-settings",
@@ -60,11 +60,11 @@ def settings_options(configuration: Path | None) -> Iterator[tuple[str, ...]]:
 
 def _written(settings: Table, directory: Path) -> str:
     """As the settings of a project of its own, which has neither members nor sources."""
+    import tomli_w  # noqa: PLC0415 (no warm start asks uv)
+
     kept = {key: value for key, value in settings.items() if key not in {"pip", "sources", "workspace"}}
     kept["pip"] = {key: value for key, value in table_at(settings, "pip").items() if key in CHOOSING}
-    return "[tool.uv]\n" + "".join(
-        f"{inline_toml(key)} = {inline_toml(_with_absolute_addresses(kept[key], key, directory))}\n" for key in kept
-    )
+    return tomli_w.dumps({"tool": {"uv": _with_absolute_addresses(kept, "", directory)}})
 
 
 def _with_absolute_addresses(value: Any, key: str, directory: Path) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,16 +29,3 @@ def table_at(document: Table, *keys: str) -> Table:
 def strings(value: object) -> list[str]:
     """The strings of a list; other items are left out, and anything but a list is empty."""
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
-
-
-def inline_toml(value: Any) -> str:
-    """A value on one line; TOML's strings, numbers and booleans are JSON's, and its dates are as Python writes them."""
-    match value:
-        case Mapping():
-            return "{ " + ", ".join(f"{json.dumps(key)} = {inline_toml(item)}" for key, item in value.items()) + " }"
-        case list():
-            return f"[{', '.join(inline_toml(item) for item in value)}]"
-        case str() | bool() | int() | float():
-            return json.dumps(value, ensure_ascii=False)
-        case _:
-            return str(value.isoformat())

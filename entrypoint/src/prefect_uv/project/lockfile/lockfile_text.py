@@ -1,17 +1,18 @@
 """What is read from the text of a uv.lock without parsing it. Every assumption about its layout is in this module.
 
-Parsing a whole lock takes fifty milliseconds at each start, and looking at the head of each package takes one. This
-works because only uv writes the file, always in the same order, with the same quotes and spaces:
+Every start reads it: parsing the lock of a project with Prefect takes 58 ms, and looking at the head of each package in
+its text takes 1.6 ms (ADR 19). This works because only uv writes the file, always in the same order, with the same
+quotes and spaces:
 
     [[package]]
     name = "etl"
     version = "1.0"                         # left out if only a build knows it
     source = { editable = "packages/etl" }
 
-uv 0.13.8: https://docs.astral.sh/uv/concepts/projects/layout/#the-lockfile describes the file (seen: lock version 1,
-revision 5), and https://docs.astral.sh/uv/concepts/resolution/#lockfile-versioning when it may change;
-`write_package_id` and `write_source_inline` of crates/uv-resolver/src/lock/serialize.rs write these lines, from `enum
-Source` of crates/uv-resolver/src/lock/mod.rs (read at https://github.com/astral-sh/uv/tree/0.12.5/crates/uv-resolver/src/lock).
+uv 0.13.8: https://docs.astral.sh/uv/concepts/projects/layout/#the-lockfile describes the file, and
+https://docs.astral.sh/uv/concepts/resolution/#lockfile-versioning when it may change (seen with uv 0.6.17 to 0.13.8:
+lock version 1, revisions 2 to 5). `write_package_id` and `write_source_inline` of
+https://github.com/astral-sh/uv/blob/0.12.5/crates/uv-resolver/src/lock/serialize.rs write these lines.
 tests/unit/project/test_lockfile_text.py compares what is read here with what uv itself says about the same lock.
 """
 

@@ -1,0 +1,128 @@
+"""The border of ADR 19: libraries of the entrypoint's environment are there for misses, and no warm start imports them.
+
+The program itself is started, twice: the first start builds the environment, the second one finds it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pytest
+
+from images.family import ROOT
+from prefect_uv.image_facts import Image
+from tests.unit.etl import Etl, only_wheels
+from tests.unit.http_server import Answer, Request, Server
+from tests.unit.wheels import build_wheel
+
+RUN = "0c7a4b5e-1111-4222-8333-444455556666"
+DEPLOYMENT = "11111111-2222-4333-8444-555555555555"
+ENGINE = {
+    "prefect/__init__.py": "",
+    "prefect/flow_engine.py": "import os; open(os.environ['ENGINE_RAN'], 'w').close()\n",
+}
+PROGRAM = """
+import json, sys
+before = set(sys.modules)
+from prefect_uv.image_facts import Image
+_, place, facts = sys.argv
+sys.argv = ["prefect-uv", "run"]
+facts = Image(**json.loads(facts))
+Image.read = classmethod(lambda *_: facts)
+from prefect_uv.__main__ import main
+try:
+    main()
+finally:
+    imported = {name.partition(".")[0] for name in set(sys.modules) - before}
+    with open(place, "w") as file:
+        json.dump(sorted(imported), file)
+"""
+KINDS = ("lock", "requirements", "script", "extra packages", "another Python is asked for")
+
+
+def libraries() -> set[str]:
+    """What the entrypoint depends on, as it is imported."""
+    document = tomllib.loads((ROOT / "entrypoint" / "pyproject.toml").read_text())
+    return {requirement.partition(">")[0].replace("-", "_") for requirement in document["project"]["dependencies"]}
+
+
+@dataclass(frozen=True)
+class Starts:
+    """Starts of one flow run after another.
+
+    Attributes:
+        etl: the project.
+        server: the API.
+        image: what the program believes to run in.
+        variables: of the container.
+    """
+
+    etl: Etl
+    server: Server
+    image: Image
+    variables: Mapping[str, str]
+
+    def imported(self) -> tuple[str, set[str]]:
+        """Start the program; what it wrote, and the packages that it imported."""
+        place = self.etl.directory.parent
+        ran, modules = place / "ran", place / "modules.json"
+        ran.unlink(missing_ok=True)
+
+        def told(_: Request) -> Answer:
+            state = "COMPLETED" if ran.exists() else "PENDING"
+            body = {"id": RUN, "name": "brave-fox", "deployment_id": DEPLOYMENT, "state": {"type": state}}
+            return Answer(body=body)
+
+        self.server.on(f"GET /api/flow_runs/{RUN}", told)
+        environ = {**os.environ, **self.variables, "PREFECT__FLOW_RUN_ID": RUN, "ENGINE_RAN": str(ran)}
+        words = [sys.executable, "-c", PROGRAM, str(modules), json.dumps(asdict(self.image))]
+        finished = subprocess.run(
+            words, cwd=self.etl.directory, env=environ, check=False, capture_output=True, text=True, timeout=60
+        )
+        assert finished.returncode == 0, finished.stderr
+        assert ran.exists()
+        return finished.stderr, set(json.loads(modules.read_text()))
+
+
+@pytest.fixture(params=KINDS)
+def starts(request: pytest.FixtureRequest, etl: Etl, server: Server, image: Image, tmp_path: Path) -> Starts:
+    """Starts of each kind of project."""
+    build_wheel(etl.wheels, "prefect", "3.8.8", ENGINE)
+    flow = etl.directory / "flow.py"
+    flow.write_text("")
+    more = {"UV_CONFIG_FILE": only_wheels(etl)} if request.param in {"requirements", "script"} else {}
+    if request.param == "requirements":
+        (etl.directory / "pyproject.toml").unlink()
+        (etl.directory / "requirements.txt").write_text("prefect==3.8.8\n")
+    elif request.param == "script":
+        flow.write_text('# /// script\n# requires-python = ">=3.11"\n# dependencies = ["prefect==3.8.8"]\n# ///\n')
+    else:
+        etl.lock()
+    if request.param == "extra packages":
+        more["PREFECT_UV_EXTRA_PACKAGES"] = "helper==1.0"
+    if request.param == "another Python is asked for":
+        (etl.directory / ".python-version").write_text(f">={image.python_version}\n")
+    server.on(f"GET /api/deployments/{DEPLOYMENT}", Answer(body={"entrypoint": "flow.py:main", "path": "."}))
+    server.on("POST /api/logs/", Answer(201))
+    own = {
+        "PREFECT_API_URL": server.url,
+        "PREFECT_UV_CACHE_DIR": str(tmp_path / "cache"),
+        "PYTHONPATH": str(ROOT / "entrypoint" / "src"),
+    }
+    return Starts(etl, server, image, {**own, **more})
+
+
+def test_warm_start_imports_no_library(starts: Starts) -> None:
+    """An import at the top of a module that a warm start needs is a red test; the miss before it needs them."""
+    _, cold = starts.imported()
+    log, warm = starts.imported()
+    assert "(hit " in log
+    assert "packaging" in cold & libraries()
+    assert warm & libraries() == set()
