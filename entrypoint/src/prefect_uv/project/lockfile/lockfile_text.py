@@ -10,8 +10,9 @@ works because only uv writes the file, always in the same order, with the same q
 
 uv 0.13.8: https://docs.astral.sh/uv/concepts/projects/layout/#the-lockfile describes the file (seen: lock version 1,
 revision 5), and https://docs.astral.sh/uv/concepts/resolution/#lockfile-versioning when it may change;
-`write_package_id` and `write_source_inline` of crates/uv-resolver/src/lock/serialize.rs write these lines, from `enum Source` of
-crates/uv-resolver/src/lock/mod.rs (read at https://github.com/astral-sh/uv/tree/0.12.5/crates/uv-resolver/src/lock).
+`write_package_id` and `write_source_inline` of crates/uv-resolver/src/lock/serialize.rs write these lines, from
+`enum Source` of crates/uv-resolver/src/lock/mod.rs.
+uv 0.12.5: https://github.com/astral-sh/uv/tree/0.12.5/crates/uv-resolver/src/lock
 tests/unit/project/test_lockfile_text.py compares what is read here with what uv itself says about the same lock.
 """
 
@@ -46,8 +47,8 @@ class LockedPackage:
     Attributes:
         name: the normalized name.
         version: empty if only a build knows it.
-        kind: the kind of its source: `registry`, `git`, `url`, `path` (a wheel or another archive), `directory`, `editable`, or
-            `virtual`, which is not installed.
+        kind: the kind of its source: `registry`, `git`, `url`, `path` (a wheel or another archive), `directory`,
+            `editable`, or `virtual`, which is not installed.
         place: the source's address, or its path, relative to the directory of the lock.
     """
 
