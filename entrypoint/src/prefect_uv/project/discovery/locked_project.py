@@ -10,8 +10,9 @@ from prefect_uv.errors import SelectionInvalidError
 from prefect_uv.project import selection_check
 from prefect_uv.project.discovery.flow_location import FlowLocation, directories_upwards
 from prefect_uv.project.discovery.local_dependencies import check_local_dependencies
+from prefect_uv.project.discovery.uv_configuration import uv_configuration_file
 from prefect_uv.project.files.inline_script import Script
-from prefect_uv.project.files.input_files import read_inputs, uv_configuration_file
+from prefect_uv.project.files.input_files import read_inputs
 from prefect_uv.project.files.pyproject import PYPROJECT, Pyproject
 from prefect_uv.project.files.source_roots import chosen_roots
 from prefect_uv.project.files.text_files import read_text

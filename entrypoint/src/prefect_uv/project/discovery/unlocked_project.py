@@ -10,8 +10,9 @@ from prefect_uv.errors import PrefectMissingError
 from prefect_uv.image_facts import Image
 from prefect_uv.project import selection_check
 from prefect_uv.project.discovery.flow_location import FlowLocation
+from prefect_uv.project.discovery.uv_configuration import uv_configuration_file
 from prefect_uv.project.files.inline_script import Script
-from prefect_uv.project.files.input_files import read_inputs, uv_configuration_file
+from prefect_uv.project.files.input_files import read_inputs
 from prefect_uv.project.files.local_paths import (
     only_directories,
     path_sources,
