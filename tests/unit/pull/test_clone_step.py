@@ -155,7 +155,7 @@ def test_clone_of_another_repository_is_refused(base: Path, log: RunLog, origin:
     with pytest.raises(PullStepError) as caught:
         clone(base, log, repository=other.url)
     assert caught.value.headline == f"{directory} holds a clone of another repository."
-    assert caught.value.found == f"Its origin is {origin.url}, the step wants {other.url}."
+    assert caught.value.found == f"Its origin is {origin.url}; the step asks for {other.url}."
     assert content(directory) == "first"
 
 
@@ -279,7 +279,7 @@ def test_refused_credentials(base: Path, log: RunLog, hosted: str, userinfo: str
     """None or wrong ones: told at once, without asking for them, and without showing them."""
     with pytest.raises(GitUnauthorizedError) as caught:
         clone(base, log, repository=f"http://{userinfo}{hosted}/flows")
-    assert caught.value.headline == f"The git server refused to give http://{hosted}/flows."
+    assert caught.value.headline == f"The git server refused access to http://{hosted}/flows."
     assert "wrong-one" not in caught.value.render()
     assert list(base.iterdir()) == []
 

@@ -140,14 +140,15 @@ def test_nothing_is_there(pulled: Pull, hosted: str, cache: Path) -> None:
     with pytest.raises(OfflineCodeError) as caught:
         pulled({"repository": hosted, "branch": "main"}, PREFECT_UV_OFFLINE="true")
     url = bare(hosted)
-    (found,) = [line for line in caught.value.found.splitlines() if line.startswith("It was looked for in ")]
-    assert found.startswith(f"It was looked for in {cache}/git/v1/")
+    (found,) = [line for line in caught.value.found.splitlines() if line.startswith("No usable snapshot was found in ")]
+    assert found.startswith(f"No usable snapshot was found in {cache}/git/v1/")
     assert caught.value.render() == (
         "error[offline-code-missing]:"
         f" The cache volume has no branch 'main' of {url}, and PREFECT_UV_OFFLINE is set.\n\n"
         f"In pull step 1, {CLONE}.\n\n"
         f"{found}\n\n"
-        "hint: Run the deployment once with a network and this cache volume, or `prefect-uv sync` for it."
+        "hint: Run the deployment once with network access and this cache volume, or fill the volume with"
+        " `prefect-uv sync`."
     )
     assert list(cache.iterdir()) == []
 
@@ -191,8 +192,8 @@ def test_submodules(  # noqa: PLR0913, PLR0917 (fixtures)
     with pytest.raises(OfflineCodeError):
         pulled(inputs, PREFECT_UV_OFFLINE="true")
     assert (
-        f"warning: the mirror's snapshot {snapshot} could not be used: Git would fetch more of {bare(hosted)}"
-        " (a submodule, or what a clone left out), and PREFECT_UV_OFFLINE is set."
+        f"warning: the mirror's snapshot {snapshot} could not be used: Git needs to fetch more of {bare(hosted)}"
+        " (a submodule, or objects that a partial clone left out), but PREFECT_UV_OFFLINE is set."
     ) in capsys.readouterr().err
 
 
@@ -240,13 +241,13 @@ def test_repository_on_this_machine_needs_no_network(pulled: Pull, origin: Origi
 @pytest.mark.parametrize(
     ("step", "inputs", "what"),
     [
-        ("prefect_aws.deployments.steps.pull_from_s3", {"bucket": "b"}, "something that prefect-aws connects to"),
+        ("prefect_aws.deployments.steps.pull_from_s3", {"bucket": "b"}, "a service that prefect-aws connects to"),
         ("prefect.deployments.steps.pull_from_remote_storage", {"url": "s3://b/flows"}, "s3://b/flows"),
         ("prefect.deployments.steps.pull_from_remote_storage", {"url": "https://h/flows"}, "https://h/flows"),
         (
             "prefect.deployments.steps.pull_with_block",
             {"block_type_slug": "gcs-bucket", "block_document_name": "b"},
-            "something that prefect-gcp connects to",
+            "a service that prefect-gcp connects to",
         ),
     ],
 )
@@ -258,5 +259,6 @@ def test_steps_that_read_from_elsewhere(pulled: Pull, step: str, inputs: dict[st
         f"error[offline-step]: {step} needs the network, and PREFECT_UV_OFFLINE is set.\n\n"
         f"In pull step 1, {step}.\n\n"
         f"It reads from {what}.\n\n"
-        "hint: Pull with git_clone, which offline takes the clone on the cache volume, or bake the code into the image."
+        "hint: Pull with git_clone, which uses the clone on the cache volume when offline, or bake the code into the"
+        " image."
     )

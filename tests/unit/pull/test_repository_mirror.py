@@ -46,18 +46,18 @@ def mirror(cache_directory: CacheDirectory, name: str) -> Mirror:
         Settings.from_environ({"PREFECT_UV_CACHE_DIR": str(cache_directory.root)}), CloneRequest(name, Path("x"))
     )
     assert made
-    (made.place / "abc").mkdir(parents=True)
-    (made.place / "abc" / "pack").write_bytes(os.urandom(1 << 20))
+    (made.directory / "abc").mkdir(parents=True)
+    (made.directory / "abc" / "pack").write_bytes(os.urandom(1 << 20))
     return made
 
 
 def used(made: Mirror, cache_directory: CacheDirectory, days: float) -> None:
     """It was last used some days ago."""
-    held = made.hold()
+    held = made.lease()
     assert held is not None
     os.close(held)
     then = cache_directory.now() - days * DAY
-    os.utime(made.place / ".inuse", (then, then))
+    os.utime(made.directory / ".inuse", (then, then))
 
 
 def test_unused_mirrors_go(cache_directory: CacheDirectory, clean: Callable[..., int]) -> None:
@@ -66,7 +66,7 @@ def test_unused_mirrors_go(cache_directory: CacheDirectory, clean: Callable[...,
     used(old, cache_directory, 6)
     used(new, cache_directory, 4)
     assert clean(PREFECT_UV_CACHE_DAYS="5") >= 1 << 20
-    assert list(cache_directory.mirrors.iterdir()) == [new.place]
+    assert list(cache_directory.mirrors.iterdir()) == [new.directory]
     assert list(cache_directory.trash.iterdir()) == []
 
 
@@ -76,21 +76,21 @@ def test_mirrors_count_for_the_limit(cache_directory: CacheDirectory, clean: Cal
     used(old, cache_directory, 2)
     used(new, cache_directory, 1)
     clean(PREFECT_UV_CACHE_LIMIT="1.5M")
-    assert list(cache_directory.mirrors.iterdir()) == [new.place]
+    assert list(cache_directory.mirrors.iterdir()) == [new.directory]
     assert measure_usage(cache_directory).total < 1.5 * (1 << 20)
 
 
 def test_mirror_in_use_stays(cache_directory: CacheDirectory, clean: Callable[..., int]) -> None:
     """However little may stay; once the pull is over it goes, and a later pull makes it anew."""
     made = mirror(cache_directory, "busy")
-    held = made.hold()
+    held = made.lease()
     assert held is not None
     clean(PREFECT_UV_CACHE_LIMIT="1")
-    assert made.place.is_dir()
+    assert made.directory.is_dir()
     os.close(held)
     clean(PREFECT_UV_CACHE_LIMIT="1")
-    assert not made.place.exists()
-    again = made.hold()
+    assert not made.directory.exists()
+    again = made.lease()
     assert again is not None
     os.close(again)
 

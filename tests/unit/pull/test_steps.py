@@ -90,7 +90,7 @@ def test_malformed_step(log: RunLog, step: Any) -> None:
 @pytest.mark.parametrize("inputs", [None, {}])
 def test_clone_without_repository(log: RunLog, inputs: Any) -> None:
     """A clone of nothing is refused."""
-    with pytest.raises(PullStepError, match="The inputs of git_clone are not right: missing a required"):
+    with pytest.raises(PullStepError, match="The inputs of git_clone are invalid: missing a required"):
         perform(log, {CLONE: inputs})
 
 
@@ -105,7 +105,7 @@ def test_block_without_an_api(log: RunLog) -> None:
     """Without a flow run there are no blocks; the error names the step."""
     with pytest.raises(PullStepError) as caught:
         perform(log, {SET: {"directory": "{{ prefect.blocks.secret.x }}"}})
-    assert caught.value.headline == "There is no block secret/x."
+    assert caught.value.headline == "The block secret/x does not exist."
     assert caught.value.found == f"In pull step 1, {SET}."
 
 
@@ -126,7 +126,7 @@ def test_requirements_file_missing(log: RunLog, here: Path) -> None:
     """It is named."""
     with pytest.raises(PullStepError) as caught:
         perform(log, {"prefect.deployments.steps.pip_install_requirements": {"requirements_file": "x.txt"}})
-    assert caught.value.headline == f"There is no requirements file {here / 'x.txt'}."
+    assert caught.value.headline == f"The requirements file {here / 'x.txt'} does not exist."
 
 
 def test_prefects_lines_are_logged(log: RunLog, capsys: pytest.CaptureFixture[str]) -> None:
