@@ -188,6 +188,6 @@ def test_sealed_without_a_version_is_not_built(sealed: Built) -> None:
     with pytest.raises(BuildError) as raised:
         sealed.built_again()
     assert "error[usage]: `prefect-uv bake`: the version is empty." in str(raised.value)
-    assert "hint: Name one, as `docker build --build-arg VERSION=1.2.3 .`, or leave the option out." in str(
+    assert "hint: Pass one, as in `docker build --build-arg VERSION=1.2.3 .`, or leave the option out." in str(
         raised.value
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from prefect_uv.bake.bake_record import announce, with_baked_selection
+from prefect_uv.bake.bake_record import log_image_version, with_baked_selection
 from prefect_uv.engine.launch import PreparedFlow
 from prefect_uv.environments import Environment, EnvironmentStore
 from prefect_uv.project import Project, find_extra_packages, find_project, log_project
@@ -17,12 +17,12 @@ from prefect_uv.session import Session
 
 def prepare(session: Session, deployment: Mapping[str, Any], checkout: Checkout) -> PreparedFlow:
     """Find, install, import: in the order of the phases."""
-    announce(session.settings, session.log)
+    log_image_version(session.settings.baked_dir, session.log)
     project = session.phase("look", _find_flow_project, session, checkout, deployment.get("entrypoint"))
     store = EnvironmentStore(session.settings, session.log)
     environment = session.phase("sync", _environment, session, store, project, checkout)
     project_code = ProjectCode(session.settings, session.log, session.scratch)
-    code = session.phase("code", project_code.importable, project, environment)
+    code = session.phase("code", project_code.make_importable, project, environment)
     maintenance = store.maintained(environment)
     return PreparedFlow(
         session.settings.launcher, checkout, environment, code, maintenance, deployment.get("entrypoint")

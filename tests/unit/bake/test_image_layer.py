@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import pytest
 
-from prefect_uv.bake.bake_record import announce, selections, with_baked_selection
+from prefect_uv.bake.bake_record import baked_selections, log_image_version, with_baked_selection
 from prefect_uv.bake.image_layer import bake
 from prefect_uv.commands.doctor import doctor
 from prefect_uv.environments import Environment, EnvironmentStore
@@ -23,7 +23,7 @@ from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.errors import BakedMismatchError, DependencyUnreachableError, UsageError, VolumeUnusableError
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import ExtraPackages, find_extra_packages, find_project
-from prefect_uv.project_code import baked_place
+from prefect_uv.project_code import baked_code_directory
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 from tests.unit.conftest import MakeSettings
@@ -258,7 +258,7 @@ def test_nothing_but_prefect(baked: Baked, etl: Etl) -> None:
     """No file is copied: the image's Prefect, for flows that need nothing else."""
     empty = replace(baked, copied=(), variables={"PREFECT_UV_WHEELS": str(etl.wheels)})
     empty.bake()
-    (record,) = selections(baked.directory)
+    (record,) = baked_selections(baked.directory)
     assert [record.key] == [path.name for path in baked.environments]
 
 
@@ -325,7 +325,7 @@ def test_only_selection_is_the_default(etl: Etl, baked: Baked, capfd: pytest.Cap
     capfd.readouterr()
     assert with_baked_selection(settings, project, baked.log).groups == ("extra",)
     assert capfd.readouterr().err == (
-        "prefect-uv: no groups or extras are set: the ones that the image was baked with are taken (groups extra)\n"
+        "prefect-uv: no groups or extras are set: using those that the image was baked with (groups extra)\n"
     )
     other = baked.settings(PREFECT_UV_GROUPS="other")
     assert with_baked_selection(other, project, baked.log) is other
@@ -347,8 +347,8 @@ def test_version(baked: Baked, capfd: pytest.CaptureFixture[str]) -> None:
     """Recorded, and told at each start."""
     baked.bake("--version", "1.2.3")
     capfd.readouterr()
-    announce(baked.settings(), baked.log)
-    assert capfd.readouterr().err == "prefect-uv: version 1.2.3 of the image\n"
+    log_image_version(baked.settings().baked_dir, baked.log)
+    assert capfd.readouterr().err == "prefect-uv: image version 1.2.3\n"
 
 
 @pytest.mark.parametrize(
@@ -357,7 +357,7 @@ def test_version(baked: Baked, capfd: pytest.CaptureFixture[str]) -> None:
         (
             ("--version", ""),
             "the version is empty",
-            "Name one, as `docker build --build-arg VERSION=1.2.3 .`, or leave the option out.",
+            "Pass one, as in `docker build --build-arg VERSION=1.2.3 .`, or leave the option out.",
         ),
         (("--groups", "etl"), "unrecognized arguments: --groups etl", USAGE),
         (("--group", "--all"), "argument --group: expected one argument", USAGE),
@@ -384,7 +384,7 @@ def test_directory_that_cannot_be_written(baked: Baked) -> None:
     assert raised.value.render() == (
         f"error[volume-unusable]: Nothing can be baked into {baked.directory}: uid {os.geteuid()} cannot write there.\n"
         "\n"
-        "hint: Bake with the image's own user (`USER 1000:0`) or as root, into an image FROM ours."
+        "hint: Bake as the image's own user (`USER 1000:0`) or as root, in an image built FROM ours."
     )
 
 
@@ -430,13 +430,13 @@ def test_code_is_installed(etl: Etl, baked: Baked) -> None:
     (place,) = (baked.directory / "code" / "v1").iterdir()
     store = baked.store()
     project = find_project(etl.directory, None, store.settings)
-    assert baked_place(store.settings, project, store.environment(project)) == place
+    assert baked_code_directory(store.settings.baked_dir, project, store.environment(project)) == place
     answer = subprocess.run(
         [place / "bin" / "say"], check=True, capture_output=True, timeout=20, env={"PYTHONPATH": str(place)}
     )
     assert answer.stdout == b"installed\n"
     module.write_text("")
-    assert baked_place(store.settings, project, store.environment(project)) != place
+    assert baked_code_directory(store.settings.baked_dir, project, store.environment(project)) != place
 
 
 def test_nothing_to_install(baked: Baked, capfd: pytest.CaptureFixture[str]) -> None:
@@ -461,5 +461,5 @@ def test_directory_of_the_lock_that_was_not_copied(etl: Etl, baked: Baked) -> No
         "\n"
         f"{place}/shared does not exist.\n"
         "\n"
-        "hint: COPY its pyproject.toml to its place as well; the sources are not needed."
+        "hint: COPY its pyproject.toml to that path as well; the sources are not needed."
     )

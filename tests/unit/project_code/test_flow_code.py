@@ -21,7 +21,7 @@ from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import LockedProject, Project
 from prefect_uv.project.files.toml_tables import read_toml
 from prefect_uv.project.lockfile.local_packages import LocalPackage
-from prefect_uv.project_code import FlowCode, ProjectCode, baked_place, install_project
+from prefect_uv.project_code import FlowCode, ProjectCode, baked_code_directory, install_project
 from prefect_uv.session import Session
 from tests.unit.conftest import MakeSettings
 from tests.unit.wheels import build_wheel
@@ -52,7 +52,7 @@ print(json.dumps([shop.SAYS, m.version("my-shop"), m.requires("my-shop"), points
 
 def importable_code(session: Session, project: Project, environment: Environment) -> FlowCode:
     """What a start with this session can import of the project."""
-    return ProjectCode(session.settings, session.log, session.scratch).importable(project, environment)
+    return ProjectCode(session.settings, session.log, session.scratch).make_importable(project, environment)
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_metadata_without_a_build(make_session: Callable[..., Session], shop: Pa
     session = make_session()
     code = importable_code(session, found(shop), environment)
     assert code.import_path[0] == shop / "src"
-    assert code.programs == ()
+    assert code.script_directories == ()
     requirements = [
         "lib>=1",
         "plot ; extra == 'charts'",
@@ -157,7 +157,7 @@ def test_dynamic_version_is_not_guessed(
     (shop / "pyproject.toml").write_text(text)
     assert importable_code(make_session(), found(shop), environment) == FlowCode((shop / "src",))
     assert capsys.readouterr().err == (
-        "prefect-uv: importlib.metadata does not know checkout: no version is written in pyproject.toml;"
+        "prefect-uv: importlib.metadata will not find checkout: pyproject.toml states no version;"
         " PREFECT_UV_INSTALL_PROJECT=true builds and installs it\n"
     )
 
@@ -168,7 +168,7 @@ def test_installed(make_session: Callable[..., Session], shop: Path, environment
     session = make_session(PREFECT_UV_INSTALL_PROJECT="true")
     code = importable_code(session, found(shop), environment)
     place = code.import_path[0]
-    assert (code.import_path, code.programs) == ((place,), (place / "bin",))
+    assert (code.import_path, code.script_directories) == ((place,), (place / "bin",))
     assert ask(code, environment)[:2] == ["hello", "1.2"]
     script = subprocess.run(
         [str(place / "bin" / "shop")],
@@ -226,7 +226,7 @@ def test_nowhere_to_write(
     monkeypatch.setattr(session, "scratch", no_place)
     assert importable_code(session, found(shop), environment) == FlowCode((shop / "src",))
     assert capsys.readouterr().err == (
-        "prefect-uv: warning: importlib.metadata does not know checkout: [Errno 2] No usable temporary directory"
+        "prefect-uv: warning: importlib.metadata will not find checkout: [Errno 2] No usable temporary directory"
         " found\n"
     )
 
@@ -240,7 +240,7 @@ def test_nowhere_to_build(
     with pytest.raises(ProjectBuildError) as caught:
         importable_code(session, found(shop), environment)
     assert caught.value.render() == (
-        "error[project-build-failed]: There is no place to build the project in.\n\n"
+        "error[project-build-failed]: There is nowhere to build the project.\n\n"
         "[Errno 2] No usable temporary directory found\n\n"
         "hint: Mount a writable /tmp that is not noexec, or set TMPDIR to such a directory."
     )
@@ -283,7 +283,7 @@ def test_build_fails(make_session: Callable[..., Session], shop: Path, environme
         "      cause: Call to `backend.build_wheel` failed (exit status: 1)\n"
         "    \n"
         "    hint: Build failures usually indicate a problem with the package or the build environment\n\n"
-        "hint: Run `uv build --wheel` in the package's directory: what fails here fails there."
+        "hint: Run `uv build --wheel` in the package's directory to see the same failure."
     )
 
 
@@ -292,11 +292,11 @@ def test_build_fails(make_session: Callable[..., Session], shop: Path, environme
     [
         (
             "error: [Errno 2] No such file or directory: 'x86_64-linux-gnu-gcc'",
-            "The image has no compiler: build one FROM it with `apt-get install gcc libc6-dev python3-dev`.",
+            "The image has no compiler: build your own FROM it with `apt-get install gcc libc6-dev python3-dev`.",
         ),
         (
             "Because frob was not found in the provided package locations",
-            "The build backend must be on the package index, in uv's cache on the volume, or in PREFECT_UV_WHEELS.",
+            "Provide the build backend on the package index, in uv's cache on the volume, or in PREFECT_UV_WHEELS.",
         ),
     ],
 )
@@ -355,7 +355,7 @@ def test_nothing_to_install(
     """A virtual project: said, and run from its sources."""
     session = make_session(PREFECT_UV_INSTALL_PROJECT="true")
     assert importable_code(session, found(shop, installable=False), environment) == FlowCode((shop / "src",))
-    assert "nothing to install, no package here has a build system" in capsys.readouterr().err
+    assert "nothing to install: no package here has a build system" in capsys.readouterr().err
 
 
 def test_history_is_found(
@@ -387,8 +387,8 @@ def test_compiled_package_in_a_flat_layout(
     (shop / "pyproject.toml").write_text(text)
     importable_code(make_session(PREFECT_UV_INSTALL_PROJECT="true"), found(shop), environment)
     assert capsys.readouterr().err == (
-        f"prefect-uv: warning: shop in {shop}: a flow whose working directory this is imports the sources, without what"
-        " was compiled; a src layout avoids that\n"
+        f"prefect-uv: warning: shop in {shop}: a flow with this working directory imports the sources, without"
+        " the compiled modules; a src layout avoids this\n"
     )
 
 
@@ -401,7 +401,7 @@ def test_baked(
 ) -> None:
     """What the image has installed is used for the same code and environment, and for nothing else."""
     session = make_session(PREFECT_UV_BAKED_DIR=str(tmp_path / "baked"))
-    place = baked_place(session.settings, found(shop), environment)
+    place = baked_code_directory(session.settings.baked_dir, found(shop), environment)
     place.mkdir(parents=True)
     install_project(session.settings, found(shop), environment, place)
     for name in ("src/shop/__pycache__", "src/shop.egg-info", "build/lib/shop", ".venv/lib"):
@@ -420,6 +420,6 @@ def test_baked(
     (shop / "src" / "shop" / "build" / "code.py").touch()
     assert importable_code(session, found(shop), environment).import_path[0] == shop / "src"
     assert capsys.readouterr().err == 3 * (
-        "prefect-uv: the code is not what the image has installed, or not for this environment: it is imported from its"
+        "prefect-uv: the code in the image was installed from other sources or for another environment: importing the"
         " sources\n"
     )

@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 
 from prefect_uv.api.client import ApiClient, NotFoundError
-from prefect_uv.bake.bake_record import selections
+from prefect_uv.bake.bake_record import baked_selections
 from prefect_uv.errors import PrefectUvError
 from prefect_uv.image_facts import Image
 from prefect_uv.session import Session
@@ -28,7 +28,7 @@ def doctor(session: Session) -> int:
         "cache",
         f"{settings.cache_dir} {_space(session) if writable else 'is not writable: nothing is kept between runs'}",
     )
-    for baked in selections(settings.baked_dir):
+    for baked in baked_selections(settings.baked_dir):
         _write_line("baked", str(baked))
     reached, answer = _api(session)
     _write_line("api", answer)

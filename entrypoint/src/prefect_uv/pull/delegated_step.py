@@ -28,10 +28,10 @@ from prefect_uv.pull.git.offline_clone import refuse_remote
 SOURCE_TEXT = (files("prefect_uv.pull") / "_perform_step.py").read_text()
 STORAGE_BLOCK = "storage_block"
 BAKED_CLIENT = Path(sys.prefix).parent / "prefect-client"
-# Prefect 3.8.8: pull_from_remote_storage opens URLs with fsspec, whose packages these are.
-# https://filesystem-spec.readthedocs.io/en/latest/api.html#other-known-implementations
+# Packages of fsspec, with which pull_from_remote_storage opens URLs.
+# Prefect 3.8.8: https://filesystem-spec.readthedocs.io/en/latest/api.html#other-known-implementations
 SCHEME_PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
-# Prefect 3.8.8: the packages of its integrations. https://docs.prefect.io/integrations
+# Prefect 3.8.8: packages of its integrations and of fsspec. https://docs.prefect.io/integrations
 BLOCK_PACKAGES = {
     "s3-bucket": "prefect-aws",
     "gcs-bucket": "prefect-gcp",

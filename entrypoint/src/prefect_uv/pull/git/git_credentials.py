@@ -4,8 +4,7 @@ The forms are those of Prefect, whose pull steps get credential blocks as plain 
 fixed here: user information that is already in the address is dropped, a `username` may come with a `token`, and a
 host whose name reveals no provider is offered the token as GitLab, Gitea and Azure DevOps take it before GitHub's form.
 
-Prefect 3.8.8: _format_token_from_credentials, and GitRepository.__init__ for the user name,
-https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/runner/storage.py
+Prefect 3.8.8: _format_token_from_credentials, GitRepository; https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/runner/storage.py
 """
 
 from __future__ import annotations

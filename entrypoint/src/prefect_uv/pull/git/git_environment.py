@@ -22,7 +22,7 @@ ALWAYS_CONFIGURED = [
     # git 2.36: respected in the environment, which is protected configuration. https://git-scm.com/docs/git-config
     ("safe.directory", "*"),
 ]
-# https://man7.org/linux/man-pages/man5/ssh_config.5.html
+# OpenSSH 9.9: https://man7.org/linux/man-pages/man5/ssh_config.5.html
 SSH_COMMAND = "ssh -o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
 NO_NETWORK = [("protocol.allow", "never"), ("protocol.file.allow", "user")]
 USER_SSH_VARIABLES = ("GIT_SSH_COMMAND", "GIT_SSH")
