@@ -185,8 +185,8 @@ def test_warm_pull_asks_once(hosted: HttpsGit, mirrored: Ours, base: Path) -> No
     first = clone_tree(mirrored, base, 1, hosted)
     hosted.requests.clear()
     assert clone_tree(mirrored, base, 2, hosted) == first
-    packs = [request for request in hosted.requests if "POST" in request]
-    assert len(packs) == 1
+    posts = [request for request in hosted.requests if "POST" in request]
+    assert len(posts) == 1
 
 
 def test_changed_branch_transfers_only_what_is_new(
@@ -264,7 +264,7 @@ def test_damaged_snapshot_is_replaced_by_a_clone(
     assert clone_tree(mirrored, base, 3, hosted) == after
 
 
-PULLER = """
+PULL_SCRIPT = """
 import json, os, sys
 from prefect_uv.log.mask import Mask
 from prefect_uv.pull import pull
@@ -282,7 +282,7 @@ def start_pull(base: Path, name: str, origin: Origin, cache: Path) -> subprocess
     deployment = f'{{"pull_steps": [{{"{CLONE}": {{"repository": "{origin.url}"}}}}]}}'
     environ = {**os.environ, "PYTHONPATH": str(ROOT / "entrypoint" / "src"), "PREFECT_UV_CACHE_DIR": str(cache)}
     return subprocess.Popen(
-        [sys.executable, "-c", PULLER, str(work), deployment.replace("'", '"')],
+        [sys.executable, "-c", PULL_SCRIPT, str(work), deployment.replace("'", '"')],
         env=environ,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -20,7 +20,7 @@ from prefect.utilities.importtools import import_object
 
 
 async def _fetch_from_block(document_id: str, from_path: str | None, local_path: str) -> dict[str, str]:
-    """Bring the code of a deployment that has a storage block instead of pull steps.
+    """Fetch the code of a deployment that has a storage block instead of pull steps.
 
     Prefect 3.8.8: load_flow_from_flow_run, https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/flows.py
     """

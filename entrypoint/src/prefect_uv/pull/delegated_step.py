@@ -84,7 +84,7 @@ def run_delegated_step(
 def pull_from_storage(
     context: StepContext, checkout: Checkout, deployment: Mapping[str, Any], path: str | None
 ) -> Checkout:
-    """Let Prefect bring the code from the storage block of an old deployment to the working directory."""
+    """Let Prefect fetch the code of an old deployment from its storage block into the working directory."""
     document_id = str(deployment["storage_document_id"])
     context.log.info(f"Downloading flow code from storage at {path!r}")
     slug = str((context.blocks.document(document_id).get("block_type") or {}).get("slug"))

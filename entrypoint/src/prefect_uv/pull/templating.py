@@ -119,8 +119,7 @@ class Blocks:
     def placeholder(self, name: str) -> Any:
         """The value of `prefect.blocks.<type>.<name>[.<path>]`; MISSING for other names.
 
-        A block whose only field is `value` stands for that value, as in resolve_block_document_references.
-        Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/utilities/templating/__init__.py
+        A block whose only field is `value` stands for that value, as in Prefect's resolve_block_document_references.
         """
         if not name.startswith(BLOCK):
             return MISSING

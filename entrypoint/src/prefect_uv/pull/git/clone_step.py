@@ -19,8 +19,9 @@ from prefect_uv.pull.checkout import Checkout, StepContext, StepInputs
 from prefect_uv.pull.git.git_commands import CloneRequest, Git, clone_or_update
 from prefect_uv.pull.git.git_credentials import Login, logins, split_login
 from prefect_uv.pull.git.git_environment import git_environ
+from prefect_uv.pull.git.mirrored_clone import clone_with_mirror
 from prefect_uv.pull.git.offline_clone import LOCAL_ADDRESSES, clone_offline
-from prefect_uv.pull.git.repository_mirror import Mirror, clone_with_mirror
+from prefect_uv.pull.git.repository_mirror import Mirror
 from prefect_uv.settings import Settings
 
 COMMIT = re.compile(r"[0-9a-fA-F]{4,64}")
@@ -118,13 +119,13 @@ def _clone(login: Login | None, request: CloneRequest, context: StepContext, che
     environ = git_environ(context.settings, checkout.environ, request.url, login)
     git = Git(request, environ, checkout.base, context.settings.git_timeout, context.log)
     with logging_progress(context.log, f"cloning {request.url}"):
-        action = _bring_clone(git, context.settings)
+        action = _clone_or_restore(git, context.settings)
     head = git.query("rev-parse", "--short=12", "--verify", "--quiet", "HEAD") or "no commit"
     context.log.info(f"{action} {request.url} at {head} into {request.directory}")
 
 
-def _bring_clone(git: Git, settings: Settings) -> str:
-    """Bring the clone into its directory, in the way that network and volume allow.
+def _clone_or_restore(git: Git, settings: Settings) -> str:
+    """Clone, update or restore, as network and volume allow.
 
     Returns:
         what was done, for the log: `cloned`, `updated`, `restored`, or words that begin with `offline:`.

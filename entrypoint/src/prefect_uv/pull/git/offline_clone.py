@@ -15,7 +15,8 @@ from typing import Any
 from prefect_uv.cache_volume.lease import take_lease
 from prefect_uv.errors import OfflineCodeError, OfflineStepError, PrefectUvError
 from prefect_uv.pull.git.git_commands import Git, check_out, refuse_other_origin
-from prefect_uv.pull.git.repository_mirror import Mirror, restore_snapshot
+from prefect_uv.pull.git.mirrored_clone import restore_snapshot
+from prefect_uv.pull.git.repository_mirror import Mirror
 
 LOCAL_ADDRESSES = ("file://", "/")
 LOCAL_SCHEMES = {"", "file", "local", "memory"}
