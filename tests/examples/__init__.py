@@ -1,1 +1,1 @@
-"""The examples, as a user would deploy and run them."""
+"""The examples, deployed and run as a user would."""

@@ -1,4 +1,4 @@
-"""The examples, and what it takes to have one on the stack."""
+"""The examples, and how to publish and deploy them on the stack."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.stack import Repository, Run, Stack
 FOLDER = Path(__file__).parents[2] / "examples"
 LOG = re.compile(r"^```log\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 VARYING = re.compile(r"[0-9a-f]{12}|[0-9]+")
-SUMMARY = re.compile(r"ready in .* sync \d+ \((?P<found>hit|miss) (?P<key>[0-9a-f]{12})\)")
+SUMMARY = re.compile(r"ready in .* sync \d+ \((?P<lookup>hit|miss) (?P<key>[0-9a-f]{12})\)")
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class Example:
     """A folder of examples/.
 
     Attributes:
-        name: the folder.
-        deployments: the full names of those in its prefect.yaml.
-        lock: where a user runs `uv lock`, relative to the folder; None where nothing is locked.
-        variables: the Prefect Variables that its README sets.
+        name: the name of the folder.
+        deployments: the full names of the deployments in its prefect.yaml.
+        lock: where a user runs `uv lock`, relative to the folder; None if the example has no lockfile.
+        variables: the Prefect Variables that its README sets, by name.
     """
 
     name: str
@@ -34,12 +34,12 @@ class Example:
 
     @property
     def promised(self) -> list[re.Pattern[str]]:
-        """The lines of the README's logs; numbers and keys vary."""
+        """Patterns for the log lines in the README; numbers and keys may differ."""
         lines = "".join(LOG.findall((FOLDER / self.name / "README.md").read_text())).splitlines()
         return [re.compile(_VARIED.join(map(re.escape, VARYING.split(line)))) for line in lines]
 
     def publish(self, stack: Stack, name: str = "") -> Repository:
-        """Serve the folder as a git repository, locked as its README says, with the stack's addresses in it."""
+        """Serve the folder as a git repository, locked as its README says and with the stack's addresses."""
         url = f"http://{stack.git.address}/{name or self.name}.git"
         replace = {f"https://git.example.com/me/{self.name}.git": url, "prefect-uv:py313": stack.image}
         repository = stack.git.create(name or self.name, FOLDER / self.name, lock=False, replace=replace)
@@ -49,7 +49,7 @@ class Example:
         return repository
 
     def deploy(self, stack: Stack, name: str = "") -> list[UUID]:
-        """Publish it, and have `prefect deploy` make the deployments of its prefect.yaml."""
+        """Publish the example, and deploy its prefect.yaml with `prefect deploy`."""
         for variable, value in self.variables.items():
             stack.api.set_variable(variable, value)
         return stack.prefect_deploy(self.publish(stack, name).work, self.deployments)
@@ -71,13 +71,13 @@ EXAMPLES = (
 BY_NAME: Mapping[str, Example] = {example.name: example for example in EXAMPLES}
 
 
-def found(run: Run) -> str:
-    """How the run came to its environment: `hit` or `miss`."""
-    return _summary(run)["found"]
+def lookup_result(run: Run) -> str:
+    """Whether the run found its environment or built it: `hit` or `miss`."""
+    return _summary(run)["lookup"]
 
 
-def key(run: Run) -> str:
-    """The beginning of the key of the run's environment."""
+def environment_key(run: Run) -> str:
+    """The first twelve digits of the key of the run's environment."""
     return _summary(run)["key"]
 
 

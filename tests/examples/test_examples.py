@@ -1,4 +1,4 @@
-"""Every example runs cold, warm and offline: by its own prefect.yaml, a real worker and our image."""
+"""Every example runs cold, warm and offline, with its own prefect.yaml, a real worker and our image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.examples.examples import EXAMPLES, Example, found, key
+from tests.examples.examples import EXAMPLES, Example, environment_key, lookup_result
 from tests.stack import Run, Stack
 from tests.stack.environment import unreachable_network
 
@@ -21,7 +21,7 @@ OFFLINE = {"PREFECT_UV_OFFLINE": "true"}
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs of an example's deployments."""
+    """The runs of an example's deployments, each with one run per deployment."""
 
     cold: Sequence[Run]
     warm: Sequence[Run]
@@ -30,33 +30,37 @@ class Runs:
 
 @pytest.fixture(scope="module")
 def runs(stack: Stack) -> Mapping[str, Runs]:
-    """All examples together, three times: nothing is there; all is there; neither repositories nor an index are."""
+    """Run all examples three times: on an empty volume, on a warm one, and without repositories and index."""
     with ThreadPoolExecutor() as pool:
         deployed = list(pool.map(lambda example: example.deploy(stack), EXAMPLES))
-    cold = [*_run(stack, deployed[:1]), *_run(stack, deployed[1:])]  # so that Prefect is downloaded once
+    cold = [
+        *_run(stack, deployed[:1]),
+        *_run(stack, deployed[1:]),
+    ]  # the first run alone, so that Prefect is downloaded once
     warm = _run(stack, deployed)
-    with ExitStack() as absent:
+    with ExitStack() as hidden:
         for example in EXAMPLES:
-            absent.enter_context(stack.git.without(example.name))
+            hidden.enter_context(stack.git.without(example.name))
         offline = _run(stack, deployed, {**unreachable_network(stack.containers.gateway), **OFFLINE})
-    return {example.name: Runs(*each) for example, *each in zip(EXAMPLES, cold, warm, offline, strict=True)}
+    return {example.name: Runs(*of_example) for example, *of_example in zip(EXAMPLES, cold, warm, offline, strict=True)}
 
 
 def _run(
     stack: Stack, deployed: Sequence[Sequence[UUID]], environment: Mapping[str, str] | None = None
 ) -> list[list[Run]]:
-    every: Iterator[Run] = iter(stack.run_together([one for some in deployed for one in some], environment))
-    return [[next(every) for _ in some] for some in deployed]
+    """Run the deployments of all examples together, and return the runs by example."""
+    flat: Iterator[Run] = iter(stack.run_together([each for example in deployed for each in example], environment))
+    return [[next(flat) for _ in example] for example in deployed]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_example_cold_warm_and_offline(runs: Mapping[str, Runs], example: Example) -> None:
-    """The first run builds, the second finds; then neither repository nor index are needed. The log is as promised."""
+    """Only the first run builds, a run can do without repository and index, and the log is as in the README."""
     of_example = runs[example.name]
     for run in (*of_example.cold, *of_example.warm, *of_example.offline):
         run.require_completed()
     for run, warm, offline in zip(of_example.cold, of_example.warm, of_example.offline, strict=True):
-        assert [found(run), found(warm), found(offline)] == ["miss", "hit", "hit"], run.report()
-        assert key(run) == key(warm) == key(offline), run.report()
+        assert [lookup_result(run), lookup_result(warm), lookup_result(offline)] == ["miss", "hit", "hit"], run.report()
+        assert environment_key(run) == environment_key(warm) == environment_key(offline), run.report()
     log = "\n".join(run.messages for run in (*of_example.cold, *of_example.warm))
     assert [line.pattern for line in example.promised if not line.search(log)] == [], log

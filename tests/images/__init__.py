@@ -1,1 +1,1 @@
-"""Tests of the images, in containers of the real engine."""
+"""Tests of the images, in containers of a real Docker engine."""

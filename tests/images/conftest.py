@@ -1,4 +1,4 @@
-"""Fixtures for the tests of images: a directory's tests run on the image of its name and on that image's children."""
+"""Fixtures for the tests of images: a directory's tests run on the image with its name and on that image's children."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ HERE = Path(__file__).parent
 FAMILY = read()
 
 
-def tested() -> list[str]:
-    """The images to test: those that build everywhere, or the ones that PREFECT_UV_TEST_IMAGES names."""
+def tested_images() -> list[str]:
+    """The names of the images to test: those that build everywhere, or those in PREFECT_UV_TEST_IMAGES."""
     named = os.environ.get("PREFECT_UV_TEST_IMAGES", "").split()
-    everywhere = FAMILY.images["base"].python
-    return named or [image.name for image in FAMILY.images.values() if image.python == everywhere]
+    debian_python = FAMILY.images["base"].python
+    return named or [image.name for image in FAMILY.images.values() if image.python == debian_python]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a test every image that its directory's image is a parent of, or is."""
+    """Run a test on its directory's image and on all children of that image."""
     if "image" in metafunc.fixturenames:
         own = metafunc.definition.path.parent.name
-        names = [name for name in tested() if own in {parent.name for parent in FAMILY.lineage(name)}]
+        names = [name for name in tested_images() if own in {parent.name for parent in FAMILY.lineage(name)}]
         metafunc.parametrize("image", names, indirect=True, scope="session")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what is here as needing Docker; leave the long forms out unless they are asked for."""
+    """Mark the tests of images as needing Docker; deselect the long forms unless PREFECT_UV_TEST_FULL is set."""
     ours = [item for item in items if item.path.is_relative_to(HERE)]
     for item in ours:
         item.add_marker("docker")
     if not os.environ.get("PREFECT_UV_TEST_FULL"):
-        long = [item for item in ours if item.get_closest_marker("full")]
-        items[:] = [item for item in items if item not in long]
-        config.hook.pytest_deselected(items=long)
+        long_forms = [item for item in ours if item.get_closest_marker("full")]
+        items[:] = [item for item in items if item not in long_forms]
+        config.hook.pytest_deselected(items=long_forms)
 
 
 @pytest.fixture(scope="session")
 def family() -> Family:
-    """The family of this checkout."""
+    """The family of images of this checkout."""
     return FAMILY
 
 
@@ -59,18 +59,18 @@ def engine() -> Iterator[docker.DockerClient]:
 
 @pytest.fixture(scope="session")
 def image(request: pytest.FixtureRequest, engine: docker.DockerClient) -> Image:
-    """The image under test; one that is not there is an error, not a skip."""
+    """The image under test; a missing image is an error, not a skip."""
     return engine.images.get(FAMILY.tag(request.param))
 
 
 @pytest.fixture(scope="session")
 def member(image: Image) -> str:
-    """The name of the image under test in the family."""
+    """The family's name for the image under test."""
     tags = [str(tag) for tag in image.tags]
     return next(name for name in FAMILY.images if FAMILY.tag(name) in tags)
 
 
 @pytest.fixture
 def run(image: Image, engine: docker.DockerClient) -> Runner:
-    """Runs a command in a container of the image."""
+    """Runs commands in containers of the image under test."""
     return Runner(engine, str(image.id))

@@ -1,4 +1,4 @@
-"""Running one command in a container of an image, with a bound on its time."""
+"""Run one command in a container of an image, with a time limit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECONDS = 60
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a container ended."""
+    """The exit code and output of a container."""
 
     code: int
     stdout: str
@@ -23,13 +23,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs commands in containers of one image, and removes the containers."""
+    """Runs commands in containers of one image, each removed at the end."""
 
     engine: docker.DockerClient
     image: str
 
     def __call__(self, command: Sequence[str] = (), **options: Any) -> Outcome:
-        """Run to the end; `options` are those of the SDK's `containers.create`."""
+        """Run a command to its end; `options` are those of the SDK's `containers.create`."""
         container = self.engine.containers.create(self.image, list(command), labels=LABELS, **options)
         try:
             container.start()
@@ -39,7 +39,7 @@ class Runner:
             container.remove(force=True)
 
     def succeed(self, command: Sequence[str] = (), **options: Any) -> str:
-        """Run to the end, expect exit code 0, and return the standard output."""
+        """Run a command that must exit with 0, and return its standard output."""
         outcome = self(command, **options)
         assert outcome.code == 0, outcome
         return outcome.stdout

@@ -1,4 +1,4 @@
-"""Reading every file of every layer of an image, with what the image says about its making."""
+"""Search every file of every layer of an image, its configuration and its history."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from docker.models.images import Image
 
 
 def contents(image: Image) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the configuration and of all files in all layers."""
+    """The name and content of the configuration with the history, and of all files in all layers."""
     yield "configuration", json.dumps([image.attrs, image.history()]).encode()
     with tempfile.TemporaryFile() as archive:
         archive.writelines(image.save())
@@ -24,7 +24,7 @@ def contents(image: Image) -> Iterator[tuple[str, bytes]]:
 
 
 def _entry(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:
-    """A part of a saved image: a layer as its files, anything else as it is."""
+    """An entry of a saved image: the files of a layer, or the entry itself."""
     if not tarfile.is_tarfile(io.BytesIO(data)):
         yield name, data
         return
@@ -36,6 +36,6 @@ def _entry(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def containing(image: Image, needles: Iterable[bytes]) -> list[tuple[str, bytes]]:
-    """Where the image holds any of these strings."""
-    wanted = list(needles)
-    return [(name, needle) for name, data in contents(image) for needle in wanted if needle in data]
+    """Where the image contains any of these strings: names of files, each with the string."""
+    needles = list(needles)
+    return [(name, needle) for name, data in contents(image) for needle in needles if needle in data]

@@ -1,4 +1,4 @@
-"""A mirror of uv's Python builds that has this machine's interpreter, and an image with it."""
+"""A mirror of Python builds for uv, with this machine's interpreter, and an image made from it."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from tests.unit.pythons import VERSION, archive, downloads, served
 
 
 def member(family: Family, name: str, python: str) -> Image:
-    """An image like py312 with another interpreter."""
+    """The declaration of an image like py312, with another interpreter."""
     return dataclasses.replace(family.images["py312"], name=name, python=python)
 
 
 @contextmanager
 def mirrored_image(family: Family, directory: Path) -> Iterator[str]:
-    """An image of the family whose interpreter uv has installed from a mirror on this machine; its tag."""
+    """Build an image whose interpreter uv installs from a mirror on this machine; yields its tag."""
     name = f"mirrored-{uuid4().hex[:8]}"
-    own = dataclasses.replace(family, images={**family.images, name: member(family, name, VERSION)})
-    found = docker_engine.client()
-    assert found
+    extended = dataclasses.replace(family, images={**family.images, name: member(family, name, VERSION)})
+    client_program = docker_engine.client()
+    assert client_program
     with served(directory) as address, pytest.MonkeyPatch.context() as patch:
         (directory / "downloads.json").write_text(json.dumps(downloads(archive(directory), address, f"{VERSION}.0")))
         patch.setenv("UV_PYTHON_DOWNLOADS_JSON_URL", f"{address}/downloads.json")
-        assert build(found, own, [name]) == {}
+        assert build(client_program, extended, [name]) == {}
     try:
-        yield own.tag(name)
+        yield extended.tag(name)
     finally:
         with closing(docker.from_env()) as client:
-            client.images.remove(own.tag(name))
+            client.images.remove(extended.tag(name))

@@ -1,1 +1,1 @@
-"""Pull steps beside Prefect's own, and against real servers."""
+"""Pull steps compared with Prefect's own, and against real servers."""

@@ -1,4 +1,4 @@
-"""A Prefect server with blocks and variables, Prefect's own steps beside ours, and git servers."""
+"""A Prefect server with blocks and variables, and fixtures that perform steps by Prefect's functions and by ours."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ VARIABLES: dict[str, Any] = {
 
 @pytest.fixture(scope="package", autouse=True)
 def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No variable of this machine counts but those that lead to its package index; git sees an empty home."""
+    """Hide this machine's variables, except those for its package index; git has an empty home."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("PREFECT", "GIT_", "PYTHONDONTWRITE"))]:
             patch.delenv(name)
@@ -55,32 +55,40 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 @pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    """A real Prefect server that holds the blocks and variables of the tables."""
+    """A real Prefect server with the blocks and variables of BLOCKS and VARIABLES."""
     with PrefectServer.start("127.0.0.1", AUTH, tmp_path_factory.mktemp("server")) as running:
         fill(running, BLOCKS, VARIABLES)
         yield running
 
 
 def fill(server: PrefectServer, blocks: Mapping[tuple[str, str], Any], variables: Mapping[str, Any]) -> None:
-    """Make blocks and variables by Prefect's own client."""
-    order = json.dumps([[(slug, name, data) for (slug, name), data in blocks.items()], variables])
+    """Create blocks and variables with Prefect's own client."""
+    request = json.dumps([[(slug, name, data) for (slug, name), data in blocks.items()], variables])
     environ = {**os.environ, **server.environment, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "tests.pull.fill"]
-    subprocess.run(command, input=order, text=True, env=environ, check=True, timeout=120)
+    subprocess.run(command, input=request, text=True, env=environ, check=True, timeout=120)
 
 
 def document_ids(server: PrefectServer) -> dict[str, str]:
-    """The ids of the server's block documents by name."""
+    """The ids of the server's block documents, by name."""
     from prefect.client.orchestration import SyncPrefectClient  # noqa: PLC0415 (costs seconds)
 
     with SyncPrefectClient(server.url, auth_string=server.auth_string) as client:
-        found = client.request("POST", "/block_documents/filter", json={}).json()
-    return {document["name"]: document["id"] for document in found}
+        documents = client.request("POST", "/block_documents/filter", json={}).json()
+    return {document["name"]: document["id"] for document in documents}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What steps did: outputs and directory (with the base as `@`), the tree, or the error."""
+    """What steps left.
+
+    Attributes:
+        outputs: the outputs, with the base directory as `@`.
+        directory: the working directory, with the base directory as `@`.
+        tree: the files below the base directory, as from `tree`.
+        error: the text of the error; empty if there was none.
+        slug: the slug of our own error.
+    """
 
     outputs: Any = None
     directory: str = ""
@@ -90,29 +98,29 @@ class Outcome:
 
 
 def tree(directory: Path) -> dict[str, str]:
-    """Every file below a directory but git's own, with its kind and content."""
-    found = {}
+    """The files below a directory except git's, by relative path: a mode and digest, a link's target, or `/`."""
+    entries = {}
     for path in sorted(directory.rglob("*")):
         name = str(path.relative_to(directory))
         if ".git" in Path(name).parts:
             continue
         if path.is_symlink():
-            found[name] = f"-> {path.readlink()}"
+            entries[name] = f"-> {path.readlink()}"
         elif path.is_file():
             mode = "x" if path.stat().st_mode & 0o100 else "-"
-            found[name] = mode + hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+            entries[name] = mode + hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         else:
-            found[name] = "/"
-    return {name: kind for name, kind in found.items() if not name.endswith(".lock")}
+            entries[name] = "/"
+    return {name: kind for name, kind in entries.items() if not name.endswith(".lock")}
 
 
-def placeless(value: Any, base: Path) -> Any:
-    """A value with the base directory as `@`."""
+def without_base(value: Any, base: Path) -> Any:
+    """A JSON value with `@` in place of the base directory."""
     return json.loads(json.dumps(value, default=str).replace(str(base.resolve()), "@"))
 
 
 class Oracle:
-    """The process that runs Prefect's own steps."""
+    """Performs steps by Prefect's own functions, in a process of `tests.pull.oracle`."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -121,18 +129,18 @@ class Oracle:
         """Perform the steps in an empty directory."""
         assert self._process.stdin
         assert self._process.stdout
-        order = {"steps": steps, "directory": str(base), "environ": dict(environ)}
-        self._process.stdin.write(json.dumps(order) + "\n")
+        request = {"steps": steps, "directory": str(base), "environ": dict(environ)}
+        self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        told = json.loads(self._process.stdout.readline())
-        if "error" in told:
-            return Outcome(error=told["error"], tree=tree(base))
-        return Outcome(placeless(told["outputs"], base), placeless(told["directory"], base), tree(base))
+        answer = json.loads(self._process.stdout.readline())
+        if "error" in answer:
+            return Outcome(error=answer["error"], tree=tree(base))
+        return Outcome(without_base(answer["outputs"], base), without_base(answer["directory"], base), tree(base))
 
 
 @pytest.fixture(scope="package")
 def oracle(server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
-    """Prefect's own steps, in one process for the session."""
+    """Prefect's own steps, in one process for all tests."""
     log = tmp_path_factory.mktemp("oracle") / "log"
     command = [sys.executable, "-m", "tests.pull.oracle"]
     environ = {**os.environ, **server.environment, "PYTHONPATH": str(ROOT), "PREFECT_LOGGING_LEVEL": "CRITICAL"}
@@ -157,12 +165,19 @@ def image() -> Image:
 
 @dataclass
 class Ours:
-    """Our own steps, with the server's blocks and variables."""
+    """Performs steps by our own functions.
+
+    Attributes:
+        server: whose blocks and variables the steps use; None for no API.
+        cache: the cache volume; None for none.
+        monkeypatch: changes the working directory.
+        lines: the log lines of all calls.
+    """
 
     server: PrefectServer | None
     cache: Path | None
     monkeypatch: pytest.MonkeyPatch
-    said: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
 
     def __call__(
         self, steps: list[Any], base: Path, environ: Mapping[str, str] | None = None, **deployment: Any
@@ -172,32 +187,32 @@ class Ours:
         api = self.server.environment if self.server else {}
         cache = {"PREFECT_UV_CACHE_DIR": str(self.cache or base / "no-cache"), "PREFECT_UV_GIT_TIMEOUT": "60"}
         settings = Settings.from_environ({**os.environ, **api, **cache, **(environ or {})})
-        log = _Told(self.said, settings)
+        log = _KeptLog(self.lines, settings)
         try:
             checkout = pull({"pull_steps": steps, **deployment}, settings, log, ApiClient(settings) if api else None)
         except PrefectUvError as error:
             return Outcome(error=log.mask(error.render()), tree=tree(base), slug=error.slug)
         return Outcome(
-            placeless(checkout.outputs, base), placeless(str(checkout.directory.resolve()), base), tree(base)
+            without_base(checkout.outputs, base), without_base(str(checkout.directory.resolve()), base), tree(base)
         )
 
 
-class _Told(RunLog):
-    """A log that keeps what it said."""
+class _KeptLog(RunLog):
+    """A log that keeps its lines, masked."""
 
-    def __init__(self, said: list[str], settings: Settings) -> None:
+    def __init__(self, lines: list[str], settings: Settings) -> None:
         super().__init__(Mask())
         self.mask.add(*settings.secrets())
-        self._said = said
+        self._lines = lines
 
     def _line(self, level: int, message: str) -> None:
-        self._said.append(self.mask(message))
+        self._lines.append(self.mask(message))
         super()._line(level, message)
 
 
 @pytest.fixture
 def ours(server: PrefectServer, image: Image, monkeypatch: pytest.MonkeyPatch) -> Ours:
-    """Our own steps without a cache volume."""
+    """Our own steps with the server, without a cache volume."""
     monkeypatch.setattr(Image, "read", classmethod(lambda _: image))
     return Ours(server, None, monkeypatch)
 
@@ -211,11 +226,11 @@ def alone(image: Image, monkeypatch: pytest.MonkeyPatch) -> Ours:
 
 @dataclass(frozen=True)
 class Recorder:
-    """A `git` that writes down its arguments and the process list before it starts.
+    """A `git` that records its arguments and the process list before it runs the real one.
 
     Attributes:
-        path: where it writes.
-        environ: what puts it before the real one.
+        path: the file with the records.
+        environ: the PATH on which it comes first.
     """
 
     path: Path
@@ -224,13 +239,13 @@ class Recorder:
 
 @pytest.fixture
 def recorder(tmp_path: Path) -> Recorder:
-    """See Recorder."""
-    context, calls = tmp_path / "tools", tmp_path / "calls"
-    context.mkdir()
+    """A recorder whose file is not written yet."""
+    programs, calls = tmp_path / "programs", tmp_path / "calls"
+    programs.mkdir()
     record = f'echo "$@" >> {calls}; ps -eo args >> {calls}'
-    (context / "git").write_text(f'#!/bin/sh\n{record}\nexec {shutil.which("git")} "$@"\n')
-    (context / "git").chmod(0o755)
-    return Recorder(calls, {"PATH": f"{context}:{os.environ['PATH']}"})
+    (programs / "git").write_text(f'#!/bin/sh\n{record}\nexec {shutil.which("git")} "$@"\n')
+    (programs / "git").chmod(0o755)
+    return Recorder(calls, {"PATH": f"{programs}:{os.environ['PATH']}"})
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Makes blocks and variables by Prefect's own client: `python -m tests.pull.fill`, with the tables on stdin."""
+"""Create blocks and variables with Prefect's own client: `python -m tests.pull.fill`, with both tables on stdin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 
 class BasicAuthCredentials(Block):
-    """A block with a secret and a plain field, as the credentials blocks of the providers."""
+    """A block with a secret and a plain field, like the credentials blocks of the providers."""
 
     _block_type_slug = "basic-auth-credentials"
     username: str
@@ -22,37 +22,37 @@ class BasicAuthCredentials(Block):
 
 
 class Json(Block):
-    """A block with one field `value` that is no secret."""
+    """A block with one field `value` that is not secret."""
 
     _block_type_slug = "json"
     value: Any
 
 
 class TokenCredentials(Block):
-    """A block as those of GitHub and GitLab."""
+    """A block like those of GitHub and GitLab."""
 
     token: SecretStr
 
 
 class GitHubCredentials(TokenCredentials):
-    """By the name of the real one."""
+    """A block with the slug of the real one."""
 
     _block_type_slug = "github-credentials"
 
 
 class GitLabCredentials(TokenCredentials):
-    """By the name of the real one."""
+    """A block with the slug of the real one."""
 
     _block_type_slug = "gitlab-credentials"
 
 
 class BitBucketCredentials(BasicAuthCredentials):
-    """By the name of the real one."""
+    """A block with the slug of the real one."""
 
     _block_type_slug = "bitbucket-credentials"
 
 
-KINDS: dict[str, type[Block]] = {
+BLOCK_TYPES: dict[str, type[Block]] = {
     "basic-auth-credentials": BasicAuthCredentials,
     "bitbucket-credentials": BitBucketCredentials,
     "github-credentials": GitHubCredentials,
@@ -64,10 +64,10 @@ KINDS: dict[str, type[Block]] = {
 
 
 def main() -> None:
-    """Make all that the tables name."""
+    """Create all blocks and variables of the tables."""
     blocks, variables = json.load(sys.stdin)
     for slug, name, data in blocks:
-        KINDS[slug](**data).save(name)
+        BLOCK_TYPES[slug](**data).save(name)
     for name, value in variables.items():
         Variable.set(name, value)
 

@@ -1,6 +1,6 @@
-"""Prefect's own pull steps, in a process of their own: `python -m tests.pull.oracle`, one JSON order a line.
+"""Perform pull steps by Prefect's own functions: `python -m tests.pull.oracle`, one JSON request a line.
 
-An order is `{"steps": …, "directory": …, "environ": …}`; the answer has the outputs and the working directory, or the
+A request is `{"steps": …, "directory": …, "environ": …}`; the answer has the outputs and the working directory, or the
 error with its causes.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 
 def perform(steps: list[Any], directory: str, environ: dict[str, str]) -> dict[str, Any]:
-    """Run the steps as the engine does: in this directory, with these further variables."""
+    """Run the steps as the engine does, in this directory and with these additional variables."""
     from prefect.deployments.steps.core import run_steps  # noqa: PLC0415 (after the environment is set)
 
     before = dict(os.environ)
@@ -37,17 +37,17 @@ def perform(steps: list[Any], directory: str, environ: dict[str, str]) -> dict[s
 
 
 def _without_pauses() -> None:
-    """Prefect tries a failing clone three times, with pauses of seconds that tell nothing."""
+    """Skip the pauses of seconds between the three attempts that Prefect makes at a failing clone."""
     from prefect._internal import retries  # noqa: PLC0415 (after the environment is set)
 
     async def no_pause(_seconds: float) -> None:
-        """Go on at once."""
+        """Return immediately."""
 
     setattr(retries, "asyncio", SimpleNamespace(sleep=no_pause))  # noqa: B010 (a name that Prefect does not export)
 
 
 def main() -> None:
-    """Answer orders until there are none."""
+    """Answer requests until stdin ends."""
     _without_pauses()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

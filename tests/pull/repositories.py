@@ -1,4 +1,4 @@
-"""Repositories with everything that a checkout may have."""
+"""Repositories with everything that a checkout may contain."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def rich(root: Path) -> Origin:
 
 
 def with_submodule(origin: Origin, name: str, url: str) -> None:
-    """Add a submodule whose address in .gitmodules is `url`; its content comes from the folder beside `origin`."""
+    """Add a submodule whose address in .gitmodules is `url`; its content is a new repository next to `origin`."""
     source = Origin(origin.path.parent / name)
     source.commit("inner.txt", "of the submodule")
     origin.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", source.url, name)
@@ -46,4 +46,4 @@ def with_submodule(origin: Origin, name: str, url: str) -> None:
 
 
 ALLOW_FILE = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "protocol.file.allow", "GIT_CONFIG_VALUE_0": "always"}
-"""What lets git take submodules from file:// addresses."""
+"""Lets git clone submodules from file:// addresses."""

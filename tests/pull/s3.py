@@ -1,4 +1,4 @@
-"""A small S3-compatible store: lists a bucket and gives its objects to one access key."""
+"""A small S3-compatible store, which lists a bucket and returns its objects to one access key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DATE = "Fri, 20 Nov 2026 00:00:00 GMT"
 
 
 class S3Handler(BaseHTTPRequestHandler):
-    """ListObjectsV2, HeadObject and GetObject, by path-style addresses."""
+    """Answers ListObjectsV2, HeadObject and GetObject with path-style addresses."""
 
     protocol_version = "HTTP/1.1"
     bucket: str
@@ -25,7 +25,7 @@ class S3Handler(BaseHTTPRequestHandler):
         """Keep the test output readable."""
 
     def do_GET(self) -> None:
-        """Answer a list or an object."""
+        """Answer with a list or an object."""
         if f"Credential={self.key}/" not in self.headers.get("Authorization", ""):
             self._answer(403, b"<Error><Code>AccessDenied</Code></Error>")
             return
@@ -34,8 +34,8 @@ class S3Handler(BaseHTTPRequestHandler):
         if bucket != self.bucket:
             self._answer(404, b"<Error><Code>NoSuchBucket</Code></Error>")
         elif name:
-            found = self.objects.get(name)
-            self._answer(404 if found is None else 200, found or b"")
+            data = self.objects.get(name)
+            self._answer(404 if data is None else 200, data or b"")
         else:
             self._answer(200, self._list({key: values[0] for key, values in parse_qs(parts.query).items()}))
 
@@ -43,13 +43,15 @@ class S3Handler(BaseHTTPRequestHandler):
 
     def _list(self, query: Mapping[str, str]) -> bytes:
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
-        found = {name: data for name, data in self.objects.items() if name.startswith(prefix)}
+        matching = {name: data for name, data in self.objects.items() if name.startswith(prefix)}
         folders = {
             prefix + name.removeprefix(prefix).split(delimiter)[0] + delimiter
-            for name in found
+            for name in matching
             if delimiter and delimiter in name.removeprefix(prefix)
         }
-        files = {name: data for name, data in found.items() if not any(name.startswith(folder) for folder in folders)}
+        files = {
+            name: data for name, data in matching.items() if not any(name.startswith(folder) for folder in folders)
+        }
         contents = "".join(
             f"<Contents><Key>{escape(name)}</Key><Size>{len(data)}</Size><ETag>&quot;x&quot;</ETag>"
             f"<LastModified>2026-11-20T00:00:00Z</LastModified></Contents>"

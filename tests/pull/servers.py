@@ -1,4 +1,4 @@
-"""Git servers for the tests: HTTPS with Basic authentication under the names of all providers, and SSH."""
+"""Git servers: HTTPS with Basic authentication under the names of all providers, and SSH."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class HttpsGit:
     Attributes:
         port: the port.
         ca: the certificate to trust.
-        accepted: `user:password` pairs that are let in; without any, everybody is.
-        offered: the pairs that clients have sent.
-        requests: all requests, as method and path.
-        delay: seconds that an answer takes.
+        accepted: the `user:password` pairs that have access; if empty, everybody has.
+        offered: the pairs that clients sent.
+        requests: the method and path of every request.
+        delay: how long an answer takes, in seconds.
     """
 
     port: int
@@ -52,7 +52,10 @@ class HttpsGit:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What makes git find the hosts here and trust them."""
+        """Variables that make git resolve the hosts to this server and trust it.
+
+        git 2.37: http.curloptResolve, https://git-scm.com/docs/git-config
+        """
         entries = [("http.curloptResolve", f"{host}:{self.port}:127.0.0.1") for host in HOSTS]
         variables = {"GIT_CONFIG_COUNT": str(len(entries)), "GIT_SSL_CAINFO": str(self.ca), "NO_PROXY": "*"}
         for number, (key, value) in enumerate(entries):
@@ -83,7 +86,7 @@ def https_git(root: Path, folder: Path, address: str = "127.0.0.1", hosts: Seque
     running = HttpsGit(0, certificate)
 
     class Handler(GitHandler):
-        """Notes what is offered, and lets in what is accepted."""
+        """Records the offered pairs, and answers requests with an accepted one."""
 
         def do_GET(self) -> None:
             time.sleep(running.delay)
@@ -94,8 +97,8 @@ def https_git(root: Path, folder: Path, address: str = "127.0.0.1", hosts: Seque
             if running.accepted and pair not in running.accepted:
                 self._answer(401, {"WWW-Authenticate": 'Basic realm="tests"'}, b"")
                 return
-            head, _, body = self._backend().partition(b"\r\n\r\n")
-            headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
+            header, _, body = self._backend().partition(b"\r\n\r\n")
+            headers = dict(line.split(": ", 1) for line in header.decode().splitlines())
             self._answer(int(headers.pop("Status", "200").split()[0]), headers, body)
 
         do_POST = do_GET
@@ -115,7 +118,7 @@ def https_git(root: Path, folder: Path, address: str = "127.0.0.1", hosts: Seque
 
 @dataclass(frozen=True)
 class SshGit:
-    """An SSH server, the key it lets in, and its host key."""
+    """An SSH server, the private key that it accepts, and a known_hosts file with its host key."""
 
     host: str
     port: int
@@ -123,13 +126,13 @@ class SshGit:
     known_hosts: Path
 
     def url(self, path: Path) -> str:
-        """The address of a repository."""
+        """The address of a repository at a path on this machine."""
         return f"ssh://{getpass.getuser()}@{self.host}:{self.port}{path}"
 
 
 @contextmanager
 def ssh_git(folder: Path, host: str = "127.0.0.1") -> Iterator[SshGit]:
-    """Start OpenSSH's server on a free port; it lets one key in."""
+    """Run OpenSSH's server on a free port; it accepts one key."""
     program = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         subprocess.run(["apt-get", "install", "--yes", "--quiet", "openssh-server"], check=True, timeout=300)
@@ -152,8 +155,8 @@ def ssh_git(folder: Path, host: str = "127.0.0.1") -> Iterator[SshGit]:
         "PasswordAuthentication": "no",
     }
     arguments = [argument for name, value in options.items() for argument in ("-o", f"{name}={value}")]
-    known = folder / "known_hosts"
-    known.write_text(f"[{host}]:{port} {(folder / 'host.pub').read_text()}")
+    known_hosts = folder / "known_hosts"
+    known_hosts.write_text(f"[{host}]:{port} {(folder / 'host.pub').read_text()}")
     with background([program, "-D", "-e", "-f", "/dev/null", *arguments], log, os.environ) as process:
 
         def listening() -> bool:
@@ -161,4 +164,4 @@ def ssh_git(folder: Path, host: str = "127.0.0.1") -> Iterator[SshGit]:
             return "Server listening" in log.read_text()
 
         wait_until(listening, "sshd", SECONDS)
-        yield SshGit(host, port, folder / "client", known)
+        yield SshGit(host, port, folder / "client", known_hosts)

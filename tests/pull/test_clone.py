@@ -1,4 +1,4 @@
-"""git_clone beside the locked Prefect's own: the same tree, the same outputs, equivalent errors."""
+"""git_clone compared with the locked Prefect's own: the same tree and outputs, and equivalent errors."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ TOKEN = "t0ken-of-tests"  # noqa: S105 (planted)
 
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries follow at once."""
+    """Retry without a pause."""
     monkeypatch.setattr(git_module, "BACKOFF_SECONDS", 0)
 
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Origin:
-    """A repository with everything, and a submodule."""
+    """A repository with everything, including a submodule."""
     origin = rich(tmp_path_factory.mktemp("origin"))
     with_submodule(origin, "sub", f"file://{origin.path.parent}/sub")
     return origin
@@ -45,12 +45,12 @@ def hosted(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def both(
     oracle: Oracle, ours: Ours, bases: tuple[Path, Path], steps: list[Any], environ: dict[str, str] | None = None
 ) -> tuple[Outcome, Outcome]:
-    """The steps performed by Prefect and by us."""
+    """Perform the steps by Prefect's functions and by ours."""
     return oracle(steps, bases[0], environ or ALLOW_FILE), ours(steps, bases[1], environ or ALLOW_FILE)
 
 
-def same(theirs: Outcome, own: Outcome) -> None:
-    """Both have the same outputs, directory and tree."""
+def assert_same(theirs: Outcome, own: Outcome) -> None:
+    """Both succeeded, with the same outputs, directory and tree."""
     assert (own.error, theirs.error) == ("", "")
     assert own.outputs == theirs.outputs
     assert own.directory == theirs.directory
@@ -81,28 +81,30 @@ INPUTS: list[dict[str, Any]] = [
 ]
 
 
-def revisions(origin: Origin, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Inputs with commits for their names."""
+def with_commits(origin: Origin, inputs: dict[str, Any]) -> dict[str, Any]:
+    """The inputs with commits in place of `@first` and `@head`."""
     commits = {"@first": origin.git("rev-parse", "v1^{commit}"), "@head": origin.git("rev-parse", "main")}
     return {name: commits.get(value, value) if isinstance(value, str) else value for name, value in inputs.items()}
 
 
 @pytest.mark.parametrize("inputs", INPUTS, ids=str)
 def test_clone(inputs: dict[str, Any], origin: Origin, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
-    """A fresh clone with every parameter."""
-    step = {CLONE: {"repository": origin.url, "id": "clone", **revisions(origin, inputs)}}
-    same(*both(oracle, ours, bases, [step]))
+    """A fresh clone is the same for every parameter."""
+    step = {CLONE: {"repository": origin.url, "id": "clone", **with_commits(origin, inputs)}}
+    assert_same(*both(oracle, ours, bases, [step]))
 
 
 @pytest.mark.parametrize("inputs", INPUTS, ids=str)
-def test_mirrored(inputs: dict[str, Any], origin: Origin, ours: Ours, bases: tuple[Path, Path], tmp_path: Path) -> None:
-    """The same from the mirror: first kept, then restored."""
+def test_clone_with_the_mirror(
+    inputs: dict[str, Any], origin: Origin, ours: Ours, bases: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """A clone that is restored from the mirror is the same as the one that was saved."""
     ours.cache = tmp_path / "cache"
     ours.cache.mkdir()
-    step = {CLONE: {"repository": origin.url, **revisions(origin, inputs)}}
+    step = {CLONE: {"repository": origin.url, **with_commits(origin, inputs)}}
     first, second = ours([step], bases[0], ALLOW_FILE), ours([step], bases[1], ALLOW_FILE)
-    same(first, second)
-    assert any(line.startswith("restored ") for line in ours.said)
+    assert_same(first, second)
+    assert any(line.startswith("restored ") for line in ours.lines)
 
 
 REFUSED: list[dict[str, Any]] = [
@@ -128,7 +130,7 @@ FAILING: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize("inputs", REFUSED, ids=str)
 def test_refused(inputs: dict[str, Any], origin: Origin, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
-    """What Prefect refuses before git starts."""
+    """Inputs that Prefect refuses before git starts are refused."""
     theirs, own = both(oracle, ours, bases, [{CLONE: {"repository": origin.url, **inputs}}])
     assert theirs.error
     assert own.slug == "pull-step-invalid", own
@@ -139,15 +141,15 @@ def test_refused(inputs: dict[str, Any], origin: Origin, oracle: Oracle, ours: O
 def test_failing(  # noqa: PLR0913, PLR0917 (both sides of a comparison)
     inputs: dict[str, Any], slug: str, origin: Origin, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]
 ) -> None:
-    """What fails there fails here, with its own error, and leaves nothing."""
+    """A clone that fails in Prefect fails here, with its own error, and leaves nothing behind."""
     theirs, own = both(oracle, ours, bases, [{CLONE: {"repository": origin.url, **inputs}}])
     assert theirs.error
     assert own.slug == slug, own.error
     assert own.tree == {}
 
 
-def lists(url: str) -> list[list[Any]]:
-    """Lists of steps, whose paths depend on one another."""
+def step_lists(url: str) -> list[list[Any]]:
+    """Lists of steps whose paths depend on each other."""
     first = {CLONE: {"repository": url, "id": "one"}}
     return [
         [first, {SET: {"directory": "{{ one.directory }}/etl"}}],
@@ -171,14 +173,14 @@ def lists(url: str) -> list[list[Any]]:
     ]
 
 
-@pytest.mark.parametrize("number", range(len(lists(""))))
-def test_list(number: int, origin: Origin, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
-    """Steps in order, each with the outputs and the directory of those before."""
-    theirs, own = both(oracle, ours, bases, lists(origin.url)[number])
+@pytest.mark.parametrize("number", range(len(step_lists(""))))
+def test_steps_in_order(number: int, origin: Origin, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
+    """Each step gets the outputs and the directory of the steps before it, as in Prefect."""
+    theirs, own = both(oracle, ours, bases, step_lists(origin.url)[number])
     if theirs.error:
         assert own.slug == "pull-step-invalid", theirs.error
     else:
-        same(theirs, own)
+        assert_same(theirs, own)
 
 
 @pytest.mark.parametrize("inputs", [{}, {"branch": "main"}, {"directories": ["etl"]}], ids=str)
@@ -186,10 +188,10 @@ def test_list(number: int, origin: Origin, oracle: Oracle, ours: Ours, bases: tu
 def test_existing_clone(  # noqa: PLR0913, PLR0917 (both sides of a comparison)
     inputs: dict[str, Any], change: str, tmp_path: Path, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]
 ) -> None:
-    """A clone that is there already is brought to what the server has now."""
+    """An existing clone is updated to what the server has now."""
     origin = rich(tmp_path / "origin")
     step = {CLONE: {"repository": origin.url, "clone_directory_name": "code", **inputs}}
-    same(*both(oracle, ours, bases, [step]))
+    assert_same(*both(oracle, ours, bases, [step]))
     for base in bases:
         if change == "dirty":
             (base / "code" / "flow.py").write_text("changed here")
@@ -197,7 +199,7 @@ def test_existing_clone(  # noqa: PLR0913, PLR0917 (both sides of a comparison)
         origin.git("reset", "--quiet", "--hard", "HEAD~1")
     if change != "none":
         origin.commit("flow.py", "third")
-    same(*both(oracle, ours, bases, [step]))
+    assert_same(*both(oracle, ours, bases, [step]))
 
 
 LOGINS: list[tuple[str, dict[str, Any], str]] = [
@@ -230,19 +232,19 @@ def test_login(  # noqa: PLR0913 (both sides of a comparison)
     recorder: Recorder,
     bases: tuple[Path, Path],
 ) -> None:
-    """The form of credentials that each provider wants, at a server that wants just that; no secret is seen or left."""
+    """Each provider gets credentials in the only form that its server accepts, and no secret is visible or left."""
     hosted.accepted = {pair}
     step = {CLONE: {"repository": hosted.url(host), **inputs}}
     theirs = oracle([step], bases[0], hosted.environ)
-    same(theirs, ours([step], bases[1], {**hosted.environ, **recorder.environ}))
+    assert_same(theirs, ours([step], bases[1], {**hosted.environ, **recorder.environ}))
     needles = [pair.rstrip(":").rpartition(":")[2], base64.b64encode(pair.encode()).decode()]
-    said = "\n".join([*ours.said, recorder.path.read_text()])
-    assert not [needle for needle in needles if needle in said]
+    visible = "\n".join([*ours.lines, recorder.path.read_text()])
+    assert not [needle for needle in needles if needle in visible]
     files = [path.read_bytes() for path in bases[1].rglob("*") if path.is_file()]
     assert not [needle for needle in needles for content in files if needle.encode() in content]
 
 
-MENDED: list[tuple[str, str, dict[str, Any], str]] = [
+FIXED: list[tuple[str, str, dict[str, Any], str]] = [
     (
         "an organisation in an Azure DevOps address",
         "org@",
@@ -259,8 +261,8 @@ MENDED: list[tuple[str, str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "userinfo", "inputs", "pair"), MENDED, ids=str)
-def test_login_mended(  # noqa: PLR0913 (both sides of a comparison)
+@pytest.mark.parametrize(("fault", "userinfo", "inputs", "pair"), FIXED, ids=str)
+def test_login_that_fails_in_prefect(  # noqa: PLR0913 (both sides of a comparison)
     *,
     fault: str,
     userinfo: str,
@@ -271,18 +273,18 @@ def test_login_mended(  # noqa: PLR0913 (both sides of a comparison)
     ours: Ours,
     bases: tuple[Path, Path],
 ) -> None:
-    """Where Prefect fails by a fault of its own, ours works."""
+    """A login that fails in Prefect by a fault of its own works."""
     hosted.accepted = {pair}
     host = inputs["host"]
     rest = {name: value for name, value in inputs.items() if name != "host"}
     step = {CLONE: {"repository": hosted.url(host, userinfo=userinfo), **rest}}
     theirs, own = both(oracle, ours, bases, [step], hosted.environ)
-    assert theirs.error, f"{fault} works in Prefect now: mend the documentation"
+    assert theirs.error, f"{fault} works in Prefect now: update docs/reference/pull-steps.md"
     assert own.error == ""
     assert "flows/flow.py" in own.tree
 
 
-def test_git_within_a_name_is_mended(tmp_path: Path, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
+def test_git_within_a_name(tmp_path: Path, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
     """`my.github.io` is cloned into `my.github.io`, not into `myhub.io`."""
     origin = Origin(tmp_path / "my.github.io")
     origin.commit("flow.py", "first")
@@ -291,18 +293,16 @@ def test_git_within_a_name_is_mended(tmp_path: Path, oracle: Oracle, ours: Ours,
     assert own.outputs == {"directory": "my.github.io"}
 
 
-def test_short_commit_is_mended(origin: Origin, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
-    """Prefect allows 4 digits of a commit, and then asks the server for it, which knows whole ones only."""
+def test_short_commit(origin: Origin, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
+    """A short commit works; Prefect allows it, but asks the server, which knows only whole ones."""
     short = origin.git("rev-parse", "--short=8", "v1^{commit}")
     theirs, own = both(oracle, ours, bases, [{CLONE: {"repository": origin.url, "commit_sha": short}}])
     assert theirs.error
     assert own.error == ""
 
 
-def test_submodules_of_a_commit_are_mended(
-    origin: Origin, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]
-) -> None:
-    """Prefect 3.8.8 leaves them empty (3.9.1 does not)."""
+def test_submodules_of_a_commit(origin: Origin, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
+    """Submodules of a commit are checked out; Prefect 3.8.8 leaves them empty, 3.9.1 does not."""
     inputs = {"commit_sha": origin.git("rev-parse", "main"), "include_submodules": True}
     theirs, own = both(oracle, ours, bases, [{CLONE: {"repository": origin.url, **inputs}}])
     assert "flows/sub/inner.txt" not in theirs.tree
@@ -310,12 +310,12 @@ def test_submodules_of_a_commit_are_mended(
 
 
 def test_private_submodule(tmp_path: Path, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
-    """The credentials open submodules on the same host."""
+    """The credentials give access to submodules on the same host."""
     origin = rich(tmp_path / "origin")
     with https_git(origin.path.parent, tmp_path) as hosted:
         with_submodule(origin, "inner", hosted.url("gitlab.test", "inner"))
         hosted.accepted = {f"oauth2:{TOKEN}"}
         inputs = {"repository": hosted.url("gitlab.test"), "access_token": TOKEN, "include_submodules": True}
         theirs, own = both(oracle, ours, bases, [{CLONE: inputs}], hosted.environ)
-    same(theirs, own)
+    assert_same(theirs, own)
     assert "flows/inner/inner.txt" in own.tree

@@ -1,4 +1,4 @@
-"""Steps that Prefect itself runs: in an isolated environment of the store, in order with our own."""
+"""Steps that Prefect itself runs, in an isolated environment of the store, in order with our own."""
 
 from __future__ import annotations
 
@@ -51,26 +51,26 @@ WHOLE = '''def whole():
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache directory, so that each environment is built once."""
+    """One cache volume, so that each environment is built only once."""
     return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
 def stored(ours: Ours, cache: Path) -> Ours:
-    """Our own steps with a store."""
+    """Our own steps with a cache volume."""
     ours.cache = cache
     return ours
 
 
 @pytest.fixture
 def base(bases: tuple[Path, Path]) -> Path:
-    """A directory with the user's own steps."""
+    """A directory with a module of the user's own steps."""
     (bases[1] / "own_steps.py").write_text(OWN_STEPS)
     return bases[1]
 
 
 def test_own_step_with_requires(stored: Ours, base: Path) -> None:
-    """Imported from the working directory, with what it requires; outputs, directory and environment go on."""
+    """A user's step gets its requirements, and its outputs, directory and environment reach later steps."""
     steps: list[Any] = [
         {SHELL: {"id": "shell", "script": "echo etl"}},
         {
@@ -89,21 +89,21 @@ def test_own_step_with_requires(stored: Ours, base: Path) -> None:
     assert outcome.outputs["own"] == {"directory": ".", "name": "etl", "path": "x"}
     assert outcome.outputs["stdout"] == "etl etl\n@/etl"
     assert "etl/flow.py" in outcome.tree
-    assert "fetching etl with ****" in stored.said
-    assert SECRET not in "\n".join(stored.said)
+    assert "fetching etl with ****" in stored.lines
+    assert SECRET not in "\n".join(stored.lines)
 
 
 def test_environment_is_built_once(stored: Ours, base: Path) -> None:
-    """The second time it comes from the store."""
+    """The second time, the environment comes from the store."""
     step = {"own_steps.later": {"requires": ["cowsay==6.1"], "name": "now"}}
     assert stored([step], base).outputs == {"later": "now!"}
-    stored.said.clear()
+    stored.lines.clear()
     assert stored([step], base).outputs == {"later": "now!"}
-    assert not [line for line in stored.said if line.startswith("environment")]
+    assert not [line for line in stored.lines if line.startswith("environment")]
 
 
 def test_step_that_raises(stored: Ours, base: Path) -> None:
-    """Its own error is told, without the secrets that it was given."""
+    """The error has the step's exception, without the secrets that the step was given."""
     step = {"own_steps.fails": {"requires": "cowsay==6.1", "token": "{{ prefect.blocks.secret.token }}"}}
     outcome = stored([step], base)
     assert outcome.slug == "pull-step-invalid"
@@ -111,35 +111,35 @@ def test_step_that_raises(stored: Ours, base: Path) -> None:
 
 
 def test_step_without_output(stored: Ours, base: Path) -> None:
-    """It changes nothing."""
+    """A step without an output changes nothing."""
     outcome = stored([{"own_steps.nothing": {"requires": "cowsay==6.1"}}, {SET: {"directory": "."}}], base)
     assert outcome.outputs == {"directory": "@"}
 
 
 def test_step_that_does_not_exist(stored: Ours, base: Path) -> None:
-    """Named."""
+    """The error names a step that does not exist."""
     outcome = stored([{"no_such_module.step": {}}], base)
     assert outcome.slug == "pull-step-invalid"
     assert "no_such_module" in outcome.error
 
 
 def test_requirement_that_does_not_exist(stored: Ours, base: Path) -> None:
-    """uv's own words, before the step is tried."""
+    """A requirement that does not exist is an error before the step runs."""
     outcome = stored([{"own_steps.nothing": {"requires": "no-such-package-of-prefect-uv==1.0"}}], base)
     assert outcome.slug == "package-not-found"
 
 
 def test_package_that_needs_all_of_prefect(stored: Ours, base: Path) -> None:
-    """It gets `prefect` in place of `prefect-client`, in the one environment that is built for it."""
+    """A package that needs all of Prefect gets `prefect` instead of `prefect-client`, with only one build."""
     (base / "whole_steps.py").write_text(WHOLE)
     outcome = stored([{"whole_steps.whole": {"requires": f"prefect-docker=={version('prefect-docker')}"}}], base)
     assert outcome.error == ""
     assert outcome.outputs == {"names": ["prefect", "prefect-docker"]}
-    assert len([line for line in stored.said if line.startswith("environment")]) == 1
+    assert len([line for line in stored.lines if line.startswith("environment")]) == 1
 
 
 def test_remote_storage_s3(stored: Ours, base: Path) -> None:
-    """An S3-compatible store, with credentials from a block; s3fs comes by itself."""
+    """An S3-compatible store is read with credentials from a block; s3fs is installed without `requires`."""
     objects = {"flows/flow.py": b"from s3", "flows/etl/deep.py": b"deep", "other/x": b"not this"}
     with s3_store("bucket", SECRET, objects) as endpoint:
         step = {
@@ -156,12 +156,12 @@ def test_remote_storage_s3(stored: Ours, base: Path) -> None:
     assert outcome.directory == "@/bucket/flows/etl"
     assert (base / "bucket" / "flows" / "flow.py").read_text() == "from s3"
     assert (base / "bucket" / "flows" / "etl" / "deep.py").read_text() == "deep"
-    assert SECRET not in "\n".join(stored.said)
-    assert any("Pulled code from 's3://bucket/flows'" in line for line in stored.said)
+    assert SECRET not in "\n".join(stored.lines)
+    assert any("Pulled code from 's3://bucket/flows'" in line for line in stored.lines)
 
 
 def test_step_of_prefect_aws(stored: Ours, base: Path) -> None:
-    """A step of an integration; its package comes by itself, and all of Prefect with it."""
+    """The package of an integration's step is installed without `requires`, with all of Prefect."""
     objects = {"flows/flow.py": b"from s3", "flows/etl/deep.py": b"deep", "other/x": b"not this"}
     with s3_store("bucket", SECRET, objects) as endpoint:
         keys = {"aws_access_key_id": "{{ prefect.blocks.secret.token }}", "aws_secret_access_key": "x" * 20}
@@ -175,12 +175,12 @@ def test_step_of_prefect_aws(stored: Ours, base: Path) -> None:
     assert outcome.error == ""
     assert (base / "flow.py").read_text() == "from s3"
     assert (base / "etl" / "deep.py").read_text() == "deep"
-    assert SECRET not in "\n".join(stored.said)
-    assert any(" for a pull step with prefect-aws is new against " in line for line in stored.said)
+    assert SECRET not in "\n".join(stored.lines)
+    assert any(" for a pull step with prefect-aws is new against " in line for line in stored.lines)
 
 
 def test_block(stored: Ours, base: Path, storage: str) -> None:
-    """A storage block by name."""
+    """A storage block is read by name."""
     outcome = stored([{BLOCK: {"block_document_name": "code", "block_type_slug": "local-file-system"}}], base)
     assert outcome.error == ""
     assert (base / outcome.directory.removeprefix("@/") / "flow.py").read_text() == "of the block"
@@ -188,7 +188,7 @@ def test_block(stored: Ours, base: Path, storage: str) -> None:
 
 
 def test_deployment_with_a_storage_block(stored: Ours, base: Path, storage: str) -> None:
-    """A deployment without pull steps whose code is in a block: brought to the working directory."""
+    """The code of a deployment with a storage block is brought to the working directory."""
     outcome = stored([], base, storage_document_id=storage, path=None)
     assert outcome.error == ""
     assert outcome.directory == "@"

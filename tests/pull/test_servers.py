@@ -1,4 +1,4 @@
-"""Cloning from real servers: what each failure is called, SSH, and the mirror under kills and concurrency."""
+"""Cloning from real servers: the error for each failure, SSH, and the mirror with kills and concurrency."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KILLS = 60 if os.environ.get("PREFECT_UV_TEST_FULL") else 12
 
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries follow at once."""
+    """Retry without a pause."""
     monkeypatch.setattr(git_module, "BACKOFF_SECONDS", 0)
 
 
@@ -40,7 +40,7 @@ def origin(tmp_path: Path) -> Origin:
 
 @pytest.fixture
 def hosted(origin: Origin, tmp_path: Path) -> Iterator[HttpsGit]:
-    """The same repository over HTTPS, for the token only."""
+    """The same repository over HTTPS, for those who have the token."""
     with https_git(origin.path.parent, tmp_path) as running:
         running.accepted = {f"oauth2:{TOKEN}"}
         yield running
@@ -60,12 +60,12 @@ def base(bases: tuple[Path, Path]) -> Path:
 
 
 def mounted(ssh: SshGit) -> dict[str, str]:
-    """The settings for a mounted key and known_hosts."""
+    """Variables for a mounted key and known_hosts file."""
     return {"PREFECT_UV_SSH_KEY": str(ssh.key), "PREFECT_UV_SSH_KNOWN_HOSTS": str(ssh.known_hosts)}
 
 
 def test_ssh(ssh: SshGit, origin: Origin, alone: Ours, base: Path) -> None:
-    """A mounted key and a mounted known_hosts."""
+    """A repository is cloned over SSH with a mounted key and known_hosts file."""
     outcome = alone([{CLONE: {"repository": ssh.url(origin.path), "branch": "main"}}], base, mounted(ssh))
     assert outcome.error == ""
     assert outcome.outputs == {"directory": "flows-main"}
@@ -73,7 +73,7 @@ def test_ssh(ssh: SshGit, origin: Origin, alone: Ours, base: Path) -> None:
 
 
 def test_ssh_host_key_unknown(ssh: SshGit, origin: Origin, alone: Ours, base: Path) -> None:
-    """An unknown host is no question and no risk: an error that says what to mount."""
+    """An unknown host is neither trusted nor asked about: the error says what to mount."""
     environ = {**mounted(ssh), "PREFECT_UV_SSH_KNOWN_HOSTS": "/dev/null"}
     outcome = alone([{CLONE: {"repository": ssh.url(origin.path)}}], base, environ)
     assert outcome.slug == "host-key-unknown"
@@ -81,20 +81,20 @@ def test_ssh_host_key_unknown(ssh: SshGit, origin: Origin, alone: Ours, base: Pa
 
 
 def test_ssh_refused(ssh: SshGit, origin: Origin, alone: Ours, base: Path, tmp_path: Path) -> None:
-    """A key that the server does not let in."""
+    """A key that the server does not accept is a git-unauthorized error."""
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "k")], check=True, timeout=20)
     environ = {**mounted(ssh), "PREFECT_UV_SSH_KEY": str(tmp_path / "k")}
     assert alone([{CLONE: {"repository": ssh.url(origin.path)}}], base, environ).slug == "git-unauthorized"
 
 
 def test_ssh_no_repository(ssh: SshGit, alone: Ours, base: Path) -> None:
-    """A path where nothing is."""
+    """A path without a repository is a repository-not-found error."""
     step = {CLONE: {"repository": ssh.url(Path("/nowhere"))}}
     assert alone([step], base, mounted(ssh)).slug == "repository-not-found"
 
 
 def test_ssh_down(ssh: SshGit, alone: Ours, base: Path) -> None:
-    """Nobody listens."""
+    """An SSH server that does not listen is a git-unreachable error."""
     step = {CLONE: {"repository": replace(ssh, port=9).url(Path("/x"))}}
     assert alone([step], base, mounted(ssh)).slug == "git-unreachable"
 
@@ -115,7 +115,7 @@ FAILURES: list[tuple[dict[str, Any], dict[str, str], str]] = [
 def test_failure(  # noqa: PLR0913 (both sides of a comparison)
     *, inputs: dict[str, Any], environ: dict[str, str], slug: str, hosted: HttpsGit, alone: Ours, base: Path
 ) -> None:
-    """Each failure has its name, is tried once, and shows no secret."""
+    """Each failure has its own slug, is not retried, and shows no secret."""
     (base / "taken").mkdir()
     (base / "taken" / "file").touch()
     url = hosted.url("gitlab.test", inputs.get("repository", "flows"))
@@ -124,11 +124,11 @@ def test_failure(  # noqa: PLR0913 (both sides of a comparison)
     assert set(outcome.tree) == {"taken", "taken/file"}
     assert "wrong-one-of-tests" not in outcome.error
     assert TOKEN not in outcome.error
-    assert "Trying again" not in "\n".join(alone.said)
+    assert "Trying again" not in "\n".join(alone.lines)
 
 
 def test_disk_full(origin: Origin, alone: Ours, base: Path) -> None:
-    """No space where the clone goes."""
+    """A full disk is a checkout-full error, and nothing is left behind."""
     (origin.path / "large.bin").write_bytes(os.urandom(4_000_000))
     origin.commit("large", "x")
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(base)], check=True, timeout=20)
@@ -142,14 +142,14 @@ def test_disk_full(origin: Origin, alone: Ours, base: Path) -> None:
 
 
 def test_network_fault_is_tried_again(alone: Ours, base: Path) -> None:
-    """Three attempts, each but the last with a warning."""
+    """A network fault is tried three times, with a warning before each retry."""
     outcome = alone([{CLONE: {"repository": "https://127.0.0.1:9/flows"}}], base, {"NO_PROXY": "*", "no_proxy": "*"})
     assert outcome.slug == "git-unreachable"
-    assert sum("Trying again" in line for line in alone.said) == 2
+    assert sum("Trying again" in line for line in alone.lines) == 2
 
 
 def test_secret_is_nowhere(hosted: HttpsGit, mirrored: Ours, base: Path, recorder: Recorder) -> None:
-    """No command line, file or line of the log has the token, also with the mirror."""
+    """No command line, file or log line contains the token, even with the mirror."""
     for name in ("one", "two"):
         inputs = {"repository": hosted.url("gitlab.test"), "access_token": TOKEN, "clone_directory_name": name}
         assert mirrored([{CLONE: inputs}], base, {**hosted.environ, **recorder.environ}).error == ""
@@ -159,43 +159,45 @@ def test_secret_is_nowhere(hosted: HttpsGit, mirrored: Ours, base: Path, recorde
     for path in [recorder.path, *mirrored.cache.rglob("*"), *base.rglob("*")]:
         if path.is_file():
             assert not [needle for needle in needles if needle.encode() in path.read_bytes()], path
-    assert not [needle for needle in needles if needle in "\n".join(mirrored.said)]
+    assert not [needle for needle in needles if needle in "\n".join(mirrored.lines)]
 
 
 @pytest.fixture
 def mirrored(alone: Ours, tmp_path: Path) -> Ours:
-    """Our own steps with a cache volume."""
+    """Our own steps with a cache volume, without a server."""
     alone.cache = tmp_path / "cache"
     alone.cache.mkdir()
     return alone
 
 
-def pulled(ours: Ours, base: Path, number: int, hosted: HttpsGit, **inputs: Any) -> dict[str, str]:
-    """The tree of a clone in a directory of its own, as a new container has it."""
-    place = base / str(number)
-    place.mkdir()
+def clone_tree(ours: Ours, base: Path, number: int, hosted: HttpsGit, **inputs: Any) -> dict[str, str]:
+    """Clone in a new directory, as a new container does, and return the tree."""
+    work = base / str(number)
+    work.mkdir()
     step = {CLONE: {"repository": hosted.url("gitlab.test"), "access_token": TOKEN, **inputs}}
-    outcome = ours([step], place, hosted.environ)
+    outcome = ours([step], work, hosted.environ)
     assert outcome.error == ""
-    return tree(place / str(outcome.outputs["directory"]))
+    return tree(work / str(outcome.outputs["directory"]))
 
 
 def test_warm_pull_asks_once(hosted: HttpsGit, mirrored: Ours, base: Path) -> None:
-    """An unchanged branch costs the question for its commit, and no pack."""
-    first = pulled(mirrored, base, 1, hosted)
+    """A warm pull of an unchanged branch asks for its commit, and transfers no pack."""
+    first = clone_tree(mirrored, base, 1, hosted)
     hosted.requests.clear()
-    assert pulled(mirrored, base, 2, hosted) == first
-    packs = [request for request in hosted.requests if "POST" in request]
-    assert len(packs) == 1
+    assert clone_tree(mirrored, base, 2, hosted) == first
+    posts = [request for request in hosted.requests if "POST" in request]
+    assert len(posts) == 1
 
 
-def test_changed_branch_moves_only_what_is_new(origin: Origin, hosted: HttpsGit, mirrored: Ours, base: Path) -> None:
-    """A large file that is unchanged does not travel again."""
+def test_changed_branch_transfers_only_what_is_new(
+    origin: Origin, hosted: HttpsGit, mirrored: Ours, base: Path
+) -> None:
+    """A large file that has not changed is not transferred again."""
     (origin.path / "large.bin").write_bytes(os.urandom(2_000_000))
     origin.commit("flow.py", "third")
-    pulled(mirrored, base, 1, hosted)
+    clone_tree(mirrored, base, 1, hosted)
     origin.commit("flow.py", "fourth")
-    pulled(mirrored, base, 2, hosted)
+    clone_tree(mirrored, base, 2, hosted)
     packs = sorted(
         (base / "2" / "flows" / ".git" / "objects" / "pack").glob("*.pack"), key=lambda path: path.stat().st_size
     )
@@ -209,35 +211,35 @@ def test_changed_branch_moves_only_what_is_new(origin: Origin, hosted: HttpsGit,
 def test_force_pushed_branch(
     inputs: dict[str, Any], origin: Origin, hosted: HttpsGit, mirrored: Ours, base: Path
 ) -> None:
-    """What the server has now is what is checked out, whatever the mirror had."""
-    pulled(mirrored, base, 1, hosted, **inputs)
+    """After a force push, the server's current state is checked out."""
+    clone_tree(mirrored, base, 1, hosted, **inputs)
     origin.git("reset", "--quiet", "--hard", "v1^{commit}")
     origin.commit("new.txt", "after the force push")
-    after = pulled(mirrored, base, 2, hosted, **inputs)
+    after = clone_tree(mirrored, base, 2, hosted, **inputs)
     mirrored.cache = None
-    assert pulled(mirrored, base, 3, hosted, **inputs) == after
+    assert clone_tree(mirrored, base, 3, hosted, **inputs) == after
 
 
 def test_moved_tag(origin: Origin, hosted: HttpsGit, mirrored: Ours, base: Path) -> None:
-    """A tag that points elsewhere now."""
-    pulled(mirrored, base, 1, hosted, branch="v1")
+    """A tag that was moved is checked out at its new commit."""
+    clone_tree(mirrored, base, 1, hosted, branch="v1")
     origin.git("tag", "--force", "--annotate", "--message", "moved", "v1", "main")
-    pulled(mirrored, base, 2, hosted, branch="v1")
+    clone_tree(mirrored, base, 2, hosted, branch="v1")
     assert (base / "2" / "flows-v1" / "flow.py").read_text() == "second"
 
 
-def test_old_snapshots_go(origin: Origin, hosted: HttpsGit, mirrored: Ours, base: Path) -> None:
-    """Only the newest few are kept."""
+def test_old_snapshots_are_deleted(origin: Origin, hosted: HttpsGit, mirrored: Ours, base: Path) -> None:
+    """Only the newest three snapshots are kept."""
     for number in range(5):
         origin.commit("flow.py", f"number {number}")
-        pulled(mirrored, base, number, hosted)
+        clone_tree(mirrored, base, number, hosted)
     assert mirrored.cache
     assert len(list(mirrored.cache.glob("git/v1/*/[0-9a-f]*"))) == 3
     assert list(mirrored.cache.glob("tmp/*")) == []
 
 
-def test_off_by_a_setting(hosted: HttpsGit, mirrored: Ours, base: Path) -> None:
-    """PREFECT_UV_GIT_MIRROR=false keeps nothing."""
+def test_mirror_turned_off(hosted: HttpsGit, mirrored: Ours, base: Path) -> None:
+    """With PREFECT_UV_GIT_MIRROR=false nothing is written to the volume."""
     step = {CLONE: {"repository": hosted.url("gitlab.test"), "access_token": TOKEN}}
     assert mirrored([step], base, {**hosted.environ, "PREFECT_UV_GIT_MIRROR": "false"}).error == ""
     assert mirrored.cache
@@ -245,24 +247,24 @@ def test_off_by_a_setting(hosted: HttpsGit, mirrored: Ours, base: Path) -> None:
 
 
 @pytest.mark.parametrize("newer", [False, True])
-def test_damaged_snapshot_is_cloned_over(
+def test_damaged_snapshot_is_replaced_by_a_clone(
     origin: Origin, hosted: HttpsGit, mirrored: Ours, base: Path, *, newer: bool
 ) -> None:
-    """A snapshot that git cannot read costs a warning and a clone, also where a newer commit is wanted."""
-    pulled(mirrored, base, 1, hosted)
+    """A snapshot that git cannot read costs a warning and a clone, even if a newer commit is pulled."""
+    clone_tree(mirrored, base, 1, hosted)
     assert mirrored.cache
     for pack in mirrored.cache.glob("git/v1/*/*/objects/pack/*.pack"):
         pack.chmod(0o644)
         pack.write_bytes(pack.read_bytes()[:50])
     if newer:
         origin.commit("flow.py", "newer")
-    after = pulled(mirrored, base, 2, hosted)
-    assert any("could not be used" in line for line in mirrored.said)
+    after = clone_tree(mirrored, base, 2, hosted)
+    assert any("could not be used" in line for line in mirrored.lines)
     mirrored.cache = None
-    assert pulled(mirrored, base, 3, hosted) == after
+    assert clone_tree(mirrored, base, 3, hosted) == after
 
 
-PULLER = """
+PULL_SCRIPT = """
 import json, os, sys
 from prefect_uv.log.mask import Mask
 from prefect_uv.pull import pull
@@ -273,14 +275,14 @@ pull(json.loads(sys.argv[2]), Settings.from_environ(os.environ), RunLog(Mask()),
 """
 
 
-def puller(base: Path, name: str, origin: Origin, cache: Path) -> subprocess.Popen[bytes]:
-    """A pull in a process of its own."""
-    place = base / name
-    place.mkdir()
-    order = f'{{"pull_steps": [{{"{CLONE}": {{"repository": "{origin.url}"}}}}]}}'
+def start_pull(base: Path, name: str, origin: Origin, cache: Path) -> subprocess.Popen[bytes]:
+    """Start a pull in a process of its own."""
+    work = base / name
+    work.mkdir()
+    deployment = f'{{"pull_steps": [{{"{CLONE}": {{"repository": "{origin.url}"}}}}]}}'
     environ = {**os.environ, "PYTHONPATH": str(ROOT / "entrypoint" / "src"), "PREFECT_UV_CACHE_DIR": str(cache)}
     return subprocess.Popen(
-        [sys.executable, "-c", PULLER, str(place), order.replace("'", '"')],
+        [sys.executable, "-c", PULL_SCRIPT, str(work), deployment.replace("'", '"')],
         env=environ,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -290,18 +292,18 @@ def puller(base: Path, name: str, origin: Origin, cache: Path) -> subprocess.Pop
 
 @pytest.mark.timeout(240)
 def test_kills_and_concurrency(origin: Origin, base: Path, tmp_path: Path) -> None:
-    """Pulls of a moving branch beside one another, some killed at any moment: the others have the right tree."""
+    """Concurrent pulls of a moving branch have the right tree, although others are killed at any moment."""
     cache = tmp_path / "cache"
     cache.mkdir()
     for number in range(KILLS):
         origin.commit("flow.py", f"number {number}")
-        processes = [puller(base, f"{number}-{which}", origin, cache) for which in range(3)]
+        processes = [start_pull(base, f"{number}-{index}", origin, cache) for index in range(3)]
         time.sleep(0.02 * (number % 12))
         os.killpg(processes[0].pid, signal.SIGKILL)
         assert [process.wait(60) for process in processes[1:]] == [0, 0]
         processes[0].wait(60)
-        for which in (1, 2):
-            checkout = base / f"{number}-{which}" / "flows"
+        for index in (1, 2):
+            checkout = base / f"{number}-{index}" / "flows"
             assert (checkout / "flow.py").read_text() == f"number {number}"
             clean = subprocess.run(
                 ["git", "status", "--porcelain"], cwd=checkout, check=True, capture_output=True, timeout=20

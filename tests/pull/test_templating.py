@@ -1,4 +1,4 @@
-"""Placeholders are resolved as the locked Prefect resolves them: the same inputs reach the step."""
+"""Placeholders are resolved as by the locked Prefect: the same inputs reach the step."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ ERRORS = [
 
 
 def pairs(oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> tuple[tuple[Oracle | Ours, Path], ...]:
-    """Prefect and its directory, we and ours."""
+    """Prefect with its directory, and our steps with theirs."""
     return (oracle, bases[0]), (ours, bases[1])
 
 
 def echo(base: Path, value: Any) -> list[Any]:
-    """Steps that put a templated value into the environment of a program that prints it."""
+    """Steps that print a templated value, by way of an environment variable."""
     program = base / "print.py"
     program.write_text("import json, os; print(json.dumps(os.environ.get('VALUE')))")
     return [FIRST, {SHELL: {"script": f"python {program}", "env": {"VALUE": value}, "stream_output": False}}]
@@ -91,7 +91,7 @@ def echo(base: Path, value: Any) -> list[Any]:
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_text(text: str, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
-    """One text, alone or among others."""
+    """A text with a placeholder is resolved as by Prefect."""
     theirs, own = (perform(echo(base, text), base, ENVIRON) for perform, base in pairs(oracle, ours, bases))
     assert bool(theirs.error) == bool(own.error), (theirs.error, own.error)
     assert own.outputs == theirs.outputs
@@ -99,14 +99,14 @@ def test_text(text: str, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -
 
 @pytest.mark.parametrize("text", ERRORS)
 def test_error(text: str, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
-    """What Prefect refuses is refused, and named."""
+    """A placeholder that Prefect refuses is refused, and the error names the step."""
     assert oracle(echo(bases[0], text), bases[0], ENVIRON).error
     own = ours(echo(bases[1], text), bases[1], ENVIRON)
     assert own.slug == "pull-step-invalid"
     assert "In pull step 2, prefect.deployments.steps.run_shell_script." in own.error
 
 
-WHOLE = [
+INPUTS = [
     {"env": "{{ prefect.variables.mapping }}"},
     {"env": "{{ prefect.blocks.basic-auth-credentials.login }}"},
     {"env": {"k": ["{{ nothing }}"], "{{ stdout }}": "key"}},
@@ -119,9 +119,9 @@ WHOLE = [
 ]
 
 
-@pytest.mark.parametrize("inputs", WHOLE, ids=json.dumps)
+@pytest.mark.parametrize("inputs", INPUTS, ids=json.dumps)
 def test_inputs(inputs: dict[str, Any], oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
-    """Whole inputs: kept types, removed keys, refused names."""
+    """Inputs keep their types, lose keys without a value, and are refused by name, as by Prefect."""
     step = {SHELL: {"script": "env", "env": {}, "stream_output": False, **inputs}}
     theirs, own = (
         perform([FIRST, step], base, {"PATH": "/usr/bin:/bin"}) for perform, base in pairs(oracle, ours, bases)
@@ -129,15 +129,15 @@ def test_inputs(inputs: dict[str, Any], oracle: Oracle, ours: Ours, bases: tuple
     assert bool(own.error) == bool(theirs.error), (own.error, theirs.error)
     if not own.error and inputs.get("env"):
         names = ("k=", "username=", "password=")
-        kept = [
-            [line for line in str(one.outputs["stdout"]).splitlines() if line.startswith(names)]
-            for one in (theirs, own)
+        printed = [
+            [line for line in str(outcome.outputs["stdout"]).splitlines() if line.startswith(names)]
+            for outcome in (theirs, own)
         ]
-        assert kept[0] == kept[1]
+        assert printed[0] == printed[1]
 
 
 def test_block_reference(oracle: Oracle, ours: Ours, bases: tuple[Path, Path], server: PrefectServer) -> None:
-    """`$ref` to a block document gives its data."""
+    """A `$ref` to a block document stands for its data."""
     step = {SHELL: {"script": "env", "env": {"$ref": {"block_document_id": document_ids(server)["login"]}}}}
     for perform, base in pairs(oracle, ours, bases):
         outcome = perform([step], base, {})
@@ -145,14 +145,14 @@ def test_block_reference(oracle: Oracle, ours: Ours, bases: tuple[Path, Path], s
 
 
 def test_values_of_secret_blocks_are_masked(ours: Ours, bases: tuple[Path, Path]) -> None:
-    """What a step prints of a secret is not in the log; what is no secret is."""
+    """Secret values that a step prints are masked in the log, and other values are not."""
     steps = [
         {SHELL: {"script": "echo {{ prefect.blocks.secret.token }}"}},
         {SHELL: {"script": "echo {{ prefect.blocks.basic-auth-credentials.login.username }}"}},
         {SHELL: {"script": "echo {{ prefect.blocks.basic-auth-credentials.login.password }}"}},
     ]
     assert not ours(steps, bases[1]).error
-    said = "\n".join(ours.said)
-    assert str(BLOCKS["secret", "token"]["value"]) not in said
-    assert "lovelace" not in said
-    assert "ada" in said
+    log = "\n".join(ours.lines)
+    assert str(BLOCKS["secret", "token"]["value"]) not in log
+    assert "lovelace" not in log
+    assert "ada" in log

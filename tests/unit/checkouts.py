@@ -1,4 +1,4 @@
-"""The projects of tests/projects as they are pulled, locked by a real uv with made-up wheels."""
+"""Copies of tests/projects as a pull leaves them, locked by a real uv against made-up wheels."""
 
 from __future__ import annotations
 
@@ -22,13 +22,18 @@ WHEELS = (("prefect", "3.8.8"), ("prefect-client", "3.8.8"), ("trinket", "1.0"),
 
 @dataclass(frozen=True)
 class Checkout:
-    """A copy of a project in a directory that git made."""
+    """A copy of a project, in a directory that looks like a git checkout.
+
+    Attributes:
+        directory: the project.
+        wheels: the wheels to lock against.
+    """
 
     directory: Path
     wheels: Path
 
     def lock(self, *folders: str, script: str = "") -> Checkout:
-        """Lock here and in these directories, or a script, as a user does."""
+        """Lock the project, the projects in these folders, or a script, as a user does."""
         for folder in folders or ("",):
             options = ["--script", script] if script else []
             command = ["uv", "lock", "--quiet", "--python", sys.executable, "--no-index", "--find-links"]
@@ -37,46 +42,46 @@ class Checkout:
         return self
 
     def write(self, name: str, content: str) -> None:
-        """Write a file."""
+        """Write a file of the project."""
         path = self.directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
 
     def look(self, entrypoint: str | None = None, **variables: str) -> Project:
-        """The look with job variables, `groups` for PREFECT_UV_GROUPS."""
+        """Find the project with these job variables: `groups` stands for PREFECT_UV_GROUPS."""
         environ = {f"PREFECT_UV_{name.upper()}": value for name, value in variables.items()}
         return find_project(self.directory, entrypoint, Settings.from_environ(environ))
 
     def locked(self, entrypoint: str | None = None, **variables: str) -> LockedProject:
-        """A look that finds a lock."""
+        """Find the project, which must be locked."""
         project = self.look(entrypoint, **variables)
         assert isinstance(project, LockedProject)
         return project
 
     def unlocked(self, entrypoint: str | None = None, **variables: str) -> UnlockedProject:
-        """A look that finds none."""
+        """Find the project, which must not be locked."""
         project = self.look(entrypoint, **variables)
         assert isinstance(project, UnlockedProject)
         return project
 
     def refusal(self, entrypoint: str | None = None, **variables: str) -> str:
-        """The full text of the error that a look ends in."""
+        """The full text of the error that finding the project raises."""
         with pytest.raises(PrefectUvError) as caught:
             self.look(entrypoint, **variables)
         return self.text(caught.value)
 
     def text(self, error: PrefectUvError) -> str:
-        """An error's full text, with `/code` for the checkout."""
+        """The full text of an error, with `/code` for the checkout."""
         return error.render().replace(str(self.directory), "/code")
 
     def names(self, project: Project) -> set[str]:
-        """Where its code is imported from, relative to the checkout."""
+        """The project's source roots, relative to the checkout."""
         return {os.path.relpath(root, self.directory) for root in project.source_roots}
 
 
 @pytest.fixture(scope="package")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory of wheels."""
+    """A directory with the wheels of WHEELS."""
     directory = tmp_path_factory.mktemp("wheels")
     for name, version in WHEELS:
         module = name.replace("-", "_")
@@ -86,20 +91,20 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def pulled(tmp_path: Path, wheels: Path) -> MakeCheckout:
-    """A maker of checkouts by the name of a project in tests/projects."""
+    """Makes a checkout of a project of tests/projects, by name."""
     return MakeCheckout(tmp_path, wheels)
 
 
 @dataclass(frozen=True)
 class MakeCheckout:
-    """Copies projects."""
+    """Copies projects into checkouts."""
 
     directory: Path
     wheels: Path
 
     def __call__(self, name: str) -> Checkout:
-        """A checkout of this project, not locked."""
-        place = self.directory / "code"
-        shutil.copytree(PROJECTS / name, place)
-        (place / ".git").mkdir()
-        return Checkout(place, self.wheels)
+        """A checkout of the project, which is not locked yet."""
+        directory = self.directory / "code"
+        shutil.copytree(PROJECTS / name, directory)
+        (directory / ".git").mkdir()
+        return Checkout(directory, self.wheels)

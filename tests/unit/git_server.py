@@ -1,4 +1,7 @@
-"""A git server over HTTP with Basic authentication, by `git http-backend`."""
+"""A git server over HTTP with Basic authentication.
+
+git 2.39: it runs `git http-backend` as a CGI program. https://git-scm.com/docs/git-http-backend
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from tests.unit.http_server import serve
 
 
 class GitHandler(BaseHTTPRequestHandler):
-    """Hands each request to `git http-backend` when the password is right."""
+    """Answers each request that has the right credentials with the output of `git http-backend`."""
 
     root: Path
     credentials: str
@@ -23,7 +26,7 @@ class GitHandler(BaseHTTPRequestHandler):
         """Keep the test output readable."""
 
     def do_GET(self) -> None:
-        """Answer as git's own CGI program does."""
+        """Answer 401, or what git answers."""
         expected = f"Basic {base64.b64encode(self.credentials.encode()).decode()}"
         if self.headers.get("Authorization") != expected:
             self.send_response(401)
@@ -31,8 +34,8 @@ class GitHandler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        head, _, body = self._backend().partition(b"\r\n\r\n")
-        headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
+        header, _, body = self._backend().partition(b"\r\n\r\n")
+        headers = dict(line.split(": ", 1) for line in header.decode().splitlines())
         self.send_response(int(headers.pop("Status", "200").split()[0]))
         for name, value in headers.items():
             self.send_header(name, value)
@@ -63,7 +66,7 @@ class GitHandler(BaseHTTPRequestHandler):
 
 @contextmanager
 def git_server(root: Path, credentials: str) -> Iterator[str]:
-    """Serve the repositories below `root`; yields `127.0.0.1:port`."""
+    """Serve the repositories below `root` for `user:password`; yields `127.0.0.1:port`."""
     handler = type("RepositoryHandler", (GitHandler,), {"root": root, "credentials": credentials})
     with serve(handler) as port:
         yield f"127.0.0.1:{port}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from prefect_uv.api.client import ApiClient
 from prefect_uv.api.packages_variable import read_packages_variable
-from prefect_uv.bake.bake_record import announce, with_baked_selection
+from prefect_uv.bake.bake_record import log_image_version, with_baked_selection
 from prefect_uv.engine.launch import PreparedFlow
 from prefect_uv.environments import Environment, EnvironmentStore
 from prefect_uv.log.run_log import RunLog
@@ -22,13 +22,13 @@ from prefect_uv.settings.environment_secrets import secrets_in_urls
 
 def prepare(session: Session, deployment: Mapping[str, Any], checkout: Checkout) -> PreparedFlow:
     """Run the phases look, sync and code."""
-    announce(session.settings, session.log)
+    log_image_version(session.settings.baked_dir, session.log)
     entrypoint = deployment.get("entrypoint")
     project = session.phase("look", _find_flow_project, session.settings, session.log, checkout, entrypoint)
     store = EnvironmentStore(session.settings, session.log)
     environment = session.phase("sync", _environment, session, store, project, checkout)
     project_code = ProjectCode(session.settings, session.log, session.scratch)
-    code = session.phase("code", project_code.importable, project, environment)
+    code = session.phase("code", project_code.make_importable, project, environment)
     maintenance = store.maintained(environment)
     return PreparedFlow(session.settings.launcher, checkout, environment, code, maintenance, entrypoint)
 

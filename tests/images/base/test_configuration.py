@@ -1,4 +1,4 @@
-"""What the image declares."""
+"""The image's configuration, labels, size and facts."""
 
 from __future__ import annotations
 
@@ -11,32 +11,37 @@ from docker.models.images import Image
 from images.family import Family
 from tests.images.containers import Runner
 
-LIMIT = 320_000_000
-LABEL = "org.opencontainers.image."
+SIZE_LIMIT = 320_000_000
+LABEL_PREFIX = "org.opencontainers.image."
 
 
-def test_it_starts_tini_without_a_process_group_and_then_the_program(image: Image) -> None:
-    """One SIGTERM to the container is one SIGTERM to the engine."""
+def test_entrypoint_is_tini_and_the_program(image: Image) -> None:
+    """tini gets no `-g`, so that one SIGTERM to the container is one SIGTERM to the engine.
+
+    tini 0.19: https://github.com/krallin/tini#process-group-killing
+    """
     assert image.attrs["Config"]["Entrypoint"] == ["/usr/bin/tini", "--", "prefect-uv"]
     assert not image.attrs["Config"]["Cmd"]
 
 
 def test_user_is_numeric_and_in_group_0(image: Image) -> None:
-    """Kubernetes can check `runAsNonRoot`, and any other user in group 0 has the same rights."""
+    """Kubernetes can check `runAsNonRoot`, and other users in group 0 have the same rights."""
     assert image.attrs["Config"]["User"] == "1000:0"
     assert image.attrs["Config"]["WorkingDir"] == "/opt/prefect"
     assert not image.attrs["Config"]["Volumes"]
 
 
-def test_environment_holds_nothing_but_home_language_and_path(image: Image) -> None:
-    """Neither proxies nor indexes nor settings of the build are left in the environment."""
+def test_environment_has_only_home_language_and_path(image: Image) -> None:
+    """The environment has no proxies, indexes or settings from the build."""
     environment = dict(entry.split("=", 1) for entry in image.attrs["Config"]["Env"])
     assert {**environment, "PATH": ""} == {"HOME": "/home/prefect", "LANG": "C.UTF-8", "PATH": ""}
 
 
-def test_labels_tell_what_it_is(image: Image, member: str, family: Family) -> None:
+def test_labels(image: Image, member: str, family: Family) -> None:
     """The OCI labels name image, release, commit, licence and base."""
-    labels = {name.removeprefix(LABEL): value for name, value in image.labels.items() if name.startswith(LABEL)}
+    labels = {
+        name.removeprefix(LABEL_PREFIX): value for name, value in image.labels.items() if name.startswith(LABEL_PREFIX)
+    }
     declared = family.images[member]
     assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?|unknown", labels.pop("revision"))
     assert labels == {
@@ -49,12 +54,12 @@ def test_labels_tell_what_it_is(image: Image, member: str, family: Family) -> No
 
 
 def test_size_is_under_the_limit(image: Image) -> None:
-    """Uncompressed, it stays under 320 MB."""
-    assert image.attrs["Size"] < LIMIT
+    """The uncompressed image is smaller than 320 MB."""
+    assert image.attrs["Size"] < SIZE_LIMIT
 
 
 def test_facts_name_the_image_and_its_interpreter(run: Runner, member: str, family: Family) -> None:
-    """The program finds in the image what it needs to know of it."""
+    """The image's facts name the image, its versions and its interpreter."""
     facts = json.loads(run.succeed(["cat", "/opt/prefect-uv/image.json"]))
     assert (facts["name"], facts["prefect"], facts["version"]) == (member, family.prefect, family.version)
     assert facts["python_version"].startswith(f"{family.images[member].python}.")
@@ -72,6 +77,6 @@ def test_facts_name_the_image_and_its_interpreter(run: Runner, member: str, fami
         (["python3.13", "--version"], "Python 3.13."),
     ],
 )
-def test_tools_are_there(run: Runner, family: Family, command: list[str], answer: str) -> None:
-    """git and ssh fetch code, uv builds environments in its pinned version, tini reaps."""
+def test_tools_are_installed(run: Runner, family: Family, command: list[str], answer: str) -> None:
+    """The image has uv in its pinned version, git, tini, ssh and Python."""
     assert run.succeed(command).startswith(answer.format(uv=family.pins["uv"].removeprefix("==")))

@@ -1,4 +1,4 @@
-"""What the layers must not keep of the machine that built them."""
+"""Layers keep nothing of the machine that built them."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\n(.+?)\n-----END CERTIFIC
 
 
 def test_no_certificate_mirror_or_index_of_the_machine(image: Image, run: Runner, family: Family) -> None:
-    """What the builder was told of its machine is in no layer, but for what is Debian's own."""
+    """Certificates and addresses of the building machine are in no layer, except those that Debian has too."""
     certificates = run.succeed(["bash", "-c", "cat /usr/share/ca-certificates/mozilla/*.crt"])
     sources = run.succeed(["bash", "-c", "cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null; true"])
-    told = foreign_certificates(certificates) | {address for address in addresses(family) if address not in sources}
-    assert containing(image, [value.encode() for value in told]) == []
+    machine = added_certificates(certificates) | {address for address in addresses(family) if address not in sources}
+    assert containing(image, [value.encode() for value in machine]) == []
 
 
 def test_trusted_certificates_are_debians(run: Runner) -> None:
-    """The bundle holds exactly the certificates of Debian's package."""
+    """The bundle has exactly the certificates of Debian's package."""
     bundle = run.succeed(["cat", "/etc/ssl/certs/ca-certificates.crt"])
     debian = run.succeed(["bash", "-c", "cat /usr/share/ca-certificates/mozilla/*.crt"])
     assert set(CERTIFICATE.findall(bundle)) == set(CERTIFICATE.findall(debian))
 
 
-def foreign_certificates(debian: str) -> set[str]:
+def added_certificates(debian: str) -> set[str]:
     """The certificates that this machine trusts and Debian does not."""
     bundle = os.environ.get("SSL_CERT_FILE")
     machine = Path(bundle).read_text(encoding="utf-8") if bundle else ""
@@ -39,13 +39,13 @@ def foreign_certificates(debian: str) -> set[str]:
 
 
 def addresses(family: Family) -> list[str]:
-    """The Debian mirrors and package indexes that the builder passes on."""
+    """The Debian mirrors and package indexes that the builder passes to the build."""
     mirrors = re.findall(r"^URIs: (\S+?)/?$", apt.sources(family.debian), re.MULTILINE)
     return [*mirrors, *(value for name in secrets.INDEXES if "://" in (value := os.environ.get(name, "")))]
 
 
 def test_nothing_is_left_of_the_build(run: Runner) -> None:
-    """No package lists, logs, caches or pip."""
+    """The image has no package lists, logs, caches or pip."""
     places = "/build /var/lib/apt/lists/* /var/log/apt /var/cache/apt/*.bin /root/.cache /home/prefect/.cache"
     script = f"shopt -s nullglob dotglob; ls -d {places} /run/secrets/* 2>/dev/null; type -P pip pip3; true"
     assert run.succeed(["bash", "-c", script], user="0") in {"", "/var/lib/apt/lists/partial\n"}

@@ -1,4 +1,4 @@
-"""Marked values, passed to real builds: none may be found in the result."""
+"""Real builds with marked secrets: no layer contains a mark."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MARK = "planted-4f1d"
 
 @pytest.fixture
 def marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The environment of a machine whose every secret carries the mark."""
+    """Put the mark into every secret of this machine's environment."""
     bundle = Path(os.environ.get("SSL_CERT_FILE") or "/etc/ssl/certs/ca-certificates.crt")
     certificates = tmp_path / "bundle.crt"
     certificates.write_text(f"# {MARK}-certificate\n{bundle.read_text(encoding='utf-8')}", encoding="utf-8")
@@ -37,7 +37,7 @@ def marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def own_repository(monkeypatch: pytest.MonkeyPatch, engine: docker.DockerClient) -> Iterator[str]:
-    """A repository name of the test's own; what is built under it is removed."""
+    """A repository name for the test's images, which are removed after it."""
     repository = f"prefect-uv-test-{uuid4().hex[:8]}"
     monkeypatch.setenv("IMAGE_REPOSITORY", repository)
     yield repository
@@ -48,14 +48,14 @@ def own_repository(monkeypatch: pytest.MonkeyPatch, engine: docker.DockerClient)
 
 
 def assert_unmarked(image: BuiltImage) -> None:
-    """The builder passes the mark on, and it is in no layer."""
+    """Check that the builder passes the mark to the build, and that no layer contains it."""
     assert MARK in secrets.index_exports(os.environ)
     assert containing(image, [MARK.encode()]) == []
 
 
 @pytest.mark.usefixtures("marked")
 def test_child_image(engine: docker.DockerClient, family: Family, own_repository: str) -> None:
-    """A child's build uses certificates, indexes and proxies, and keeps none."""
+    """The build of a child image uses certificates, indexes and proxies, and keeps none."""
     name = f"planted-{uuid4().hex[:8]}"
     planted = dataclasses.replace(family.images["py313"], name=name)
     members = dataclasses.replace(family, repository=own_repository, images={**family.images, name: planted})
@@ -67,8 +67,8 @@ def test_child_image(engine: docker.DockerClient, family: Family, own_repository
 
 @pytest.mark.full
 @pytest.mark.timeout(900)
-def test_base_image_built_anew(marked: Path, engine: docker.DockerClient, own_repository: str) -> None:
-    """Every step of the base, run again with marked secrets, keeps none."""
+def test_base_image(marked: Path, engine: docker.DockerClient, own_repository: str) -> None:
+    """Every step of the base, run again with marked secrets, keeps none of them."""
     checkout = marked / "checkout"
     for part in ("Dockerfile.base", "Dockerfile.py312", ".dockerignore", "images", "entrypoint", "requirements"):
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy2

@@ -1,1 +1,1 @@
-"""Tests of the images whose interpreter is downloaded."""
+"""Tests of images whose interpreter is downloaded."""

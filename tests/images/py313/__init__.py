@@ -1,1 +1,1 @@
-"""Tests of the images on Debian's interpreter."""
+"""Tests of images with Debian's interpreter."""

@@ -1,4 +1,4 @@
-"""What `prefect-uv bake` leaves in an image, and what a start does with it."""
+"""What `prefect-uv bake` puts into an image, and what a start does with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import pytest
 
-from prefect_uv.bake.bake_record import announce, selections, with_baked_selection
+from prefect_uv.bake.bake_record import baked_selections, log_image_version, with_baked_selection
 from prefect_uv.bake.image_layer import bake
 from prefect_uv.commands.doctor import doctor
 from prefect_uv.environments import Environment, EnvironmentStore
@@ -23,7 +23,7 @@ from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.errors import BakedMismatchError, DependencyUnreachableError, UsageError, VolumeUnusableError
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import ExtraPackages, find_extra_packages, find_project
-from prefect_uv.project_code import baked_place
+from prefect_uv.project_code import baked_code_directory
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 from tests.unit.conftest import MakeSettings
@@ -61,7 +61,17 @@ extra = ["helper"]
 
 @dataclass(frozen=True)
 class Baked:
-    """The directory in the image, baked into and started from."""
+    """The directory of an image that is baked into and started from.
+
+    Attributes:
+        etl: the project.
+        directory: the baked directory.
+        log: the log of all commands.
+        make_settings: makes settings from variables.
+        make_store: makes stores from variables.
+        copied: the files of the project that the Dockerfile copies.
+        variables: variables to bake with.
+    """
 
     etl: Etl
     directory: Path
@@ -71,8 +81,8 @@ class Baked:
     copied: tuple[str, ...] = ("pyproject.toml", "uv.lock")
     variables: Mapping[str, str] = field(default_factory=dict)
 
-    def bake(self, *words: str, whole: bool = False, **variables: str) -> None:
-        """`prefect-uv bake` where nothing but pyproject.toml and uv.lock has been copied to, or the whole project."""
+    def bake(self, *arguments: str, whole: bool = False, **variables: str) -> None:
+        """Run `prefect-uv bake` where the `copied` files are, or with `whole` the project except its `.git`."""
         copy = self.directory.parent / "build" / "etl"
         shutil.rmtree(copy.parent, ignore_errors=True)
         copy.mkdir(parents=True)
@@ -83,14 +93,14 @@ class Baked:
         (copy.parent / "wheels").symlink_to(self.etl.wheels)
         settings = self.settings(PREFECT_UV_CACHE_DIR="/nonexistent", **self.variables, **variables)
         with contextlib.chdir(copy):
-            assert bake(Session(settings, self.log, words)) == 0
+            assert bake(Session(settings, self.log, arguments)) == 0
 
     def settings(self, **variables: str) -> Settings:
-        """Settings of a container of the image."""
+        """The settings of a container of the image."""
         return self.make_settings({"PREFECT_UV_BAKED_DIR": str(self.directory), **variables})
 
     def store(self, **variables: str) -> EnvironmentStore:
-        """The store of a start."""
+        """The environment store of a start."""
         return self.make_store(PREFECT_UV_BAKED_DIR=str(self.directory), **variables)
 
     def start(self, **variables: str) -> Environment:
@@ -99,7 +109,7 @@ class Baked:
 
     @property
     def environments(self) -> list[Path]:
-        """What is baked."""
+        """The environments that are baked."""
         return environments(self.directory)
 
 
@@ -107,19 +117,19 @@ class Baked:
 def baked(
     etl: Etl, tmp_path: Path, log: RunLog, make_settings: MakeSettings, make_store: Callable[..., EnvironmentStore]
 ) -> Baked:
-    """An image in which nothing is baked yet."""
+    """An image without baked environments."""
     directory = tmp_path / "baked"
     directory.mkdir()
     return Baked(etl, directory, log, make_settings, make_store)
 
 
 def no_uv(*_: object, **__: object) -> NoReturn:
-    """Stands for uv where it must not be asked."""
-    raise AssertionError("uv was asked")
+    """Stand in for uv where it must not run."""
+    raise AssertionError("uv was run")
 
 
 def write_groups(etl: Etl) -> None:
-    """The project has a group beside its dependencies."""
+    """Give the project a dependency group."""
     etl.write("prefect")
     path = etl.directory / "pyproject.toml"
     path.write_text(path.read_text() + GROUPS)
@@ -127,7 +137,7 @@ def write_groups(etl: Etl) -> None:
 
 
 def test_start_finds_it_without_uv(cache: Path, baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From pyproject.toml and uv.lock alone, found by the same files in a checkout; nothing else is written."""
+    """A start with the same pyproject.toml and uv.lock finds the environment without uv, and writes nothing."""
     baked.bake()
     monkeypatch.setattr(Uv, "run", no_uv)
     environment = baked.start()
@@ -136,8 +146,8 @@ def test_start_finds_it_without_uv(cache: Path, baked: Baked, monkeypatch: pytes
     assert not cache.exists()
 
 
-def test_layer_holds_environment_and_index_and_bytecode(baked: Baked) -> None:
-    """No cache of uv, no locks, no builds under way."""
+def test_layer_has_environment_index_and_bytecode(baked: Baked) -> None:
+    """The layer has no uv cache, no locks and no unfinished builds."""
     baked.bake()
     assert sorted(path.name for path in baked.directory.iterdir()) == ["envs", "index", "selections"]
     assert [path.name for path in (baked.directory / "envs").iterdir()] == ["v1"]
@@ -145,10 +155,10 @@ def test_layer_holds_environment_and_index_and_bytecode(baked: Baked) -> None:
     assert list(environment.glob("lib/*/site-packages/prefect/__pycache__/flow_engine.*.pyc"))
 
 
-def test_key_is_the_one_of_the_volume(
+def test_key_is_the_same_on_a_volume(
     etl: Etl, baked: Baked, make_store: Callable[..., EnvironmentStore], cache: Path
 ) -> None:
-    """The same kind of environment under the same name."""
+    """A baked environment has the key that it would have on a cache volume."""
     baked.bake()
     built = sync(make_store(), etl)
     assert [built.path] == environments(cache)
@@ -156,7 +166,7 @@ def test_key_is_the_one_of_the_volume(
 
 
 def test_start_from_a_directory_that_nobody_can_write(baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another user, another index: the image is trusted and where the index is does not count."""
+    """Files of another user are trusted in the image, and the address of the index does not matter."""
     baked.bake()
     for path in [baked.directory, *baked.directory.rglob("*")]:
         if not path.is_symlink():
@@ -166,8 +176,8 @@ def test_start_from_a_directory_that_nobody_can_write(baked: Baked, monkeypatch:
     assert baked.start(UV_DEFAULT_INDEX="https://elsewhere.invalid/simple").hit is True
 
 
-def test_comment_leads_to_it_by_the_key(etl: Etl, baked: Baked) -> None:
-    """An edit that changes no package needs uv once, and finds it."""
+def test_edit_without_effect_is_found_by_the_key(etl: Etl, baked: Baked) -> None:
+    """After an edit that changes no package, uv computes the key, which finds the baked environment."""
     baked.bake()
     etl.write("prefect", comment="# a comment")
     for _ in range(2):
@@ -175,10 +185,10 @@ def test_comment_leads_to_it_by_the_key(etl: Etl, baked: Baked) -> None:
         assert environment.path.is_relative_to(baked.directory)
 
 
-def test_other_package_is_told_and_built(
+def test_other_package_is_explained_and_built(
     etl: Etl, cache: Path, baked: Baked, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The line says what differs and what happens instead, when it is built and when it is taken from the volume."""
+    """The log line says what differs, and whether an environment is built or taken from the volume."""
     baked.bake()
     etl.write("prefect", "helper")
     etl.lock()
@@ -193,7 +203,7 @@ def test_other_package_is_told_and_built(
 
 
 def test_build_starts_from_the_baked_environment(etl: Etl, baked: Baked) -> None:
-    """What did not change is taken from the image, its bytecode too: only the difference is fetched."""
+    """Unchanged packages are taken from the image, with their bytecode; only the difference is fetched."""
     build_wheel(etl.wheels, "tools", "1.0", {"tools.py": "y = 1\n"})
     etl.write("prefect", "tools")
     etl.lock()
@@ -205,8 +215,8 @@ def test_build_starts_from_the_baked_environment(etl: Etl, baked: Baked) -> None
     assert not list(environment.glob("lib/*/site-packages/__pycache__/helper.*.pyc"))
 
 
-def test_extras_upon_a_baked_environment(etl: Etl, cache: Path, baked: Baked) -> None:
-    """The deployment's own packages are added in a copy on the volume."""
+def test_extra_packages_on_a_baked_environment(etl: Etl, cache: Path, baked: Baked) -> None:
+    """A deployment's extra packages are added to a copy on the volume."""
     baked.bake()
     store = baked.store()
     project = find_project(etl.directory, None, store.settings)
@@ -217,8 +227,8 @@ def test_extras_upon_a_baked_environment(etl: Etl, cache: Path, baked: Baked) ->
     assert len(baked.environments) == 1
 
 
-def test_extras_are_baked(etl: Etl, baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A requirements-extras.txt that was copied as well: a start needs uv for nothing."""
+def test_extra_packages_are_baked(etl: Etl, baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If requirements-extras.txt was copied too, a start with extra packages needs no uv."""
     (etl.directory / "requirements-extras.txt").write_text("helper==1.0\n")
     replace(baked, copied=("pyproject.toml", "uv.lock", "requirements-extras.txt")).bake()
     assert len(baked.environments) == 2
@@ -234,7 +244,7 @@ def test_extras_are_baked(etl: Etl, baked: Baked, monkeypatch: pytest.MonkeyPatc
 
 
 def test_workspace_without_sources(etl: Etl, baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pyproject.toml of each member is enough, and a checkout with all sources finds what was baked of it."""
+    """The pyproject.toml of each member suffices, and a checkout with all sources finds what was baked."""
     member = etl.directory / "shared"
     member.mkdir()
     path = etl.directory / "pyproject.toml"
@@ -254,16 +264,16 @@ def test_workspace_without_sources(etl: Etl, baked: Baked, monkeypatch: pytest.M
     assert with_baked_selection(settings, in_other_member, baked.log) is settings
 
 
-def test_nothing_but_prefect(baked: Baked, etl: Etl) -> None:
-    """No file is copied: the image's Prefect, for flows that need nothing else."""
+def test_bake_without_a_project(baked: Baked, etl: Etl) -> None:
+    """Without any file, an environment with the image's Prefect is baked."""
     empty = replace(baked, copied=(), variables={"PREFECT_UV_WHEELS": str(etl.wheels)})
     empty.bake()
-    (record,) = selections(baked.directory)
+    (record,) = baked_selections(baked.directory)
     assert [record.key] == [path.name for path in baked.environments]
 
 
 def test_doctor_lists_what_is_baked(baked: Baked, etl: Etl, capfd: pytest.CaptureFixture[str]) -> None:
-    """A line for each selection."""
+    """`prefect-uv doctor` has a line for each baked selection."""
     write_groups(etl)
     baked.bake("--group", "extra")
     doctor(Session(baked.settings(), baked.log))
@@ -271,7 +281,7 @@ def test_doctor_lists_what_is_baked(baked: Baked, etl: Etl, capfd: pytest.Captur
 
 
 def test_other_package_is_refused(etl: Etl, cache: Path, baked: Baked) -> None:
-    """PREFECT_UV_BAKED=refuse: also what the volume has is not taken."""
+    """PREFECT_UV_BAKED=refuse refuses even an environment that the volume has."""
     baked.bake()
     etl.write("prefect", "helper")
     etl.lock()
@@ -291,12 +301,12 @@ def test_other_package_is_refused(etl: Etl, cache: Path, baked: Baked) -> None:
 
 
 def test_refusal_of_an_image_without_baked_environments(baked: Baked) -> None:
-    """There is nothing that could fit: it is built."""
+    """PREFECT_UV_BAKED=refuse has no effect in an image without baked environments."""
     assert baked.start(PREFECT_UV_BAKED="refuse").hit is False
 
 
-def test_damaged_index_leads_to_it_by_the_key(baked: Baked) -> None:
-    """The index is an aid."""
+def test_damaged_index(baked: Baked) -> None:
+    """With a damaged index, the baked environment is found by its key."""
     baked.bake()
     for entry in (baked.directory / "index" / "v1").iterdir():
         entry.write_text("")
@@ -304,7 +314,7 @@ def test_damaged_index_leads_to_it_by_the_key(baked: Baked) -> None:
 
 
 def test_two_selections(etl: Etl, baked: Baked) -> None:
-    """Several selections in one image, each found by its deployments."""
+    """An image may have several selections, and each deployment finds its own."""
     write_groups(etl)
     baked.bake()
     baked.bake("--group", "extra")
@@ -317,7 +327,7 @@ def test_two_selections(etl: Etl, baked: Baked) -> None:
 
 
 def test_only_selection_is_the_default(etl: Etl, baked: Baked, capfd: pytest.CaptureFixture[str]) -> None:
-    """Deployments of that project need not repeat it; other projects and choices are left alone."""
+    """The only baked selection applies to that project's deployments, unless they make one; not to other projects."""
     write_groups(etl)
     baked.bake("--group", "extra")
     settings = baked.settings()
@@ -325,7 +335,7 @@ def test_only_selection_is_the_default(etl: Etl, baked: Baked, capfd: pytest.Cap
     capfd.readouterr()
     assert with_baked_selection(settings, project, baked.log).groups == ("extra",)
     assert capfd.readouterr().err == (
-        "prefect-uv: no groups or extras are set: the ones that the image was baked with are taken (groups extra)\n"
+        "prefect-uv: no groups or extras are set: using those that the image was baked with (groups extra)\n"
     )
     other = baked.settings(PREFECT_UV_GROUPS="other")
     assert with_baked_selection(other, project, baked.log) is other
@@ -335,7 +345,7 @@ def test_only_selection_is_the_default(etl: Etl, baked: Baked, capfd: pytest.Cap
 
 
 def test_variables_select_as_options_do(etl: Etl, baked: Baked) -> None:
-    """PREFECT_UV_GROUPS in the Dockerfile's ENV; an option counts more."""
+    """PREFECT_UV_GROUPS selects groups, and the option --group takes precedence over it."""
     write_groups(etl)
     baked.bake(PREFECT_UV_GROUPS="extra")
     baked.bake("--group", "extra", PREFECT_UV_GROUPS="nobody-has-this")
@@ -344,20 +354,20 @@ def test_variables_select_as_options_do(etl: Etl, baked: Baked) -> None:
 
 
 def test_version(baked: Baked, capfd: pytest.CaptureFixture[str]) -> None:
-    """Recorded, and told at each start."""
+    """The version is recorded, and logged at each start."""
     baked.bake("--version", "1.2.3")
     capfd.readouterr()
-    announce(baked.settings(), baked.log)
-    assert capfd.readouterr().err == "prefect-uv: version 1.2.3 of the image\n"
+    log_image_version(baked.settings().baked_dir, baked.log)
+    assert capfd.readouterr().err == "prefect-uv: image version 1.2.3\n"
 
 
 @pytest.mark.parametrize(
-    ("words", "headline", "hint"),
+    ("arguments", "headline", "hint"),
     [
         (
             ("--version", ""),
             "the version is empty",
-            "Name one, as `docker build --build-arg VERSION=1.2.3 .`, or leave the option out.",
+            "Pass one, as in `docker build --build-arg VERSION=1.2.3 .`, or leave the option out.",
         ),
         (("--groups", "etl"), "unrecognized arguments: --groups etl", USAGE),
         (("--group", "--all"), "argument --group: expected one argument", USAGE),
@@ -368,28 +378,28 @@ def test_version(baked: Baked, capfd: pytest.CaptureFixture[str]) -> None:
         (("--version", "1", "--version", "2"), "argument --version: given more than once", USAGE),
     ],
 )
-def test_mistakes_are_told(baked: Baked, words: tuple[str, ...], headline: str, hint: str) -> None:
-    """Before anything is built."""
+def test_usage_errors(baked: Baked, arguments: tuple[str, ...], headline: str, hint: str) -> None:
+    """Wrong options are refused before anything is built."""
     with pytest.raises(UsageError) as raised:
-        baked.bake(*words)
+        baked.bake(*arguments)
     assert raised.value.render() == f"error[usage]: `prefect-uv bake`: {headline}.\n\nhint: {hint}"
     assert list(baked.directory.iterdir()) == []
 
 
-def test_directory_that_cannot_be_written(baked: Baked) -> None:
-    """As in an image that is not FROM ours."""
+def test_directory_that_is_not_writable(baked: Baked) -> None:
+    """Baking into an image that is not FROM ours is refused, with a remedy."""
     baked.directory.rmdir()
     with pytest.raises(VolumeUnusableError) as raised:
         baked.bake()
     assert raised.value.render() == (
         f"error[volume-unusable]: Nothing can be baked into {baked.directory}: uid {os.geteuid()} cannot write there.\n"
         "\n"
-        "hint: Bake with the image's own user (`USER 1000:0`) or as root, into an image FROM ours."
+        "hint: Bake as the image's own user (`USER 1000:0`) or as root, in an image built FROM ours."
     )
 
 
 def test_environment_works(baked: Baked) -> None:
-    """Its Python finds the packages."""
+    """The baked environment's Python imports its packages."""
     baked.bake()
     python = baked.start().path / "bin" / "python"
     answer = subprocess.run([python, "-m", "prefect.flow_engine"], check=True, capture_output=True, timeout=20)
@@ -397,7 +407,7 @@ def test_environment_works(baked: Baked) -> None:
 
 
 def test_requirements_are_baked(etl: Etl, baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A requirements.txt: found again without uv, however long ago it was resolved."""
+    """What was resolved from a requirements.txt is found without uv, even after PREFECT_UV_RESOLVE_DAYS."""
     (etl.directory / "uv.lock").unlink()
     (etl.directory / "pyproject.toml").unlink()
     (etl.directory / "requirements.txt").write_text("prefect\nhelper\n")
@@ -408,7 +418,7 @@ def test_requirements_are_baked(etl: Etl, baked: Baked, monkeypatch: pytest.Monk
 
 
 def test_script_is_baked(etl: Etl, baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--project` names the script; the image's selection is none. uv's settings beside it are copied with it."""
+    """A script that `--project` names is baked; the uv settings next to it are copied too, for the fingerprint."""
     (etl.directory / "moon.py").write_text('# /// script\n# dependencies = ["prefect", "helper"]\n# ///\n')
     wheels = {"PREFECT_UV_WHEELS": str(etl.wheels)}
     replace(baked, copied=("moon.py", "pyproject.toml"), variables=wheels).bake("--project", "moon.py")
@@ -419,7 +429,7 @@ def test_script_is_baked(etl: Etl, baked: Baked, monkeypatch: pytest.MonkeyPatch
 
 
 def test_code_is_installed(etl: Etl, baked: Baked) -> None:
-    """Under the name that a start of the same code and environment looks for; an edit has another one."""
+    """A start with the same code and environment finds the installation; after an edit it does not."""
     path = etl.directory / "pyproject.toml"
     path.write_text(path.read_text().replace("../wheels", str(etl.wheels)) + BUILT)
     etl.lock()
@@ -427,26 +437,30 @@ def test_code_is_installed(etl: Etl, baked: Baked) -> None:
     module = etl.directory / "src" / "etl" / "__init__.py"
     module.write_text("def main():\n    print('installed')\n")
     baked.bake("--install-project", whole=True)
-    (place,) = (baked.directory / "code" / "v1").iterdir()
+    (installation,) = (baked.directory / "code" / "v1").iterdir()
     store = baked.store()
     project = find_project(etl.directory, None, store.settings)
-    assert baked_place(store.settings, project, store.environment(project)) == place
+    assert baked_code_directory(store.settings.baked_dir, project, store.environment(project)) == installation
     answer = subprocess.run(
-        [place / "bin" / "say"], check=True, capture_output=True, timeout=20, env={"PYTHONPATH": str(place)}
+        [installation / "bin" / "say"],
+        check=True,
+        capture_output=True,
+        timeout=20,
+        env={"PYTHONPATH": str(installation)},
     )
     assert answer.stdout == b"installed\n"
     module.write_text("")
-    assert baked_place(store.settings, project, store.environment(project)) != place
+    assert baked_code_directory(store.settings.baked_dir, project, store.environment(project)) != installation
 
 
 def test_nothing_to_install(baked: Baked, capfd: pytest.CaptureFixture[str]) -> None:
-    """A virtual project has no build system."""
+    """A project without a build system has nothing to install, and the log says so."""
     baked.bake("--install-project")
     assert capfd.readouterr().err.endswith("prefect-uv: nothing to install: no package here has a build system\n")
 
 
-def test_directory_of_the_lock_that_was_not_copied(etl: Etl, baked: Baked) -> None:
-    """The hint is one for a Dockerfile."""
+def test_local_package_that_was_not_copied(etl: Etl, baked: Baked) -> None:
+    """The hint for a local package that was not copied is about the Dockerfile."""
     (etl.directory / "shared").mkdir()
     (etl.directory / "shared" / "pyproject.toml").write_text('[project]\nname = "shared"\nversion = "1"\n')
     etl.write("prefect", "shared")
@@ -455,11 +469,11 @@ def test_directory_of_the_lock_that_was_not_copied(etl: Etl, baked: Baked) -> No
     etl.lock()
     with pytest.raises(DependencyUnreachableError) as raised:
         baked.bake()
-    place = baked.directory.parent / "build" / "etl"
+    copy = baked.directory.parent / "build" / "etl"
     assert raised.value.render() == (
-        f"error[dependency-unreachable]: shared, a path dependency in {place}/uv.lock, was not pulled.\n"
+        f"error[dependency-unreachable]: shared, a path dependency in {copy}/uv.lock, was not pulled.\n"
         "\n"
-        f"{place}/shared does not exist.\n"
+        f"{copy}/shared does not exist.\n"
         "\n"
-        "hint: COPY its pyproject.toml to its place as well; the sources are not needed."
+        "hint: COPY its pyproject.toml to that path as well; the sources are not needed."
     )

@@ -32,13 +32,13 @@ PASSWORD = "s3cr3t-t0ken"  # noqa: S105 (planted, to look for it)
 
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries follow at once."""
+    """Retry without a pause."""
     monkeypatch.setattr(git_module, "BACKOFF_SECONDS", 0)
 
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    """Where clones go."""
+    """The directory that clones are made in."""
     directory = tmp_path / "base"
     directory.mkdir()
     return directory
@@ -47,28 +47,28 @@ def base(tmp_path: Path) -> Path:
 @pytest.fixture
 def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file with the arguments of every `git` that is started."""
-    context, calls = tmp_path / "tools", tmp_path / "calls"
-    context.mkdir()
-    (context / "git").write_text(f'#!/bin/sh\necho "$@" >> {calls}\nexec {shutil.which("git")} "$@"\n')
-    (context / "git").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{context}:{os.environ['PATH']}")
+    programs, calls = tmp_path / "programs", tmp_path / "calls"
+    programs.mkdir()
+    (programs / "git").write_text(f'#!/bin/sh\necho "$@" >> {calls}\nexec {shutil.which("git")} "$@"\n')
+    (programs / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     return calls
 
 
 def clone(base: Path, log: RunLog, **inputs: Any) -> Path:
-    """Clone with the inputs of a step."""
+    """Perform a git_clone step with these inputs, and return the clone's directory."""
     settings = Settings.from_environ(os.environ)
     checkout = Checkout(base, base, os.environ)
     return base / str(git_clone(StepContext(settings, log, Blocks(None, log.mask)), checkout, **inputs)[0]["directory"])
 
 
 def content(directory: Path) -> str:
-    """What flow.py says."""
+    """The content of flow.py."""
     return (directory / "flow.py").read_text()
 
 
 def test_default_branch(base: Path, log: RunLog, origin: Origin, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a branch the repository's own default; shallow, and told with the commit."""
+    """Without a branch, the default branch is cloned, shallow, and the log line names the commit."""
     head = origin.commit("flow.py", "second")
     directory = clone(base, log, repository=origin.url)
     assert directory == base / "flows"
@@ -78,7 +78,7 @@ def test_default_branch(base: Path, log: RunLog, origin: Origin, capsys: pytest.
 
 
 def test_branch(base: Path, log: RunLog, origin: Origin) -> None:
-    """A branch; its name is part of the directory's, with - for /."""
+    """A branch is cloned into a directory whose name ends in the branch's, with `-` for `/`."""
     origin.git("switch", "--quiet", "--create", "feature/x")
     origin.commit("flow.py", "on the branch")
     origin.git("switch", "--quiet", "main")
@@ -88,7 +88,7 @@ def test_branch(base: Path, log: RunLog, origin: Origin) -> None:
 
 
 def test_commit(base: Path, log: RunLog, origin: Origin) -> None:
-    """A commit that is not the newest."""
+    """A commit is checked out although it is not the newest."""
     wanted = origin.commit("flow.py", "second")
     origin.commit("flow.py", "third")
     directory = clone(base, log, repository=origin.url, commit_sha=wanted)
@@ -97,7 +97,7 @@ def test_commit(base: Path, log: RunLog, origin: Origin) -> None:
 
 
 def test_commit_on_a_server_whose_default_branch_is_gone(base: Path, log: RunLog, origin: Origin) -> None:
-    """The commit is asked for, not the branch."""
+    """A commit can be cloned without any branch."""
     wanted = origin.commit("flow.py", "second")
     origin.git("symbolic-ref", "HEAD", "refs/heads/gone")
     assert content(clone(base, log, repository=origin.url, commit_sha=wanted)) == "second"
@@ -106,7 +106,7 @@ def test_commit_on_a_server_whose_default_branch_is_gone(base: Path, log: RunLog
 def test_repository_without_a_commit(
     base: Path, log: RunLog, origin: Origin, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Cloned, and told; a commit of it is not there."""
+    """An empty repository is cloned, and the log line says so; a commit of it is an error."""
     empty = Origin(origin.path.with_name("empty"))
     directory = clone(base, log, repository=empty.url)
     assert [path.name for path in directory.iterdir()] == [".git"]
@@ -116,19 +116,19 @@ def test_repository_without_a_commit(
 
 
 def test_clone_directory_name(base: Path, log: RunLog, origin: Origin) -> None:
-    """The name that the step asks for."""
+    """The clone goes into the directory that the step names."""
     assert clone(base, log, repository=origin.url, clone_directory_name="code") == base / "code"
 
 
-def test_git_suffix_is_left_out(base: Path, log: RunLog, origin: Origin) -> None:
-    """`flows.git` is cloned into `flows`."""
+def test_git_suffix_is_removed(base: Path, log: RunLog, origin: Origin) -> None:
+    """`bare.git` is cloned into `bare`."""
     bare = origin.path.parent / "bare.git"
     origin.git("clone", "--quiet", "--bare", ".", str(bare))
     assert clone(base, log, repository=f"file://{bare}") == base / "bare"
 
 
 def test_existing_clone_is_updated(base: Path, log: RunLog, origin: Origin) -> None:
-    """A container that is started again gets the newest commit, and keeps files that are not in git."""
+    """A container that starts again gets the newest commit, and keeps files that are not in git."""
     directory = clone(base, log, repository=origin.url)
     (directory / "notes").write_text("kept")
     origin.commit("flow.py", "second")
@@ -139,7 +139,7 @@ def test_existing_clone_is_updated(base: Path, log: RunLog, origin: Origin) -> N
 
 @pytest.mark.parametrize("name", ["branch", "commit_sha"])
 def test_existing_clone_is_updated_to_a_revision(base: Path, log: RunLog, origin: Origin, name: str) -> None:
-    """The same for a branch and for a commit."""
+    """A branch or a commit is updated likewise."""
     first = origin.git("rev-parse", "HEAD")
     clone(base, log, repository=origin.url, **{name: "main" if name == "branch" else first})
     wanted = origin.commit("flow.py", "second")
@@ -148,14 +148,14 @@ def test_existing_clone_is_updated_to_a_revision(base: Path, log: RunLog, origin
 
 
 def test_clone_of_another_repository_is_refused(base: Path, log: RunLog, origin: Origin, tmp_path: Path) -> None:
-    """A directory that holds other code is not touched."""
+    """A directory with a clone of another repository is not touched."""
     directory = clone(base, log, repository=origin.url)
     other = Origin(tmp_path / "elsewhere" / "flows")
     other.commit("flow.py", "other")
     with pytest.raises(PullStepError) as caught:
         clone(base, log, repository=other.url)
     assert caught.value.headline == f"{directory} holds a clone of another repository."
-    assert caught.value.found == f"Its origin is {origin.url}, the step wants {other.url}."
+    assert caught.value.found == f"Its origin is {origin.url}; the step asks for {other.url}."
     assert content(directory) == "first"
 
 
@@ -167,15 +167,15 @@ def test_clone_of_another_repository_is_refused(base: Path, log: RunLog, origin:
         ({"commit_sha": "--x"}, "git_clone's commit_sha '--x' is not 4 to 64 hexadecimal digits."),
     ],
 )
-def test_contradicting_inputs(base: Path, log: RunLog, inputs: dict[str, str], headline: str) -> None:
-    """What cannot be meant is refused before git starts."""
+def test_contradictory_inputs(base: Path, log: RunLog, inputs: dict[str, str], headline: str) -> None:
+    """Inputs that contradict each other or cannot be right are refused before git starts."""
     with pytest.raises(PullStepError) as caught:
         clone(base, log, repository="https://git.invalid/x", **inputs)
     assert caught.value.headline == headline
 
 
 def test_no_such_branch(base: Path, log: RunLog, origin: Origin, recorded: Path) -> None:
-    """Told at the first try, with the branch, and nothing is left."""
+    """The error names the branch after one attempt, and nothing is left behind."""
     with pytest.raises(RevisionNotFoundError) as caught:
         clone(base, log, repository=origin.url, branch="nope")
     assert caught.value.headline == f"There is no branch 'nope' in {origin.url}."
@@ -187,7 +187,7 @@ def test_no_such_branch(base: Path, log: RunLog, origin: Origin, recorded: Path)
 
 @pytest.mark.parametrize("commit", ["0" * 40, "deadbeef"])
 def test_no_such_commit(base: Path, log: RunLog, origin: Origin, commit: str) -> None:
-    """Told with the commit, and nothing is left."""
+    """The error names the commit, and nothing is left behind."""
     with pytest.raises(RevisionNotFoundError) as caught:
         clone(base, log, repository=origin.url, commit_sha=commit)
     assert caught.value.headline == f"There is no commit {commit} in {origin.url}."
@@ -195,7 +195,7 @@ def test_no_such_commit(base: Path, log: RunLog, origin: Origin, commit: str) ->
 
 
 def test_no_such_branch_in_an_existing_clone(base: Path, log: RunLog, origin: Origin) -> None:
-    """The clone that was there stays as it was."""
+    """The existing clone does not change."""
     directory = clone(base, log, repository=origin.url, clone_directory_name="code")
     with pytest.raises(RevisionNotFoundError):
         clone(base, log, repository=origin.url, branch="nope", clone_directory_name="code")
@@ -204,7 +204,7 @@ def test_no_such_branch_in_an_existing_clone(base: Path, log: RunLog, origin: Or
 
 @pytest.mark.parametrize("inputs", [{}, {"branch": "main"}, {"commit_sha": "abcd"}])
 def test_no_such_repository(base: Path, log: RunLog, tmp_path: Path, inputs: dict[str, str]) -> None:
-    """Told with its address, and nothing is left."""
+    """The error names the address, and nothing is left behind."""
     url = f"file://{tmp_path}/nowhere"
     with pytest.raises(RepositoryNotFoundError) as caught:
         clone(base, log, repository=url, **inputs)
@@ -213,7 +213,7 @@ def test_no_such_repository(base: Path, log: RunLog, tmp_path: Path, inputs: dic
 
 
 def test_server_that_does_not_answer(base: Path, log: RunLog, recorded: Path) -> None:
-    """Tried three times, then told with git's own words."""
+    """A server that cannot be reached is tried three times."""
     url = "http://127.0.0.1:9/flows"
     with pytest.raises(CloneError) as caught:
         clone(base, log, repository=url)
@@ -225,7 +225,7 @@ def test_server_that_does_not_answer(base: Path, log: RunLog, recorded: Path) ->
 
 @pytest.fixture
 def hosted(origin: Origin) -> Iterator[str]:
-    """`host:port` of a server that gives `flows` to bot with the password."""
+    """`host:port` of a server that gives `flows` to the user bot with PASSWORD."""
     with git_server(origin.path.parent, f"bot:{PASSWORD}") as address:
         yield address
 
@@ -233,7 +233,7 @@ def hosted(origin: Origin) -> Iterator[str]:
 def test_credentials_in_the_address(  # noqa: PLR0913, PLR0917 (fixtures)
     base: Path, log: RunLog, hosted: str, recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """They open the repository, and are in no argument, no file of the clone and no line of output."""
+    """They give access to the repository, and are in no argument, file of the clone or line of output."""
     url = f"http://bot:{PASSWORD}@{hosted}/flows"
     directory = clone(base, log, repository=url)
     clone(base, log, repository=url)
@@ -247,7 +247,7 @@ def test_credentials_in_the_address(  # noqa: PLR0913, PLR0917 (fixtures)
 def test_credentials_in_netrc(
     base: Path, log: RunLog, hosted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Git reads the one at home, where no credentials are given."""
+    """Without other credentials, git reads ~/.netrc."""
     (tmp_path / ".netrc").write_text(f"machine 127.0.0.1 login bot password {PASSWORD}\n")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert content(clone(base, log, repository=f"http://{hosted}/flows")) == "first"
@@ -257,7 +257,7 @@ def test_credentials_in_netrc(
 def test_credentials_and_a_revision(
     base: Path, log: RunLog, hosted: str, origin: Origin, inputs: dict[str, Any]
 ) -> None:
-    """Later requests of the same clone (fetch, missing blobs) are let in as well."""
+    """Later requests of the same clone (fetch, missing blobs) have the credentials too."""
     if inputs.pop("commit", None):
         inputs["commit_sha"] = origin.git("rev-parse", "HEAD")
         origin.commit("flow.py", "second")
@@ -268,7 +268,7 @@ def test_credentials_and_a_revision(
     "password", ["two  spaces ", "a*b?c", r"back\tslash", "do$llar`x`", "quo'te\"", "-n", "p@ss/w:rd"]
 )
 def test_any_password_reaches_the_server(base: Path, log: RunLog, origin: Origin, password: str) -> None:
-    """Whatever characters it has."""
+    """A password may have any characters."""
     with git_server(origin.path.parent, f"bot:{password}") as hosted:
         directory = clone(base, log, repository=f"http://bot:{quote(password, safe='')}@{hosted}/flows")
     assert content(directory) == "first"
@@ -276,15 +276,15 @@ def test_any_password_reaches_the_server(base: Path, log: RunLog, origin: Origin
 
 @pytest.mark.parametrize("userinfo", ["", "bot:wrong-one@"])
 def test_refused_credentials(base: Path, log: RunLog, hosted: str, userinfo: str) -> None:
-    """None or wrong ones: told at once, without asking for them, and without showing them."""
+    """Missing or wrong credentials are an error that does not show them; git does not prompt."""
     with pytest.raises(GitUnauthorizedError) as caught:
         clone(base, log, repository=f"http://{userinfo}{hosted}/flows")
-    assert caught.value.headline == f"The git server refused to give http://{hosted}/flows."
+    assert caught.value.headline == f"The git server refused access to http://{hosted}/flows."
     assert "wrong-one" not in caught.value.render()
     assert list(base.iterdir()) == []
 
 
 def test_no_such_repository_over_http(base: Path, log: RunLog, hosted: str) -> None:
-    """The server answers 404."""
+    """A server that answers 404 has no such repository."""
     with pytest.raises(RepositoryNotFoundError):
         clone(base, log, repository=f"http://bot:{PASSWORD}@{hosted}/nowhere")

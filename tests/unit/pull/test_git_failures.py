@@ -1,4 +1,4 @@
-"""What git says, and what we call it: texts of servers that the tests do not run."""
+"""Which error each failure of git is: texts of servers that the tests do not run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TEXTS = [
 
 @pytest.mark.parametrize(("stderr", "slug"), TEXTS)
 def test_failure_has_its_slug(stderr: str, slug: str) -> None:
-    """The first text that fits decides."""
+    """The first pattern that matches git's stderr decides."""
     error = explain_git_failure(CompletedCommand("git clone", 128, "", stderr), "https://x/r", "branch 'b'")
     assert error.slug == slug
     assert stderr.splitlines()[-1] in error.found

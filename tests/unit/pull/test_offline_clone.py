@@ -1,4 +1,4 @@
-"""Offline, code comes from the volume; git does not even try to connect."""
+"""Offline, code comes from the cache volume, and git does not even try to connect."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ Pull = Callable[..., Path]
 
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries follow at once."""
+    """Retry without a pause."""
     monkeypatch.setattr(git_module, "BACKOFF_SECONDS", 0)
 
 
 @pytest.fixture
 def hosted(origin: Origin) -> Iterator[str]:
-    """The repository's address on a server, with the password."""
+    """The address of the repository on a server, including the password."""
     with git_server(origin.path.parent, f"bot:{PASSWORD}") as address:
         yield f"http://bot:{PASSWORD}@{address}/flows"
 
@@ -43,20 +43,20 @@ def hosted(origin: Origin) -> Iterator[str]:
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
     """The cache volume."""
-    place = tmp_path / "cache"
-    place.mkdir()
-    return place
+    directory = tmp_path / "cache"
+    directory.mkdir()
+    return directory
 
 
 @pytest.fixture
 def pulled(log: RunLog, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pull:
-    """Pull with the volume, in a new container or in a directory that is there."""
+    """Performs a step with the volume, in the directory of a new container or in a given one."""
     count = iter(range(100))
 
-    def perform(inputs: dict[str, Any], step: str = CLONE, place: Path | None = None, **variables: str) -> Path:
-        place = place or tmp_path / f"container-{next(count)}"
-        place.mkdir(exist_ok=True)
-        monkeypatch.chdir(place)
+    def perform(inputs: dict[str, Any], step: str = CLONE, directory: Path | None = None, **variables: str) -> Path:
+        directory = directory or tmp_path / f"container-{next(count)}"
+        directory.mkdir(exist_ok=True)
+        monkeypatch.chdir(directory)
         settings = Settings.from_environ({**os.environ, "PREFECT_UV_CACHE_DIR": str(cache), **variables})
         return pull({"pull_steps": [{step: inputs}]}, settings, log, None).directory
 
@@ -69,15 +69,15 @@ def snapshots(cache: Path) -> list[Path]:
 
 
 def bare(url: str) -> str:
-    """Without the password."""
+    """The address without user and password."""
     return url.replace(f"bot:{PASSWORD}@", "")
 
 
 @pytest.mark.parametrize("inputs", [{}, {"branch": "main"}, {"commit": True}, {"directories": ["."]}])
-def test_clone_of_the_volume(  # noqa: PLR0913, PLR0917 (fixtures)
+def test_clone_from_the_volume(  # noqa: PLR0913, PLR0917 (fixtures)
     pulled: Pull, hosted: str, origin: Origin, cache: Path, inputs: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without a server and without credentials; the line says which commit, and from when it is."""
+    """The volume suffices, without server and credentials; the log line names the commit and its date."""
     head = origin.git("rev-parse", "HEAD")
     if inputs.pop("commit", None):
         inputs["commit_sha"] = head[:10]
@@ -94,8 +94,8 @@ def test_clone_of_the_volume(  # noqa: PLR0913, PLR0917 (fixtures)
     )
 
 
-def test_what_the_server_had_last_counts(pulled: Pull, hosted: str, origin: Origin, cache: Path) -> None:
-    """Not what was fetched last: a branch may have gone back."""
+def test_snapshot_that_the_server_had_last(pulled: Pull, hosted: str, origin: Origin, cache: Path) -> None:
+    """The newest state of the branch is restored, not the newest fetch: a branch may be reset to an older commit."""
     first = origin.git("rev-parse", "HEAD")
     pulled({"repository": hosted})
     origin.commit("flow.py", "second")
@@ -108,10 +108,10 @@ def test_what_the_server_had_last_counts(pulled: Pull, hosted: str, origin: Orig
     assert content(pulled({"repository": hosted}, PREFECT_UV_OFFLINE="true")) == "first"
 
 
-def test_damaged_snapshot_is_passed_over(
+def test_damaged_snapshot_is_skipped(
     pulled: Pull, hosted: str, origin: Origin, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With a warning, for the one before it."""
+    """A damaged snapshot costs a warning, and the one before it is restored."""
     pulled({"repository": hosted})
     second = origin.commit("flow.py", "second")
     pulled({"repository": hosted})
@@ -123,10 +123,10 @@ def test_damaged_snapshot_is_passed_over(
 
 
 @pytest.mark.parametrize("setting", ["", "true"])
-def test_volume_that_may_not_be_written(
+def test_read_only_volume(
     pulled: Pull, hosted: str, cache: Path, setting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is written to it, by its mode or by PREFECT_UV_CACHE_READONLY."""
+    """Nothing is written to a volume that is read-only by its mode or by PREFECT_UV_CACHE_READONLY."""
     pulled({"repository": hosted})
     before = {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.name != ".inuse"}
     monkeypatch.setattr(os, "access", lambda path, _: bool(setting) or cache not in [path, *Path(path).parents])
@@ -135,25 +135,26 @@ def test_volume_that_may_not_be_written(
     assert {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.name != ".inuse"} == before
 
 
-def test_nothing_is_there(pulled: Pull, hosted: str, cache: Path) -> None:
-    """What was looked for, where, and how it gets there; nothing is left."""
+def test_empty_volume(pulled: Pull, hosted: str, cache: Path) -> None:
+    """The error says what was missing, where, and how to fill the volume; nothing is left behind."""
     with pytest.raises(OfflineCodeError) as caught:
         pulled({"repository": hosted, "branch": "main"}, PREFECT_UV_OFFLINE="true")
     url = bare(hosted)
-    (found,) = [line for line in caught.value.found.splitlines() if line.startswith("It was looked for in ")]
-    assert found.startswith(f"It was looked for in {cache}/git/v1/")
+    (found,) = [line for line in caught.value.found.splitlines() if line.startswith("No usable snapshot was found in ")]
+    assert found.startswith(f"No usable snapshot was found in {cache}/git/v1/")
     assert caught.value.render() == (
         "error[offline-code-missing]:"
         f" The cache volume has no branch 'main' of {url}, and PREFECT_UV_OFFLINE is set.\n\n"
         f"In pull step 1, {CLONE}.\n\n"
         f"{found}\n\n"
-        "hint: Run the deployment once with a network and this cache volume, or `prefect-uv sync` for it."
+        "hint: Run the deployment once with network access and this cache volume, or fill the volume with"
+        " `prefect-uv sync`."
     )
     assert list(cache.iterdir()) == []
 
 
-def test_other_commit_is_there(pulled: Pull, hosted: str, origin: Origin) -> None:
-    """A commit is not replaced by another one."""
+def test_volume_with_another_commit(pulled: Pull, hosted: str, origin: Origin) -> None:
+    """A commit is never replaced by another one."""
     first = origin.git("rev-parse", "HEAD")
     pulled({"repository": hosted, "commit_sha": first})
     second = origin.commit("flow.py", "second")
@@ -173,7 +174,7 @@ def test_submodules(  # noqa: PLR0913, PLR0917 (fixtures)
     kept: bool,  # noqa: FBT001
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """They are in the clone that the volume has; where they are not, git may not fetch them."""
+    """Submodules come from the volume's snapshot; if they are missing there, git may not fetch them."""
     library = Origin(origin.path.parent / "library")
     library.commit("library.py", "x = 1")
     origin.git("-c", "protocol.file.allow=always", "submodule", "add", "--quiet", "../library", "library")
@@ -191,72 +192,73 @@ def test_submodules(  # noqa: PLR0913, PLR0917 (fixtures)
     with pytest.raises(OfflineCodeError):
         pulled(inputs, PREFECT_UV_OFFLINE="true")
     assert (
-        f"warning: the mirror's snapshot {snapshot} could not be used: Git would fetch more of {bare(hosted)}"
-        " (a submodule, or what a clone left out), and PREFECT_UV_OFFLINE is set."
+        f"warning: the mirror's snapshot {snapshot} could not be used: Git needs to fetch more of {bare(hosted)}"
+        " (a submodule, or objects that a partial clone left out), but PREFECT_UV_OFFLINE is set."
     ) in capsys.readouterr().err
 
 
-def test_clone_that_is_there_already(
+def test_existing_clone_is_kept(
     pulled: Pull, hosted: str, tmp_path: Path, origin: Origin, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is kept as it is, with what was changed in it."""
-    directory = pulled({"repository": hosted}, place=tmp_path)
+    """A clone that the directory already has is kept, including local changes."""
+    directory = pulled({"repository": hosted}, directory=tmp_path)
     head = origin.git("rev-parse", "HEAD")
     (directory / "flow.py").write_text("changed")
     origin.commit("flow.py", "second")
-    assert content(pulled({"repository": hosted}, place=tmp_path, PREFECT_UV_OFFLINE="true")) == "changed"
+    assert content(pulled({"repository": hosted}, directory=tmp_path, PREFECT_UV_OFFLINE="true")) == "changed"
     assert f"offline: kept {bare(hosted)} at {head[:12]} into {directory}" in capsys.readouterr().err
 
 
-def test_clone_that_is_there_without_the_commit(pulled: Pull, hosted: str, tmp_path: Path, origin: Origin) -> None:
-    """A commit that it has is checked out, another one is missing."""
+def test_existing_clone_without_the_commit(pulled: Pull, hosted: str, tmp_path: Path, origin: Origin) -> None:
+    """A commit that the clone has is checked out; another one is an error."""
     first = origin.git("rev-parse", "HEAD")
-    place = {"repository": hosted, "clone_directory_name": "code"}
-    pulled(place, place=tmp_path)
-    assert content(pulled({**place, "commit_sha": first}, place=tmp_path, PREFECT_UV_OFFLINE="true")) == "first"
+    inputs = {"repository": hosted, "clone_directory_name": "code"}
+    pulled(inputs, directory=tmp_path)
+    assert content(pulled({**inputs, "commit_sha": first}, directory=tmp_path, PREFECT_UV_OFFLINE="true")) == "first"
     second = origin.commit("flow.py", "second")
     with pytest.raises(OfflineCodeError) as caught:
-        pulled({**place, "commit_sha": second}, place=tmp_path, PREFECT_UV_OFFLINE="true")
+        pulled({**inputs, "commit_sha": second}, directory=tmp_path, PREFECT_UV_OFFLINE="true")
     assert "transport 'http' not allowed" in caught.value.found
 
 
 def test_clone_of_another_repository_is_refused(pulled: Pull, hosted: str, tmp_path: Path) -> None:
-    """As always."""
-    directory = pulled({"repository": hosted}, place=tmp_path)
+    """A clone of another repository is refused as it is online."""
+    directory = pulled({"repository": hosted}, directory=tmp_path)
     with pytest.raises(PullStepError) as caught:
         pulled(
             {"repository": "https://h/other", "clone_directory_name": "flows"},
-            place=tmp_path,
+            directory=tmp_path,
             PREFECT_UV_OFFLINE="true",
         )
     assert caught.value.headline == f"{directory} holds a clone of another repository."
 
 
 def test_repository_on_this_machine_needs_no_network(pulled: Pull, origin: Origin) -> None:
-    """It is cloned as always."""
+    """A local repository is cloned as it is online."""
     assert content(pulled({"repository": origin.url}, PREFECT_UV_OFFLINE="true")) == "first"
 
 
 @pytest.mark.parametrize(
-    ("step", "inputs", "what"),
+    ("step", "inputs", "origin"),
     [
-        ("prefect_aws.deployments.steps.pull_from_s3", {"bucket": "b"}, "something that prefect-aws connects to"),
+        ("prefect_aws.deployments.steps.pull_from_s3", {"bucket": "b"}, "a service that prefect-aws connects to"),
         ("prefect.deployments.steps.pull_from_remote_storage", {"url": "s3://b/flows"}, "s3://b/flows"),
         ("prefect.deployments.steps.pull_from_remote_storage", {"url": "https://h/flows"}, "https://h/flows"),
         (
             "prefect.deployments.steps.pull_with_block",
             {"block_type_slug": "gcs-bucket", "block_document_name": "b"},
-            "something that prefect-gcp connects to",
+            "a service that prefect-gcp connects to",
         ),
     ],
 )
-def test_steps_that_read_from_elsewhere(pulled: Pull, step: str, inputs: dict[str, str], what: str) -> None:
-    """Refused before an environment is made for them."""
+def test_steps_that_need_the_network(pulled: Pull, step: str, inputs: dict[str, str], origin: str) -> None:
+    """Steps that need the network are refused before an environment is built for them."""
     with pytest.raises(OfflineStepError) as caught:
         pulled(inputs, step, PREFECT_UV_OFFLINE="true")
     assert caught.value.render() == (
         f"error[offline-step]: {step} needs the network, and PREFECT_UV_OFFLINE is set.\n\n"
         f"In pull step 1, {step}.\n\n"
-        f"It reads from {what}.\n\n"
-        "hint: Pull with git_clone, which offline takes the clone on the cache volume, or bake the code into the image."
+        f"It reads from {origin}.\n\n"
+        "hint: Pull with git_clone, which uses the clone on the cache volume when offline, or bake the code into the"
+        " image."
     )

@@ -1,4 +1,4 @@
-"""Mirrors of repositories go with the store's garbage, and never under a pull."""
+"""Garbage collection removes mirrors of repositories, but never during a pull."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ CLONE = "prefect.deployments.steps.git_clone"
 
 @pytest.fixture
 def cache_directory(tmp_path: Path) -> CacheDirectory:
-    """An area of its own."""
+    """A cache directory for the test."""
     made = CacheDirectory(tmp_path / "cache", tmp_path / "cache" / "uv-0.13")
     made.prepare()
     return made
 
 
 @pytest.fixture
-def clean(cache_directory: CacheDirectory, log: RunLog) -> Callable[..., int]:
-    """Collects garbage there, with variables."""
+def collect(cache_directory: CacheDirectory, log: RunLog) -> Callable[..., int]:
+    """Collects the cache directory's garbage, with these variables."""
     return lambda **variables: collect_garbage(cache_directory, Settings.from_environ(variables), log)
 
 
@@ -46,66 +46,66 @@ def mirror(cache_directory: CacheDirectory, name: str) -> Mirror:
         Settings.from_environ({"PREFECT_UV_CACHE_DIR": str(cache_directory.root)}), CloneRequest(name, Path("x"))
     )
     assert made
-    (made.place / "abc").mkdir(parents=True)
-    (made.place / "abc" / "pack").write_bytes(os.urandom(1 << 20))
+    (made.directory / "abc").mkdir(parents=True)
+    (made.directory / "abc" / "pack").write_bytes(os.urandom(1 << 20))
     return made
 
 
-def used(made: Mirror, cache_directory: CacheDirectory, days: float) -> None:
-    """It was last used some days ago."""
-    held = made.hold()
-    assert held is not None
-    os.close(held)
+def mark_used(made: Mirror, cache_directory: CacheDirectory, days: float) -> None:
+    """Make the last use of a mirror some days old."""
+    lease = made.lease()
+    assert lease is not None
+    os.close(lease)
     then = cache_directory.now() - days * DAY
-    os.utime(made.place / ".inuse", (then, then))
+    os.utime(made.directory / ".inuse", (then, then))
 
 
-def test_unused_mirrors_go(cache_directory: CacheDirectory, clean: Callable[..., int]) -> None:
-    """By the days of PREFECT_UV_CACHE_DAYS since the last pull."""
+def test_unused_mirrors_are_removed(cache_directory: CacheDirectory, collect: Callable[..., int]) -> None:
+    """A mirror is removed after PREFECT_UV_CACHE_DAYS without a pull."""
     old, new = mirror(cache_directory, "old"), mirror(cache_directory, "new")
-    used(old, cache_directory, 6)
-    used(new, cache_directory, 4)
-    assert clean(PREFECT_UV_CACHE_DAYS="5") >= 1 << 20
-    assert list(cache_directory.mirrors.iterdir()) == [new.place]
+    mark_used(old, cache_directory, 6)
+    mark_used(new, cache_directory, 4)
+    assert collect(PREFECT_UV_CACHE_DAYS="5") >= 1 << 20
+    assert list(cache_directory.mirrors.iterdir()) == [new.directory]
     assert list(cache_directory.trash.iterdir()) == []
 
 
-def test_mirrors_count_for_the_limit(cache_directory: CacheDirectory, clean: Callable[..., int]) -> None:
-    """The least recently used one goes first."""
+def test_mirrors_count_towards_the_limit(cache_directory: CacheDirectory, collect: Callable[..., int]) -> None:
+    """PREFECT_UV_CACHE_LIMIT includes mirrors; the least recently used one is removed first."""
     old, new = mirror(cache_directory, "old"), mirror(cache_directory, "new")
-    used(old, cache_directory, 2)
-    used(new, cache_directory, 1)
-    clean(PREFECT_UV_CACHE_LIMIT="1.5M")
-    assert list(cache_directory.mirrors.iterdir()) == [new.place]
+    mark_used(old, cache_directory, 2)
+    mark_used(new, cache_directory, 1)
+    collect(PREFECT_UV_CACHE_LIMIT="1.5M")
+    assert list(cache_directory.mirrors.iterdir()) == [new.directory]
     assert measure_usage(cache_directory).total < 1.5 * (1 << 20)
 
 
-def test_mirror_in_use_stays(cache_directory: CacheDirectory, clean: Callable[..., int]) -> None:
-    """However little may stay; once the pull is over it goes, and a later pull makes it anew."""
+def test_mirror_in_use_is_kept(cache_directory: CacheDirectory, collect: Callable[..., int]) -> None:
+    """A mirror is kept during a pull, however low the limit, and removed afterwards; a later pull makes a new one."""
     made = mirror(cache_directory, "busy")
-    held = made.hold()
-    assert held is not None
-    clean(PREFECT_UV_CACHE_LIMIT="1")
-    assert made.place.is_dir()
-    os.close(held)
-    clean(PREFECT_UV_CACHE_LIMIT="1")
-    assert not made.place.exists()
-    again = made.hold()
+    lease = made.lease()
+    assert lease is not None
+    collect(PREFECT_UV_CACHE_LIMIT="1")
+    assert made.directory.is_dir()
+    os.close(lease)
+    collect(PREFECT_UV_CACHE_LIMIT="1")
+    assert not made.directory.exists()
+    again = made.lease()
     assert again is not None
     os.close(again)
 
 
 @contextmanager
 def collecting(cache_directory: CacheDirectory, log: RunLog) -> Iterator[list[int]]:
-    """Everything that nobody uses is removed, again and again."""
+    """Remove everything that is unused, again and again, while the block runs; yields the bytes that were freed."""
     freed: list[int] = []
     over = threading.Event()
 
-    def work() -> None:
+    def collect_repeatedly() -> None:
         while not over.is_set():
             freed.append(collect_garbage(cache_directory, Settings.from_environ({}), log, everything=True))
 
-    thread = threading.Thread(target=work, daemon=True)
+    thread = threading.Thread(target=collect_repeatedly, daemon=True)
     thread.start()
     try:
         yield freed
@@ -121,17 +121,17 @@ def test_pulls_while_everything_is_collected(
     log: RunLog,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Every pull has the right tree and says nothing of trouble."""
-    told: list[str] = []
-    monkeypatch.setattr(RunLog, "warning", lambda _, message: told.append(message))
+    """Every pull has the right tree and logs no warning."""
+    warnings: list[str] = []
+    monkeypatch.setattr(RunLog, "warning", lambda _, message: warnings.append(message))
     settings = make_settings({"PREFECT_UV_CACHE_DIR": str(cache_directory.root)})
     with collecting(cache_directory, log) as freed:
         for number in range(ROUNDS):
             origin.commit("flow.py", f"number {number}")
-            place = cache_directory.root.parent / f"work-{number}"
-            place.mkdir()
-            monkeypatch.chdir(place)
+            work = cache_directory.root.parent / f"work-{number}"
+            work.mkdir()
+            monkeypatch.chdir(work)
             pull({"pull_steps": [{CLONE: {"repository": origin.url}}]}, settings, RunLog(Mask()), None)
-            assert (place / "flows" / "flow.py").read_text() == f"number {number}"
-    assert told == []
+            assert (work / "flows" / "flow.py").read_text() == f"number {number}"
+    assert warnings == []
     assert any(freed)

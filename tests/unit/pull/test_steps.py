@@ -1,4 +1,4 @@
-"""Pull steps, with the semantics of Prefect's."""
+"""Pull steps have the semantics of Prefect's."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ READ_ONLY = Path("/proc")
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The process's working directory; temporary ones are the test's, too."""
+    """The process's working directory; temporary directories are below the test's, too."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     directory = tmp_path / "here"
     directory.mkdir()
@@ -31,32 +31,32 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def perform(log: RunLog, *steps: Any, **deployment: Any) -> Checkout:
-    """The workspace after these steps."""
+    """The checkout after these steps."""
     return pull({"pull_steps": list(steps), **deployment}, Settings.from_environ(os.environ), log, None)
 
 
 def test_set_working_directory_absolute(log: RunLog, tmp_path: Path) -> None:
-    """An absolute path is taken as it is; the process's own directory stays."""
+    """An absolute path is used as it is; the process's own directory does not change."""
     before = Path.cwd()
     assert perform(log, {SET: {"directory": str(tmp_path)}}).directory == tmp_path
     assert Path.cwd() == before
 
 
 def test_set_working_directory_relative(log: RunLog, here: Path) -> None:
-    """A relative path starts from where the step before led to."""
+    """A relative path starts from the directory of the step before."""
     (here / "a" / "b").mkdir(parents=True)
     assert perform(log, {SET: {"directory": "a"}}, {SET: {"directory": "b"}}).directory == here / "a" / "b"
 
 
 def test_set_working_directory_missing(log: RunLog, here: Path) -> None:
-    """A directory that does not exist is named."""
+    """The error names a directory that does not exist."""
     with pytest.raises(PullStepError) as caught:
         perform(log, {SET: {"directory": "nowhere"}})
     assert caught.value.headline == f"The working directory {here / 'nowhere'} does not exist."
 
 
-def test_clone_becomes_the_directory(log: RunLog, here: Path, origin: Origin) -> None:
-    """After a clone the flow runs in it, and the next clone lands beside it."""
+def test_clone_becomes_the_working_directory(log: RunLog, here: Path, origin: Origin) -> None:
+    """The flow runs in the last clone; clones are made next to each other."""
     checkout = perform(
         log,
         {CLONE: {"repository": origin.url}},
@@ -67,70 +67,70 @@ def test_clone_becomes_the_directory(log: RunLog, here: Path, origin: Origin) ->
 
 
 def test_clone_then_set_working_directory(log: RunLog, here: Path, origin: Origin) -> None:
-    """As Prefect's own documentation has it: the directory in the clone by its path from the start."""
+    """A directory in the clone is named by its path from the base, as in Prefect's documentation."""
     (origin.path / "etl").mkdir()
     origin.commit("etl/flow.py", "x")
     checkout = perform(log, {CLONE: {"repository": origin.url}}, {SET: {"directory": "flows/etl"}})
     assert checkout.directory == here / "flows" / "etl"
 
 
-def test_without_steps_the_code_is_at_path(log: RunLog, here: Path, tmp_path: Path) -> None:
-    """No pull steps: the deployment's path, or here."""
+def test_path_without_pull_steps(log: RunLog, here: Path, tmp_path: Path) -> None:
+    """Without pull steps the code is at the deployment's path, or in the working directory."""
     assert pull({"path": str(tmp_path)}, Settings.from_environ(os.environ), log, None).directory == tmp_path
     assert pull({"path": None, "pull_steps": None}, Settings.from_environ(os.environ), log, None).directory == here
 
 
 @pytest.mark.parametrize("step", ["git_clone", {CLONE: {}, SET: {}}, 5])
 def test_malformed_step(log: RunLog, step: Any) -> None:
-    """A step is a mapping of one function to its inputs."""
+    """A step that is not a mapping of one function to its inputs is refused."""
     with pytest.raises(PullStepError, match="Pull step 1 is not a mapping"):
         perform(log, step)
 
 
 @pytest.mark.parametrize("inputs", [None, {}])
 def test_clone_without_repository(log: RunLog, inputs: Any) -> None:
-    """A clone of nothing is refused."""
-    with pytest.raises(PullStepError, match="The inputs of git_clone are not right: missing a required"):
+    """A git_clone step without a repository is refused."""
+    with pytest.raises(PullStepError, match="The inputs of git_clone are invalid: missing a required"):
         perform(log, {CLONE: inputs})
 
 
 def test_placeholder_of_the_environment(log: RunLog, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`{{ $NAME }}` is a variable of the container."""
+    """`{{ $NAME }}` is a variable of the container's environment."""
     (here / "etl").mkdir()
     monkeypatch.setenv("FOLDER_OF_TESTS", "etl")
     assert perform(log, {SET: {"directory": "{{ $FOLDER_OF_TESTS }}"}}).directory == here / "etl"
 
 
 def test_block_without_an_api(log: RunLog) -> None:
-    """Without a flow run there are no blocks; the error names the step."""
+    """Without an API there are no blocks; the error names the step."""
     with pytest.raises(PullStepError) as caught:
         perform(log, {SET: {"directory": "{{ prefect.blocks.secret.x }}"}})
-    assert caught.value.headline == "There is no block secret/x."
+    assert caught.value.headline == "The block secret/x does not exist."
     assert caught.value.found == f"In pull step 1, {SET}."
 
 
-def test_unknown_input_is_named(log: RunLog, origin: Origin) -> None:
-    """An input that Prefect's step does not have is refused instead of ignored."""
+def test_unknown_input(log: RunLog, origin: Origin) -> None:
+    """An input that Prefect's step does not have is refused, not ignored."""
     with pytest.raises(PullStepError, match="got an unexpected keyword argument 'depth'"):
         perform(log, {CLONE: {"repository": origin.url, "depth": 1}})
 
 
 def test_requirements_file_is_noted(log: RunLog, here: Path) -> None:
-    """It is installed when the project's environment is there."""
+    """A requirements file is kept until the project's environment exists."""
     (here / "requirements.txt").write_text("cowsay\n")
     step: Any = {"prefect.deployments.steps.pip_install_requirements": {}}
     assert perform(log, step).requirements == (here / "requirements.txt",)
 
 
 def test_requirements_file_missing(log: RunLog, here: Path) -> None:
-    """It is named."""
+    """The error names a requirements file that does not exist."""
     with pytest.raises(PullStepError) as caught:
         perform(log, {"prefect.deployments.steps.pip_install_requirements": {"requirements_file": "x.txt"}})
-    assert caught.value.headline == f"There is no requirements file {here / 'x.txt'}."
+    assert caught.value.headline == f"The requirements file {here / 'x.txt'} does not exist."
 
 
 def test_prefects_lines_are_logged(log: RunLog, capsys: pytest.CaptureFixture[str]) -> None:
-    """The lines that people know from Prefect's own log."""
+    """The log has the lines that Prefect itself logs for pull steps."""
     perform(log, {SET: {"directory": "."}})
     assert capsys.readouterr().err.splitlines() == [
         "prefect-uv: Running 1 deployment pull step(s)",
@@ -140,15 +140,15 @@ def test_prefects_lines_are_logged(log: RunLog, capsys: pytest.CaptureFixture[st
     ]
 
 
-def test_inputs_without_meaning_are_left_out(log: RunLog, here: Path, origin: Origin) -> None:
-    """`id`, `requires`, and inputs that are null or off change nothing."""
+def test_inputs_that_change_nothing(log: RunLog, here: Path, origin: Origin) -> None:
+    """`id`, `requires` and inputs that are null or false change nothing."""
     inputs = {"repository": origin.url, "id": "clone", "requires": "x", "access_token": None}
     checkout = perform(log, {CLONE: {**inputs, "include_submodules": False, "branch": None}})
     assert checkout.directory == here / "flows"
 
 
-def test_read_only_base_falls_back(log: RunLog, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing can be written, the clone goes to a temporary directory."""
+def test_clone_from_a_read_only_directory(log: RunLog, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the working directory is not writable, the clone goes to a temporary directory."""
     monkeypatch.chdir(READ_ONLY)
     checkout = perform(log, {CLONE: {"repository": origin.url}})
     assert (checkout.directory / "flow.py").is_file()
@@ -159,6 +159,6 @@ def test_read_only_base_falls_back(log: RunLog, origin: Origin, monkeypatch: pyt
 def test_code_in_a_read_only_directory(
     log: RunLog, deployment: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Code that is baked into an image with a read-only root is found where it is: here."""
+    """Code that is baked into an image with a read-only root is used where it is."""
     monkeypatch.chdir(READ_ONLY)
     assert pull(deployment, Settings.from_environ(os.environ), log, None).directory == READ_ONLY

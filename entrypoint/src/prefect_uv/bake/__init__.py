@@ -1,1 +1,1 @@
-"""Dependencies, and code, in the image: what `prefect-uv bake` puts there, and what a start finds of it."""
+"""Dependencies and the project's code in the image: `prefect-uv bake` puts them there, and a start reads the record."""

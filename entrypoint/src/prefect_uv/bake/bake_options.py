@@ -1,4 +1,4 @@
-"""The options of `prefect-uv bake`; they count more than the variables of the same meaning."""
+"""The options of `prefect-uv bake`; they take precedence over the variables with the same meaning."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ BAKE_USAGE = (
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose mistakes are errors of the catalogue."""
+    """A parser that raises an error of the catalogue instead of exiting."""
 
     def error(self, message: str) -> NoReturn:
-        """Stop."""
+        """Raise a UsageError."""
         raise UsageError(f"`prefect-uv bake`: {message}.", hint=BAKE_USAGE)
 
 
 class _Extend(argparse.Action):
-    """Names of several options together, as a tuple."""
+    """Collects the names of a repeated option in one tuple."""
 
     def __call__(self, _parser: Any, namespace: argparse.Namespace, values: Any, _option: str | None = None) -> None:
-        """Add them."""
+        """Add the names of one occurrence."""
         setattr(namespace, self.dest, (*(getattr(namespace, self.dest) or ()), *values))
 
 
 class _Once(argparse.Action):
-    """A value that there is one of."""
+    """Stores the value of an option that may be given only once."""
 
     def __call__(self, _parser: Any, namespace: argparse.Namespace, values: Any, _option: str | None = None) -> None:
-        """Set it."""
+        """Set the value."""
         if getattr(namespace, self.dest) is not None:
             raise argparse.ArgumentError(self, "given more than once")
         setattr(namespace, self.dest, values)
@@ -48,9 +48,9 @@ class BakeOptions:
     """What to bake.
 
     Attributes:
-        settings: with the selection of the options.
-        install_project: the project's own code is installed too.
-        version: of the image; nothing when none was given.
+        settings: the settings with the selection that the options make.
+        install_project: whether to install the project's own code too.
+        version: the version of the image; None if the option was not given.
     """
 
     settings: Settings
@@ -58,19 +58,19 @@ class BakeOptions:
     version: str | None
 
     @classmethod
-    def parse(cls, words: Sequence[str], settings: Settings) -> BakeOptions:
+    def parse(cls, arguments: Sequence[str], settings: Settings) -> BakeOptions:
         """Read the options.
 
         Raises:
-            UsageError: an option is not known or given too often, or its value is empty or no name.
+            UsageError: an option is unknown or repeated, or its value is empty or not a name.
         """
-        options: dict[str, Any] = vars(_parser().parse_args(words))
+        options: dict[str, Any] = vars(_parser().parse_args(arguments))
         install_project, version = options.pop("install_project"), options.pop("version")
         if version is not None and not version.strip():
-            hint = "Name one, as `docker build --build-arg VERSION=1.2.3 .`, or leave the option out."
+            hint = "Pass one, as in `docker build --build-arg VERSION=1.2.3 .`, or leave the option out."
             raise UsageError("`prefect-uv bake`: the version is empty.", hint=hint)
-        chosen = {name: value for name, value in options.items() if value}
-        return cls(replace(settings, **chosen), install_project or settings.install_project, version)
+        given = {name: value for name, value in options.items() if value}
+        return cls(replace(settings, **given), install_project or settings.install_project, version)
 
 
 def _parser() -> _Parser:
@@ -92,8 +92,8 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _name(text: str) -> str:
-    name, *more = _names(text)
-    if more:
+    name, *others = _names(text)
+    if others:
         message = f"{text} is more than one name"
         raise argparse.ArgumentTypeError(message)
     return name

@@ -1,4 +1,4 @@
-"""What `prefect-uv bake` was asked for, kept beside what it made: the image's own selections and its version."""
+"""What was baked into the image, in files next to the environments: the selections and the image's version."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from prefect_uv.project.selection import Selection
 from prefect_uv.settings import Settings
 
 SELECTIONS = Path("selections", "v1")
-VERSION = "version"
+VERSION_FILE = "version"
 
 
 @dataclass(frozen=True)
-class Baking:
-    """One selection that was baked.
+class BakedSelection:
+    """A selection of a project's dependencies that was baked.
 
     Attributes:
-        root: the name of the project with the lock.
-        selection: what was selected of it.
-        key: the environment.
+        root: the name of the project that the lockfile belongs to; empty if it has none.
+        selection: the groups, extras and package.
+        key: the key of the environment.
     """
 
     root: str
@@ -34,35 +34,35 @@ class Baking:
     key: str
 
     @classmethod
-    def of(cls, project: Project, key: str) -> Baking:
-        """The selection of a project."""
+    def of(cls, project: Project, key: str) -> BakedSelection:
+        """The project's selection, baked as the environment with this key."""
         return cls(root_name(project), project.selection, key)
 
     def __str__(self) -> str:
-        """For people, as `1f3ab2c3d4e5 for etl (groups etl)`."""
-        chosen = f" ({self.selection})" if str(self.selection) else ""
-        return f"{self.key[:12]} for {self.root or 'a workspace'}{chosen}"
+        """For the log, such as `1f3ab2c3d4e5 for etl (groups etl)`."""
+        selection = f" ({self.selection})" if str(self.selection) else ""
+        return f"{self.key[:12]} for {self.root or 'a workspace'}{selection}"
 
-    def write(self, directory: Path) -> None:
-        """Keep it; the same selection that was baked before is replaced."""
-        place = directory / SELECTIONS
-        place.mkdir(parents=True, exist_ok=True)
+    def write(self, baked_dir: Path) -> None:
+        """Record it, in place of an earlier record of the same selection."""
+        directory = baked_dir / SELECTIONS
+        directory.mkdir(parents=True, exist_ok=True)
         name = digest_fields([self.root, *self.selection.options])
-        (place / f"{name}.json").write_text(json.dumps(asdict(self)))
+        (directory / f"{name}.json").write_text(json.dumps(asdict(self)))
 
 
-def selections(directory: Path) -> Iterator[Baking]:
-    """Everything that was baked into this directory."""
-    place = directory / SELECTIONS
-    for path in sorted(place.iterdir()) if place.is_dir() else ():
-        value = json.loads(path.read_text())
-        chosen: dict[str, Any] = value["selection"]
-        lists = {name: tuple(chosen[name]) for name in ("groups", "only_groups", "extras")}
-        yield Baking(value["root"], Selection(**lists, package=chosen["package"]), value["key"])
+def baked_selections(baked_dir: Path) -> Iterator[BakedSelection]:
+    """Every selection that was baked into this directory."""
+    directory = baked_dir / SELECTIONS
+    for path in sorted(directory.iterdir()) if directory.is_dir() else ():
+        record = json.loads(path.read_text())
+        selection: dict[str, Any] = record["selection"]
+        lists = {name: tuple(selection[name]) for name in ("groups", "only_groups", "extras")}
+        yield BakedSelection(record["root"], Selection(**lists, package=selection["package"]), record["key"])
 
 
 def root_name(project: Project) -> str:
-    """The name of the project that the lock lies in, whichever member was found; empty where it has none."""
+    """The name of the project that the lockfile belongs to, whichever member was found; empty if it has none."""
     path = project.root / "pyproject.toml"
     if not path.is_file():
         return project.name
@@ -70,29 +70,29 @@ def root_name(project: Project) -> str:
 
 
 def with_baked_selection(settings: Settings, project: Project, log: RunLog) -> Settings:
-    """The settings, with the one selection that was baked of this project when the deployment has none.
+    """The settings with the selection that was baked, if the deployment has none and exactly one was baked.
 
-    A flow that lies in one member of a workspace is not given the dependencies of another one.
+    A flow in one member of a workspace never gets a selection of another member.
     """
     if Selection.of(settings) != Selection() or not isinstance(project, LockedProject) or project.script:
         return settings
-    baked = list(selections(settings.baked_dir))
+    baked = list(baked_selections(settings.baked_dir))
     if len(baked) != 1 or baked[0].root != root_name(project) or baked[0].selection == Selection():
         return settings
-    chosen = baked[0].selection
-    if chosen.package and project.directory != project.root and chosen.package != project.name:
+    selection = baked[0].selection
+    if selection.package and project.directory != project.root and selection.package != project.name:
         return settings
-    log.info(f"no groups or extras are set: the ones that the image was baked with are taken ({chosen})")
-    return replace(settings, **vars(chosen))
+    log.info(f"no groups or extras are set: using those that the image was baked with ({selection})")
+    return replace(settings, **vars(selection))
 
 
-def version(directory: Path) -> str:
-    """The version that the image was baked with; empty when it was given none."""
-    path = directory / VERSION
+def image_version(baked_dir: Path) -> str:
+    """The version that the image was baked with; empty if it was given none."""
+    path = baked_dir / VERSION_FILE
     return path.read_text() if path.is_file() else ""
 
 
-def announce(settings: Settings, log: RunLog) -> None:
-    """Say which version the image is."""
-    if found := version(settings.baked_dir):
-        log.info(f"version {found} of the image")
+def log_image_version(baked_dir: Path, log: RunLog) -> None:
+    """Log the version of the image, if it was given one."""
+    if version := image_version(baked_dir):
+        log.info(f"image version {version}")

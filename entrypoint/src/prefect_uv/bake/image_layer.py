@@ -1,4 +1,4 @@
-"""`prefect-uv bake`: the environment of a project in an image's layer, for a user's Dockerfile."""
+"""`prefect-uv bake`: the environment of a project in a layer of the image, for a user's Dockerfile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from prefect_uv.bake.bake_options import BakeOptions
-from prefect_uv.bake.bake_record import VERSION, Baking
+from prefect_uv.bake.bake_record import VERSION_FILE, BakedSelection
 from prefect_uv.cache_volume.cache_directory import CacheDirectory, shared_umask
 from prefect_uv.cache_volume.lease import take_lease
 from prefect_uv.environments import Environment, EnvironmentStore
@@ -23,26 +23,26 @@ from prefect_uv.errors import DependencyUnreachableError, EnvironmentDamagedErro
 from prefect_uv.image_facts import Image
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import Project, find_extra_packages, find_project, log_project
-from prefect_uv.project_code import baked_place, install_project
+from prefect_uv.project_code import baked_code_directory, install_project
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 
 
 def bake(session: Session) -> int:
     """Put the environment for the project in the working directory into the image."""
-    arguments = BakeOptions.parse(session.arguments, session.settings)
-    settings = arguments.settings
+    options = BakeOptions.parse(session.arguments, session.settings)
+    settings, log = options.settings, session.log
     require_writable(settings.baked_dir)
-    project = session.phase("look", find_copied_project, Path.cwd(), settings, session.log)
-    with shared_umask(), baked_layer(settings, session.log) as inside:
-        environment = session.phase("bake", environment_in_layer, project, settings, inside, session.log)
-        baked = Baking.of(project, environment.key)
+    project = session.phase("look", find_copied_project, Path.cwd(), settings, log)
+    with shared_umask(), baked_layer(settings, log) as layer_settings:
+        environment = session.phase("bake", environment_in_layer, project, settings, layer_settings, log)
+        baked = BakedSelection.of(project, environment.key)
         baked.write(settings.baked_dir)
-        session.log.info(f"baked environment {baked}: {gigabytes(_size(environment.path))}")
-        if arguments.install_project:
-            session.phase("install", code_in_layer, project, environment, inside, session.log)
-        if arguments.version is not None:
-            (settings.baked_dir / VERSION).write_text(arguments.version)
+        log.info(f"baked environment {baked}: {gigabytes(_size(environment.path))}")
+        if options.install_project:
+            session.phase("install", install_code_in_layer, project, environment, layer_settings, log)
+        if options.version is not None:
+            (settings.baked_dir / VERSION_FILE).write_text(options.version)
     return 0
 
 
@@ -50,95 +50,99 @@ def find_copied_project(directory: Path, settings: Settings, log: RunLog) -> Pro
     """The project whose files were copied into the image.
 
     Raises:
-        DependencyUnreachableError: a directory that the lock names was not.
+        DependencyUnreachableError: a directory that the lockfile names was not copied.
     """
     try:
         return log_project(log, find_project(directory, None, settings))
     except DependencyUnreachableError as error:
-        error.hint = "COPY its pyproject.toml to its place as well; the sources are not needed."
+        error.hint = "COPY its pyproject.toml to that path as well; the sources are not needed."
         raise
 
 
 @contextmanager
 def baked_layer(settings: Settings, log: RunLog) -> Iterator[Settings]:
-    """The settings to build below the baked directory, with bytecode; nothing else is left there of building.
+    """The settings to build below the baked directory, with bytecode; what only the build needed is removed.
 
-    What is baked already is held in use, so that a full disk does not make it go.
+    Leases on what is already baked keep it from being garbage-collected when the disk is full.
+
+    uv 0.13.8: bytecode and cache mounts as in https://docs.astral.sh/uv/guides/integration/docker/#caching
     """
-    directory = settings.baked_dir
-    cache = CacheDirectory(directory, directory)
+    baked_dir = settings.baked_dir
+    cache = CacheDirectory(baked_dir, baked_dir)
     cache.prepare()
-    held = [take_lease(path, touch=False) for path, _ in described_environments(cache)]
+    leases = [take_lease(path, touch=False) for path, _ in described_environments(cache)]
     with _uv_cache(settings, log) as variables:
         environ = {**settings.environ, **variables, "UV_COMPILE_BYTECODE": "1"}
-        yield replace(settings, cache_dir=directory, cache_readonly=False, environ=environ)
-    for place in (cache.builds, cache.trash, cache.locks, cache.failures.parent):
-        shutil.rmtree(place, ignore_errors=True)
-    for descriptor in filter(None, held):
+        yield replace(settings, cache_dir=baked_dir, cache_readonly=False, environ=environ)
+    for directory in (cache.builds, cache.trash, cache.locks, cache.failures.parent):
+        shutil.rmtree(directory, ignore_errors=True)
+    for descriptor in filter(None, leases):
         os.close(descriptor)
 
 
-def environment_in_layer(project: Project, settings: Settings, inside: Settings, log: RunLog) -> Environment:
-    """The environment, built as on a volume, and found by the fingerprint that a start in the image has.
+def environment_in_layer(project: Project, settings: Settings, layer_settings: Settings, log: RunLog) -> Environment:
+    """The environment, built as on a volume and indexed by the fingerprint that a start in the image computes.
 
-    Extra packages that the settings or a file name are baked as well, in an environment of their own.
+    Extra packages that the settings or a file name are baked too, as a second environment, which is returned then.
     """
-    store = EnvironmentStore(replace(inside, baked_dir=Path(os.devnull)), log)
+    store = EnvironmentStore(replace(layer_settings, baked_dir=Path(os.devnull)), log)
     baked = BakedEnvironments.of(settings, store.image)
     environment = store.environment(project)
     manifest = _manifest(environment)
     baked.remember(source_of(project, settings), manifest)
-    if wanted := find_extra_packages(Path.cwd(), project, settings):
-        log.info(wanted.summary)
-        source = ExtraPackagesSource((environment.path, manifest), wanted, project, settings)
-        environment = store.extended(environment, wanted, project)
+    if extra_packages := find_extra_packages(Path.cwd(), project, settings):
+        log.info(extra_packages.summary)
+        source = ExtraPackagesSource((environment.path, manifest), extra_packages, project, settings)
+        environment = store.extended(environment, extra_packages, project)
         baked.remember(source, _manifest(environment))
     return environment
 
 
-def code_in_layer(project: Project, environment: Environment, inside: Settings, log: RunLog) -> None:
-    """The project's own code, built and installed, under the name that a start of the same code looks for.
+def install_code_in_layer(project: Project, environment: Environment, layer_settings: Settings, log: RunLog) -> None:
+    """Build the project's own code, and install it under the name that a start with the same code looks for.
 
-    It is installed in its place: uv 0.13.8 writes the way from a console script to its Python as a relative path.
+    It is installed where it stays, because console scripts find their Python by a path relative to their directory.
+    uv 0.13.8: get_relocatable_executable, https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-install-wheel/src/wheel.rs
     """
     if not any(package.installable for package in project.local_packages):
         log.info("nothing to install: no package here has a build system")
         return
-    place = baked_place(inside, project, environment)
-    if not place.is_dir():
-        place.mkdir(parents=True)
+    directory = baked_code_directory(layer_settings.baked_dir, project, environment)
+    if not directory.is_dir():
+        directory.mkdir(parents=True)
         try:
-            install_project(inside, project, environment, place)
+            install_project(layer_settings, project, environment, directory)
         except BaseException:
-            shutil.rmtree(place)
+            shutil.rmtree(directory)
             raise
-    log.info(f"installed the code of {project.name}: {place.name[:12]}")
+    log.info(f"installed the code of {project.name}: {directory.name[:12]}")
 
 
 @contextmanager
 def _uv_cache(settings: Settings, log: RunLog) -> Iterator[dict[str, str]]:
-    """uv's variables for a cache that is in no layer: the mounted one, or one that goes."""
-    mounted = settings.cache_dir
-    if os.path.ismount(mounted) and os.access(mounted, os.W_OK):
-        yield {"UV_CACHE_DIR": str(mounted / f"uv-{Image.read().uv_minor}"), "UV_LINK_MODE": "copy"}
+    """uv's variables for a cache outside the layer: on the cache mount, or in a directory that is removed."""
+    mount = settings.cache_dir
+    if os.path.ismount(mount) and os.access(mount, os.W_OK):
+        yield {"UV_CACHE_DIR": str(mount / f"uv-{Image.read().uv_minor}"), "UV_LINK_MODE": "copy"}
         return
-    if os.path.ismount(mounted):
-        log.warning(f"{mounted} is mounted and not writable for uid {os.geteuid()}: not used (`uid=1000` makes it so)")
-    with tempfile.TemporaryDirectory(prefix="uv-", dir=settings.baked_dir) as place:
-        yield {"UV_CACHE_DIR": place}
+    if os.path.ismount(mount):
+        uid = os.geteuid()
+        log.warning(f"{mount} is mounted but not writable for uid {uid}: not used (`uid={uid}` makes it writable)")
+    with tempfile.TemporaryDirectory(prefix="uv-", dir=settings.baked_dir) as directory:
+        yield {"UV_CACHE_DIR": directory}
 
 
 def require_writable(directory: Path) -> None:
-    """There must be a place to bake into.
+    """Check that the directory to bake into exists and is writable.
 
     Raises:
-        VolumeUnusableError: there is none.
+        VolumeUnusableError: it does not, or is not.
     """
     if directory.is_dir() and os.access(directory, os.W_OK):
         return
     raise VolumeUnusableError(
         f"Nothing can be baked into {directory}: uid {os.geteuid()} cannot write there.",
-        hint="Bake with the image's own user (`USER 1000:0`) or as root, into an image FROM ours.",
+        hint="Bake as the image's own user (`USER 1000:0`) or as root, in an image built FROM ours.",
     )
 
 

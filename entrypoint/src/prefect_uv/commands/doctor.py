@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from prefect_uv.api.client import ApiClient, NotFoundError
-from prefect_uv.bake.bake_record import selections
+from prefect_uv.bake.bake_record import baked_selections
 from prefect_uv.errors import PrefectUvError
 from prefect_uv.image_facts import Image
 from prefect_uv.session import Session
@@ -27,7 +27,7 @@ def doctor(session: Session) -> int:
     cache = settings.cache_dir
     space = _free_space(cache) if os.access(cache, os.W_OK) else "is not writable: nothing is kept between runs"
     _write_line("cache", f"{cache} {space}")
-    for baked in selections(settings.baked_dir):
+    for baked in baked_selections(settings.baked_dir):
         _write_line("baked", str(baked))
     reached, status = _api_status(session)
     _write_line("api", status)

@@ -177,7 +177,7 @@ def _flow_environ(prepared: PreparedFlow) -> dict[str, str]:
     else:
         environ["UV_CACHE_DIR"] = str(uv_cache)
     return environ | {
-        "PATH": _joined((*prepared.code.programs, environment / "bin"), environ.get("PATH", os.defpath)),
+        "PATH": _joined((*prepared.code.script_directories, environment / "bin"), environ.get("PATH", os.defpath)),
         "PYTHONPATH": _joined(prepared.code.import_path, environ.get("PYTHONPATH", "")),
         "UV_NO_PROJECT": "1",
         "UV_PYTHON": prepared.environment.python_version,

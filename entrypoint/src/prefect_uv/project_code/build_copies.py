@@ -1,4 +1,4 @@
-"""Copies of checkouts to build in; git finds their history where it is."""
+"""Copies of checkouts to build in, whose git history stays in the original."""
 
 from __future__ import annotations
 
@@ -11,39 +11,45 @@ from prefect_uv.project_code.derived_files import GIT, is_derived
 
 @dataclass(frozen=True)
 class BuildCopies:
-    """Each checkout is copied once.
+    """Copies each checkout once.
 
     Attributes:
-        place: where.
-        root: of the workspace: what is below it and in no checkout is copied with it.
+        directory: where the copies go.
+        root: the root of the workspace; a package below it that is in no checkout is copied with the whole workspace.
     """
 
-    place: Path
+    directory: Path
     root: Path
 
-    def of(self, directory: Path) -> Path:
-        """The copy of a directory, within a copy of all that its build may look at."""
-        top = self._top(directory)
-        copy = self.place / str(top).strip("/").replace("/", "-")
+    def copy_of(self, package: Path) -> Path:
+        """The copy of a package's directory, within a copy of everything that its build may read."""
+        tree = self._tree_of(package)
+        copy = self.directory / str(tree).strip("/").replace("/", "-")
         if not copy.exists():
-            shutil.copytree(top, copy, symlinks=True, ignore=_left_out)
-            _refer(top / GIT, copy / GIT)
-        return copy / directory.relative_to(top)
+            shutil.copytree(tree, copy, symlinks=True, ignore=_derived_names)
+            _link_repository(tree / GIT, copy / GIT)
+        return copy / package.relative_to(tree)
 
-    def _top(self, directory: Path) -> Path:
-        checkout = next((place for place in (directory, *directory.parents) if (place / GIT).exists()), None)
-        return checkout or (self.root if directory.is_relative_to(self.root) else directory)
+    def _tree_of(self, package: Path) -> Path:
+        checkout = next((path for path in (package, *package.parents) if (path / GIT).exists()), None)
+        return checkout or (self.root if package.is_relative_to(self.root) else package)
 
 
-def _left_out(directory: str, names: list[str]) -> set[str]:
-    """A build that finds the leavings of another one may pack what was deleted since."""
+def _derived_names(directory: str, names: list[str]) -> set[str]:
+    """The names not to copy: a build that finds the output of an earlier one may pack files that were deleted since.
+
+    setuptools: https://github.com/pypa/setuptools/issues/1871
+    """
     return {name for name in names if is_derived(Path(directory) / name)}
 
 
-def _refer(git: Path, copy: Path) -> None:
-    """A `.git` file that leads to the repository (gitrepository-layout), for versions that are made from tags."""
-    if git.is_dir():
-        copy.write_text(f"gitdir: {git}\n")
-    elif git.exists():
-        target = git.read_text().removeprefix("gitdir:").strip()
-        copy.write_text(f"gitdir: {(git.parent / target).resolve()}\n")
+def _link_repository(original: Path, copy: Path) -> None:
+    """Write a `.git` file that points to the repository, for backends that derive versions from tags.
+
+    git 2.47: https://git-scm.com/docs/gitrepository-layout
+    """
+    if original.is_dir():
+        copy.write_text(f"gitdir: {original}\n")
+    elif original.exists():
+        repository = original.read_text().removeprefix("gitdir:").strip()
+        copy.write_text(f"gitdir: {(original.parent / repository).resolve()}\n")

@@ -1,4 +1,4 @@
-"""Whether code is the same, by what its files contain: a fresh clone has other times and the same code."""
+"""A digest of code by the contents of its files: a fresh clone has other times, but the same code."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from prefect_uv.project_code.derived_files import is_derived
 
 
 def code_digest(packages: Iterable[LocalPackage], key: str) -> str:
-    """A name for the code of packages, installed for the environment with this key.
+    """A hexadecimal digest of the packages' code and the key of the environment that it is installed for.
 
-    Every file below their directories counts, but for what is derived from others.
+    Every file below the packages' directories counts, except derived ones.
     """
-    whole = sha256(key.encode())
+    digest = sha256(key.encode())
     for package in packages:
-        whole.update(f"\0{package.name}\0".encode())
+        digest.update(f"\0{package.name}\0".encode())
         for path in _code_files(package.directory, ()):
             content = path.read_bytes()
-            whole.update(os.fsencode(path.relative_to(package.directory)) + f"\0{len(content)}\0".encode() + content)
-    return whole.hexdigest()
+            digest.update(os.fsencode(path.relative_to(package.directory)) + f"\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
 
 
 def _code_files(directory: Path, above: tuple[Path, ...]) -> Iterator[Path]:
-    """Files, also those that links lead to, in an order that does not depend on the file system."""
+    """The files, through symbolic links but not around loops, in an order that is the same on every file system."""
     chain = (*above, directory.resolve())
     for entry in sorted(entry for entry in directory.iterdir() if not is_derived(entry)):
         if entry.is_file():

@@ -1,4 +1,4 @@
-"""What a flow can import and call of its own project, and of the directories that it depends on."""
+"""What a flow can import and call of its own project and of the local packages that it depends on."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ COMPILED = "*.so"
 
 @dataclass(frozen=True)
 class FlowCode:
-    """Places for the flow's process and all that it starts.
+    """Directories for the flow's process and all that it starts.
 
     Attributes:
         import_path: directories to import from, before those of the user's PYTHONPATH.
-        programs: directories of console scripts, before the environment's.
+        script_directories: directories of console scripts, before the environment's.
     """
 
     import_path: tuple[Path, ...]
-    programs: tuple[Path, ...] = ()
+    script_directories: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class ProjectCode:
     """Makes a project's own code importable for one start.
 
     Attributes:
-        settings: the deployment's choices.
-        log: where the reader learns what was done.
+        settings: the deployment's settings.
+        log: the run's log.
         scratch: makes an empty directory that is removed when the start ends.
     """
 
@@ -48,68 +48,69 @@ class ProjectCode:
     log: RunLog
     scratch: Callable[[], Path]
 
-    def importable(self, project: Project, environment: Environment) -> FlowCode:
-        """The sources with metadata beside them; or, with PREFECT_UV_INSTALL_PROJECT, what a build makes of them.
+    def make_importable(self, project: Project, environment: Environment) -> FlowCode:
+        """The sources and their metadata, or an installation of them: the image's, or with PREFECT_UV_INSTALL_PROJECT.
 
-        An installation in the image is used by every start with the same code. All else goes with this start.
+        The image's installation is used if it is of the same code for the same environment. Everything else is made
+        for this start and removed after it.
 
         Raises:
             ProjectBuildError: a package could not be built.
         """
         packages = _installable(project)
-        if packages and (baked := self._baked(project, environment)):
+        if packages and (baked := self._find_baked(project, environment)):
             return _installed(project, packages, baked)
         if self.settings.install_project and packages:
-            place = self._built(project, environment)
-            _warn_of_shadows(packages, place, self.log)
-            return _installed(project, packages, place)
+            installation = self._build(project, environment)
+            _warn_of_shadowed_modules(packages, installation, self.log)
+            return _installed(project, packages, installation)
         if self.settings.install_project:
-            self.log.info("PREFECT_UV_INSTALL_PROJECT: nothing to install, no package here has a build system")
-        return FlowCode((*project.source_roots, *self._with_metadata(packages)))
+            self.log.info("PREFECT_UV_INSTALL_PROJECT has nothing to install: no package here has a build system")
+        return FlowCode((*project.source_roots, *self._metadata_directories(packages)))
 
-    def _baked(self, project: Project, environment: Environment) -> Path | None:
+    def _find_baked(self, project: Project, environment: Environment) -> Path | None:
+        """The image's installation of this code for this environment; None if it has none."""
         if not (self.settings.baked_dir / BAKED_CODE).is_dir():
             return None
-        place = baked_place(self.settings, project, environment)
-        if place.is_dir():
-            return place
-        instead = "built and installed anew" if self.settings.install_project else "imported from its sources"
-        self.log.info(f"the code is not what the image has installed, or not for this environment: it is {instead}")
+        directory = baked_code_directory(self.settings.baked_dir, project, environment)
+        if directory.is_dir():
+            return directory
+        action = "building and installing it again" if self.settings.install_project else "importing the sources"
+        self.log.info(f"the code in the image was installed from other sources or for another environment: {action}")
         return None
 
-    def _built(self, project: Project, environment: Environment) -> Path:
-        """A new installation, where programs and extension modules can be executed."""
+    def _build(self, project: Project, environment: Environment) -> Path:
+        """A new installation, in a directory from which programs and extension modules can be executed."""
         hint = "Mount a writable /tmp that is not noexec, or set TMPDIR to such a directory."
         try:
-            place = self.scratch()
-            install_project(self.settings, project, environment, place)
+            directory = self.scratch()
+            install_project(self.settings, project, environment, directory)
         except OSError as error:
-            raise ProjectBuildError("There is no place to build the project in.", str(error), hint) from None
-        if not is_executable(place):
-            raise ProjectBuildError("The project cannot be installed.", f"{place.parent} is mounted noexec.", hint)
-        return place
+            raise ProjectBuildError("There is nowhere to build the project.", str(error), hint) from None
+        if not is_executable(directory):
+            raise ProjectBuildError("The project cannot be installed.", f"{directory.parent} is mounted noexec.", hint)
+        return directory
 
-    def _with_metadata(self, packages: Sequence[LocalPackage]) -> tuple[Path, ...]:
-        """A directory with metadata, where any is known and there is a place for it."""
+    def _metadata_directories(self, packages: Sequence[LocalPackage]) -> tuple[Path, ...]:
+        """A directory with the metadata that needs no build; empty if there is none or nothing is writable."""
         static = [package for package in packages if is_static(package)]
-        if unknown := ", ".join(package.name for package in packages if package not in static):
-            reason = "no version is written in pyproject.toml; PREFECT_UV_INSTALL_PROJECT=true builds and installs it"
-            self.log.info(f"importlib.metadata does not know {unknown}: {reason}")
+        if dynamic := ", ".join(package.name for package in packages if package not in static):
+            reason = "pyproject.toml states no version; PREFECT_UV_INSTALL_PROJECT=true builds and installs it"
+            self.log.info(f"importlib.metadata will not find {dynamic}: {reason}")
         if not static:
             return ()
         try:
-            place = self.scratch()
-            write_metadata(static, place)
+            directory = self.scratch()
+            write_metadata(static, directory)
         except OSError as error:
-            self.log.warning(
-                f"importlib.metadata does not know {', '.join(package.name for package in static)}: {error}"
-            )
+            names = ", ".join(package.name for package in static)
+            self.log.warning(f"importlib.metadata will not find {names}: {error}")
             return ()
-        return (place,)
+        return (directory,)
 
 
 def install_project(settings: Settings, project: Project, environment: Environment, target: Path) -> None:
-    """Build the project and its local dependencies, and install them for an environment into an empty directory.
+    """Build the project and its local packages, and install them for an environment into an empty directory.
 
     Raises:
         ProjectBuildError: a package could not be built.
@@ -117,25 +118,30 @@ def install_project(settings: Settings, project: Project, environment: Environme
     install_packages(settings, environment, _installable(project), project.root, target)
 
 
-def baked_place(settings: Settings, project: Project, environment: Environment) -> Path:
-    """Where an image has this code installed for this environment: the same code gets the same name."""
-    return settings.baked_dir / BAKED_CODE / code_digest(_installable(project), environment.key)
+def baked_code_directory(baked_dir: Path, project: Project, environment: Environment) -> Path:
+    """Where an image has this code installed for this environment: the same code has the same name."""
+    return baked_dir / BAKED_CODE / code_digest(_installable(project), environment.key)
 
 
 def _installable(project: Project) -> list[LocalPackage]:
     return [package for package in project.local_packages if package.installable]
 
 
-def _installed(project: Project, packages: Sequence[LocalPackage], place: Path) -> FlowCode:
-    """Installed packages are not imported from their sources."""
+def _installed(project: Project, packages: Sequence[LocalPackage], installation: Path) -> FlowCode:
+    """The installation, and the sources of packages that are not in it."""
     sources = {root for package in packages for root in package.source_roots}
-    return FlowCode((place, *(root for root in project.source_roots if root not in sources)), (place / "bin",))
+    remaining = (root for root in project.source_roots if root not in sources)
+    return FlowCode((installation, *remaining), (installation / "bin",))
 
 
-def _warn_of_shadows(packages: Sequence[LocalPackage], place: Path, log: RunLog) -> None:
-    """Prefect imports from the working directory first (`prefect/utilities/importtools.py`, 3.8.8)."""
-    compiled = {path.relative_to(place).parts[0] for path in place.rglob(COMPILED)}
+def _warn_of_shadowed_modules(packages: Sequence[LocalPackage], installation: Path, log: RunLog) -> None:
+    """Warn of compiled packages whose sources a flow would import, because they lie in its working directory.
+
+    The import path begins with the directory of the flow's file and the working directory.
+    Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/utilities/importtools.py
+    """
+    compiled = {path.relative_to(installation).parts[0] for path in installation.rglob(COMPILED)}
     for directory in (package.directory for package in packages if package.directory in package.source_roots):
         if names := ", ".join(sorted(name for name in compiled if (directory / name).is_dir())):
-            reason = "a flow whose working directory this is imports the sources, without what was compiled"
-            log.warning(f"{names} in {directory}: {reason}; a src layout avoids that")
+            reason = "a flow with this working directory imports the sources, without the compiled modules"
+            log.warning(f"{names} in {directory}: {reason}; a src layout avoids this")

@@ -1,8 +1,11 @@
-"""A real build and installation of local packages, fresh each time.
+"""Build and install local packages, anew each time.
 
-uv 0.13.8 takes the wheel of a directory from its cache when pyproject.toml is unchanged, whatever else was edited;
-`uv build` does not. The build works on a copy, so that a read-only checkout will do, a shared one has no two builds in
-it, and what setuptools once left in `build/` is not packed again.
+uv takes the wheel of a directory from its cache unless pyproject.toml, setup.py or setup.cfg has changed, or a `src`
+directory has come or gone (uv 0.13.8: https://docs.astral.sh/uv/concepts/cache/#dynamic-metadata). `uv build` does not
+(uv 0.13.8, observed; held by tests/unit/project_code/test_flow_code.py::test_installed_anew_after_an_edit).
+
+The build works on a copy: a read-only checkout suffices, no two builds write to a shared one, and what setuptools left
+in `build/` is not packed again (https://github.com/pypa/setuptools/issues/1871).
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from prefect_uv.project.lockfile.local_packages import LocalPackage
 from prefect_uv.project_code.build_copies import BuildCopies
 from prefect_uv.settings import Settings
 
+# git 2.47: https://git-scm.com/docs/git#_environment_variables
 GIT_READS_ONLY = {
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_CONFIG_COUNT": "1",
@@ -32,70 +36,71 @@ GIT_READS_ONLY = {
 _HINTS = (
     (
         r"'\S*(cc|\+\+|clang)' failed: No such|No such file or directory: '\S*(cc|\+\+|clang)'|[Uu]nknown compiler",
-        "The image has no compiler: build one FROM it with `apt-get install gcc libc6-dev python3-dev`.",
+        "The image has no compiler: build your own FROM it with `apt-get install gcc libc6-dev python3-dev`.",
     ),
     (
         r"Network connectivity is disabled|not found in the (package registry|provided package locations)|No solution",
-        "The build backend must be on the package index, in uv's cache on the volume, or in PREFECT_UV_WHEELS.",
+        "Provide the build backend on the package index, in uv's cache on the volume, or in PREFECT_UV_WHEELS.",
     ),
-    (r"", "Run `uv build --wheel` in the package's directory: what fails here fails there."),
+    (r"", "Run `uv build --wheel` in the package's directory to see the same failure."),
 )
 
 
 def install_packages(
     settings: Settings, environment: Environment, packages: Iterable[LocalPackage], root: Path, target: Path
 ) -> None:
-    """Build wheels of packages, and install them into a directory of their own.
+    """Build wheels of packages, and install them into a directory.
 
     Args:
-        settings: the deployment's.
-        environment: whose Python it is for; build backends come from the uv cache beside it where that can be written.
-        packages: those that have something to build.
-        root: of the workspace that they belong to.
-        target: its modules are imported from there, its console scripts are in `bin`.
+        settings: the deployment's settings.
+        environment: the environment whose Python the packages are built for; its uv cache, if writable, is used.
+        packages: packages that have a build system.
+        root: the root of the workspace that they belong to.
+        target: an empty directory, for the modules and in `bin` the console scripts.
 
     Raises:
-        ProjectBuildError: one of them could not be built.
+        ProjectBuildError: a package could not be built.
     """
-    with tempfile.TemporaryDirectory(prefix="prefect-uv-build-") as place:
-        uv_cache = environment.uv_cache or Path(place) / "uv"
+    with tempfile.TemporaryDirectory(prefix="prefect-uv-build-") as temporary:
+        build_directory = Path(temporary)
+        uv_cache = environment.uv_cache or build_directory / "uv"
         uv = Uv(settings, Image.read(), CacheDirectory(uv_cache.parent, uv_cache))
-        builder = WheelBuilder(uv, environment.path / "bin" / "python", BuildCopies(Path(place) / "code", root))
+        builder = WheelBuilder(uv, environment.path / "bin" / "python", BuildCopies(build_directory / "code", root))
         for package in packages:
-            builder.build(package, Path(place) / "wheels")
-        builder.install(sorted(Path(place).glob("wheels/*.whl")), target.resolve())
+            builder.build(package, build_directory / "wheels")
+        builder.install(sorted(build_directory.glob("wheels/*.whl")), target.resolve())
 
 
 @dataclass(frozen=True)
 class WheelBuilder:
-    """uv, building for one interpreter from copies."""
+    """Builds wheels from copies, and installs them, with uv and for one interpreter."""
 
     uv: Uv
     python: Path
     copies: BuildCopies
 
     def build(self, package: LocalPackage, wheels: Path) -> None:
-        """Add a package's wheel to a directory."""
+        """Build a package's wheel into a directory."""
         try:
-            directory = self.copies.of(package.directory)
+            directory = self.copies.copy_of(package.directory)
         except OSError as error:
-            raise ProjectBuildError(f"{package.name} could not be copied for its build.", str(error)) from None
-        source = self.uv.settings.wheels
-        index = ("--no-index", "--find-links", source) if source else ()
-        wanted = ("--wheel", "--out-dir", wheels, "--python", self.python, *index)
-        _require_success(
-            self.uv.run("build", *wanted, cwd=directory, environ=GIT_READS_ONLY), f"{package.name} could not be built."
-        )
+            raise ProjectBuildError(
+                f"The code of {package.name} could not be copied to be built.", str(error)
+            ) from None
+        wheel_source = self.uv.settings.wheels
+        index = ("--no-index", "--find-links", wheel_source) if wheel_source else ()
+        options = ("--wheel", "--out-dir", wheels, "--python", self.python, *index)
+        completed = self.uv.run("build", *options, cwd=directory, environ=GIT_READS_ONLY)
+        _require_success(completed, f"{package.name} could not be built.")
 
     def install(self, wheels: Iterable[Path], target: Path) -> None:
-        """With a cache that goes: uv keeps what it unpacks of each wheel, and these are of this run alone."""
-        alone = ("--no-cache", "--no-deps", "--no-index", "--target", target, "--python", self.python)
-        _require_success(
-            self.uv.run("pip", "install", *alone, *wheels, cwd=target), "What was built could not be installed."
-        )
+        """Install wheels without uv's cache, which would keep the contents of each although no other run uses them."""
+        options = ("--no-cache", "--no-deps", "--no-index", "--target", target, "--python", self.python)
+        completed = self.uv.run("pip", "install", *options, *wheels, cwd=target)
+        _require_success(completed, "The wheels that were built could not be installed.")
 
 
-def _require_success(finished: CompletedCommand, headline: str) -> None:
-    if finished.exit_code:
-        hint = next(hint for pattern, hint in _HINTS if re.search(pattern, finished.stderr))
-        raise ProjectBuildError(headline, finished.report, hint)
+def _require_success(completed: CompletedCommand, headline: str) -> None:
+    if completed.exit_code:
+        hint = next(hint for pattern, hint in _HINTS if re.search(pattern, completed.stderr))
+        raise ProjectBuildError(headline, completed.report, hint)

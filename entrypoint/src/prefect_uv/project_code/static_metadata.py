@@ -1,7 +1,10 @@
-"""Metadata of local packages without building them, as far as their pyproject.toml states it.
+"""Metadata of local packages without a build, as far as their pyproject.toml states it.
 
-Sources: "Core metadata", "Entry points" and "pyproject.toml" of the Python packaging specifications. A version that is
-dynamic is never guessed: only a build knows it.
+A dynamic version is never guessed: only a build knows it.
+
+https://packaging.python.org/en/latest/specifications/core-metadata/
+https://packaging.python.org/en/latest/specifications/entry-points/
+https://packaging.python.org/en/latest/specifications/pyproject-toml/
 """
 
 from __future__ import annotations
@@ -13,26 +16,26 @@ from prefect_uv.package_names import normalized
 from prefect_uv.project.files.toml_tables import Table, strings, table_at
 from prefect_uv.project.lockfile.local_packages import LocalPackage
 
-GROUPS = {"scripts": "console_scripts", "gui-scripts": "gui_scripts"}
+SCRIPT_GROUPS = {"scripts": "console_scripts", "gui-scripts": "gui_scripts"}
 
 
 def is_static(package: LocalPackage) -> bool:
-    """Whether name and version are written down."""
+    """Whether pyproject.toml states the name and the version."""
     project = table_at(package.document, "project")
     return all(isinstance(project.get(key), str) for key in ("name", "version"))
 
 
-def write_metadata(packages: Iterable[LocalPackage], place: Path) -> None:
-    """A `dist-info` for each, for `importlib.metadata` to find on the import path."""
+def write_metadata(packages: Iterable[LocalPackage], directory: Path) -> None:
+    """Write a `.dist-info` directory for each package, for `importlib.metadata` to find on the import path."""
     for package in packages:
         project = table_at(package.document, "project")
         name = normalized(project["name"]).replace("-", "_")
-        directory = place / f"{name}-{project['version'].replace('-', '_')}.dist-info"
-        directory.mkdir()
-        (directory / "METADATA").write_text("".join(f"{line}\n" for line in _metadata(project)))
-        (directory / "INSTALLER").write_text("prefect-uv\n")
+        dist_info = directory / f"{name}-{project['version'].replace('-', '_')}.dist-info"
+        dist_info.mkdir()
+        (dist_info / "METADATA").write_text("".join(f"{line}\n" for line in _metadata(project)))
+        (dist_info / "INSTALLER").write_text("prefect-uv\n")
         if text := "\n".join(_entry_points(project)):
-            (directory / "entry_points.txt").write_text(f"{text}\n")
+            (dist_info / "entry_points.txt").write_text(f"{text}\n")
 
 
 def _metadata(project: Table) -> Iterator[str]:
@@ -46,17 +49,18 @@ def _metadata(project: Table) -> Iterator[str]:
 
 
 def _with_extra(requirement: str, extra: str) -> str:
-    what, _, marker = requirement.partition(";")
-    own = f"({marker.strip()}) and " if marker.strip() else ""
-    return f"{what.strip()} ; {own}extra == '{extra}'"
+    """The requirement with the marker `extra == …` added to its own."""
+    package, _, marker = requirement.partition(";")
+    condition = f"({marker.strip()}) and " if marker.strip() else ""
+    return f"{package.strip()} ; {condition}extra == '{extra}'"
 
 
 def _entry_points(project: Table) -> Iterator[str]:
-    groups = table_at(project, "entry-points")
-    named = [(GROUPS[key], table_at(project, key)) for key in GROUPS] + [
-        (group, table_at(groups, group)) for group in groups
+    other_groups = table_at(project, "entry-points")
+    groups = [(SCRIPT_GROUPS[key], table_at(project, key)) for key in SCRIPT_GROUPS] + [
+        (group, table_at(other_groups, group)) for group in other_groups
     ]
-    for group, entries in named:
+    for group, entries in groups:
         if entries:
             yield f"[{group}]"
             yield from (f"{name} = {target}" for name, target in entries.items() if isinstance(target, str))

@@ -1,7 +1,7 @@
-"""Runs in an isolated interpreter, never in ours: import a step's function, call it, report what it left.
+"""Import a pull step's function, call it, and report what it left. Runs in an isolated interpreter, never in ours.
 
-The order comes on stdin (inputs may hold secrets), the report goes to a private file: stdout belongs to the step.
-Prefect's modules are those of its versions from 3.0 on.
+The request comes on stdin, because its inputs may be secret. The report goes to a private file, because stdout belongs
+to the step. Everything that is imported from Prefect exists in all versions from 3.0 on.
 """
 
 import asyncio
@@ -19,11 +19,14 @@ from prefect.client.orchestration import get_client
 from prefect.utilities.importtools import import_object
 
 
-async def _storage_block(document_id: str, from_path: str | None, local_path: str) -> dict[str, str]:
-    """Bring the code of a deployment without pull steps, as `prefect.flows.load_flow_from_flow_run` does."""
+async def _fetch_from_block(document_id: str, from_path: str | None, local_path: str) -> dict[str, str]:
+    """Fetch the code of a deployment that has a storage block instead of pull steps.
+
+    Prefect 3.8.8: load_flow_from_flow_run, https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/flows.py
+    """
     async with get_client() as client:
         document = await client.read_block_document(UUID(document_id))
-    block: Any = Block._from_block_document(document)  # noqa: SLF001 (what Prefect's own loader calls)
+    block: Any = Block._from_block_document(document)  # noqa: SLF001 (Prefect's own loader calls it)
     await block.get_directory(from_path=from_path, local_path=local_path)
     return {"directory": local_path}
 
@@ -32,24 +35,24 @@ async def _wait(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
 
-def _changes(environ: Mapping[str, str], paths: list[str]) -> dict[str, str]:
-    """What is new in the environment and on the import path."""
+def _changes(environ: Mapping[str, str], import_path: list[str]) -> dict[str, str]:
+    """What the step changed in the environment; directories it added to `sys.path` become a PYTHONPATH."""
     changed = {name: value for name, value in os.environ.items() if environ.get(name) != value}
-    if added := [path for path in sys.path if path not in paths]:
+    if added := [path for path in sys.path if path not in import_path]:
         changed["PYTHONPATH"] = os.pathsep.join([*added, *filter(None, [os.environ.get("PYTHONPATH")])])
     return changed
 
 
 def main() -> None:
-    """Perform the order."""
-    order = json.load(sys.stdin)
-    function = _storage_block if order["function"] == "storage_block" else import_object(order["function"])
-    environ, paths = dict(os.environ), list(sys.path)
-    output = function(**order["inputs"])
+    """Perform the requested step and write the report."""
+    request = json.load(sys.stdin)
+    function = _fetch_from_block if request["function"] == "storage_block" else import_object(request["function"])
+    environ, import_path = dict(os.environ), list(sys.path)
+    output = function(**request["inputs"])
     if inspect.isawaitable(output):
         output = asyncio.run(_wait(output))
-    told = {"output": output, "directory": str(Path.cwd()), "environ": _changes(environ, paths)}
-    Path(order["report"]).write_text(json.dumps(told, default=str))
+    report = {"output": output, "directory": str(Path.cwd()), "environ": _changes(environ, import_path)}
+    Path(request["report"]).write_text(json.dumps(report, default=str))
 
 
 main()

@@ -1,4 +1,4 @@
-"""What pull steps work on and with: values, so that the process's own directory and environment never change."""
+"""The state that pull steps pass on, as values: the process's own directory and environment never change."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class StepContext:
 
 @dataclass(frozen=True)
 class Checkout:
-    """Where the steps have come to.
+    """The directories and the environment after the steps performed so far.
 
     Attributes:
         base: the directory that relative paths of the next step start from.
         directory: the working directory of the flow.
         environ: the environment for child processes, the flow included.
-        outputs: what the steps gave, by name and by step id.
+        outputs: the outputs of all steps, by output name and by step id.
         requirements: requirements files that steps want installed for the flow.
     """
 
@@ -43,7 +43,11 @@ class Checkout:
     requirements: tuple[Path, ...] = ()
 
     def with_output(self, step_id: str | None, output: Any) -> Checkout:
-        """Outputs are known by their names, and by the step's id; a `directory` becomes the flow's."""
+        """Add a step's output: by name, and by the step's id if it has one.
+
+        The output `directory` becomes the flow's working directory, as in Prefect's loader, which changes to it.
+        Prefect 3.8.8: load_flow_from_flow_run, https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/flows.py
+        """
         if not isinstance(output, dict):
             return self
         outputs = {**self.outputs, **({step_id: output} if step_id else {}), **output}
@@ -51,7 +55,7 @@ class Checkout:
         return replace(self, outputs=outputs, directory=directory)
 
     def writable(self) -> Checkout:
-        """The workspace itself, or in a fresh temporary directory where nothing can be written to its base."""
+        """This checkout, or one in a new temporary directory if its base is not writable."""
         try:
             with tempfile.TemporaryFile(dir=self.base):
                 return self

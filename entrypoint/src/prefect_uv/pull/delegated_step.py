@@ -1,6 +1,6 @@
-"""Steps that only Prefect itself can run: in a process of its own, on an isolated environment that has what they need.
+"""Steps that only Prefect itself can run, each in a process of an isolated environment that has what the step needs.
 
-Prefect is never imported here; `_perform_step.py` is given to the isolated interpreter as source text.
+Prefect is never imported here: the isolated interpreter gets `_perform_step.py` as source text.
 """
 
 from __future__ import annotations
@@ -25,11 +25,14 @@ from prefect_uv.project import UnlockedProject
 from prefect_uv.pull.checkout import Checkout, StepContext
 from prefect_uv.pull.git.offline_clone import refuse_remote
 
-PERFORM = (files("prefect_uv.pull") / "_perform_step.py").read_text()
+SOURCE_TEXT = (files("prefect_uv.pull") / "_perform_step.py").read_text()
 STORAGE_BLOCK = "storage_block"
 BAKED_CLIENT = Path(sys.prefix).parent / "prefect-client"
-SCHEMES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
-BLOCKS = {
+# Packages of fsspec, with which pull_from_remote_storage opens URLs.
+# Prefect 3.8.8: https://filesystem-spec.readthedocs.io/en/latest/api.html#other-known-implementations
+SCHEME_PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
+# Prefect 3.8.8: packages of its integrations and of fsspec. https://docs.prefect.io/integrations
+BLOCK_PACKAGES = {
     "s3-bucket": "prefect-aws",
     "gcs-bucket": "prefect-gcp",
     "azure-blob-storage-container": "prefect-azure",
@@ -41,8 +44,9 @@ BLOCKS = {
     "azure": "adlfs",
     "github": "prefect-github",
 }
-CONNECTING = {*SCHEMES.values(), *BLOCKS.values()}
-LEVEL = re.compile(r"^\S+ \| (\w+) +\| ")
+NETWORK_PACKAGES = {*SCHEME_PACKAGES.values(), *BLOCK_PACKAGES.values()}
+# Prefect 3.8.8: `time | LEVEL   | …`. https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/logging/logging.yml
+LOG_PREFIX = re.compile(r"^\S+ \| (\w+) +\| ")
 
 
 def run_delegated_step(
@@ -51,36 +55,36 @@ def run_delegated_step(
     """Call a function by its full name in an environment that has Prefect and `requires`.
 
     Returns:
-        its output, and the workspace with the working directory and the environment that it left.
+        the function's output, and the checkout with the working directory and the environment that it left.
 
     Raises:
-        PullStepError: the function does not exist, or raised; or it needs the network, and there is to be none.
+        PullStepError: the function does not exist or raised; or it needs the network, and PREFECT_UV_OFFLINE is set.
         SyncError: the environment could not be built.
     """
     if context.settings.offline:
-        refuse_remote(
-            function, inputs, [name for name in requirements_of_step(function, inputs, ()) if name in CONNECTING]
-        )
+        guessed = requirements_of_step(function, inputs, ())
+        refuse_remote(function, inputs, [name for name in guessed if name in NETWORK_PACKAGES])
     python = _step_interpreter(requirements_of_step(function, inputs, requires), context)
     with tempfile.TemporaryDirectory(prefix="prefect-uv-step-") as private:
-        report = Path(private) / "report.json"
-        order = json.dumps({"function": function, "inputs": inputs, "report": str(report)})
+        report_file = Path(private) / "report.json"
+        request = json.dumps({"function": function, "inputs": inputs, "report": str(report_file)})
         environ = _step_environ(checkout.environ, Path(private), python)
+        command = [str(python), "-c", SOURCE_TEXT]
         with logging_progress(context.log, f"running {function}"):
-            finished = run_streamed(
-                [str(python), "-c", PERFORM], env=environ, cwd=checkout.base, line=_forward_lines(context), feed=order
+            completed = run_streamed(
+                command, env=environ, cwd=checkout.base, line=_forward_lines(context), feed=request
             )
-        if finished.exit_code or not report.is_file():
-            message = f"{function} failed."
-            raise PullStepError(message, tool_report(function, finished.exit_code, finished.stderr or finished.stdout))
-        told = json.loads(report.read_text())
-    return told["output"], _left(checkout, Path(told["directory"]), told["environ"])
+        if completed.exit_code or not report_file.is_file():
+            output = completed.stderr or completed.stdout
+            raise PullStepError(f"{function} failed.", tool_report(function, completed.exit_code, output))
+        report = json.loads(report_file.read_text())
+    return report["output"], _after_step(checkout, Path(report["directory"]), report["environ"])
 
 
 def pull_from_storage(
     context: StepContext, checkout: Checkout, deployment: Mapping[str, Any], path: str | None
 ) -> Checkout:
-    """A deployment of old, whose code is in a storage block: Prefect's own block brings it to the working directory."""
+    """Let Prefect fetch the code of an old deployment from its storage block into the working directory."""
     document_id = str(deployment["storage_document_id"])
     context.log.info(f"Downloading flow code from storage at {path!r}")
     slug = str((context.blocks.document(document_id).get("block_type") or {}).get("slug"))
@@ -90,35 +94,36 @@ def pull_from_storage(
     return checkout.with_output(None, output)
 
 
-def _left(checkout: Checkout, directory: Path, environ: Mapping[str, str]) -> Checkout:
-    merged = {**checkout.environ, **environ}
+def _after_step(checkout: Checkout, directory: Path, changes: Mapping[str, str]) -> Checkout:
+    """The checkout after a step that ended in this directory and changed these variables."""
+    environ = {**checkout.environ, **changes}
     if directory == checkout.base.resolve():
-        return replace(checkout, environ=merged)
-    return replace(checkout, environ=merged, base=directory, directory=directory)
+        return replace(checkout, environ=environ)
+    return replace(checkout, environ=environ, base=directory, directory=directory)
 
 
 def requirements_of_step(function: str, inputs: Mapping[str, Any], requires: Sequence[str]) -> list[str]:
-    """What the step asks for, or what its name and inputs tell when it asks for nothing."""
+    """The step's `requires`; without any, the packages that its name and inputs suggest."""
     if requires:
         return list(requires)
     package = function.partition(".")[0]
     if package.startswith("prefect_"):
         return [package.replace("_", "-")]
-    scheme = SCHEMES.get(str(inputs.get("url", "")).partition("://")[0])
-    block = BLOCKS.get(str(inputs.get("block_type_slug", "")))
-    return [name for name in (scheme, block) if name]
+    for_scheme = SCHEME_PACKAGES.get(str(inputs.get("url", "")).partition("://")[0])
+    for_block = BLOCK_PACKAGES.get(str(inputs.get("block_type_slug", "")))
+    return [name for name in (for_scheme, for_block) if name]
 
 
 def _step_interpreter(requirements: Sequence[str], context: StepContext) -> Path:
-    """The baked environment when nothing else is needed, otherwise one of the store."""
+    """The interpreter of the image's `prefect-client` if nothing else is required, or of one in the store."""
     baked = BAKED_CLIENT / "bin" / "python"
     if not requirements and baked.exists():
         return baked
     store = EnvironmentStore(replace(context.settings, baked_dir=Path(os.devnull)), context.log)
-    return store.environment(_project(requirements, store.image.prefect)).path / "bin" / "python"
+    return store.environment(_step_project(requirements, store.image.prefect)).path / "bin" / "python"
 
 
-def _project(requirements: Sequence[str], prefect: str) -> UnlockedProject:
+def _step_project(requirements: Sequence[str], prefect: str) -> UnlockedProject:
     """The requirements with as much of the image's Prefect as they need: the client, or all of it."""
     nowhere = Path("/")
     return UnlockedProject(
@@ -134,18 +139,23 @@ def _project(requirements: Sequence[str], prefect: str) -> UnlockedProject:
 
 
 def _step_environ(environ: Mapping[str, str], private: Path, python: Path) -> dict[str, str]:
-    """The step's environment; Prefect's own files go to a directory that is gone afterwards."""
-    kept = {name: value for name, value in environ.items() if name not in {"VIRTUAL_ENV", "PYTHONHOME"}}
-    quiet = {"PREFECT_LOGGING_COLORS": "false", "NO_COLOR": "1", "PYTHONUNBUFFERED": "1", "PREFECT_HOME": str(private)}
-    return {**quiet, **kept, "PATH": f"{python.parent}:{environ.get('PATH', os.defpath)}"}
+    """The step's environment; Prefect's own files go to the private directory, which is deleted afterwards."""
+    inherited = {name: value for name, value in environ.items() if name not in {"VIRTUAL_ENV", "PYTHONHOME"}}
+    defaults = {
+        "PREFECT_LOGGING_COLORS": "false",
+        "NO_COLOR": "1",
+        "PYTHONUNBUFFERED": "1",
+        "PREFECT_HOME": str(private),
+    }
+    return {**defaults, **inherited, "PATH": f"{python.parent}:{environ.get('PATH', os.defpath)}"}
 
 
 def _forward_lines(context: StepContext) -> LineHandler:
-    """Forward a line of the step, at the level that Prefect's console format names."""
+    """A handler that logs each line of the step at the level that the line names, without Prefect's prefix."""
 
     def forward(text: str) -> None:
-        level = LEVEL.match(text)
-        say = context.log.warning if level and level[1] in {"WARNING", "ERROR", "CRITICAL"} else context.log.info
-        say(LEVEL.sub("", text))
+        level = LOG_PREFIX.match(text)
+        is_warning = level and level[1] in {"WARNING", "ERROR", "CRITICAL"}
+        (context.log.warning if is_warning else context.log.info)(LOG_PREFIX.sub("", text))
 
     return forward

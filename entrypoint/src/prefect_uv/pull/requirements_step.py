@@ -1,7 +1,9 @@
-"""The step `pip_install_requirements`: the file is noted, and installed once the project's environment is there.
+"""The step `pip_install_requirements`: note the file, to install it once the project's environment exists.
 
-Prefect 3.8.8 installs into the environment that will run the flow. Ours is shared and never changed, so that the flow
-gets another one, which has these packages too (`Store.extended`).
+Prefect installs into the environment that runs the flow. Ours is shared and never changes, so the flow gets another
+one that also has these packages (`EnvironmentStore.extended`).
+
+Prefect 3.8.8: pip_install_requirements, https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/deployments/steps/utility.py
 """
 
 from __future__ import annotations
@@ -23,15 +25,13 @@ def pip_install_requirements(
     """Note a requirements file for the flow's environment.
 
     Raises:
-        PullStepError: it does not exist.
+        PullStepError: the file does not exist.
     """
     path = (checkout.base / (directory or ".") / requirements_file).resolve()
     if not path.is_file():
-        message = f"There is no requirements file {path}."
-        raise PullStepError(
-            message, hint="Give the step the `directory` of the clone: {{ <id of the clone>.directory }}."
-        )
-    told = f"{path} is installed with the project's environment"
-    context.log.info(told)
-    noted = replace(checkout, requirements=(*checkout.requirements, path))
-    return {"stdout": told, "stderr": ""}, noted
+        message = f"The requirements file {path} does not exist."
+        hint = "Set the step's `directory` to the clone's: {{ <id of the git_clone step>.directory }}."
+        raise PullStepError(message, hint=hint)
+    line = f"{path} will be installed with the project's environment"
+    context.log.info(line)
+    return {"stdout": line, "stderr": ""}, replace(checkout, requirements=(*checkout.requirements, path))

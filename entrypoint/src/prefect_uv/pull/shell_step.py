@@ -1,6 +1,6 @@
-"""The step `run_shell_script`: the lines of a script, each a command.
+"""The step `run_shell_script`: each line of the script is a command.
 
-As in Prefect 3.8.8 (`prefect/deployments/steps/utility.py`).
+Prefect 3.8.8: run_shell_script, https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/deployments/steps/utility.py
 """
 
 from __future__ import annotations
@@ -29,49 +29,56 @@ def run_shell_script(  # noqa: PLR0913 (the parameters of Prefect's step)
     expand_env_vars: bool = False,
     shell: bool = False,
 ) -> tuple[StepInputs, Checkout]:
-    """Run every line in turn and give back all their output.
+    """Run the lines one after another, and return the stdout and stderr of all of them.
 
     Raises:
-        PullStepError: a line is no command, cannot be started, or fails.
+        PullStepError: a line cannot be parsed, cannot be started, or fails.
     """
-    merged = {**checkout.environ, **_checked_env(env or {})}
-    done: list[CompletedCommand] = []
-    for command in _commands(script, merged if expand_env_vars else None, shell=shell):
+    environ = {**checkout.environ, **_checked_env(env or {})}
+    cwd, log = checkout.base / (directory or "."), context.log if stream_output else None
+    completed: list[CompletedCommand] = []
+    for command in _commands(script, environ if expand_env_vars else None, shell=shell):
         with logging_progress(context.log, "running a line of the script"):
-            done.append(
-                _perform(command, checkout.base / (directory or "."), merged, context.log if stream_output else None)
-            )
-    stdout, stderr = ("".join(parts).strip() for parts in ([one.stdout for one in done], [one.stderr for one in done]))
+            completed.append(_run_line(command, cwd, environ, log))
+    stdout = "".join(command.stdout for command in completed).strip()
+    stderr = "".join(command.stderr for command in completed).strip()
     return {"stdout": stdout, "stderr": stderr}, checkout
 
 
 def _checked_env(env: Mapping[str, str]) -> Mapping[str, str]:
     for name, value in env.items():
         if not isinstance(value, str):
-            message = f"run_shell_script's env has {name}, whose value is not a text."
-            raise PullStepError(message, hint="Put it in quotes.")
+            message = f"The value of {name} in run_shell_script's env is not a string."
+            raise PullStepError(message, hint="Put the value in quotes.")
     return env
 
 
 def _commands(script: str, values: Mapping[str, str] | None, *, shell: bool) -> Iterator[str | list[str]]:
+    """The command of each line that is not empty: a string for the shell, or a list of arguments.
+
+    Args:
+        script: the step's input.
+        values: the variables to expand `$NAME` with; None leaves it as it is.
+        shell: whether the lines go to the shell.
+    """
     for line in script.splitlines():
         text = string.Template(line).safe_substitute(values) if values is not None else line
         try:
             command = text.strip() if shell else shlex.split(text)
         except ValueError as error:
-            message = f"A line of run_shell_script's script is no command: {error}."
+            message = f"A line of run_shell_script's script cannot be parsed: {error}."
             raise PullStepError(message, line) from None
         if command:
             yield command
 
 
-def _perform(command: str | list[str], cwd: Path, environ: Mapping[str, str], log: RunLog | None) -> CompletedCommand:
+def _run_line(command: str | list[str], cwd: Path, environ: Mapping[str, str], log: RunLog | None) -> CompletedCommand:
     try:
-        finished = run_streamed(command, env=environ, cwd=cwd, line=log.info if log else lambda _: None)
+        completed = run_streamed(command, env=environ, cwd=cwd, line=log.info if log else lambda _: None)
     except OSError as error:
-        message = f"A line of run_shell_script's script cannot be started: {error.strerror}."
+        message = f"A line of run_shell_script's script could not be started: {error.strerror}."
         raise PullStepError(message, f"{error.filename}") from None
-    if finished.exit_code:
-        message = f"run_shell_script failed with exit code {finished.exit_code}."
-        raise PullStepError(message, tool_report(finished.command, finished.exit_code, finished.stderr))
-    return finished
+    if completed.exit_code:
+        message = f"run_shell_script failed with exit code {completed.exit_code}."
+        raise PullStepError(message, tool_report(completed.command, completed.exit_code, completed.stderr))
+    return completed

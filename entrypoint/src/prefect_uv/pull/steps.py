@@ -1,6 +1,8 @@
-"""Pull steps with the semantics of Prefect 3.8.8 (`prefect/deployments/steps/`), without importing it.
+"""Pull steps with the semantics of Prefect, without importing it.
 
-The working directory is a value: it is the last `directory` that a step gave, and the process's own never changes.
+The working directory is a value, the last `directory` that a step returned; the process's own never changes.
+
+Prefect 3.8.8: run_step and run_steps, https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/deployments/steps/core.py
 """
 
 from __future__ import annotations
@@ -21,33 +23,37 @@ from prefect_uv.pull.shell_step import run_shell_script
 from prefect_uv.pull.templating import Blocks, resolve_placeholders
 from prefect_uv.settings import Settings
 
-RESERVED = ("id", "requires")
-MODULES = ("prefect.deployments.steps", "prefect.deployments.steps.pull", "prefect.deployments.steps.utility")
-KINDS: dict[str, type[Any]] = {"str": str, "list": list, "Mapping": Mapping}
-SECRET_NAMES = ("secret", "password", "token", "credential")
+RESERVED_KEYWORDS = ("id", "requires")
+STEP_MODULES = ("prefect.deployments.steps", "prefect.deployments.steps.pull", "prefect.deployments.steps.utility")
+INPUT_TYPES: dict[str, type[Any]] = {"str": str, "list": list, "Mapping": Mapping}
+SECRET_WORDS = ("secret", "password", "token", "credential")
 
 
 def pull(deployment: Mapping[str, Any], settings: Settings, log: RunLog, api: ApiClient | None) -> Checkout:
-    """Bring the deployment's code: by its pull steps, from its storage block, or it is where `path` says.
+    """Perform the deployment's pull steps; without any, read its storage block or go to its `path`.
 
     Raises:
         PullStepError: a step cannot be performed as it is written.
         CloneError: git failed.
     """
     context = StepContext(settings, log, Blocks(api, log.mask))
-    here = Path.cwd()
-    checkout = Checkout(here, here, settings.flow_environ)
+    working_directory = Path.cwd()
+    checkout = Checkout(working_directory, working_directory, settings.flow_environ)
     if steps := deployment.get("pull_steps"):
-        return perform_steps(steps, context, checkout if _only_moves(steps[0]) else checkout.writable())
+        return perform_steps(steps, context, checkout if _only_changes_directory(steps[0]) else checkout.writable())
+    path = _deployment_path(deployment, settings.flow_environ)
     if deployment.get("storage_document_id"):
         from prefect_uv.pull.delegated_step import pull_from_storage  # noqa: PLC0415 (few deployments have a storage block)
 
-        return pull_from_storage(context, checkout.writable(), deployment, _path(deployment, settings))
-    return set_working_directory(context, checkout, directory=_path(deployment, settings) or ".")[1]
+        return pull_from_storage(context, checkout.writable(), deployment, path)
+    return set_working_directory(context, checkout, directory=path or ".")[1]
 
 
 def perform_steps(steps: list[Any], context: StepContext, checkout: Checkout) -> Checkout:
-    """Perform steps in order, with the lines that Prefect's runner logs."""
+    """Perform steps in order, and log the lines that Prefect logs for them.
+
+    Prefect 3.8.8: load_flow_from_flow_run, https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/flows.py
+    """
     context.log.info(f"Running {len(steps)} deployment pull step(s)")
     for number, step in enumerate(steps, start=1):
         if not step:
@@ -56,16 +62,18 @@ def perform_steps(steps: list[Any], context: StepContext, checkout: Checkout) ->
             message = f"Pull step {number} is not a mapping of one step function to its inputs."
             raise PullStepError(message)
         ((function, inputs),) = step.items()
-        checkout = _numbered(number, function, dict(inputs or {}), context, checkout)
+        checkout = _perform_logged(number, function, dict(inputs or {}), context, checkout)
     context.log.info("All deployment steps completed successfully")
     return checkout
 
 
-def _numbered(number: int, function: str, inputs: StepInputs, context: StepContext, checkout: Checkout) -> Checkout:
+def _perform_logged(
+    number: int, function: str, inputs: StepInputs, context: StepContext, checkout: Checkout
+) -> Checkout:
     name = function.rpartition(".")[2]
     context.log.info(f"Executing deployment step: {name}")
     try:
-        checkout = _resolved(function, inputs, context, checkout)
+        checkout = _resolve_and_perform(function, inputs, context, checkout)
     except PrefectUvError as error:
         error.found = f"In pull step {number}, {function}.\n\n{error.found}".strip()
         raise
@@ -73,73 +81,82 @@ def _numbered(number: int, function: str, inputs: StepInputs, context: StepConte
     return checkout
 
 
-def _resolved(function: str, inputs: StepInputs, context: StepContext, checkout: Checkout) -> Checkout:
-    reserved = {key: inputs.pop(key, None) for key in RESERVED}
+def _resolve_and_perform(function: str, inputs: StepInputs, context: StepContext, checkout: Checkout) -> Checkout:
+    reserved = {keyword: inputs.pop(keyword, None) for keyword in RESERVED_KEYWORDS}
     inputs = resolve_placeholders(inputs, checkout.outputs, checkout.environ, context.blocks)
-    context.log.mask.add(*_secrets(inputs))
+    context.log.mask.add(*_secret_inputs(inputs))
     module, _, name = function.rpartition(".")
-    if module in MODULES and name in NATIVE:
-        output, checkout = _native(NATIVE[name], inputs, context, checkout)
+    if module in STEP_MODULES and name in NATIVE_STEPS:
+        output, checkout = _call_native_step(NATIVE_STEPS[name], inputs, context, checkout)
     else:
         from prefect_uv.pull.delegated_step import run_delegated_step  # noqa: PLC0415 (few deployments have such a step)
 
-        output, checkout = run_delegated_step(context, checkout, function, inputs, _list(reserved["requires"]))
+        output, checkout = run_delegated_step(context, checkout, function, inputs, _as_list(reserved["requires"]))
     return checkout.with_output(reserved["id"], output)
 
 
-def _native(
+def _call_native_step(
     step: Callable[..., Any], inputs: StepInputs, context: StepContext, checkout: Checkout
 ) -> tuple[StepInputs, Checkout]:
-    """Call a step of ours, having checked that it takes these inputs."""
+    """Check the inputs against the signature of one of our own steps, and call it."""
     signature = inspect.signature(step)
     try:
         signature.bind(context, checkout, **inputs)
     except TypeError as error:
-        message = f"The inputs of {step.__name__} are not right: {error}."
-        raise PullStepError(message, hint="A placeholder without a value removes its input.") from None
+        message = f"The inputs of {step.__name__} are invalid: {error}."
+        hint = "Correct the step; a placeholder without a value removes its input."
+        raise PullStepError(message, hint=hint) from None
     for name, value in inputs.items():
-        kind, _, optional = str(signature.parameters[name].annotation).partition(" | ")
-        wanted = KINDS.get(kind.partition("[")[0], object)
-        if not isinstance(value, wanted) and not (value is None and optional):
-            raise PullStepError(f"The {name} of {step.__name__} is {type(value).__name__}, not {kind}.")
+        annotation, _, optional = str(signature.parameters[name].annotation).partition(" | ")
+        expected = INPUT_TYPES.get(annotation.partition("[")[0], object)
+        if not isinstance(value, expected) and not (value is None and optional):
+            raise PullStepError(f"{step.__name__}'s {name} has the type {type(value).__name__}, not {annotation}.")
     result: tuple[StepInputs, Checkout] = step(context, checkout, **inputs)
     return result
 
 
-def set_working_directory(_tools: StepContext, checkout: Checkout, *, directory: str) -> tuple[StepInputs, Checkout]:
-    """The directory must exist; paths of the steps after it start from there."""
-    place = (checkout.base / directory).resolve()
-    if not place.is_dir():
+def set_working_directory(_context: StepContext, checkout: Checkout, *, directory: str) -> tuple[StepInputs, Checkout]:
+    """Change to a directory, which must exist; paths of later steps start from there.
+
+    Raises:
+        PullStepError: the directory does not exist.
+    """
+    path = (checkout.base / directory).resolve()
+    if not path.is_dir():
         raise PullStepError(
-            f"The working directory {place} does not exist.",
-            hint="Bake the code into the image at this path, or add a git_clone step that brings it.",
+            f"The working directory {path} does not exist.",
+            hint="Bake the code into the image at this path, or add a git_clone step that fetches it.",
         )
-    return {"directory": str(place)}, replace(checkout, base=place, directory=place)
+    return {"directory": str(path)}, replace(checkout, base=path, directory=path)
 
 
-def _path(deployment: Mapping[str, Any], settings: Settings) -> str | None:
-    path, base = deployment.get("path"), settings.flow_environ.get("PREFECT__STORAGE_BASE_PATH")
-    return path.replace("$STORAGE_BASE_PATH", base) if path and base else path
+def _deployment_path(deployment: Mapping[str, Any], environ: Mapping[str, str]) -> str | None:
+    """The deployment's `path` with $STORAGE_BASE_PATH replaced, as Prefect does it; None if it has none.
+
+    Prefect 3.8.8: load_flow_from_flow_run, https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/flows.py
+    """
+    path, storage_base = deployment.get("path"), environ.get("PREFECT__STORAGE_BASE_PATH")
+    return path.replace("$STORAGE_BASE_PATH", storage_base) if path and storage_base else path
 
 
-def _only_moves(step: Any) -> bool:
-    return isinstance(step, dict) and all(str(name).endswith(".set_working_directory") for name in step)
+def _only_changes_directory(step: Any) -> bool:
+    return isinstance(step, dict) and all(str(function).endswith(".set_working_directory") for function in step)
 
 
-def _list(requires: Any) -> list[str]:
+def _as_list(requires: Any) -> list[str]:
     return [requires] if isinstance(requires, str) else list(requires or [])
 
 
-def _secrets(inputs: StepInputs) -> list[str]:
-    """Texts whose input's name calls them secret, wherever they came from."""
+def _secret_inputs(inputs: StepInputs) -> list[str]:
+    """The string inputs whose names suggest a secret, wherever their values came from."""
     return [
         value
         for name, value in inputs.items()
-        if isinstance(value, str) and any(word in name.lower() for word in SECRET_NAMES)
+        if isinstance(value, str) and any(word in name.lower() for word in SECRET_WORDS)
     ]
 
 
-NATIVE: dict[str, Callable[..., tuple[StepInputs, Checkout]]] = {
+NATIVE_STEPS: dict[str, Callable[..., tuple[StepInputs, Checkout]]] = {
     "agit_clone": git_clone,
     "git_clone": git_clone,
     "pip_install_requirements": pip_install_requirements,

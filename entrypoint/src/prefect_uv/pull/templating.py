@@ -1,7 +1,11 @@
-"""Placeholders in the inputs of pull steps, resolved as Prefect 3.8.8 does (`prefect/utilities/templating`).
+"""Placeholders in the inputs of pull steps, resolved in Prefect's order and with its rules.
 
-The order is Prefect's: outputs of earlier steps and `{{ $ENV }}`, then blocks, then variables, then the environment.
-Each pass replaces in one go, so that an inserted value is not looked at again in the same pass (Prefect 3.9).
+The order is that of run_step: outputs of earlier steps and `{{ $ENV }}`, blocks, variables, then the environment.
+Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/deployments/steps/core.py
+Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/utilities/templating/__init__.py
+
+One departure: a pass never replaces within a value that it has just inserted. Prefect 3.8.8's apply_values may; 3.9.1
+does not (observed).
 """
 
 from __future__ import annotations
@@ -23,8 +27,8 @@ SLUG_AND_NAME = 2
 Lookup = Callable[[str], Any]
 
 
-class Values(Protocol):
-    """Where blocks and variables are read."""
+class ValueSource(Protocol):
+    """Reads blocks and variables; the API client is one."""
 
     def block(self, type_slug: str, name: str) -> dict[str, Any]:
         """A block document by its type's slug and its name, secrets included."""
@@ -42,26 +46,29 @@ def resolve_placeholders(
     """The inputs of a step with all placeholders resolved.
 
     Raises:
-        PullStepError: a block does not exist, or has no such key.
+        PullStepError: a block does not exist, or has no value at the given path.
     """
-    inputs = _replace(inputs, lambda name: _value(name, outputs, environ))
-    inputs = _replace(blocks.references(inputs), blocks.placeholder)
+    inputs = _replace(inputs, lambda name: _value_of(name, outputs, environ))
+    inputs = _replace(blocks.resolve_references(inputs), blocks.placeholder)
     inputs = _replace(inputs, blocks.variable)
-    return _replace(inputs, lambda name: _value(name, environ, environ))
+    return _replace(inputs, lambda name: _value_of(name, environ, environ))
 
 
-def _value(name: str, values: Mapping[str, Any], environ: Mapping[str, str]) -> Any:
-    """An output or a variable of the environment; MISSING leaves blocks and variables for their own pass."""
+def _value_of(name: str, values: Mapping[str, Any], environ: Mapping[str, str]) -> Any:
+    """The value for a name; MISSING leaves blocks and variables to their own passes."""
     if name.startswith((BLOCK, VARIABLE)):
         return MISSING
     if name.startswith(ENVIRONMENT):
         return environ.get(name.lstrip(ENVIRONMENT), "")
-    value = dig(values, name)
+    value = value_at(values, name)
     return REMOVED if value is MISSING else value
 
 
-def dig(values: Any, path: str) -> Any:
-    """The value at `a.b[0].c`, or MISSING; a number is an index or nothing, as in Prefect."""
+def value_at(values: Any, path: str) -> Any:
+    """The value at `a.b[0].c`, or MISSING; a number is always an index, never a key.
+
+    Prefect 3.8.8: get_from_dict, https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/utilities/collections.py
+    """
     for part in path.replace("[", ".").replace("]", "").split("."):
         key: Any = int(part) if re.fullmatch(r"[+-]?\d+", part) else part
         try:
@@ -72,11 +79,11 @@ def dig(values: Any, path: str) -> Any:
 
 
 def _replace(template: Any, lookup: Lookup) -> Any:
-    """Replace placeholders in strings of dictionaries and lists, at any depth; keys are no templates.
+    """Replace placeholders in the strings of dictionaries and lists, at any depth; keys stay as they are.
 
     Args:
         template: any JSON value.
-        lookup: the value for a name; MISSING leaves the placeholder, REMOVED drops it, with its key or item.
+        lookup: returns the value for a name; MISSING keeps the placeholder, REMOVED drops it with its key or item.
     """
     if isinstance(template, dict):
         replaced = {key: _replace(value, lookup) for key, value in template.items()}
@@ -88,103 +95,110 @@ def _replace(template: Any, lookup: Lookup) -> Any:
     if whole := PLACEHOLDER.fullmatch(template):
         value = lookup(whole[1])
         return template if value is MISSING else value
-    return PLACEHOLDER.sub(lambda match: _embedded(match, lookup), template)
+    return PLACEHOLDER.sub(lambda match: _replace_within_text(match, lookup), template)
 
 
-def _embedded(match: re.Match[str], lookup: Lookup) -> str:
+def _replace_within_text(match: re.Match[str], lookup: Lookup) -> str:
     value = lookup(match[1])
     if value is MISSING:
         return match[0]
     if isinstance(value, dict | list) and match[1].startswith(BLOCK):
-        message = f"The block placeholder {match[0]} is not a text and cannot stand within one."
-        raise PullStepError(message, hint="Name one of its values, as `….value` or `….url`.")
+        message = f"The placeholder {match[0]} stands for several values and cannot be part of a longer string."
+        raise PullStepError(message, hint="Select one of the block's values, such as `….value` or `….url`.")
     return "" if value is REMOVED else str(value)
 
 
 class Blocks:
-    """Blocks and variables of the API, each read once; their secret values are masked from then on."""
+    """Blocks and variables of the API: each is read once, and its secret values are masked from then on."""
 
-    def __init__(self, source: Values | None, mask: Mask) -> None:
+    def __init__(self, source: ValueSource | None, mask: Mask) -> None:
         self._source = source
         self._mask = mask
-        self._read: dict[tuple[str, ...], Any] = {}
+        self._cache: dict[tuple[str, ...], Any] = {}
 
     def placeholder(self, name: str) -> Any:
-        """The value of `prefect.blocks.<type>.<name>[.<key path>]`; MISSING for other names."""
+        """The value of `prefect.blocks.<type>.<name>[.<path>]`; MISSING for other names.
+
+        A block whose only field is `value` stands for that value, as in Prefect's resolve_block_document_references.
+        """
         if not name.startswith(BLOCK):
             return MISSING
         parts = name.replace(BLOCK, "").split(".", SLUG_AND_NAME)
         if len(parts) < SLUG_AND_NAME:
-            message = f"The placeholder {name} names no block."
+            message = f"The placeholder {name} does not name a block."
             raise PullStepError(message, hint="Write prefect.blocks.<block type>.<block name>.")
         slug, block, *path = parts
         data = self.data(slug, block)
-        whole = set(data) != {"value"} or bool(path and re.match(r"value($|[.\[])", path[0]))
-        value = data if whole else data["value"]
-        value = dig(value, path[0]) if path else value
+        is_mapping = set(data) != {"value"} or bool(path and re.match(r"value($|[.\[])", path[0]))
+        value = data if is_mapping else data["value"]
+        value = value_at(value, path[0]) if path else value
         if value is MISSING:
-            message = f"The block {slug}/{block} has no {path[0]}."
+            message = f"The block {slug}/{block} has no value at {path[0]}."
             raise PullStepError(message, f"The placeholder is {name}.")
         return value
 
     def variable(self, name: str) -> Any:
-        """The value of `prefect.variables.<name>`, empty when there is none; MISSING for other names."""
+        """The value of `prefect.variables.<name>`, empty if there is none; MISSING for other names."""
         if not name.startswith(VARIABLE):
             return MISSING
         variable = name.replace(VARIABLE, "")
         try:
-            return self._once("variable", variable, read=lambda source: source.variable(variable))
+            return self._read_once("variable", variable, read=lambda source: source.variable(variable))
         except NotFoundError:
             return ""
 
-    def references(self, template: Any) -> Any:
-        """`{"$ref": {"block_document_id": …}}` replaced by the document's data, at any depth."""
+    def resolve_references(self, template: Any) -> Any:
+        """Replace `{"$ref": {"block_document_id": …}}` by the document's data, at any depth."""
         if isinstance(template, list):
-            return [self.references(item) for item in template]
+            return [self.resolve_references(item) for item in template]
         if not isinstance(template, dict):
             return template
         reference = template.get("$ref")
         if isinstance(reference, dict) and reference.get("block_document_id"):
             return self.document(str(reference["block_document_id"]))["data"]
-        return {key: self.references(value) for key, value in template.items()}
+        return {key: self.resolve_references(value) for key, value in template.items()}
 
     def data(self, slug: str, name: str) -> dict[str, Any]:
-        """The data of a block by type and name."""
+        """The data of a block by its type's slug and its name."""
         return self._document(f"{slug}/{name}", lambda source: source.block(slug, name))["data"]  # type: ignore[no-any-return]
 
     def document(self, document_id: str) -> dict[str, Any]:
         """A block document by its id."""
         return self._document(document_id, lambda source: source.block_by_id(document_id))
 
-    def _document(self, name: str, read: Callable[[Values], dict[str, Any]]) -> dict[str, Any]:
+    def _document(self, name: str, read: Callable[[ValueSource], dict[str, Any]]) -> dict[str, Any]:
         try:
-            document: dict[str, Any] = self._once("block", name, read=read)
+            document: dict[str, Any] = self._read_once("block", name, read=read)
         except NotFoundError:
-            message = f"There is no block {name}."
-            raise PullStepError(message, hint="It was deleted or renamed: create it, or correct the step.") from None
-        self._mask.add(*_secrets(document))
+            message = f"The block {name} does not exist."
+            hint = "Create the block, or correct its name in the pull step."
+            raise PullStepError(message, hint=hint) from None
+        self._mask.add(*_secret_values(document))
         return document
 
-    def _once(self, *key: str, read: Callable[[Values], Any]) -> Any:
+    def _read_once(self, *key: str, read: Callable[[ValueSource], Any]) -> Any:
         if self._source is None:
             raise NotFoundError
-        if key not in self._read:
-            self._read[key] = read(self._source)
-        return self._read[key]
+        if key not in self._cache:
+            self._cache[key] = read(self._source)
+        return self._cache[key]
 
 
-def _secrets(document: Mapping[str, Any]) -> Iterator[str]:
-    """Every text below a field that the block's schema calls secret, or all of them where there is no schema."""
+def _secret_values(document: Mapping[str, Any]) -> Iterator[str]:
+    """Every string in the fields that the block's schema declares secret, or in all fields if there is no schema.
+
+    Prefect 3.8.8: secret_fields, https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/blocks/core.py
+    """
     fields = (document.get("block_schema") or {}).get("fields") or {}
     secret = {str(path).partition(".")[0] for path in fields.get("secret_fields", ["*"])}
     for key, value in document["data"].items():
         if key in secret or "*" in secret:
-            yield from _texts(value)
+            yield from _strings_in(value)
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _strings_in(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)
+            yield from _strings_in(item)

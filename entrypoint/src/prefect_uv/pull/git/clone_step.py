@@ -1,4 +1,8 @@
-"""The step `git_clone`: its inputs as Prefect 3.8.8 takes and refuses them (`prefect/deployments/steps/pull.py`)."""
+"""The step `git_clone`: takes and refuses the same inputs as Prefect's.
+
+Prefect 3.8.8: git_clone, https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/deployments/steps/pull.py
+Prefect 3.8.8: GitRepository, https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/runner/storage.py
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,14 @@ from urllib.parse import urlsplit
 
 from prefect_uv.errors import GitUnauthorizedError, PullStepError
 from prefect_uv.log.progress import logging_progress
+from prefect_uv.log.run_log import RunLog
 from prefect_uv.pull.checkout import Checkout, StepContext, StepInputs
 from prefect_uv.pull.git.git_commands import CloneRequest, Git, clone_or_update
 from prefect_uv.pull.git.git_credentials import Login, logins, split_login
 from prefect_uv.pull.git.git_environment import git_environ
+from prefect_uv.pull.git.mirrored_clone import clone_with_mirror
 from prefect_uv.pull.git.offline_clone import LOCAL_ADDRESSES, clone_offline
-from prefect_uv.pull.git.repository_mirror import Mirror, clone_with_mirror
+from prefect_uv.pull.git.repository_mirror import Mirror
 from prefect_uv.settings import Settings
 
 COMMIT = re.compile(r"[0-9a-fA-F]{4,64}")
@@ -34,24 +40,26 @@ def git_clone(  # noqa: PLR0913 (the parameters of Prefect's step)
     directories: list[str] | None = None,
     clone_directory_name: str | None = None,
 ) -> tuple[StepInputs, Checkout]:
-    """Clone or update a repository; it becomes the flow's directory, relative paths start where they did.
+    """Clone or update a repository.
+
+    The clone becomes the flow's working directory; relative paths of later steps still start from the same base.
 
     Raises:
-        PullStepError: the inputs are not right.
-        CloneError: or one of its kinds, saying what git met.
+        PullStepError: the inputs are invalid.
+        CloneError: git failed; its subclasses say why.
     """
-    _refuse(branch, commit_sha, access_token, credentials)
+    _check_inputs(branch, commit_sha, access_token, credentials)
     url, login = split_login(repository)
     given = logins(url, {"access_token": access_token} if access_token else credentials or {})
-    directory = _inside(checkout.base, clone_directory_name or directory_name(url, branch))
+    directory = _clone_directory(checkout.base, clone_directory_name or directory_name(url, branch))
     request = CloneRequest(
         url, directory, branch, commit_sha, submodules=bool(include_submodules), directories=tuple(directories or ())
     )
-    _clone_with(_offered(context, url, given, login), request, context, checkout)
+    _clone_with_logins(_logins_to_try(context.log, url, given, login), request, context, checkout)
     return {"directory": str(directory.relative_to(checkout.base))}, checkout
 
 
-def _refuse(branch: str | None, commit_sha: str | None, token: str | None, block: Any) -> None:
+def _check_inputs(branch: str | None, commit_sha: str | None, token: str | None, block: Any) -> None:
     if token and block:
         message = "git_clone has both an access_token and credentials."
     elif branch and commit_sha:
@@ -66,12 +74,15 @@ def _refuse(branch: str | None, commit_sha: str | None, token: str | None, block
 
 
 def directory_name(url: str, branch: str | None) -> str:
-    """The repository's last name without `.git` at its end, and the branch with `/` as `-`."""
+    """The name of the clone's directory: the repository's name without a final `.git`, and the branch with `-` for `/`.
+
+    Prefect 3.8.8 removes `.git` anywhere in the name: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/runner/storage.py
+    """
     name = urlsplit(url).path.rstrip("/").rpartition("/")[2].removesuffix(".git")
     return f"{name}-{branch.replace('/', '-')}" if branch else name
 
 
-def _inside(base: Path, name: str) -> Path:
+def _clone_directory(base: Path, name: str) -> Path:
     directory = base / name
     if not directory.is_relative_to(base):
         message = f"git_clone's clone_directory_name {name} is not below {base}."
@@ -79,19 +90,23 @@ def _inside(base: Path, name: str) -> Path:
     return directory
 
 
-def _offered(context: StepContext, url: str, given: tuple[Login, ...], login: Login | None) -> tuple[Login | None, ...]:
-    """The logins to try in turn; credentials are for https only, as in Prefect."""
+def _logins_to_try(
+    log: RunLog, url: str, given: tuple[Login, ...], in_address: Login | None
+) -> tuple[Login | None, ...]:
+    """The logins to try, in this order: those given to the step, for https only, or the one in the address.
+
+    Prefect 3.8.8: _repository_url_with_credentials, https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/runner/storage.py
+    """
     if given and not url.startswith("https://"):
-        context.log.warning(f"the credentials are not used: {url} is no https address")
-    offered = (given if url.startswith("https://") else ()) or (login,)
-    context.log.mask.add(*(secret for one in (*given, login) if one for secret in one.secrets))
-    return offered
+        log.warning(f"the credentials are not used: {url} is not an https address")
+    log.mask.add(*(secret for login in (*given, in_address) if login for secret in login.secrets))
+    return (given if url.startswith("https://") else ()) or (in_address,)
 
 
-def _clone_with(
-    offered: tuple[Login | None, ...], request: CloneRequest, context: StepContext, checkout: Checkout
+def _clone_with_logins(
+    logins_to_try: tuple[Login | None, ...], request: CloneRequest, context: StepContext, checkout: Checkout
 ) -> None:
-    *others, last = offered
+    *others, last = logins_to_try
     for login in others:
         try:
             return _clone(login, request, context, checkout)
@@ -104,13 +119,17 @@ def _clone(login: Login | None, request: CloneRequest, context: StepContext, che
     environ = git_environ(context.settings, checkout.environ, request.url, login)
     git = Git(request, environ, checkout.base, context.settings.git_timeout, context.log)
     with logging_progress(context.log, f"cloning {request.url}"):
-        how = _brought(git, context.settings)
-    head = git.ask("rev-parse", "--short=12", "--verify", "--quiet", "HEAD") or "no commit"
-    context.log.info(f"{how} {request.url} at {head} into {request.directory}")
+        action = _clone_or_restore(git, context.settings)
+    head = git.query("rev-parse", "--short=12", "--verify", "--quiet", "HEAD") or "no commit"
+    context.log.info(f"{action} {request.url} at {head} into {request.directory}")
 
 
-def _brought(git: Git, settings: Settings) -> str:
-    """The clone in its directory, in the way that network and volume allow."""
+def _clone_or_restore(git: Git, settings: Settings) -> str:
+    """Clone, update or restore, as network and volume allow.
+
+    Returns:
+        what was done, for the log: `cloned`, `updated`, `restored`, or words that begin with `offline:`.
+    """
     if settings.offline and not git.request.url.startswith(LOCAL_ADDRESSES):
         return clone_offline(git, Mirror.at(settings.cache_dir, git.request))
     mirror = Mirror.of(settings, git.request)

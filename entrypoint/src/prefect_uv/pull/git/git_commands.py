@@ -1,7 +1,8 @@
-"""Cloning and updating with git: shallow, quiet, with retries for network faults only.
+"""Clone and update with git: shallow, quiet, and retried after network faults only.
 
-What is fetched, and how much of it, is of Prefect 3.8.8 (`prefect/runner/storage.py`,
-`GitRepository`); what is mended on purpose is listed in docs/reference/pull-steps.md.
+What is fetched, and how much of it, is as in Prefect; docs/reference/pull-steps.md lists the departures.
+
+Prefect 3.8.8: GitRepository, https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/runner/storage.py
 """
 
 from __future__ import annotations
@@ -25,7 +26,16 @@ BACKOFF_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class CloneRequest:
-    """What a git_clone step asks for: where from (without credentials), what, and where to."""
+    """What a git_clone step asks for.
+
+    Attributes:
+        url: the repository, without credentials.
+        directory: where the clone goes.
+        branch: a branch or tag; None for the default branch, or if there is a commit.
+        commit: 4 to 64 hexadecimal digits.
+        submodules: whether submodules are checked out.
+        directories: the directories of a sparse checkout; empty for all.
+    """
 
     url: str
     directory: Path
@@ -36,7 +46,7 @@ class CloneRequest:
 
     @property
     def revision(self) -> str:
-        """The revision in words."""
+        """The revision in words, such as `branch 'main'`."""
         return (
             f"branch {self.branch!r}" if self.branch else f"commit {self.commit}" if self.commit else "default branch"
         )
@@ -44,7 +54,7 @@ class CloneRequest:
 
 @dataclass(frozen=True)
 class Git:
-    """Git for one request: its environment, its time limit, and retries for network faults."""
+    """Git for one request: its environment, its time limit, and retries after network faults."""
 
     request: CloneRequest
     environ: Mapping[str, str]
@@ -53,34 +63,34 @@ class Git:
     log: RunLog
 
     def __call__(self, *arguments: str) -> str:
-        """Run a command that must succeed, again after a network fault, and give its output.
+        """Run a command that must succeed, again after a network fault, and return its output.
 
         Raises:
-            CloneError: or one of its kinds.
+            CloneError: git failed; its subclasses say why.
         """
         for attempt in range(1, ATTEMPTS):
             try:
-                return self._once(*arguments)
+                return self._run_checked(*arguments)
             except GitUnreachableError as error:
                 seconds = BACKOFF_SECONDS * 2 ** (attempt - 1)
                 self.log.warning(f"{error.headline} Trying again in {seconds:.0f} s.")
                 time.sleep(seconds)
-        return self._once(*arguments)
+        return self._run_checked(*arguments)
 
-    def inside(self, *arguments: str) -> str:
-        """The same, in the clone."""
+    def in_clone(self, *arguments: str) -> str:
+        """Run a command that must succeed in the clone."""
         return self("-C", str(self.request.directory), *arguments)
 
-    def ask(self, *arguments: str) -> str | None:
-        """The output of a local command in the clone, or nothing when it fails."""
-        finished = self._run("-C", str(self.request.directory), *arguments)
-        return None if finished.exit_code else finished.stdout.strip()
+    def query(self, *arguments: str) -> str | None:
+        """The output of a local command in the clone; None if it fails."""
+        completed = self._run("-C", str(self.request.directory), *arguments)
+        return None if completed.exit_code else completed.stdout.strip()
 
-    def _once(self, *arguments: str) -> str:
-        finished = self._run(*arguments)
-        if finished.exit_code:
-            raise explain_git_failure(finished, self.request.url, self.request.revision)
-        return finished.stdout
+    def _run_checked(self, *arguments: str) -> str:
+        completed = self._run(*arguments)
+        if completed.exit_code:
+            raise explain_git_failure(completed, self.request.url, self.request.revision)
+        return completed.stdout
 
     def _run(self, *arguments: str) -> CompletedCommand:
         try:
@@ -88,16 +98,16 @@ class Git:
         except subprocess.TimeoutExpired:
             raise GitTimeoutError(
                 f"Git did not finish with {self.request.url} within {self.timeout:g} s.",
-                f"The command was git {' '.join(arguments)}",
-                "Allow more time with PREFECT_UV_GIT_TIMEOUT, or clone less: `directories` in the git_clone step.",
+                f"The command was `git {' '.join(arguments)}`.",
+                "Allow more time with PREFECT_UV_GIT_TIMEOUT, or clone less with `directories` in the git_clone step.",
             ) from None
 
 
 def clone_or_update(git: Git) -> str:
-    """Clone, or bring a clone that is there already to the wanted revision.
+    """Clone, or bring an existing clone to the requested revision.
 
     Returns:
-        which of them, in a word for the log.
+        `cloned` or `updated`, for the log.
     """
     if not (git.request.directory / ".git").exists():
         clone_repository(git)
@@ -106,24 +116,24 @@ def clone_or_update(git: Git) -> str:
     try:
         update_clone(git)
     except CloneError as error:
-        if type(error) is not CloneError:  # its kinds have causes that a fresh clone would meet as well
+        if type(error) is not CloneError:  # a fresh clone would fail for the same cause
             raise
-        git.log.warning(f"{error.headline} The directory {git.request.directory} is cloned anew.")
+        git.log.warning(f"{error.headline} Deleting {git.request.directory} and cloning again.")
         shutil.rmtree(git.request.directory)
         clone_repository(git)
     return "updated"
 
 
 def clone_repository(git: Git) -> None:
-    """A shallow clone of a branch, or one without file contents for a commit; a failed one leaves nothing."""
+    """Make a shallow clone of a branch, or for a commit a clone without file contents; a failed one leaves nothing."""
     request = git.request
     existed = request.directory.exists()
     branch = ["--branch", request.branch] if request.branch else []
-    shape = ["--filter=blob:none"] if request.commit else [*branch, "--depth", "1"]
+    extent = ["--filter=blob:none"] if request.commit else [*branch, "--depth", "1"]
     try:
-        git("clone", "--quiet", "--no-checkout", *shape, "--", request.url, str(request.directory))
-        if request.commit or git.ask("rev-parse", "--verify", "--quiet", "HEAD") is not None:
-            check_out(git, "HEAD")  # without a commit the repository is empty
+        git("clone", "--quiet", "--no-checkout", *extent, "--", request.url, str(request.directory))
+        if request.commit or git.query("rev-parse", "--verify", "--quiet", "HEAD") is not None:
+            check_out(git, "HEAD")  # without a HEAD the repository is empty
     except BaseException:
         if not existed:
             shutil.rmtree(request.directory, ignore_errors=True)
@@ -131,38 +141,44 @@ def clone_repository(git: Git) -> None:
 
 
 def update_clone(git: Git, mode: str = "--keep") -> None:
-    """Fetch what is new; local changes stay, or make this fail when they are in the way (`--hard`: are lost)."""
+    """Fetch the requested revision and check it out.
+
+    Args:
+        git: git for the request.
+        mode: `--keep` preserves local changes and fails if they are in the way; `--hard` discards them.
+            git 2.47: https://git-scm.com/docs/git-reset
+    """
     request = git.request
     if request.commit:
         check_out(git, "HEAD", mode)
         return
-    git.inside("fetch", "--quiet", "--depth", "1", "origin", request.branch or "HEAD")
+    git.in_clone("fetch", "--quiet", "--depth", "1", "origin", request.branch or "HEAD")
     check_out(git, "FETCH_HEAD", mode)
 
 
 def check_out(git: Git, revision: str, mode: str = "--hard") -> None:
-    """Make the working tree: the sparse directories, the files of the revision, the submodules."""
+    """Make the working tree: the sparse directories, the files of the revision or requested commit, the submodules."""
     request = git.request
-    if request.directories and git.ask("config", "core.sparseCheckout") != "true":
-        git.inside("sparse-checkout", "set", "--", *request.directories)
+    if request.directories and git.query("config", "core.sparseCheckout") != "true":
+        git.in_clone("sparse-checkout", "set", "--", *request.directories)
     if request.commit:
-        if git.ask("cat-file", "-e", f"{request.commit}^{{commit}}") is None:
-            git.inside("fetch", "--quiet", "origin", request.commit)
+        if git.query("cat-file", "-e", f"{request.commit}^{{commit}}") is None:
+            git.in_clone("fetch", "--quiet", "origin", request.commit)
         force = ["--force"] if mode == "--hard" else []
-        git.inside("checkout", "--quiet", *force, request.commit)
+        git.in_clone("checkout", "--quiet", *force, request.commit)
     else:
-        git.inside("reset", "--quiet", mode, revision)
+        git.in_clone("reset", "--quiet", mode, revision)
     if request.submodules:
-        git.inside("submodule", "--quiet", "update", "--init", "--recursive")
+        git.in_clone("submodule", "--quiet", "update", "--init", "--recursive")
 
 
 def refuse_other_origin(git: Git) -> None:
-    """A directory with a clone of something else is not touched.
+    """Do not touch a directory with a clone of another repository.
 
     Raises:
-        PullStepError: it is one.
+        PullStepError: the clone's origin is not the requested repository.
     """
-    origin = split_login(git.ask("config", "--get", "remote.origin.url") or "")[0]
+    origin = split_login(git.query("config", "--get", "remote.origin.url") or "")[0]
     if origin != git.request.url:
         message = f"{git.request.directory} holds a clone of another repository."
-        raise PullStepError(message, f"Its origin is {origin}, the step wants {git.request.url}.")
+        raise PullStepError(message, f"Its origin is {origin}; the step asks for {git.request.url}.")

@@ -1,9 +1,10 @@
-"""Credentials of git providers: which user name and password an address needs, handed to git by its environment only.
+"""Credentials of git providers: the user name and password that a host expects, given to git in its environment only.
 
-The forms are those of Prefect 3.8.8 (`prefect/runner/storage.py`, `_format_token_from_credentials`), where a pull step
-gets credential blocks as plain dictionaries. Three of its faults are mended here: user information that is already in
-the address is dropped, a user name goes with a `token` too, and a host whose name tells no provider is offered the
-token in the form of GitLab, Gitea and Azure DevOps before GitHub's.
+The forms are those of Prefect, whose pull steps get credential blocks as plain dictionaries. Three of its faults are
+fixed here: user information that is already in the address is dropped, a `username` may come with a `token`, and a
+host whose name reveals no provider is offered the token as GitLab, Gitea and Azure DevOps take it before GitHub's form.
+
+Prefect 3.8.8: _format_token_from_credentials, GitRepository; https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/runner/storage.py
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from prefect_uv.errors import PullStepError
 
-USER, PASSWORD = "PREFECT_UV_GIT_USER", "PREFECT_UV_GIT_PASSWORD"
-HELPER = f'!f() {{ printf "username=%s\\npassword=%s\\n" "${USER}" "${PASSWORD}"; }}; f'
-TOKEN_IS_USER = ("github", "dev.azure.com", "visualstudio.com")
-PREFIXES = {"bitbucket": "x-token-auth", "gitlab": "oauth2"}
+USER_VARIABLE, PASSWORD_VARIABLE = "PREFECT_UV_GIT_USER", "PREFECT_UV_GIT_PASSWORD"
+CREDENTIAL_HELPER = f'!f() {{ printf "username=%s\\npassword=%s\\n" "${USER_VARIABLE}" "${PASSWORD_VARIABLE}"; }}; f'
+TOKEN_AS_USER = ("github", "dev.azure.com", "visualstudio.com")
+USER_FOR_TOKEN = {"bitbucket": "x-token-auth", "gitlab": "oauth2"}
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,12 @@ class Login:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be seen, also as the pair that Basic authentication encodes."""
+        """The texts to mask, including the pair that Basic authentication encodes."""
         return (self.password or self.user, f"{self.user}:{self.password}")
 
 
 def split_login(url: str) -> tuple[str, Login | None]:
-    """`https://user:password@host/path` as the bare address and the login; other addresses as they are."""
+    """Split `https://user:password@host/path` into the bare address and the login; other addresses have no login."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or "@" not in parts.netloc:
         return url, None
@@ -44,49 +45,51 @@ def split_login(url: str) -> tuple[str, Login | None]:
 
 
 def logins(url: str, credentials: Mapping[str, Any]) -> tuple[Login, ...]:
-    """What to offer to the host of `url`, in this order; nothing without credentials.
+    """The logins to offer to the host of `url`, in this order; empty without credentials.
 
     Raises:
-        PullStepError: the credentials have no token or password, or not the form that the host needs.
+        PullStepError: the credentials have no token or password, or not in the form that the host needs.
     """
     if not credentials:
         return ()
     token = str(credentials.get("access_token") or credentials.get("token") or credentials.get("password") or "")
     token = token.strip()
     if not token:
-        message = "git_clone's credentials have no token."
-        raise PullStepError(message, f"They have {', '.join(credentials)}.", "Give a `token` or a `password`.")
+        message = "git_clone's credentials have neither a token nor a password."
+        raise PullStepError(message, f"They have {', '.join(credentials)}.", "Add a `token` or a `password`.")
     if credentials.get("username"):
         return (Login(str(credentials["username"]), token),)
-    return _by_host(urlsplit(url).netloc, token)
+    return _logins_for_host(urlsplit(url).netloc, token)
 
 
-def _by_host(host: str, token: str) -> tuple[Login, ...]:
+def _logins_for_host(host: str, token: str) -> tuple[Login, ...]:
     user, colon, password = token.partition(":")
     if "bitbucketserver" in host and not colon:
         message = "git_clone's credentials for Bitbucket Server have no user name."
-        raise PullStepError(message, hint="Give a `username` beside the `password` or `token`.")
-    if any(name in host for name in TOKEN_IS_USER):
+        raise PullStepError(message, hint="Add a `username` to the `password` or `token`.")
+    if any(name in host for name in TOKEN_AS_USER):
         return (Login(token),)
     if colon:
         return (Login(user, password),)
-    prefix = next((prefix for name, prefix in PREFIXES.items() if name in host), None)
-    return (Login(prefix, token),) if prefix else (Login("oauth2", token), Login(token))
+    provider_user = next((user for name, user in USER_FOR_TOKEN.items() if name in host), None)
+    return (Login(provider_user, token),) if provider_user else (Login("oauth2", token), Login(token))
 
 
 def credential_config(url: str, login: Login | None) -> list[tuple[str, str]]:
-    """Git's settings that make it ask our helper, and nobody else, for this host; the helper reads the environment."""
+    """Git's settings that make it ask only our helper, which reads the environment, for this host's credentials."""
     if login is None:
         return []
     parts = urlsplit(url)
     host = f"{parts.scheme}://{parts.netloc}"
     return [
+        # git 2.39: an empty value clears the list of helpers. https://git-scm.com/docs/gitcredentials
         (f"credential.{host}.helper", ""),
-        (f"credential.{host}.helper", HELPER),
+        (f"credential.{host}.helper", CREDENTIAL_HELPER),
+        # git 2.46: sends them with the first request; older ones ignore it. https://git-scm.com/docs/git-config
         (f"http.{host}/.proactiveAuth", "basic"),
     ]
 
 
 def credential_environ(login: Login | None) -> dict[str, str]:
     """The variables that the helper reads."""
-    return {} if login is None else {USER: login.user, PASSWORD: login.password}
+    return {} if login is None else {USER_VARIABLE: login.user, PASSWORD_VARIABLE: login.password}

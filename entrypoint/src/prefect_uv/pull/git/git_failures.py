@@ -1,4 +1,8 @@
-"""What a failure of git means (texts of git 2.39 to 2.47 and OpenSSH 9 with LC_ALL=C)."""
+"""Find the error of the catalogue for a failure of git, by the texts that git and OpenSSH print with LC_ALL=C.
+
+Upstream promises none of these texts (git 2.39 to 2.47 and OpenSSH 9 and 10, observed; held by
+tests/unit/pull/test_git_failures.py::test_failure_has_its_slug and tests/pull/test_servers.py::test_failure).
+"""
 
 from __future__ import annotations
 
@@ -23,28 +27,31 @@ _GIT_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
     (
         r"transport '.+' not allowed",
         OfflineCodeError,
-        "Git would fetch more of {url} (a submodule, or what a clone left out), and PREFECT_UV_OFFLINE is set.",
-        "Pull it once with a network and this cache volume.",
+        (
+            "Git needs to fetch more of {url} (a submodule, or objects that a partial clone left out), but"
+            " PREFECT_UV_OFFLINE is set."
+        ),
+        "Run the deployment once with network access and this cache volume.",
     ),
     (
         r"No space left on device|Disk quota exceeded",
         CheckoutFullError,
         "No space is left for the clone of {url}.",
-        "Give the container more ephemeral storage, or clone less: `directories` in the git_clone step.",
+        "Give the container more ephemeral storage, or clone less with `directories` in the git_clone step.",
     ),
     (
         r"already exists and is not an empty directory",
         PullStepError,
-        "The directory for the clone of {url} is there already, and it is no clone.",
-        "Name another one with clone_directory_name, or empty it.",
+        "The directory for the clone of {url} exists, is not empty and is not a clone.",
+        "Choose another directory with clone_directory_name, or empty this one.",
     ),
     (
         r"Host key verification failed|HOST IDENTIFICATION HAS CHANGED|host key is known for",
         HostKeyUnknownError,
-        "The SSH host key of {url} is not known.",
+        "The SSH host key of {url} is unknown or has changed.",
         (
-            "Mount a known_hosts file (`ssh-keyscan HOST`, compared with what the host publishes) and set"
-            " PREFECT_UV_SSH_KNOWN_HOSTS."
+            "Mount a known_hosts file (from `ssh-keyscan HOST`, compared with the keys that the host publishes) and set"
+            " PREFECT_UV_SSH_KNOWN_HOSTS to its path."
         ),
     ),
     (
@@ -54,7 +61,7 @@ _GIT_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         ),
         GitCertificateError,
         "The certificate of {url} is not trusted.",
-        "Mount your CA's bundle and set GIT_SSL_CAINFO (or SSL_CERT_FILE) to its path.",
+        "Mount your CA bundle and set GIT_SSL_CAINFO (or SSL_CERT_FILE) to its path.",
     ),
     (
         (
@@ -63,7 +70,10 @@ _GIT_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         ),
         RepositoryNotFoundError,
         "There is no repository at {url}.",
-        "Correct the deployment's git_clone step; a private repository looks like this too without credentials.",
+        (
+            "Correct the address in the deployment's git_clone step. Without credentials, a private repository looks"
+            " like this too."
+        ),
     ),
     (
         (
@@ -71,8 +81,11 @@ _GIT_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
             r"|requested URL returned error: 40[13]|No user exists for uid"
         ),
         GitUnauthorizedError,
-        "The git server refused to give {url}.",
-        "Give the deployment's git_clone step credentials that may read it (or mount an SSH key: PREFECT_UV_SSH_KEY).",
+        "The git server refused access to {url}.",
+        (
+            "Give the deployment's git_clone step credentials that can read the repository, or mount an SSH key and set"
+            " PREFECT_UV_SSH_KEY."
+        ),
     ),
     (
         (
@@ -97,9 +110,9 @@ _GIT_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
 )
 
 
-def explain_git_failure(finished: CompletedCommand, url: str, revision: str) -> PrefectUvError:
-    """The error of the catalogue that a failure of git stands for."""
+def explain_git_failure(completed: CompletedCommand, url: str, revision: str) -> PrefectUvError:
+    """The error for a failed git command, by the first pattern that its stderr matches."""
     for pattern, error, headline, hint in _GIT_FAILURES:
-        if re.search(pattern, finished.stderr):
-            return error(headline.format(url=url, revision=revision), finished.report, hint)
-    return CloneError(f"Git could not clone {url}.", finished.report)
+        if re.search(pattern, completed.stderr):
+            return error(headline.format(url=url, revision=revision), completed.report, hint)
+    return CloneError(f"Git could not clone {url}.", completed.report)
