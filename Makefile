@@ -1,7 +1,7 @@
 # Everything starts here; `make` alone prints the targets. Docker is installed and started when it is missing and this is
 # root on Debian, and what a target started is stopped when it ends.
 .DEFAULT_GOAL := help
-.PHONY: help build-all demo test bench lint format type generate check-generated lock clean
+.PHONY: help build-all demo test bench lint format type generate check-generated picture lock clean
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -10,7 +10,7 @@ BIN := .venv/bin
 IMAGES := python3 -m images
 WITH_ENGINE := $(IMAGES) with-engine --
 IMAGE_REPOSITORY ?= prefect-uv
-TYPED := entrypoint/src images tests examples bench docs/generate.py
+TYPED := entrypoint/src images tests examples bench docs
 
 unexport PYTHONDONTWRITEBYTECODE
 export IMAGE_REPOSITORY
@@ -46,7 +46,7 @@ test/%: .venv/.complete ## test one directory with Docker: test/images, test/pre
 test-all: export PREFECT_UV_TEST_FULL := 1
 test-all: test ## like test, with the long forms of the stress tests
 
-bench: .venv/.complete ## measure starts beside Prefect's own image and the floor; QUICK=1 for one round
+bench: .venv/.complete ## compare starts with Prefect's own image and the floor; QUICK=1 for one round
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/python -m bench'
 
 lint: .venv/.complete ## check style: ruff, hadolint, shellcheck
@@ -62,11 +62,14 @@ format: .venv/.complete ## format the code, and repair what ruff can
 type: .venv/.complete ## check types with mypy --strict
 	@$(BIN)/mypy --no-error-summary $(TYPED)
 
-generate: .venv/.complete ## write the tables of the docs from the code
+generate: .venv/.complete ## write the tables and versions of the docs
 	@$(BIN)/python docs/generate.py
 
-check-generated: .venv/.complete ## find drift between the docs' tables and the code
+check-generated: .venv/.complete ## find tables and versions of the docs that have drifted
 	@$(BIN)/python docs/generate.py --check
+
+picture: .venv/.complete ## draw the README's picture from docs/demo.txt, the saved output of make demo
+	@$(BIN)/python docs/picture.py
 
 lock: .venv/.complete ## resolve the requirements files anew from images/family.toml
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(IMAGES) lock

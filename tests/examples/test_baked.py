@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import docker
 import pytest
 
+from images import engine
+from images.secrets import proxy_options
 from tests.examples.examples import Example, found
 from tests.stack import ClosedNetwork, Repository, Run, Stack
 from tests.stack.environment import unreachable_network
@@ -34,17 +38,15 @@ class Built:
     deployments: list[UUID]
 
     @classmethod
-    def of(cls, pieces: ExitStack, stack: Stack, example: Example, base: str, *options: str) -> Built:
-        """Publish the example, build its Dockerfile, and deploy it with that image."""
-        repository = example.publish(stack)
-        image = pieces.enter_context(built(repository.work, f"--build-arg=BASE={base}", *options))
-        path = repository.work / "prefect.yaml"
-        lines = [
-            f"        image: {image}" if line.strip().startswith("image:") else line
-            for line in path.read_text().splitlines()
-        ]
-        path.write_text("\n".join(lines))
-        return cls(stack, repository, base, image, stack.prefect_deploy(repository.work, example.deployments))
+    def of(cls, pieces: ExitStack, stack: Stack, example: Example, base: str, test: str) -> Built:
+        """Do what the README gives this test to do: build the image, publish and deploy the example."""
+        image = f"prefect-uv-test-{uuid4().hex}"
+        pieces.callback(stack.containers.client.images.remove, image, force=True)
+        options = ["build", "--network=host", f"--build-arg=BASE={base}", *proxy_options(os.environ)]
+        build = shlex.join([engine.client() or "docker", *options])
+        words = {"docker build": build, "me/baked:latest": image, "me/sealed:1.0.0": image}
+        repository, deployments = example.deploy(stack, test, words)
+        return cls(stack, repository, base, image, deployments)
 
     def built_again(self, *options: str) -> list[str]:
         """The layers of the image after an edit."""
@@ -67,14 +69,14 @@ def base(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 def baked(stack: Stack, base: str) -> Iterator[Built]:
     """The example with its dependencies in the image."""
     with ExitStack() as pieces:
-        yield Built.of(pieces, stack, BAKED, base)
+        yield Built.of(pieces, stack, BAKED, base, "test_baked_cold_warm_and_offline")
 
 
 @pytest.fixture(scope="module")
 def sealed(stack: Stack, base: str) -> Iterator[Built]:
     """The example with everything in the image."""
     with ExitStack() as pieces:
-        yield Built.of(pieces, stack, SEALED, base, VERSION)
+        yield Built.of(pieces, stack, SEALED, base, "test_sealed_needs_nothing_but_the_api")
 
 
 def layers(image: str) -> list[str]:

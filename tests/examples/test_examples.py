@@ -17,6 +17,7 @@ from tests.stack.environment import unreachable_network
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(480)]
 
 OFFLINE = {"PREFECT_UV_OFFLINE": "true"}
+README_TEST = "test_example_cold_warm_and_offline"
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Runs:
 def runs(stack: Stack) -> Mapping[str, Runs]:
     """All examples together, three times: nothing is there; all is there; neither repositories nor an index are."""
     with ThreadPoolExecutor() as pool:
-        deployed = list(pool.map(lambda example: example.deploy(stack), EXAMPLES))
+        deployed = list(pool.map(lambda example: example.deploy(stack, README_TEST)[1], EXAMPLES))
     cold = [*_run(stack, deployed[:1]), *_run(stack, deployed[1:])]  # so that Prefect is downloaded once
     warm = _run(stack, deployed)
     with ExitStack() as absent:
