@@ -153,7 +153,7 @@ def _declared() -> Iterator[Field[Any]]:
 def _setting(item: Field[Any]) -> tuple[str, str, str]:
     name, *others = item.metadata["names"]
     also = " or ".join(f"`{other}`" for other in others)
-    meaning = item.metadata["help"] + (f" Where it is not set, {also} is read." if also else "")
+    meaning = item.metadata["help"] + (f" If it is not set, {also} is read." if also else "")
     return f"`{name}`", _default(item.default), meaning
 
 
