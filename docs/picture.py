@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 ROOT = Path(__file__).parent
 RECORDED = ROOT / "demo.txt"
 PICTURE = ROOT / "demo.svg"
-COLUMNS, ROW, CHARACTER, MARGIN, BAR = 112, 18, 7.8, 16, 32
+COLUMNS, ROW, CHARACTER, MARGIN, BAR = 124, 18, 7.8, 16, 32
 BACKGROUND, FOREGROUND, DIM = "#16181d", "#d7dae0", "#8b93a1"
 LIGHTS = ("#ff5f57", "#febc2e", "#28c840")
 COLOURS = (
