@@ -1,7 +1,7 @@
 # Run `make` to list the targets. As root on Debian, targets that need Docker install and start it if it is missing, and
 # stop it at the end if they started it.
 .DEFAULT_GOAL := help
-.PHONY: help build-all demo test bench compare lint format type generate check-generated lock clean
+.PHONY: help build-all demo test bench compare lint format type generate check-generated picture lock clean
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -10,7 +10,7 @@ BIN := .venv/bin
 IMAGES := python3 -m images
 WITH_ENGINE := $(IMAGES) with-engine --
 IMAGE_REPOSITORY ?= prefect-uv
-TYPED := entrypoint/src images tests examples bench docs/generate.py
+TYPED := entrypoint/src images tests examples bench docs
 
 unexport PYTHONDONTWRITEBYTECODE
 export IMAGE_REPOSITORY
@@ -65,11 +65,14 @@ format: .venv/.complete ## format the code and apply ruff's fixes
 type: .venv/.complete ## check types with mypy --strict
 	@$(BIN)/mypy --no-error-summary $(TYPED)
 
-generate: .venv/.complete ## write the generated tables of the docs
+generate: .venv/.complete ## write the tables and versions of the docs
 	@$(BIN)/python docs/generate.py
 
-check-generated: .venv/.complete ## check that the docs' generated tables are up to date
+check-generated: .venv/.complete ## check that the docs' tables and versions are up to date
 	@$(BIN)/python docs/generate.py --check
+
+picture: .venv/.complete ## draw the README's picture from docs/demo.txt, the saved output of make demo
+	@$(BIN)/python docs/picture.py
 
 lock: .venv/.complete ## resolve the requirements files again, under the pins of images/family.toml
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(IMAGES) lock

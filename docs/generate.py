@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Write the tables that the code knows into the documentation; `--check` only compares.
+"""Write what the code knows into the documentation: tables, listings and versions. `--check` only compares.
 
-A table stands between two markers, `<!-- generated: NAME -->` and `<!-- end: NAME -->`. One more table is one more
-function here, its entry in TABLES, and a pair of markers in the page.
+A table stands between two markers, `<!-- generated: NAME -->` and `<!-- end: NAME -->`. To add one, write a function
+here, enter it in TABLES, and put the pair of markers into the page. Versions are written by `docs/pins.py`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,27 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "entrypoint" / "src"))
+sys.path[:0] = [str(ROOT), str(ROOT / "entrypoint" / "src")]
 
+from docs.pins import images, pinned, pinned_pages  # noqa: E402
+from docs.samples import lockfile_missing  # noqa: E402
 from prefect_uv.errors import Kind, PrefectUvError  # noqa: E402
 from prefect_uv.settings import Settings, pip_variables, secret_files  # noqa: E402
 
-OWN = "PREFECT_UV_"
-MENDED_BY: dict[Kind, str] = {"user": "you", "tool": "look at the tool's output", "bug": "report it"}
+FIXED_BY: dict[Kind, str] = {"user": "you", "tool": "see the tool's output", "bug": "report it"}
+COMMON = (
+    "PREFECT_UV_PROJECT",
+    "PREFECT_UV_PACKAGE",
+    "PREFECT_UV_GROUPS",
+    "PREFECT_UV_EXTRAS",
+    "PREFECT_UV_EXTRA_PACKAGES",
+    "PREFECT_UV_LOCK",
+    "PREFECT_UV_PYTHON",
+    "PREFECT_UV_INSTALL_PROJECT",
+    "PREFECT_UV_OFFLINE",
+    "PREFECT_UV_CACHE_LIMIT",
+)
+"""The settings of the README's short table."""
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -37,12 +51,14 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def settings() -> str:
     """All variables, in the order in which they are declared."""
-    return _settings("")
+    return table(("Variable", "Default", "Meaning"), map(_setting, _declared()))
 
 
-def own_settings() -> str:
-    """The variables that only prefect-uv has."""
-    return _settings(OWN)
+def common_settings() -> str:
+    """The ten variables that people use, in the order of COMMON."""
+    declared = {item.metadata["names"][0]: item for item in _declared()}
+    rows = (_setting(declared[name]) for name in COMMON)
+    return table(("Variable", "Meaning"), ((name, meaning) for name, _, meaning in rows))
 
 
 def pip_variables_table() -> str:
@@ -69,14 +85,14 @@ def secret_files_table() -> str:
 def errors() -> str:
     """Every error of the catalogue, by exit code."""
     rows = (
-        (f"`{error.exit_code}`", f"`{error.slug}`", inspect.getdoc(error) or "", MENDED_BY[error.kind])
+        (f"`{error.exit_code}`", f"`{error.slug}`", inspect.getdoc(error) or "", FIXED_BY[error.kind])
         for error in sorted(_catalogue(PrefectUvError), key=lambda error: error.exit_code)
     )
-    return table(("Exit code", "Slug", "When", "Mended by"), rows)
+    return table(("Exit code", "Slug", "When", "Fixed by"), rows)
 
 
 def supervision() -> str:
-    """What the tests of the engines have seen, a row for each case and a column for each version of Prefect."""
+    """What the engine tests observed: a row for each case, a column for each version of Prefect."""
     results = json.loads((ROOT / "docs" / "reference" / "supervision.json").read_text())
     versions = sorted({version for case in results.values() for version in case}, key=_numbers)
     rows = ((case, *(_result(runs.get(version)) for version in versions)) for case, runs in results.items())
@@ -84,14 +100,14 @@ def supervision() -> str:
 
 
 def supervision_costs() -> str:
-    """The supervisor beside Prefect's own path."""
+    """What the supervisor costs, compared with Prefect's own path."""
     figures = json.loads((ROOT / "docs" / "reference" / "supervision-costs.json").read_text())
     rows = ((text, *(f"{path[name]:g}" for path in figures.values())) for name, text in COSTS.items())
     return table(("", *(f"`{path}`" for path in figures)), rows)
 
 
 def _listing(path: Path) -> str:
-    """A file as it is."""
+    """A file as it stands in the repository."""
     return f"```{'yaml' if path.suffix else 'dockerfile'}\n{path.read_text()}```"
 
 
@@ -115,7 +131,9 @@ COSTS = {
 }
 
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
-    ("README.md", "own-settings"): own_settings,
+    ("README.md", "common-settings"): common_settings,
+    ("README.md", "images"): images,
+    ("README.md", "error"): lockfile_missing,
     ("docs/reference/settings.md", "settings"): settings,
     ("docs/reference/settings.md", "pip-variables"): pip_variables_table,
     ("docs/reference/settings.md", "secret-files"): secret_files_table,
@@ -134,16 +152,14 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
 }
 
 
-def _settings(prefix: str) -> str:
-    declared = (item for item in fields(Settings) if item.metadata)
-    chosen = (item for item in declared if item.metadata["names"][0].startswith(prefix))
-    return table(("Variable", "Default", "Meaning"), map(_setting, chosen))
+def _declared() -> Iterator[Field[Any]]:
+    return (item for item in fields(Settings) if item.metadata)
 
 
 def _setting(item: Field[Any]) -> tuple[str, str, str]:
     name, *others = item.metadata["names"]
     also = " or ".join(f"`{other}`" for other in others)
-    meaning = item.metadata["help"] + (f" Where it is not set, {also} is read." if also else "")
+    meaning = item.metadata["help"] + (f" If it is not set, {also} is read." if also else "")
     return f"`{name}`", _default(item.default), meaning
 
 
@@ -161,11 +177,11 @@ def _catalogue(error: type[PrefectUvError]) -> Iterator[type[PrefectUvError]]:
 
 
 def generated(page: str, text: str) -> str:
-    """The page's text with its tables as they should be."""
+    """The page's text with its tables and versions as they should be."""
     for (owner, name), render in TABLES.items():
         if owner == page:
             text = _fill(page, text, name, render())
-    return text
+    return pinned(text) if page in pinned_pages() else text
 
 
 def _fill(page: str, text: str, name: str, content: str) -> str:
@@ -187,7 +203,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and show what would change")
     check = parser.parse_args().check
     drifted = False
-    for page in sorted({page for page, _ in TABLES}):
+    for page in sorted({page for page, _ in TABLES} | pinned_pages()):
         path = ROOT / page
         old = path.read_text()
         new = generated(page, old)

@@ -75,11 +75,11 @@ def show_table(cold: Phases, warm: Phases) -> None:
     say(f"    {'environment on the volume':<32}{cold.environment:>8}{warm.environment:>8}")
 
 
-def demo(stack: Stack) -> bool:
+def demo(stack: Stack, name: str = "hello") -> bool:
     """Deploy examples/hello, run it twice, and return whether both completed and the second found its environment."""
-    repository = stack.git.create("hello", Path(__file__).parent / "hello")
+    repository = stack.git.create(name, Path(__file__).parent / "hello")
     say(f"Deploying {repository.url} with the image {stack.image} …")
-    deployment = stack.deploy("hello", "flows.py:hello", [git_clone(repository.url)])
+    deployment = stack.deploy(name, "flows.py:hello", [git_clone(repository.url)])
     say("Running it with an empty cache volume …")
     cold = stack.follow(stack.api.create_run(deployment, {"name": "cold start"}))
     show("Cold", cold)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from tests.commands import replaced, shell
+from tests.pages import run_by
 from tests.stack import Repository, Run, Stack
 
 FOLDER = Path(__file__).parents[2] / "examples"
@@ -24,13 +26,11 @@ class Example:
         name: the name of the folder.
         deployments: the full names of the deployments in its prefect.yaml.
         lock: where a user runs `uv lock`, relative to the folder; None if the example has no lockfile.
-        variables: the Prefect Variables that its README sets, by name.
     """
 
     name: str
     deployments: tuple[str, ...]
     lock: str | None = ""
-    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def promised(self) -> list[re.Pattern[str]]:
@@ -48,11 +48,18 @@ class Example:
             repository.commit("Add uv.lock")
         return repository
 
-    def deploy(self, stack: Stack, name: str = "") -> list[UUID]:
-        """Publish the example, and deploy its prefect.yaml with `prefect deploy`."""
-        for variable, value in self.variables.items():
-            stack.api.set_variable(variable, value)
-        return stack.prefect_deploy(self.publish(stack, name).work, self.deployments)
+    def deploy(self, stack: Stack, test: str, words: Mapping[str, str] | None = None) -> tuple[Repository, list[UUID]]:
+        """Run the commands that the README gives this test in a clone with the example, with some words replaced."""
+        bare, work = stack.git.root / f"{self.name}.git", stack.git.root / "work" / self.name
+        shell(
+            f"git init --quiet --bare --initial-branch main {bare} && git clone --quiet {bare} {work}", stack.git.root
+        )
+        repository = Repository(f"http://{stack.git.address}/{self.name}.git", work)
+        own = {f"https://git.example.com/me/{self.name}.git": repository.url, "prefect-uv:py313": stack.image}
+        repository.copy(FOLDER / self.name, own | dict(words or {}))
+        (commands,) = run_by(test, f"examples/{self.name}/README.md")
+        shell(replaced(commands, words or {}), work, stack.server.environment)
+        return repository, [stack.api.client.read_deployment_by_name(name).id for name in self.deployments]
 
 
 _VARIED = "[0-9a-f]+"
@@ -65,7 +72,6 @@ EXAMPLES = (
     Example(
         "extras",
         ("tell/file", "tell/job-variable", "tell/prefect-variable"),
-        variables={"stemming_packages": "snowballstemmer==3.1.1"},
     ),
 )
 BY_NAME: Mapping[str, Example] = {example.name: example for example in EXAMPLES}

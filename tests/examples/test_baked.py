@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import docker
 import pytest
 
+from images import docker_engine
+from images.secrets import proxy_options
 from tests.examples.examples import Example, lookup_result
 from tests.stack import ClosedNetwork, Repository, Run, Stack
 from tests.stack.environment import unreachable_network
@@ -42,17 +46,15 @@ class BuiltExample:
     deployments: list[UUID]
 
     @classmethod
-    def of(cls, resources: ExitStack, stack: Stack, example: Example, base: str, *options: str) -> BuiltExample:
-        """Publish the example, build its image, and deploy it with that image."""
-        repository = example.publish(stack)
-        image = resources.enter_context(built(repository.work, f"--build-arg=BASE={base}", *options))
-        path = repository.work / "prefect.yaml"
-        lines = [
-            f"        image: {image}" if line.strip().startswith("image:") else line
-            for line in path.read_text().splitlines()
-        ]
-        path.write_text("\n".join(lines))
-        return cls(stack, repository, base, image, stack.prefect_deploy(repository.work, example.deployments))
+    def of(cls, resources: ExitStack, stack: Stack, example: Example, base: str, test: str) -> BuiltExample:
+        """Do what the README gives this test to do: build the image, publish and deploy the example."""
+        image = f"prefect-uv-test-{uuid4().hex}"
+        resources.callback(stack.containers.client.images.remove, image, force=True)
+        options = ["build", "--network=host", f"--build-arg=BASE={base}", *proxy_options(os.environ)]
+        build = shlex.join([docker_engine.client() or "docker", *options])
+        words = {"docker build": build, "me/baked:latest": image, "me/sealed:1.0.0": image}
+        repository, deployments = example.deploy(stack, test, words)
+        return cls(stack, repository, base, image, deployments)
 
     def rebuilt_layers(self, *options: str) -> list[str]:
         """Build the image again, as after an edit, and return its layers."""
@@ -75,14 +77,14 @@ def base(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 def baked(stack: Stack, base: str) -> Iterator[BuiltExample]:
     """The example whose image has its dependencies."""
     with ExitStack() as resources:
-        yield BuiltExample.of(resources, stack, BAKED, base)
+        yield BuiltExample.of(resources, stack, BAKED, base, "test_baked_cold_warm_and_offline")
 
 
 @pytest.fixture(scope="module")
 def sealed(stack: Stack, base: str) -> Iterator[BuiltExample]:
     """The example whose image has everything."""
     with ExitStack() as resources:
-        yield BuiltExample.of(resources, stack, SEALED, base, VERSION)
+        yield BuiltExample.of(resources, stack, SEALED, base, "test_sealed_needs_nothing_but_the_api")
 
 
 def layers(image: str) -> list[str]:

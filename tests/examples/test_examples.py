@@ -17,6 +17,7 @@ from tests.stack.environment import unreachable_network
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(480)]
 
 OFFLINE = {"PREFECT_UV_OFFLINE": "true"}
+README_TEST = "test_example_cold_warm_and_offline"
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,8 @@ class Runs:
 def runs(stack: Stack) -> Mapping[str, Runs]:
     """Run all examples three times: on an empty volume, on a warm one, and without repositories and index."""
     with ThreadPoolExecutor() as pool:
-        deployed = list(pool.map(lambda example: example.deploy(stack), EXAMPLES))
-    cold = [
-        *_run(stack, deployed[:1]),
-        *_run(stack, deployed[1:]),
-    ]  # the first run alone, so that Prefect is downloaded once
+        deployed = list(pool.map(lambda example: example.deploy(stack, README_TEST)[1], EXAMPLES))
+    cold = [*_run(stack, deployed[:1]), *_run(stack, deployed[1:])]  # the first alone: Prefect is downloaded once
     warm = _run(stack, deployed)
     with ExitStack() as hidden:
         for example in EXAMPLES:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.images.layers import containing
+from tests.pages import run_by
 from tests.prefect.conftest import PROJECTS
 from tests.stack import PackageIndex, Stack, git_clone
 from tests.stack.images import built, configured
@@ -16,15 +17,8 @@ from tests.stack.images import built, configured
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 
 TOKEN = "pypi-5e1d7c3a9b8f2046"  # noqa: S105 - planted to be looked for
-DOCKERFILE = """\
-ARG BASE
-FROM ${BASE}
-COPY pyproject.toml uv.lock ./
-RUN --mount=type=secret,id=index-password,uid=1000 \\
-    UV_INDEX_LOCAL_USERNAME=ci \\
-    UV_INDEX_LOCAL_PASSWORD_FILE=/run/secrets/index-password \\
-    prefect-uv bake
-"""
+PAGE = "docs/how-to/bake.md"
+HEAD = "ARG BASE\nFROM ${BASE}\nCOPY pyproject.toml uv.lock ./\n"
 FLOW = """\
 import trinket
 from prefect import flow
@@ -51,7 +45,9 @@ def test_token_of_a_private_index_is_in_no_layer(stack: Stack, private_index: Pa
     repository = stack.git.create(
         "private-bake", PROJECTS / "private-index", replace=addresses, environment=credentials
     )
-    (repository.work / "Dockerfile").write_text(DOCKERFILE)
+    (bake,) = run_by("test_token_of_a_private_index_is_in_no_layer", PAGE)
+    dockerfile = HEAD + bake.replace("COMPANY", "LOCAL").replace("=reader", "=ci")
+    (repository.work / "Dockerfile").write_text(dockerfile)
     (repository.work / "flows.py").write_text(FLOW)
     repository.commit("Add a flow and an image")
     secret = tmp_path / "token"

@@ -24,7 +24,6 @@ class Interrupted(BaseException):
 SIGNAL_EXIT = 128  # a process killed by signal n exits with 128 + n, as in a shell
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 INTERRUPT_SIGNAL = signal.SIGUSR2
-SIGNAL_EXIT = 128  # a shell's exit code for signal n is 128 + n
 
 
 def raise_on_signals() -> None:

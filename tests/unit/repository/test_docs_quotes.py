@@ -1,0 +1,31 @@
+"""What pages quote of errors and of the log is what the program writes."""
+
+from __future__ import annotations
+
+from images.family import ROOT
+
+QUOTED = (
+    ("README.md", "ready in "),
+    ("docs/explanation/environments.md", " is new against "),
+    ("docs/explanation/start.md", " is not used"),
+    ("docs/how-to/bake.md", " does not fit: "),
+    ("docs/how-to/bake.md", " is built in "),
+    ("docs/how-to/bake.md", " of the image"),
+    ("docs/how-to/choose-a-python.md", "There is no Python "),
+    ("docs/how-to/choose-a-python.md", " here, which "),
+    ("docs/how-to/choose-a-python.md", "Nothing was downloaded: "),
+    ("docs/how-to/indexes.md", "used for uv:"),
+    ("docs/how-to/offline.md", "offline: restored, as it was on "),
+    ("examples/baked/README.md", " does not fit: "),
+    ("examples/baked/README.md", "no groups or extras are set: the ones that the image was baked with are taken ("),
+    ("examples/sealed/README.md", " of the image"),
+    ("examples/workspace/README.md", " is new against "),
+)
+"""Words of the program that a page quotes, and that no generated block holds."""
+
+
+def test_quoted_words_are_those_of_the_program() -> None:
+    """An error or a line of the log that was rewritten is rewritten on the pages, too."""
+    program = "\n".join(path.read_text() for path in sorted((ROOT / "entrypoint/src").rglob("*.py")))
+    wrong = [(page, words) for page, words in QUOTED if words not in (ROOT / page).read_text() or words not in program]
+    assert wrong == []
