@@ -114,5 +114,5 @@ def test_full_of_old_environments(
     small_volume.run("sh", "-c", f"{script} && chown -R 1000:0 /cache/envs", "sh", str(SIZE_MB - 60 << 20))
     outcome = small.run()
     assert outcome.exit_code == 0, outcome.output
-    assert "warning: no space is left on /cache: removing what no run uses, then one more try" in outcome.stderr
+    assert "warning: no space is left on /cache: removing what no run uses, then trying once more" in outcome.stderr
     assert "old" not in small.environments()

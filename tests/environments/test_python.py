@@ -25,7 +25,7 @@ def test_interpreter_on_the_volume(starts: Starts, tmp_path: Path) -> None:
     old = replace(starts, project=project)
     refused = old.run(environment={"UV_PYTHON_DOWNLOADS": "never"})
     assert refused.exit_code == 75, refused.output
-    assert f"error[python-missing]: There is no Python {VERSION} here, which .python-version asks for." in (
+    assert f"error[python-missing]: .python-version asks for Python {VERSION}, which is not available here." in (
         refused.stderr
     )
     mirror = tmp_path / "mirror"

@@ -44,7 +44,9 @@ def test_volume_that_is_mounted_read_only(starts: Starts) -> None:
     assert warnings(warm.stderr) == []
     asked = starts.run(environment={**environment, "PREFECT_UV_LOCK": "frozen"}, mounts=mounts)
     assert "(hit " in asked.stderr, asked.output
-    assert warnings(asked.stderr)[0].startswith("/store is not writable (Read-only file system): what it does not hold")
+    assert warnings(asked.stderr)[0].startswith(
+        "/store is not writable (Read-only file system): environments that it lacks"
+    )
 
 
 def test_volume_that_may_not_be_written(starts: Starts) -> None:
@@ -52,9 +54,8 @@ def test_volume_that_may_not_be_written(starts: Starts) -> None:
     outcome = starts.run(environment=READONLY)
     assert outcome.exit_code == 0, outcome.output
     assert len(warnings(outcome.stderr)) == 1
-    assert "is not to be written (PREFECT_UV_CACHE_READONLY): what it does not hold is built for this run only" in (
-        outcome.stderr
-    )
+    assert "is read-only (PREFECT_UV_CACHE_READONLY): environments that it lacks are built in " in outcome.stderr
+    assert ", for this run only" in outcome.stderr
     assert starts.volume.run("ls", "/cache") == ""
 
 
@@ -63,7 +64,9 @@ def test_root_owned_volume(starts: Starts) -> None:
     starts.volume.run("sh", "-c", "touch /cache/mine && chown 0:0 /cache && chmod 755 /cache")
     outcome = starts.run()
     assert outcome.exit_code == 0, outcome.output
-    assert warnings(outcome.stderr)[0].startswith("/cache is not writable (Permission denied): what it does not hold")
+    assert warnings(outcome.stderr)[0].startswith(
+        "/cache is not writable (Permission denied): environments that it lacks"
+    )
 
 
 def test_noexec_volume(containers: Containers, image: str, project: Path) -> None:
@@ -72,15 +75,15 @@ def test_noexec_volume(containers: Containers, image: str, project: Path) -> Non
     with CacheVolume.create(containers, image, options) as volume:
         outcome = Starts(containers, image, project, volume).run("exec", "--", "python", "-c", "import pydantic_core")
     assert outcome.exit_code == 0, outcome.output
-    assert warnings(outcome.stderr)[0].startswith("/cache is mounted noexec: what it does not hold is built")
+    assert warnings(outcome.stderr)[0].startswith("/cache is mounted noexec: environments that it lacks are built in")
 
 
 def test_nowhere_to_build(starts: Starts) -> None:
     """A read-only container and a volume that may not be written: an error that says what to mount."""
     outcome = starts.run(environment=READONLY, read_only=True)
     assert outcome.exit_code == 77, outcome.output
-    assert "error[volume-unusable]: There is no place for an environment" in outcome.stderr
-    assert "hint: Mount a volume at /cache that uid 1000 or group 0 may write, not noexec." in outcome.stderr
+    assert "error[volume-unusable]: There is nowhere to build an environment" in outcome.stderr
+    assert "hint: Mount a volume at /cache that uid 1000 or group 0 can write to, without noexec." in outcome.stderr
 
 
 def test_any_uid_in_group_0(starts: Starts) -> None:

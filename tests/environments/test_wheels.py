@@ -66,6 +66,6 @@ def test_missing_wheel_is_named(sealed: Starts) -> None:
     (sealed.project.parent / "wheels" / "trinket-1.0-py3-none-any.whl").unlink()
     code, _, messages = run(sealed)
     assert code == 76, messages
-    assert "error[offline-missing]: A wheel is not in /wheels." in messages
+    assert "error[offline-missing]: A wheel is missing from /wheels." in messages
     assert "trinket 1.0" in messages
     assert sealed.environments() == []

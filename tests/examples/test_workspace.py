@@ -99,6 +99,6 @@ def test_edit_of_a_selected_dependency_builds_and_says_why(deployed: Deployed) -
     deployed.repository.lock("--upgrade-package", f"{ETL}==0.14.2")
     etl, ml = deployed.run_again("Upgrade a package of one group")
     assert found(etl) == "miss", etl.report()
-    explanation = f"environment {key(etl)} is new against {key(deployed.etl)}: {ETL} 0.14.0 -> 0.14.2"
+    explanation = f"environment {key(etl)} is new; changes from {key(deployed.etl)}: {ETL} 0.14.0 -> 0.14.2"
     assert explanation in etl.messages, etl.report()
     assert (found(ml), key(ml)) == ("hit", key(deployed.ml))

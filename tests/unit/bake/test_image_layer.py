@@ -187,9 +187,9 @@ def test_other_package_is_told_and_built(
     new = baked.start().key[:12]
     lines = capfd.readouterr().err.splitlines()
     misfit = f"prefect-uv: baked environment {old} does not fit: + helper 1.0"
-    assert f"{misfit}; environment {new} is built in {cache}" in lines
+    assert f"{misfit}; building environment {new} in {cache}" in lines
     assert baked.start().hit is True
-    assert f"{misfit}; environment {new} of the volume is used" in capfd.readouterr().err.splitlines()
+    assert f"{misfit}; using environment {new} from the volume" in capfd.readouterr().err.splitlines()
 
 
 def test_build_starts_from_the_baked_environment(etl: Etl, baked: Baked) -> None:
@@ -280,11 +280,11 @@ def test_other_package_is_refused(etl: Etl, cache: Path, baked: Baked) -> None:
         baked.start(PREFECT_UV_BAKED="refuse")
     assert raised.value.exit_code == 76
     assert raised.value.render() == (
-        "error[baked-mismatch]: No environment in the image fits etl.\n"
+        "error[baked-mismatch]: No environment baked into the image fits etl.\n"
         "\n"
         f"baked environment {baked.environments[0].name[:12]} does not fit: + helper 1.0\n"
         "\n"
-        "hint: Build the image again from this commit, so that `RUN prefect-uv bake` sees its lock; or run the code"
+        "hint: Rebuild the image from this commit, so that `RUN prefect-uv bake` sees its lockfile; or run the code"
         " that the image was baked for; or set PREFECT_UV_BAKED=build."
     )
     assert len(environments(cache)) == 1

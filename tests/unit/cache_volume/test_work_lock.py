@@ -81,7 +81,7 @@ def test_silent_holder_is_passed_over(tmp_path: Path, monkeypatch: pytest.Monkey
         with holding_work_lock(tmp_path / "key", never, said.append):
             assert not WorkLock(tmp_path / "key").take()
     assert len(said) == 1
-    assert re.fullmatch(rf".+ process {process.pid} has been silent for \d+ s: passing it over", said[0])
+    assert re.fullmatch(rf".+ process {process.pid} has been silent for \d+ s: taking over", said[0])
 
 
 def test_beating_holder_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_beating_holder_is_waited_for(tmp_path: Path, monkeypatch: pytest.Monkey
         assert not WorkLock(tmp_path / "key").take()
         assert process.poll() is None
     assert len(said) >= 2
-    assert all(re.fullmatch(rf"waiting for .+ process {process.pid} since \d+ s", line) for line in said)
+    assert all(re.fullmatch(rf"waited \d+ s for .+ process {process.pid}", line) for line in said)
 
 
 def test_waiter_goes_on_when_the_work_is_done(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_near_environment_that_is_not_whole(
     broken.rename(first / "away")
     upgrade(with_helper)
     assert not sync(make_store(), with_helper).hit
-    assert "could not be built upon: building from nothing" in capsys.readouterr().err
+    assert f"could not build on {first.name[:12]}: building from scratch" in capsys.readouterr().err
 
 
 def test_running_environment_is_not_disturbed(with_helper: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
@@ -183,7 +183,7 @@ def test_miss_says_what_has_changed(
     with_helper.lock()
     capsys.readouterr()
     second = sync(make_store(), with_helper)
-    line = f"prefect-uv: environment {second.key[:12]} is new against {first.key[:12]}: {said}\n"
+    line = f"prefect-uv: environment {second.key[:12]} is new; changes from {first.key[:12]}: {said}\n"
     assert capsys.readouterr().err == line
 
 
@@ -196,7 +196,7 @@ def test_miss_is_explained_against_the_newest_of_equals(
         with_helper.write("prefect", "helper", f"tools=={version}")
         with_helper.lock()
         sync(make_store(), with_helper)
-    lines = [line for line in capsys.readouterr().err.splitlines() if " is new against " in line]
+    lines = [line for line in capsys.readouterr().err.splitlines() if " is new; changes from " in line]
     explanations = [line.rpartition(": ")[2] for line in lines]
     assert explanations == ["tools 1.0 -> 2.0", "tools 2.0 -> 3.0", "tools 3.0 -> 4.0"]
 
@@ -236,11 +236,11 @@ def test_files_that_two_packages_share_are_not_lost(
     build_wheel(with_helper.wheels, "right", "1.0", {**shared, "right.py": ""})
     with_helper.write("prefect", "helper", "left", "right")
     with_helper.lock()
-    sync(make_store(), with_helper)
+    first = sync(make_store(), with_helper)
     with_helper.write("prefect", "helper", "left")
     with_helper.lock()
     second = sync(make_store(), with_helper)
-    assert "could not be built upon: building from nothing" in capsys.readouterr().err
+    assert f"could not build on {first.key[:12]}: building from scratch" in capsys.readouterr().err
     assert (next(second.path.glob("lib/*/site-packages/common")) / "shared.py").read_text() == "z = 1\n"
 
 
@@ -257,6 +257,6 @@ def test_damaged_package_in_uvs_cache_is_fetched_again(
     etl.write("prefect", "tools")
     etl.lock()
     second = sync(make_store(), etl)
-    assert "warning: damaged in uv's cache, fetched again: prefect" in capsys.readouterr().err
+    assert "warning: damaged in uv's cache, fetching again: prefect" in capsys.readouterr().err
     engine = next(second.path.glob("lib/*/site-packages/prefect/flow_engine.py"))
     assert engine.read_text() == ENGINE["prefect/flow_engine.py"]

@@ -166,7 +166,7 @@ def test_same_version_from_other_files_is_another_environment(
     etl.move_to(server)
     second = sync(make_store(), etl)
     assert second.key != first.key
-    assert "prefect 3.8.8 from other files" in capsys.readouterr().err
+    assert "prefect 3.8.8 from different files" in capsys.readouterr().err
     assert next(second.path.glob("lib/*/site-packages/prefect/__init__.py")).read_text() == "NEW = True\n"
 
 

@@ -264,7 +264,7 @@ def test_python_that_the_image_has_not(etl: Etl, cache: Path, make_store: Callab
     (etl.directory / ".python-version").write_text("3.99\n")
     with pytest.raises(PythonMissingError) as caught:
         sync(make_store(), etl)
-    assert caught.value.headline == "There is no Python 3.99 here, which .python-version asks for."
+    assert caught.value.headline == ".python-version asks for Python 3.99, which is not available here."
     assert _nothing_built(cache)
 
 

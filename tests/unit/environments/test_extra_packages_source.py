@@ -111,8 +111,8 @@ def test_conflict(locked: Etl, cache: Path, make_store: Callable[..., Environmen
     assert caught.value.render() == (
         "error[extras-conflict]: modern cannot be added: the environment has helper 1.0.\n\n"
         f"{found}\n\n"
-        "hint: Ask for another version of the extra package; or add it to the project with `uv add`, so that both are"
-        " locked together, commit and push."
+        "hint: Choose another version of the extra package; or add it to the project with `uv add`, so that both are"
+        " locked together, then commit and push."
     )
     reason = "Because all versions of modern depend on helper>=2 and helper==1.0, we can conclude that"
     assert found.splitlines()[-2].strip().startswith(f"cause: {reason}")
@@ -139,8 +139,8 @@ def test_unpinned_extras_warn_and_are_resolved_anew(
     """Named once a run, also on a hit; what the lock decides is not named."""
     extend(make_store(), locked, "needy>=1", "helper", "prefect")
     warning = (
-        "prefect-uv: warning: extra packages without a version: needy; the newest that fit are taken, and looked for"
-        " again after 1 day(s) (PREFECT_UV_RESOLVE_DAYS)"
+        "prefect-uv: warning: extra packages without a version: needy; the newest versions that fit are installed, and"
+        " resolved again after 1 day(s) (PREFECT_UV_RESOLVE_DAYS)"
     )
     assert capsys.readouterr().err.splitlines().count(warning) == 1
     build_wheel(locked.wheels, "needy", "1.1", {"needy.py": ""})
@@ -165,8 +165,8 @@ def test_miss_says_what_is_added(
     base = sync(make_store(), locked)
     capsys.readouterr()
     extended = extend(make_store(), locked, "needy==1.0")
-    new = f"environment {extended.key[:12]} for etl + needy is new"
-    line = f"prefect-uv: {new} against {base.key[:12]} of etl: + needy 1.0"
+    new = f"environment {extended.key[:12]} for etl + needy is new;"
+    line = f"prefect-uv: {new} changes from {base.key[:12]} of etl: + needy 1.0"
     assert line in capsys.readouterr().err.splitlines()
 
 
@@ -400,9 +400,9 @@ def test_directory(locked: Etl, make_store: Callable[..., EnvironmentStore]) -> 
         extend(make_store(), locked, "./lib")
     assert caught.value.render().replace(str(locked.directory), "/code") == (
         "error[unresolvable]: ./lib cannot be an extra package: it is a directory.\n\n"
-        "/code/lib is no part of the project, so that no flow could import it.\n\n"
-        "hint: Make it a dependency of the project (`uv add`, or its requirements.txt), commit and push; or name a"
-        " wheel of it, or have its sources imported by PREFECT_UV_SOURCE_ROOT."
+        "/code/lib is not part of the project, so no flow could import it.\n\n"
+        "hint: Make it a dependency of the project (with `uv add`, or in requirements.txt), commit and push; or name"
+        " a wheel of it; or add its source directory to PREFECT_UV_SOURCE_ROOT."
     )
     made = extend(make_store(PREFECT_UV_SOURCE_ROOT=".,lib"), locked, "./lib", "needy==1.0")
     assert installed(made.path) == {**installed(base.path), "needy": "1.0"}

@@ -39,7 +39,7 @@ def test_failure_is_told_again_without_a_try(
         sync(make_store(UV_HTTP_RETRIES="0"), etl)
     assert second.value.headline == first.value.headline
     assert first.value.found in second.value.found
-    assert "Another container met this " in second.value.found
+    assert "Another container got this error " in second.value.found
     monkeypatch.setattr(failures_module, "REMEMBERED_SECONDS", 0)
     assert sync(make_store(), etl).hit is False
 

@@ -72,7 +72,7 @@ class WorkLock:
                 os.utime(self.descriptor)
             if say and time.monotonic() > said + SAY_EVERY_SECONDS:
                 said = time.monotonic()
-                say(f"at work for {said - start:.0f} s")
+                say(f"still working after {said - start:.0f} s")
 
 
 @contextmanager
@@ -173,12 +173,12 @@ def _watch(claim: WorkLock, ready: Callable[[], bool], say: LogLine, start: floa
         if claim.beat() != beat:
             beat, heard = claim.beat(), now
         if now > heard + SILENT_SECONDS:
-            say(f"{claim.holder()} has been silent for {now - heard:.0f} s: passing it over")
+            say(f"{claim.holder()} has been silent for {now - heard:.0f} s: taking over")
             claim.path.unlink(missing_ok=True)
             return
         if now > said + SAY_EVERY_SECONDS:
             said = now
-            say(f"waiting for {claim.holder()} since {now - start:.0f} s")
+            say(f"waited {now - start:.0f} s for {claim.holder()}")
         time.sleep(LOCK_POLL_SECONDS)
 
 

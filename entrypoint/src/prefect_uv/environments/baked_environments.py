@@ -19,7 +19,7 @@ from prefect_uv.settings import Settings
 
 ANYBODY = range(2**32)
 BAKED_HINT = (
-    "Build the image again from this commit, so that `RUN prefect-uv bake` sees its lock; or run the code that the"
+    "Rebuild the image from this commit, so that `RUN prefect-uv bake` sees its lockfile; or run the code that the"
     " image was baked for; or set PREFECT_UV_BAKED=build."
 )
 
@@ -75,7 +75,7 @@ class BakedEnvironments:
         changes = shortened(contents.differences(near[1].contents))
         misfit = f"baked environment {near[1].key[:12]} does not fit: {changes}"
         if self.settings.baked == "refuse":
-            raise BakedMismatchError(f"No environment in the image fits {project}.", misfit, BAKED_HINT)
+            raise BakedMismatchError(f"No environment baked into the image fits {project}.", misfit, BAKED_HINT)
         log.info(f"{misfit}; {instead}")
 
     def _inputs(self, source: Source) -> str:

@@ -73,8 +73,8 @@ class EnvironmentStore:
         source.check()
         if loose := source.unpinned():
             self.log.warning(
-                f"extra packages without a version: {', '.join(loose)}; the newest that fit are taken, and looked for"
-                f" again after {self.settings.resolve_days} day(s) (PREFECT_UV_RESOLVE_DAYS)"
+                f"extra packages without a version: {', '.join(loose)}; the newest versions that fit are installed,"
+                f" and resolved again after {self.settings.resolve_days} day(s) (PREFECT_UV_RESOLVE_DAYS)"
             )
         found = self._obtained(source)
         os.close((found if found.key == environment.key else environment).lease)
@@ -100,7 +100,9 @@ class EnvironmentStore:
         except IndexUnreachableError as error:
             if known is None or (environment := self._open(known.key, hit=True)) is None:
                 raise
-            self.log.warning(f"versions of {source.name} could not be looked for again: {error.headline} The old stay.")
+            self.log.warning(
+                f"versions of {source.name} could not be resolved again: {error.headline} Keeping the old ones."
+            )
             return environment
 
     def _with_room(self, work: Callable[[], Environment]) -> Environment:
@@ -111,7 +113,7 @@ class EnvironmentStore:
             if isinstance(error, VolumeUnusableError) or self._writable not in {None, self.published}:
                 raise
             root = self.published.cache.root
-            self.log.warning(f"no space is left on {root}: removing what no run uses, then one more try")
+            self.log.warning(f"no space is left on {root}: removing what no run uses, then trying once more")
             with full_disk_as_error(root):
                 collect_garbage(self.published.cache, self.settings, self.log, make_room=True)
             return work()
@@ -128,7 +130,7 @@ class EnvironmentStore:
                 if environment := self._open(key, hit=True):
                     self._compare(environment, source)
                 else:
-                    instead = f"environment {key[:12]} is built in {cache.root}"
+                    instead = f"building environment {key[:12]} in {cache.root}"
                     self.baked.decline(plan.contents, source.name, instead, self.log)
                     environment = self._build_once(
                         self._writable, EnvironmentBuild(cache, uv, plan, source.name, self.log)
@@ -148,7 +150,7 @@ class EnvironmentStore:
         if self.baked.nothing or environment.path.is_relative_to(self.baked.published.cache.root):
             return
         if manifest := Manifest.read(environment.path):
-            instead = f"environment {environment.key[:12]} of the volume is used"
+            instead = f"using environment {environment.key[:12]} from the volume"
             self.baked.decline(manifest.contents, source.name, instead, self.log)
 
     def _build_once(self, writable: PublishedEnvironments, build: EnvironmentBuild) -> Environment:
@@ -207,5 +209,5 @@ def _is_decided(published: PublishedEnvironments, key: str) -> bool:
 
 
 def _vanished(key: str) -> EnvironmentDamagedError:
-    message = f"Environment {key[:12]} vanished."
-    return EnvironmentDamagedError(message, hint="Something else deletes below the cache directory: stop it.")
+    message = f"Environment {key[:12]} disappeared."
+    return EnvironmentDamagedError(message, hint="Find out what deletes files below the cache directory, and stop it.")

@@ -83,4 +83,4 @@ class Maintenance:
                 collect_garbage(self._area, self._settings, self._log)
                 prune_uv_cache(self._area, self._settings.environ)
         except OSError as error:
-            self._log.warning(f"{self._area.root} could not be put in order: {error}")
+            self._log.warning(f"maintenance of {self._area.root} failed: {error}")

@@ -41,19 +41,19 @@ def writable_environments(settings: Settings, image: Image, log: RunLog) -> Publ
             made = Path(tempfile.mkdtemp(prefix="prefect-uv-store-", dir=place))
             private = environments_at(made, settings, image, read_only=False)
             private.cache.prepare()
-            log.warning(f"{root} {reason}: what it does not hold is built for this run only, in {place}")
+            log.warning(f"{root} {reason}: environments that it lacks are built in {place}, for this run only")
             return private
     raise VolumeUnusableError(
-        f"There is no place for an environment: {root} {reason}.",
-        "Neither the temporary directory nor the home or working directory is writable and executable.",
-        f"Mount a volume at {root} that uid {os.geteuid()} or group 0 may write, not noexec.",
+        f"There is nowhere to build an environment: {root} {reason}.",
+        "None of the temporary, home and working directories is both writable and executable.",
+        f"Mount a volume at {root} that uid {os.geteuid()} or group 0 can write to, without noexec.",
     )
 
 
 def _obstacle(cache: CacheDirectory) -> str:
     """Why nothing can be built in an area; empty when it can. A full disk is not an obstacle: room can be made."""
     if cache.read_only:
-        return "is not to be written (PREFECT_UV_CACHE_READONLY)"
+        return "is read-only (PREFECT_UV_CACHE_READONLY)"
     try:
         cache.prepare()
         with tempfile.TemporaryFile(dir=cache.builds):
@@ -64,7 +64,7 @@ def _obstacle(cache: CacheDirectory) -> str:
         return f"is not writable ({error.strerror})"
     places = (cache.environments, cache.index, cache.locks, cache.failures, cache.uv_cache)
     if closed := next((place for place in places if not os.access(place, os.W_OK)), None):
-        return f"is not writable in {closed.relative_to(cache.root)}"
+        return f"is not writable at {closed.relative_to(cache.root)}"
     return "" if is_executable(cache.root) else "is mounted noexec"
 
 
@@ -79,5 +79,5 @@ def full_disk_as_error(root: Path) -> Iterator[None]:
         raise VolumeFullError(
             f"No space is left on {root}.",
             str(error),
-            "Make the cache volume larger, or set PREFECT_UV_CACHE_LIMIT so that old environments go earlier.",
+            "Enlarge the cache volume, or set PREFECT_UV_CACHE_LIMIT so that old environments are removed sooner.",
         ) from None

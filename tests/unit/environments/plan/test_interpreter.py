@@ -104,9 +104,9 @@ def test_killed_installation_is_done_again(etl: Etl, cache: Path, far_store: Cal
 @pytest.mark.parametrize(
     ("variables", "reason"),
     [
-        ({"UV_PYTHON_DOWNLOADS": "never"}, "UV_PYTHON_DOWNLOADS=never forbids it"),
-        ({"UV_PYTHON_DOWNLOADS": "manual"}, "UV_PYTHON_DOWNLOADS=manual forbids it"),
-        ({"PREFECT_UV_OFFLINE": "true"}, "PREFECT_UV_OFFLINE forbids it"),
+        ({"UV_PYTHON_DOWNLOADS": "never"}, "UV_PYTHON_DOWNLOADS=never does not allow it"),
+        ({"UV_PYTHON_DOWNLOADS": "manual"}, "UV_PYTHON_DOWNLOADS=manual does not allow it"),
+        ({"PREFECT_UV_OFFLINE": "true"}, "PREFECT_UV_OFFLINE does not allow it"),
     ],
 )
 def test_no_download(
@@ -117,10 +117,10 @@ def test_no_download(
     with pytest.raises(PythonMissingError) as caught:
         sync(far_store(**variables), etl)
     assert caught.value.render() == (
-        "error[python-missing]: There is no Python 3.12.99 here, which .python-version asks for.\n\n"
+        "error[python-missing]: .python-version asks for Python 3.12.99, which is not available here.\n\n"
         f"The image unit has Python {OLD}. Nothing was downloaded: {reason}.\n\n"
-        "hint: Use the image py312 of the family and ask for 3.12; or let uv download it, from a mirror if need be"
-        " (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR); or ask for 3.2, which is here."
+        "hint: Use the image py312 of the family and ask for 3.12; or let uv download it, from a mirror if necessary"
+        " (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR); or ask for 3.2, which the image has."
     )
     assert environments(cache) == []
 
@@ -140,9 +140,9 @@ def test_request_that_contradicts_the_project(
     with pytest.raises(PythonMissingError) as caught:
         sync(make_store(PREFECT_UV_PYTHON="3.2"), etl)
     assert caught.value.render() == (
-        "error[python-missing]: PREFECT_UV_PYTHON asks for Python 3.2, and etl requires >=3.11.\n\n"
+        "error[python-missing]: PREFECT_UV_PYTHON asks for Python 3.2, but etl requires >=3.11.\n\n"
         f"{old_image.python} is Python {OLD}.\n\n"
-        "hint: Change PREFECT_UV_PYTHON, or requires-python; then run `uv lock` and push."
+        "hint: Change PREFECT_UV_PYTHON or requires-python; then run `uv lock`, commit and push."
     )
     assert environments(cache) == []
 
@@ -237,9 +237,10 @@ def test_variant_that_no_image_has(etl: Etl, make_store: Callable[..., Environme
     with pytest.raises(PythonMissingError) as caught:
         sync(make_store(PREFECT_UV_PYTHON="pypy3.11", UV_PYTHON_DOWNLOADS="never"), etl)
     assert caught.value.render() == (
-        "error[python-missing]: There is no Python pypy3.11 here, which PREFECT_UV_PYTHON asks for.\n\n"
+        "error[python-missing]: PREFECT_UV_PYTHON asks for Python pypy3.11, which is not available here.\n\n"
         f"The image unit has Python {this_image.python_version}. Nothing was downloaded: UV_PYTHON_DOWNLOADS=never"
-        " forbids it.\n\n"
-        "hint: Let uv download it, from a mirror if need be (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR); or ask for"
-        f" {minor(this_image.python_version)}, which is here."
+        " does not allow it.\n\n"
+        "hint: Let uv download it, from a mirror if necessary (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR); or"
+        " ask for"
+        f" {minor(this_image.python_version)}, which the image has."
     )

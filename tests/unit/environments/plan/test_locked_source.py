@@ -194,7 +194,7 @@ def test_what_builds_says_why(
     grouped.lock()
     capsys.readouterr()
     second = sync(make_store(**ml), grouped)
-    line = f"prefect-uv: environment {second.key[:12]} is new against {first.key[:12]}: helper 1.0 -> 2.0"
+    line = f"prefect-uv: environment {second.key[:12]} is new; changes from {first.key[:12]}: helper 1.0 -> 2.0"
     assert line in capsys.readouterr().err.splitlines()
 
 

@@ -47,9 +47,9 @@ def test_missing_offline(
     with pytest.raises(OfflineMissingError) as caught:
         sync(make_store(**OFFLINE), indexed)
     assert caught.value.render() == (
-        "error[offline-missing]: Neither in uv's cache nor among the wheels, and no index may be asked:"
+        "error[offline-missing]: No index may be used, and neither uv's cache nor the wheel directory has"
         f" prefect==3.8.8.\n\n{caught.value.found}\n\n"
-        "hint: Warm the volume with `prefect-uv sync` where the network may be used; or put the wheels into a directory"
+        "hint: Warm the volume with `prefect-uv sync` where there is a network; or put the wheels into a directory"
         " and set PREFECT_UV_WHEELS."
     )
     assert f"wasn't found in the cache: {server.url}/prefect/{WHEEL}" in caught.value.found
@@ -61,7 +61,7 @@ def test_unlocked_missing_offline(make_store: Callable[..., EnvironmentStore], s
     """By its name, also without a version."""
     with pytest.raises(OfflineMissingError) as caught:
         make_store(**OFFLINE, UV_DEFAULT_INDEX=server.url).environment(unlocked("prefect", "helper"))
-    assert "no index may be asked: prefect." in caught.value.headline
+    assert "neither uv's cache nor the wheel directory has prefect." in caught.value.headline
 
 
 def test_locked_project_from_wheels(
@@ -81,8 +81,8 @@ def test_missing_wheels(indexed: Etl, make_store: Callable[..., EnvironmentStore
     with pytest.raises(OfflineMissingError) as caught:
         sync(make_store(**OFFLINE, PREFECT_UV_WHEELS=str(empty)), indexed)
     assert caught.value.render() == (
-        f"error[offline-missing]: A wheel is not in {empty}.\n\nprefect 3.8.8\n\n"
-        "hint: Put the wheels there (`uv export`, then `pip download`), or unset PREFECT_UV_WHEELS to use an index."
+        f"error[offline-missing]: A wheel is missing from {empty}.\n\nprefect 3.8.8\n\n"
+        "hint: Add the wheels (with `uv export`, then `pip download`), or unset PREFECT_UV_WHEELS to use an index."
     )
     assert environments(cache) == []
 
@@ -108,7 +108,7 @@ def test_requirements_and_extras_from_wheels(
     for wanted in ("helper==7", "nowhere"):
         with pytest.raises(OfflineMissingError) as caught:
             extend(make_store(**from_wheels), indexed, wanted)
-        assert f"no index may be asked: {wanted}." in caught.value.headline
+        assert f"neither uv's cache nor the wheel directory has {wanted}." in caught.value.headline
 
 
 def test_new_wheel_is_found(

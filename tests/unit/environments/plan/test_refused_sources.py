@@ -116,7 +116,7 @@ def test_stale_lock(start: Start, pulled_with_wheels: MakeCheckout, tmp_path: Pa
     path.write_text(path.read_text().replace('"prefect==3.8.8"', '"prefect==3.8.8", "trinket"'))
     text = start.refusal(checkout, UV_CONFIG_FILE=str(tmp_path / "uv.toml"))
     assert text.replace(" --no-emit-package stale-lockfile", "") == (
-        f"""error[lockfile-stale]: uv.lock does not fit pyproject.toml any more.
+        f"""error[lockfile-stale]: uv.lock no longer matches pyproject.toml.
 
 {EXPORT} 1:
     Using CPython 3.X.Y interpreter at: PYTHON
@@ -135,25 +135,25 @@ hint: Run `uv lock`, commit uv.lock, and push; or set PREFECT_UV_LOCK=frozen to 
         (
             "required-version",
             LOCK,
-            f"""error[project-invalid]: The project wants another uv than the image has.
+            f"""error[project-invalid]: The project needs a different uv than the image has.
 
 {EXPORT} 2:
     error: Required uv version `>=99` does not match the running version `0.13.8`. Update `uv` by running `uv self \
 update`.
 
-hint: Use an image with that uv; or lock with the image's uv and let `required-version` allow it.""",
+hint: Use an image with that uv; or lock with the image's uv, and allow it in `required-version`.""",
         ),
         (
             "plain",
             LOCK.replace("version = 1", "version = 99"),
-            f"""error[project-invalid]: The project wants another uv than the image has.
+            f"""error[project-invalid]: The project needs a different uv than the image has.
 
 {EXPORT} 2:
     Using CPython 3.X.Y interpreter at: PYTHON
     error: The lockfile at `uv.lock` uses an unsupported schema version (v99, but only v1 is supported). Downgrade to \
 a compatible uv version, or remove the `uv.lock` prior to running `uv lock` or `uv sync`.
 
-hint: Use an image with that uv; or lock with the image's uv and let `required-version` allow it.""",
+hint: Use an image with that uv; or lock with the image's uv, and allow it in `required-version`.""",
         ),
         (
             "plain",
@@ -169,7 +169,7 @@ hint: Use an image with that uv; or lock with the image's uv and let `required-v
                |         ^
              key with no value, expected `=`
 
-hint: Run `uv lock --check` in the project and mend what it reports.""",
+hint: Run `uv lock --check` in the project and fix what it reports.""",
         ),
     ],
     ids=["required-version", "newer-lock", "conflict-markers"],
@@ -186,11 +186,11 @@ def test_python_that_the_project_contradicts(start: Start, pulled: MakeCheckout)
     checkout = pulled("future-python")
     checkout.write("uv.lock", LOCK.replace("3.11", "3.99"))
     assert start.refusal(checkout) == (
-        """error[python-missing]: .python-version asks for Python 3, and future-python requires >=3.99.
+        """error[python-missing]: .python-version asks for Python 3, but future-python requires >=3.99.
 
 PYTHON is Python 3.X.Y.
 
-hint: Change .python-version, or requires-python; then run `uv lock` and push."""
+hint: Change .python-version or requires-python; then run `uv lock`, commit and push."""
     )
 
 
@@ -200,12 +200,12 @@ def test_python_that_nobody_has(start: Start, pulled: MakeCheckout) -> None:
     checkout.write("uv.lock", LOCK.replace("3.11", "3.99"))
     (checkout.directory / ".python-version").unlink()
     assert start.refusal(checkout, UV_PYTHON_DOWNLOADS="never") == (
-        """error[python-missing]: There is no Python >=3.99 here, which requires-python of future-python asks for.
+        """error[python-missing]: requires-python of future-python asks for Python >=3.99, which is not available here.
 
-The image unit has Python 3.X.Y. Nothing was downloaded: UV_PYTHON_DOWNLOADS=never forbids it.
+The image unit has Python 3.X.Y. Nothing was downloaded: UV_PYTHON_DOWNLOADS=never does not allow it.
 
-hint: Build an image that has it (Dockerfile.py312 with PYTHON_VERSION); or let uv download it, from a mirror if need \
-be (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR); or ask for 3.X, which is here."""
+hint: Build an image that has it (Dockerfile.py312 with PYTHON_VERSION); or let uv download it, from a mirror if \
+necessary (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR); or ask for 3.X, which the image has."""
     )
 
 
@@ -223,7 +223,7 @@ def test_package_that_is_gone(start: Start, indexed: Callable[[str], Checkout]) 
 
     hint: `trinket` (v1.0) was included because `local-index` (v1.0.0) depends on `trinket`
 
-hint: Check its name, UV_DEFAULT_INDEX and UV_INDEX; lock again with `uv lock` if the lock is of another index."""
+hint: Check its name, UV_DEFAULT_INDEX and UV_INDEX; if it was locked with another index, run `uv lock` again."""
     )
 
 
@@ -247,14 +247,14 @@ def test_package_that_was_changed(start: Start, indexed: Callable[[str], Checkou
 
     hint: `trinket` (v1.0) was included because `local-index` (v1.0.0) depends on `trinket`
 
-hint: If it was rebuilt on purpose, run `uv lock --upgrade-package NAME`, commit and push; else ask who did it."""
+hint: If it was rebuilt on purpose, run `uv lock --upgrade-package NAME`, commit and push; if not, find out why."""
     )
 
 
 def test_package_that_is_not_here_offline(start: Start, indexed: Callable[[str], Checkout]) -> None:
     """An empty volume, and no network."""
     assert start.refusal(indexed("plain"), UV_DEFAULT_INDEX=start.server.url, PREFECT_UV_OFFLINE="true") == (
-        f"""error[offline-missing]: Neither in uv's cache nor among the wheels, and no index may be asked: \
+        f"""error[offline-missing]: No index may be used, and neither uv's cache nor the wheel directory has \
 prefect==3.8.8.
 
 {SYNC.replace("local-index", "plain")} 1:
@@ -264,8 +264,8 @@ http://index/prefect/prefect-3.8.8-py3-none-any.whl
 
     hint: `prefect` (v3.8.8) was included because `plain` (v1.0.0) depends on `prefect`
 
-hint: Warm the volume with `prefect-uv sync` where the network may be used; or put the wheels into a directory and \
-set PREFECT_UV_WHEELS."""
+hint: Warm the volume with `prefect-uv sync` where there is a network; or put the wheels into a directory and set \
+PREFECT_UV_WHEELS."""
     )
 
 
@@ -283,8 +283,8 @@ set PREFECT_UV_WHEELS."""
 of gadget cannot be used.
              And because you require gadget==1.0, we can conclude that your requirements are unsatisfiable.
 
-hint: Ask for another version of the extra package; or add it to the project with `uv add`, so that both are locked \
-together, commit and push.""",
+hint: Choose another version of the extra package; or add it to the project with `uv add`, so that both are locked \
+together, then commit and push.""",
         ),
         (
             "extras-unknown",
@@ -319,10 +319,10 @@ def test_baked_environment_that_does_not_fit(
     path.write_text(path.read_text().replace('"prefect==3.8.8"', '"prefect==3.8.8", "trinket"'))
     text = start.refusal(checkout.lock(), **variables, PREFECT_UV_BAKED="refuse")
     assert re.sub(r"[0-9a-f]{12}", "KEY", text) == (
-        """error[baked-mismatch]: No environment in the image fits plain.
+        """error[baked-mismatch]: No environment baked into the image fits plain.
 
 baked environment KEY does not fit: + trinket 1.0
 
-hint: Build the image again from this commit, so that `RUN prefect-uv bake` sees its lock; or run the code that the \
+hint: Rebuild the image from this commit, so that `RUN prefect-uv bake` sees its lockfile; or run the code that the \
 image was baked for; or set PREFECT_UV_BAKED=build."""
     )

@@ -283,7 +283,7 @@ def test_versions_are_resolved_anew_after_a_while(
     assert store().environment(unlocked(files=[requirements])).key == first.key
     age(cache, 1.01)
     assert installed(store().environment(unlocked(files=[requirements])).path)["helper"] == "2.0"
-    assert f"is new against {first.key[:12]}: helper 1.0 -> 2.0" in capsys.readouterr().err
+    assert f"is new; changes from {first.key[:12]}: helper 1.0 -> 2.0" in capsys.readouterr().err
 
 
 def test_pinned_requirements_never_expire(
@@ -316,7 +316,7 @@ def test_old_versions_stay_while_the_index_is_away(
     server.on("GET /api/prefect/", Answer(500))
     age(cache, 2)
     assert make_store(**variables).environment(unlocked("prefect")).key == first.key
-    assert "warning: versions of etl could not be looked for again: " in capsys.readouterr().err
+    assert "warning: versions of etl could not be resolved again: " in capsys.readouterr().err
     with pytest.raises(IndexUnreachableError):
         make_store(**variables).environment(unlocked("prefect>=3"))
 

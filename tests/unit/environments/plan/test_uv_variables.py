@@ -27,7 +27,7 @@ FILE = """
 hint: Mount it, or correct UV_CONSTRAINT, UV_OVERRIDE, UV_BUILD_CONSTRAINT, UV_EXCLUDE or UV_CONFIG_FILE."""
 VARIABLE = """
 
-hint: Correct or remove the variable that uv's report names; `--no-sources` in it stands for UV_NO_SOURCES."""
+hint: Correct or remove the variable in uv's report; `--no-sources` there stands for UV_NO_SOURCES."""
 
 
 def from_requirements(store: EnvironmentStore, etl: Etl) -> Environment:
@@ -55,11 +55,11 @@ def refusal(etl: Etl, make: Callable[[], object]) -> str:
         (
             CONFLICTS,
             {"PREFECT_UV_GROUPS": "a,b"},
-            """error[selection-invalid]: What is selected excludes each other.
+            """error[selection-invalid]: The selected groups or extras conflict with each other.
 
 error: Groups `a` and `b` are incompatible with the conflicts: {`etl:a`, `etl:b`}
 
-hint: Select one of those that uv's report names, or change `conflicts` in [tool.uv] and lock again.""",
+hint: Select only one of those that uv's report names, or change `conflicts` in [tool.uv] and lock again.""",
         ),
         (
             BROKEN_GROUP,
@@ -69,28 +69,28 @@ hint: Select one of those that uv's report names, or change `conflicts` in [tool
 error: Project `etl` has malformed dependency groups
 cause: Failed to find group `nope` included by `a`
 
-hint: Mend [dependency-groups] as uv's report says, lock again, commit, and push.""",
+hint: Fix [dependency-groups] as uv's report says, lock again, commit, and push.""",
         ),
         (
             "managed = false\n",
             {},
-            """error[project-invalid]: The project forbids uv to manage it.
+            """error[project-invalid]: The project does not allow uv to manage it.
 
 error: The project is marked as unmanaged: /code
 
-hint: Take `managed = false` out of [tool.uv]; or name requirements files in PREFECT_UV_REQUIREMENTS.""",
+hint: Remove `managed = false` from [tool.uv]; or name requirements files in PREFECT_UV_REQUIREMENTS.""",
         ),
         (
             "",
             {"UV_NO_SOURCES": "1"},
-            f"""error[settings-invalid]: uv does not take one of its variables as it is set.
+            f"""error[settings-invalid]: uv does not accept one of its variables as it is set.
 
 error: the argument '--frozen' cannot be used with '--no-sources'{VARIABLE}""",
         ),
         (
             "",
             {"UV_CONCURRENT_DOWNLOADS": "many"},
-            f"""error[settings-invalid]: uv does not take one of its variables as it is set.
+            f"""error[settings-invalid]: uv does not accept one of its variables as it is set.
 
 error: Failed to parse environment variable `UV_CONCURRENT_DOWNLOADS` with invalid value `many`: invalid digit found \
 in string{VARIABLE}""",
@@ -98,14 +98,14 @@ in string{VARIABLE}""",
         (
             "",
             {"UV_INDEX_STRATEGY": "best"},
-            f"""error[settings-invalid]: uv does not take one of its variables as it is set.
+            f"""error[settings-invalid]: uv does not accept one of its variables as it is set.
 
 error: invalid value 'best' for '--index-strategy <INDEX_STRATEGY>'{VARIABLE}""",
         ),
         (
             "",
             {"UV_CONFIG_FILE": "/nowhere/uv.toml"},
-            f"""error[settings-invalid]: A file that uv is told to read is not there.
+            f"""error[settings-invalid]: uv cannot read a file that one of its variables names.
 
 error: failed to open file `/nowhere/uv.toml`: No such file or directory (os error 2){FILE}""",
         ),
@@ -129,7 +129,7 @@ def test_file_that_is_not_there(etl: Etl, make_store: Callable[..., EnvironmentS
     """The hint names the variables that lead to one."""
     store = make_store(**{name: "/nowhere.txt", "UV_CONFIG_FILE": only_wheels(etl)})
     assert refusal(etl, lambda: from_requirements(store, etl)) == (
-        f"""error[settings-invalid]: A file that uv is told to read is not there.
+        f"""error[settings-invalid]: uv cannot read a file that one of its variables names.
 
 error: File not found: /nowhere.txt{FILE}"""
     )

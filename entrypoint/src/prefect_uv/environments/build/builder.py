@@ -81,12 +81,12 @@ class EnvironmentBuild:
             return
         found = self._fill_anew(environment, mode)
         if found:
-            self.log.warning(f"damaged in uv's cache, fetched again: {', '.join(found)}")
+            self.log.warning(f"damaged in uv's cache, fetching again: {', '.join(found)}")
             self.uv.clean(found)
             shutil.rmtree(environment)
             found = self._fill_anew(environment, mode)
         if found:
-            headline = "uv reported success, but the environment is not whole."
+            headline = "uv reported success, but the environment is damaged."
             raise EnvironmentDamagedError(
                 headline, list_findings(found), "Run `prefect-uv cache prune --all` on the volume."
             )
@@ -100,7 +100,7 @@ class EnvironmentBuild:
         except OSError as error:
             if error.errno in DISK_FULL:
                 raise
-        self.log.info(f"{manifest.key[:12]} could not be built upon: building from nothing")
+        self.log.info(f"could not build on {manifest.key[:12]}: building from scratch")
         shutil.rmtree(environment)
         return False
 
@@ -130,7 +130,10 @@ class EnvironmentBuild:
         if wanted in LINK_MODES:
             return wanted
         if wanted:
-            self.log.warning(f"UV_LINK_MODE={wanted} is not used: such environments break when uv's cache is cleaned")
+            self.log.warning(
+                f"UV_LINK_MODE={wanted} is ignored: only clone, copy and hardlink give environments that outlive"
+                " uv's cache"
+            )
         probe = place / "probe"
         try:
             os.link(self.uv.cache.uv_cache / "CACHEDIR.TAG", probe)
@@ -149,4 +152,6 @@ class EnvironmentBuild:
             if error.errno == errno.EXDEV
             else f"the file system of {self.cache.root} has no hard links ({error.strerror})"
         )
-        self.log.warning(f"{reason}; packages are copied, which takes seconds instead of 0.1 s and twice the space")
+        self.log.warning(
+            f"{reason}; packages are copied, which takes seconds instead of 0.1 s and twice the disk space"
+        )

@@ -33,7 +33,9 @@ def recent_failure(cache: CacheDirectory, key: str) -> SyncError | None:
     if not 0 <= age < REMEMBERED_SECONDS:
         return None
     kind = next((one for one in _errors(SyncError) if one.slug == value["slug"]), SyncError)
-    again = f"Another container met this {age:.0f} s ago; the next try is in {REMEMBERED_SECONDS - age:.0f} s."
+    again = (
+        f"Another container got this error {age:.0f} s ago; the next attempt is in {REMEMBERED_SECONDS - age:.0f} s."
+    )
     return kind(value["headline"], f"{value['found']}\n\n{again}", value["hint"])
 
 

@@ -68,8 +68,8 @@ def damaged_files(environment: Path, *, hashes: bool = False) -> dict[str, list[
 def mismatches(environment: Path, contents: Contents, *, hashes: bool = False) -> dict[str, list[str]]:
     """By package, why the environment is not what was planned: which there are, and their files."""
     there = installed(environment)
-    found = {name: ["is installed and not planned"] for name in there.keys() - contents.packages.keys()}
-    found |= {name: ["is planned and not installed"] for name in contents.packages.keys() - there.keys()}
+    found = {name: ["is installed but not planned"] for name in there.keys() - contents.packages.keys()}
+    found |= {name: ["is planned but not installed"] for name in contents.packages.keys() - there.keys()}
     return {**found, **damaged_files(environment, hashes=hashes)}
 
 

@@ -75,7 +75,8 @@ def collect_garbage(
         _empty(cache.trash)
         if removed:
             log.info(
-                f"garbage: removed {', '.join(removed)}; {gigabytes(usage.total)} of {gigabytes(limits.size)} stay"
+                f"garbage: removed {', '.join(removed)}; {gigabytes(usage.total)} in use, the limit is"
+                f" {gigabytes(limits.size)}"
             )
         return before - usage.total
 

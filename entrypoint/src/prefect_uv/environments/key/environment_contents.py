@@ -92,7 +92,7 @@ class Contents:
         if before is None or after is None:
             return f"+ {name} {after.version}" if after else f"- {name} {before.version if before else ''}"
         if before.version == after.version:
-            return f"{name} {after.version} from other files"
+            return f"{name} {after.version} from different files"
         return f"{name} {before.version} -> {after.version}"
 
 

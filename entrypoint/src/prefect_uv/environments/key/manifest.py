@@ -78,4 +78,4 @@ def explain_miss(contents: Contents, project: str, near: DescribedEnvironment | 
     _, manifest = near
     whose, of = ("", "") if manifest.project == project else (f" for {project}", f" of {manifest.project}")
     changes = shortened(contents.differences(manifest.contents))
-    return f"environment {short}{whose} is new against {manifest.key[:12]}{of}: {changes}"
+    return f"environment {short}{whose} is new; changes from {manifest.key[:12]}{of}: {changes}"

@@ -30,12 +30,12 @@ from prefect_uv.settings import Settings
 
 _NAME = re.compile(r"\b[A-Za-z0-9][A-Za-z0-9._-]*")
 CONFLICT_HINT = (
-    "Ask for another version of the extra package; or add it to the project with `uv add`, so that both are locked"
-    " together, commit and push."
+    "Choose another version of the extra package; or add it to the project with `uv add`, so that both are locked"
+    " together, then commit and push."
 )
 DIRECTORY_HINT = (
-    "Make it a dependency of the project (`uv add`, or its requirements.txt), commit and push; or name a wheel of it,"
-    " or have its sources imported by PREFECT_UV_SOURCE_ROOT."
+    "Make it a dependency of the project (with `uv add`, or in requirements.txt), commit and push; or name a wheel of"
+    " it; or add its source directory to PREFECT_UV_SOURCE_ROOT."
 )
 
 
@@ -89,7 +89,7 @@ class ExtraPackagesSource:
             if item.path and place.is_dir() and not self._is_imported(place):
                 raise UnresolvableError(
                     f"{item.what} cannot be an extra package: it is a directory.",
-                    f"{place} is no part of the project, so that no flow could import it.",
+                    f"{place} is not part of the project, so no flow could import it.",
                     DIRECTORY_HINT,
                 )
 

@@ -37,10 +37,11 @@ def choose_interpreter(uv: Uv, project: Project, log: RunLog) -> str:
     version = uv.image.python_version if chosen == uv.image.python else interpreter_facts(chosen)[0]
     if project.python_request and accepts(project.requires_python or version, version) is False:
         raise PythonMissingError(
-            f"{project.python_origin or 'The deployment'} asks for Python {project.python_request}, and {project.name}"
-            f" requires {project.requires_python}.",
+            f"{project.python_origin or 'The deployment'} asks for Python {project.python_request}, but"
+            f" {project.name} requires {project.requires_python}.",
             f"{chosen} is Python {version}.",
-            f"Change {project.python_origin or 'one of the two'}, or requires-python; then run `uv lock` and push.",
+            f"Change {project.python_origin or 'one of the two'} or requires-python; then run `uv lock`, commit and"
+            " push.",
         )
     return chosen
 
@@ -126,20 +127,20 @@ class InterpreterRequest:
 
     def _obstacle(self) -> str:
         if self.uv.settings.offline:
-            return "PREFECT_UV_OFFLINE forbids it"
+            return "PREFECT_UV_OFFLINE does not allow it"
         allowed = self.uv.settings.environ.get("UV_PYTHON_DOWNLOADS", "automatic")
-        return f"UV_PYTHON_DOWNLOADS={allowed} forbids it" if allowed in FORBIDDING else ""
+        return f"UV_PYTHON_DOWNLOADS={allowed} does not allow it" if allowed in FORBIDDING else ""
 
     def _missing(self, found: str) -> PythonMissingError:
         image = self.uv.image
         ways = (
             image_for(self.request, image.python_version),
-            "let uv download it, from a mirror if need be (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR)",
-            f"ask for {minor(image.python_version)}, which is here.",
+            "let uv download it, from a mirror if necessary (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR)",
+            f"ask for {minor(image.python_version)}, which the image has.",
         )
         hint = "; or ".join(filter(None, ways))
         return PythonMissingError(
-            f"There is no Python {self.request} here, which {self.origin} asks for.",
+            f"{self.origin} asks for Python {self.request}, which is not available here.",
             f"The image {image.name} has Python {image.python_version}. {found}",
             hint[0].upper() + hint[1:],
         )

@@ -46,7 +46,7 @@ class LockedSource:
         """
         python = choose_interpreter(uv, self.project, log)
         if self.policy == "relock":
-            log.info("locking again, as PREFECT_UV_LOCK=relock says")
+            log.info("locking again (PREFECT_UV_LOCK=relock)")
             self._uv(uv, "lock", *self.project.target)
         exported = parse_requirements(self._export(uv, python))
         packages = planned_packages(exported, self._planned(uv, python))

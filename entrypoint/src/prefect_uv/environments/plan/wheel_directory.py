@@ -14,7 +14,7 @@ from prefect_uv.package_names import normalized
 from prefect_uv.project.files.requirement_lines import Requirement, parse_requirements
 from prefect_uv.settings import Settings
 
-WHEELS_HINT = "Put the wheels there (`uv export`, then `pip download`), or unset PREFECT_UV_WHEELS to use an index."
+WHEELS_HINT = "Add the wheels (with `uv export`, then `pip download`), or unset PREFECT_UV_WHEELS to use an index."
 
 
 def requirement_lines(directory: Path, contents: Contents, exported: Iterable[Requirement]) -> list[str]:
@@ -46,7 +46,7 @@ def _refuse_missing(pins: Sequence[str], wheels: Path) -> None:
     wanted = [(item.name, item.version) for item in parse_requirements("\n".join(pins)) if item.named]
     if missing := [f"{name} {version}" for name, version in sorted(wanted) if (name, version) not in known]:
         count = f"{len(missing)} wheels are" if len(missing) > 1 else "A wheel is"
-        raise OfflineMissingError(f"{count} not in {wheels}.", "\n".join(missing), WHEELS_HINT)
+        raise OfflineMissingError(f"{count} missing from {wheels}.", "\n".join(missing), WHEELS_HINT)
 
 
 def list_wheels(settings: Settings) -> list[str]:
