@@ -23,7 +23,7 @@ def prepare(session: Session, deployment: Mapping[str, Any], checkout: Checkout)
     environment = session.phase("sync", _environment, session, store, project, checkout)
     project_code = ProjectCode(session.settings, session.log, session.scratch)
     code = session.phase("code", project_code.importable, project, environment)
-    maintenance = store.maintained(environment)
+    maintenance = store.maintenance(environment)
     return PreparedFlow(
         session.settings.launcher, checkout, environment, code, maintenance, deployment.get("entrypoint")
     )
@@ -44,4 +44,4 @@ def _environment(session: Session, store: EnvironmentStore, project: Project, ch
     if wanted.line:
         session.log.info(wanted.line)
     environment = store.environment(project)
-    return store.extended(environment, replace(wanted, files=(*wanted.files, *checkout.requirements)), project)
+    return store.extend(environment, replace(wanted, files=(*wanted.files, *checkout.requirements)), project)

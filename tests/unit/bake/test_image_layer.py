@@ -210,7 +210,7 @@ def test_extras_upon_a_baked_environment(etl: Etl, cache: Path, baked: Baked) ->
     baked.bake()
     store = baked.store()
     project = find_project(etl.directory, None, store.settings)
-    extended = store.extended(store.environment(project), ExtraPackages(("helper==1.0",)), project)
+    extended = store.extend(store.environment(project), ExtraPackages(("helper==1.0",)), project)
     assert extended.path.is_relative_to(cache)
     python = extended.path / "bin" / "python"
     subprocess.run([python, "-c", "import helper, prefect.flow_engine"], check=True, timeout=20)
@@ -225,7 +225,7 @@ def test_extras_are_baked(etl: Etl, baked: Baked, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Uv, "run", no_uv)
     store = baked.store()
     project = find_project(etl.directory, None, store.settings)
-    extended = store.extended(
+    extended = store.extend(
         store.environment(project), find_extra_packages(etl.directory, project, store.settings), project
     )
     assert extended.path in baked.environments

@@ -24,7 +24,7 @@ from pathlib import Path
 from prefect_uv.cache_volume.work_lock import WorkLock
 claim = WorkLock(Path(sys.argv[1]))
 assert claim.take()
-claim.start()
+claim.start_heartbeat()
 print("held", flush=True)
 time.sleep(60)
 """
@@ -86,7 +86,7 @@ def test_silent_holder_is_passed_over(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_beating_holder_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that lives is never passed over for its silence; the wait has a bound all the same, and lines say so."""
-    for name, value in {"SILENT_SECONDS": 2.5, "WAIT_SECONDS": 5.0, "SAY_EVERY_SECONDS": 1.0}.items():
+    for name, value in {"SILENT_SECONDS": 2.5, "WAIT_SECONDS": 5.0, "STATUS_SECONDS": 1.0}.items():
         monkeypatch.setattr(lock_module, name, value)
     said: list[str] = []
     with holder(tmp_path / "key") as process, holding_work_lock(tmp_path / "key", never, said.append):

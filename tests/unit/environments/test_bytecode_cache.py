@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from prefect_uv.cache_volume.cache_directory import DAY_SECONDS
 from prefect_uv.environments import Environment, EnvironmentStore
 from prefect_uv.environments.build.bytecode_cache import BytecodeCache
 from prefect_uv.environments.garbage.disk_usage import measure_usage
-from prefect_uv.environments.garbage.garbage_collection import DAY_SECONDS, collect_garbage
+from prefect_uv.environments.garbage.garbage_collection import collect_garbage
 from prefect_uv.environments.key.manifest import Manifest
 from tests.unit.etl import Etl, environments, sync
 from tests.unit.wheels import build_wheel
@@ -37,7 +38,7 @@ def bytecode(cache: Path) -> BytecodeCache:
 
 def used(environment: Environment, store: EnvironmentStore) -> Path:
     """The bytecode of a module, after a run has imported it and its end has kept it."""
-    with store.maintained(environment):
+    with store.maintenance(environment):
         run(environment)
     (compiled,) = compiled_in(environment)
     return compiled
@@ -104,7 +105,7 @@ def test_nobody_elses(with_helper: Etl, make_store: Callable[..., EnvironmentSto
     used(environment, store).unlink()
     manifest = Manifest.read(environment.path)
     assert manifest
-    BytecodeCache(bytecode.place, ()).restore(environment.path, manifest.contents)
+    BytecodeCache(bytecode.directory, ()).restore(environment.path, manifest.contents)
     assert compiled_in(environment) == []
     bytecode.restore(environment.path, manifest.contents)
     assert len(compiled_in(environment)) == 1
@@ -124,13 +125,13 @@ def test_what_is_forgotten_meanwhile_is_done_without(
     touch = os.utime
 
     def late(path: Path | int, times: tuple[float, float] | None = None) -> None:
-        if isinstance(path, Path) and path.parent == bytecode.place:
+        if isinstance(path, Path) and path.parent == bytecode.directory:
             shutil.rmtree(path)
         touch(path, times)
 
     monkeypatch.setattr(os, "utime", late)
     assert compiled_in(sync(make_store(), with_helper)) == []
-    assert list(bytecode.place.iterdir()) == []
+    assert list(bytecode.directory.iterdir()) == []
 
 
 def test_it_goes_when_nobody_asks_for_it(
@@ -139,11 +140,11 @@ def test_it_goes_when_nobody_asks_for_it(
     """By the age that environments have, too."""
     store = make_store()
     used(sync(store, with_helper), store)
-    old, new = sorted(bytecode.place.iterdir())
+    old, new = sorted(bytecode.directory.iterdir())
     then = old.stat().st_mtime - 31 * DAY_SECONDS
     os.utime(old, (then, then))
     collect_garbage(store.published.cache, store.settings, store.log)
-    assert list(bytecode.place.iterdir()) == [new]
+    assert list(bytecode.directory.iterdir()) == [new]
 
 
 def test_it_goes_with_uvs_cache(
@@ -156,5 +157,5 @@ def test_it_goes_with_uvs_cache(
     os.close(environment.lease)
     held = measure_usage(store.published.cache).total
     freed = collect_garbage(store.published.cache, store.settings, store.log, everything=True)
-    assert not bytecode.place.exists()
+    assert not bytecode.directory.exists()
     assert freed == held - measure_usage(store.published.cache).total

@@ -133,13 +133,13 @@ def test_two_builders_at_once(
 ) -> None:
     """One builds, the other waits and takes what was built."""
     builds: list[str] = []
-    install = Uv.venv
+    install = Uv.create_venv
 
     def counted(self: Uv, python: str, place: Path) -> None:
         builds.append(place.name)
         install(self, python, place)
 
-    monkeypatch.setattr(Uv, "venv", counted)
+    monkeypatch.setattr(Uv, "create_venv", counted)
     found: list[Environment] = []
     threads = [threading.Thread(target=lambda: found.append(sync(make_store(), etl))) for _ in range(3)]
     for thread in threads:
@@ -214,7 +214,7 @@ def test_full_disk(
         place.mkdir()
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Uv, "venv", full)
+    monkeypatch.setattr(Uv, "create_venv", full)
     with pytest.raises(VolumeFullError, match=f"No space is left on {cache}"):
         sync(make_store(), etl)
     assert _nothing_built(cache)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from prefect_uv.environments import Environment, EnvironmentStore
-from prefect_uv.environments.build.verification import installed
+from prefect_uv.environments.build.verification import installed_versions
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.errors import (
     DependencyUnreachableError,
@@ -45,14 +45,14 @@ def locked(etl: Etl) -> Etl:
 def extend(store: EnvironmentStore, etl: Etl, *lines: str, files: tuple[Path, ...] = ()) -> Environment:
     """The environment of the project with these packages, as a start gets it."""
     project = find_project(etl.directory, None, store.settings)
-    return store.extended(store.environment(project), ExtraPackages(lines, files), project)
+    return store.extend(store.environment(project), ExtraPackages(lines, files), project)
 
 
 def test_extended(locked: Etl, cache: Path, make_store: Callable[..., EnvironmentStore]) -> None:
     """Another environment with its own key: everything of the base, and the new package."""
     base = sync(make_store(), locked)
     extended = extend(make_store(), locked, "needy==1.0")
-    assert installed(extended.path) == {**installed(base.path), "needy": "1.0"}
+    assert installed_versions(extended.path) == {**installed_versions(base.path), "needy": "1.0"}
     assert environments(cache) == sorted([base.path, extended.path])
     assert leftovers(cache) == []
     python = extended.path / "bin" / "python"
@@ -84,7 +84,7 @@ def test_lease_of_the_base_is_let_go(locked: Etl, make_store: Callable[..., Envi
     store = make_store()
     project = find_project(locked.directory, None, store.settings)
     base = store.environment(project)
-    extended = store.extended(base, ExtraPackages(("needy==1.0",)), project)
+    extended = store.extend(base, ExtraPackages(("needy==1.0",)), project)
     assert os.fstat(extended.lease)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(base.lease)
@@ -144,10 +144,10 @@ def test_unpinned_extras_warn_and_are_resolved_anew(
     )
     assert capsys.readouterr().err.splitlines().count(warning) == 1
     build_wheel(locked.wheels, "needy", "1.1", {"needy.py": ""})
-    assert installed(extend(make_store(), locked, "needy>=1", "helper", "prefect").path)["needy"] == "1.0"
+    assert installed_versions(extend(make_store(), locked, "needy>=1", "helper", "prefect").path)["needy"] == "1.0"
     assert capsys.readouterr().err.splitlines().count(warning) == 1
     age(cache, 1.01)
-    assert installed(extend(make_store(), locked, "needy>=1", "helper", "prefect").path)["needy"] == "1.1"
+    assert installed_versions(extend(make_store(), locked, "needy>=1", "helper", "prefect").path)["needy"] == "1.1"
 
 
 def test_pinned_extras_do_not_warn(
@@ -174,7 +174,7 @@ def test_requirements_file(locked: Etl, make_store: Callable[..., EnvironmentSto
     """As a pull step notes one, and as the project has one."""
     file = tmp_path / "requirements-extras.txt"
     file.write_text("needy==1.0\n")
-    assert "needy" in installed(extend(make_store(), locked, files=(file,)).path)
+    assert "needy" in installed_versions(extend(make_store(), locked, files=(file,)).path)
 
 
 def test_users_constraints(locked: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_users_constraints(locked: Etl, make_store: Callable[..., EnvironmentSto
     constraints = tmp_path / "constraints.txt"
     constraints.write_text("needy<2\n")
     made = extend(make_store(UV_CONSTRAINT=str(constraints)), locked, "needy")
-    assert installed(made.path)["needy"] == "1.0"
+    assert installed_versions(made.path)["needy"] == "1.0"
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_settings_of_uv_pip(locked: Etl, make_store: Callable[..., EnvironmentSt
     text = text.replace('find-links = ["../wheels"]\n', "") if "find-links" in settings else text
     path.write_text(f"{text}\n[tool.uv.pip]\n{settings}\n")
     before = sorted(locked.directory.iterdir())
-    made = installed(extend(make_store(PREFECT_UV_LOCK="frozen"), locked, "wants==1.0").path)
+    made = installed_versions(extend(make_store(PREFECT_UV_LOCK="frozen"), locked, "wants==1.0").path)
     assert made == {"prefect": "3.8.8", "helper": "1.0", "needy": "1.0", "wants": "1.0"}
     assert sorted(locked.directory.iterdir()) == before
 
@@ -220,7 +220,7 @@ def test_settings_of_uv_pip_in_uv_toml(locked: Etl, make_store: Callable[..., En
     """The same table has another name there."""
     settings = 'no-index = true\nfind-links = ["../wheels"]\n'
     (locked.directory / "uv.toml").write_text(f'{settings}\n[pip]\nno-emit-package = ["needy"]\n')
-    assert installed(extend(make_store(PREFECT_UV_LOCK="frozen"), locked, "needy==1.0").path)["needy"] == "1.0"
+    assert installed_versions(extend(make_store(PREFECT_UV_LOCK="frozen"), locked, "needy==1.0").path)["needy"] == "1.0"
 
 
 def test_copy_where_links_cannot_reach(
@@ -234,7 +234,7 @@ def test_copy_where_links_cannot_reach(
 
     monkeypatch.setattr(os, "link", crossing)
     extended = extend(make_store(), locked, "needy==1.0")
-    assert installed(extended.path) == {**installed(base.path), "needy": "1.0"}
+    assert installed_versions(extended.path) == {**installed_versions(base.path), "needy": "1.0"}
     assert not inodes(base.path, "prefect/*.py") & inodes(extended.path, "prefect/*.py")
 
 
@@ -279,7 +279,7 @@ def test_locked_package_from_git(locked: Etl, make_store: Callable[..., Environm
     locked.write("prefect", f"gitty @ {address}")
     locked.lock()
     extended = extend(make_store(), locked, "wants-gitty==1.0")
-    assert {"gitty": "1.5", "wants-gitty": "1.0"}.items() <= installed(extended.path).items()
+    assert {"gitty": "1.5", "wants-gitty": "1.0"}.items() <= installed_versions(extended.path).items()
     with pytest.raises(ExtrasConflictError) as caught:
         extend(make_store(), locked, "wants-more==1.0")
     assert caught.value.headline == "wants-more cannot be added: the environment has gitty 1.5."
@@ -300,7 +300,7 @@ def test_locked_package_from_another_address(
 def test_extra_from_git(locked: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path) -> None:
     """By its address, beside the locked packages."""
     address = repository(tmp_path / "gitty", "gitty", "1.5")
-    assert installed(extend(make_store(), locked, f"gitty @ {address}").path)["gitty"] == "1.5"
+    assert installed_versions(extend(make_store(), locked, f"gitty @ {address}").path)["gitty"] == "1.5"
 
 
 def test_extra_from_a_branch(
@@ -326,11 +326,11 @@ def test_extra_from_a_branch(
     for words in (["checkout", "--quiet", "newest"], ["commit", "--quiet", "--all", "--message", "y"]):
         subprocess.run([*GIT, *words], cwd=tmp_path / "gitty", check=True)
     age(cache, 1.01)
-    assert installed(extend(make_store(), locked, branch).path)["gitty"] == "1.6"
-    assert installed(extend(make_store(), locked, exact).path)["gitty"] == "1.5"
+    assert installed_versions(extend(make_store(), locked, branch).path)["gitty"] == "1.6"
+    assert installed_versions(extend(make_store(), locked, exact).path)["gitty"] == "1.5"
     shutil.rmtree(tmp_path / "gitty")
     age(cache, 1.01)
-    assert installed(extend(make_store(), locked, branch).path)["gitty"] == "1.6"
+    assert installed_versions(extend(make_store(), locked, branch).path)["gitty"] == "1.6"
 
 
 def test_extra_from_another_wheel_of_the_same_name(locked: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
@@ -348,7 +348,7 @@ def test_variables_count(locked: Etl, make_store: Callable[..., EnvironmentStore
         build_wheel(locked.directory / "vendor", "acme", version, {"acme.py": ""})
     line = f"acme @ file://{locked.directory}/vendor/acme-${{VERSION}}-py3-none-any.whl"
     for version in ("1.0", "2.0"):
-        assert installed(extend(make_store(VERSION=version), locked, line).path)["acme"] == version
+        assert installed_versions(extend(make_store(VERSION=version), locked, line).path)["acme"] == version
     file = locked.directory / "requirements-extras.txt"
     file.write_text("needy==1.0\n# https://ada:${TOKEN}@host.example/needy.whl\n")
     found = [Requirements.read(locked.directory, [file], {"TOKEN": token}).inputs for token in ("first", "second")]
@@ -362,7 +362,7 @@ def test_include_with_a_comment(locked: Etl, make_store: Callable[..., Environme
     file.write_text("-r more.txt  # see https://wiki.example\n")
     for version in ("1.0", "2.0"):
         (tmp_path / "more.txt").write_text(f"needy=={version}\n")
-        assert installed(extend(make_store(), locked, files=(file,)).path)["needy"] == version
+        assert installed_versions(extend(make_store(), locked, files=(file,)).path)["needy"] == version
 
 
 def test_files_that_include_each_other(
@@ -372,7 +372,7 @@ def test_files_that_include_each_other(
     file = tmp_path / "requirements-extras.txt"
     file.write_text("-r more.txt\n")
     (tmp_path / "more.txt").write_text("-r requirements-extras.txt\nneedy==1.0\n")
-    assert installed(extend(make_store(), locked, files=(file,)).path)["needy"] == "1.0"
+    assert installed_versions(extend(make_store(), locked, files=(file,)).path)["needy"] == "1.0"
 
 
 def test_include_that_is_missing(locked: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path) -> None:
@@ -388,7 +388,7 @@ def test_utf_16(locked: Etl, make_store: Callable[..., EnvironmentStore], tmp_pa
     """As PowerShell writes it."""
     file = tmp_path / "requirements-extras.txt"
     file.write_text("needy==1.0\n", "utf-16")
-    assert installed(extend(make_store(), locked, files=(file,)).path)["needy"] == "1.0"
+    assert installed_versions(extend(make_store(), locked, files=(file,)).path)["needy"] == "1.0"
 
 
 def test_directory(locked: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
@@ -405,13 +405,16 @@ def test_directory(locked: Etl, make_store: Callable[..., EnvironmentStore]) -> 
         " a wheel of it; or add its source directory to PREFECT_UV_SOURCE_ROOT."
     )
     made = extend(make_store(PREFECT_UV_SOURCE_ROOT=".,lib"), locked, "./lib", "needy==1.0")
-    assert installed(made.path) == {**installed(base.path), "needy": "1.0"}
+    assert installed_versions(made.path) == {**installed_versions(base.path), "needy": "1.0"}
     assert extend(make_store(PREFECT_UV_SOURCE_ROOT=".,lib"), locked, "./lib").path == base.path
     with pytest.raises(UnresolvableError):
         extend(make_store(), locked, "./lib")
     file = locked.directory / "requirements-extras.txt"
     file.write_text("-e .\nneedy==1.0\n")
-    assert installed(extend(make_store(), locked, files=(file,)).path) == {**installed(base.path), "needy": "1.0"}
+    assert installed_versions(extend(make_store(), locked, files=(file,)).path) == {
+        **installed_versions(base.path),
+        "needy": "1.0",
+    }
 
 
 def test_directory_that_was_not_pulled(locked: Etl, make_store: Callable[..., EnvironmentStore]) -> None:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from prefect_uv.environments.key.environment_contents import Contents
 from prefect_uv.environments.key.fingerprint import (
     LIMIT_VARIABLES,
-    NEUTRAL,
+    NEUTRAL_VARIABLES,
     digest_fields,
     fingerprint,
-    uv_configuration,
+    uv_configuration_files,
     uv_variables,
 )
 from prefect_uv.environments.plan.locked_source import LockedSource, planned_packages
@@ -82,7 +82,7 @@ def test_text_and_bytes_are_the_same_field() -> None:
     assert digest_fields(["é"]) == digest_fields(["é".encode()])
 
 
-@pytest.mark.parametrize("name", sorted(NEUTRAL))
+@pytest.mark.parametrize("name", sorted(NEUTRAL_VARIABLES))
 def test_neutral_variables(name: str) -> None:
     """A variable that cannot change the result does not change the names."""
     assert fp(environ={name: "x"}) == fp()
@@ -141,7 +141,7 @@ def test_settings_of_the_machine_are_those_that_uv_reads(tmp_path: Path) -> None
         (tmp_path / place / "uv" / "uv.toml").write_text(f"no-build-package = ['{place}']\n")
     system = {"XDG_CONFIG_DIRS": f"{tmp_path}/none:{tmp_path}/first:{tmp_path}/second"}
     found = [
-        [Path(place).relative_to(tmp_path).parts[0] for place, _ in uv_configuration(environ, tmp_path)]
+        [Path(place).relative_to(tmp_path).parts[0] for place, _ in uv_configuration_files(environ, tmp_path)]
         for environ in (
             system,
             {**system, "XDG_CONFIG_HOME": f"{tmp_path}/home"},

@@ -115,7 +115,7 @@ def test_hard_links_count_once(cache_directory: CacheDirectory) -> None:
     (second / "shared").hardlink_to(first / "file")
     usage = measure_usage(cache_directory)
     assert 2 * MEGABYTE <= usage.total < 2.2 * MEGABYTE
-    assert usage.own([first]) < 0.1 * MEGABYTE
+    assert usage.freed_by_removing([first]) < 0.1 * MEGABYTE
     usage.remove(first)
     assert usage.total >= 2 * MEGABYTE
 
@@ -177,12 +177,12 @@ def test_collected_after_a_build_and_not_after_a_hit(
     built = sync(store, etl)
     partial = next(cache.glob("uv-*")) / ".tmpAbCdEf"
     partial.mkdir()
-    with store.maintained(built):
+    with store.maintenance(built):
         pass
     assert not partial.exists()
     partial.mkdir()
     store = make_store()
-    with store.maintained(sync(store, etl)):
+    with store.maintenance(sync(store, etl)):
         pass
     assert partial.exists()
 
@@ -195,7 +195,7 @@ def test_limit_while_environments_come(etl: Etl, cache: Path, make_store: Callab
         etl.lock()
         store = make_store(PREFECT_UV_CACHE_LIMIT="1K")
         environment_ = sync(store, etl)
-        with store.maintained(environment_):
+        with store.maintenance(environment_):
             pass
         assert environments(cache) == [environment_.path]
         assert leftovers(cache) == []

@@ -88,13 +88,13 @@ def test_double_build_is_harmless(
     """Where locks do not cross nodes everybody builds: one rename wins, and all use what is there."""
     monkeypatch.setattr(lock_module, "try_lock", lambda *_: True)
     together = threading.Barrier(3)
-    venv = Uv.venv
+    venv = Uv.create_venv
 
     def at_once(self: Uv, python: str, place: Path) -> None:
         together.wait(20)
         venv(self, python, place)
 
-    monkeypatch.setattr(Uv, "venv", at_once)
+    monkeypatch.setattr(Uv, "create_venv", at_once)
     found: list[Environment] = []
     threads = [threading.Thread(target=lambda: found.append(sync(make_store(), etl))) for _ in range(3)]
     for thread in threads:

@@ -91,7 +91,7 @@ def environment_in_layer(project: Project, settings: Settings, inside: Settings,
     if wanted := find_extra_packages(Path.cwd(), project, settings):
         log.info(wanted.line)
         source = ExtraPackagesSource((environment.path, manifest), wanted, project, settings)
-        environment = store.extended(environment, wanted, project)
+        environment = store.extend(environment, wanted, project)
         baked.remember(source, _manifest(environment))
     return environment
 

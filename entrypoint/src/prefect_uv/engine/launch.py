@@ -17,7 +17,7 @@ from typing import NoReturn
 from prefect_uv.api.flow_run import FlowRun
 from prefect_uv.engine.engine_version import EngineVersion
 from prefect_uv.environments import Environment, Maintenance
-from prefect_uv.environments.uv.uv_command import ELSEWHERE
+from prefect_uv.environments.uv.uv_command import DIRECTORY_VARIABLES
 from prefect_uv.errors import DeploymentNotFoundError, LaunchError, UsageError
 from prefect_uv.project_code import FlowCode
 from prefect_uv.pull import Checkout
@@ -141,7 +141,7 @@ def _flow_environ(prepared: PreparedFlow) -> dict[str, str]:
     `uv pip` leaves the environment alone: told to use the system's Python, it refuses to change that (uv 0.13.8). No
     variable leads any of them to another project or directory.
     """
-    environ = {name: value for name, value in prepared.checkout.environ.items() if name not in ELSEWHERE}
+    environ = {name: value for name, value in prepared.checkout.environ.items() if name not in DIRECTORY_VARIABLES}
     environment = prepared.environment.path
     uv_cache = prepared.environment.uv_cache
     if uv_cache is None:

@@ -71,7 +71,7 @@ class Start:
 
 def _begin(directory: Path, store: EnvironmentStore) -> None:
     project = find_project(directory, "flows.py:hello", store.settings)
-    store.extended(store.environment(project), find_extra_packages(directory, project, store.settings), project)
+    store.extend(store.environment(project), find_extra_packages(directory, project, store.settings), project)
 
 
 @pytest.fixture

@@ -1,4 +1,8 @@
-"""What uv's failures mean (texts and exit codes of uv 0.13.8)."""
+"""Explanations of uv's failures, by the texts that it prints.
+
+uv 0.13.8: promises none of these texts (tests/unit/environments/plan/test_uv_variables.py and test_refused_sources.py
+make uv say them). https://docs.astral.sh/uv/reference/policies/versioning/
+"""
 
 from __future__ import annotations
 
@@ -154,19 +158,19 @@ _NAMED_PACKAGE = re.compile(
 
 
 def explain_uv_failure(finished: CompletedCommand) -> PrefectUvError:
-    """The error of the catalogue that a failure of uv stands for."""
+    """The error of the catalogue for a failed uv command: the first pattern that matches its stderr decides."""
     if _OFFLINE.search(finished.stderr):
-        return missing_offline(finished)
+        return offline_missing(finished)
     for pattern, error, headline, hint in _UV_FAILURES:
         if re.search(pattern, finished.stderr):
             return error(headline, finished.report, hint)
     return SyncError("uv could not build the environment.", finished.report)
 
 
-def missing_offline(finished: CompletedCommand) -> OfflineMissingError:
-    """What uv could not have without a network or from a directory of wheels, by its names."""
+def offline_missing(finished: CompletedCommand) -> OfflineMissingError:
+    """The error that names the packages that uv could not get without a network or from the wheel directory."""
     named = dict.fromkeys(name for names in _NAMED_PACKAGE.findall(finished.stderr) for name in names if name)
-    what = ", ".join(named) or "what uv names"
+    what = ", ".join(named) or "what uv's report names"
     return OfflineMissingError(
         f"No index may be used, and neither uv's cache nor the wheel directory has {what}.",
         finished.report,
