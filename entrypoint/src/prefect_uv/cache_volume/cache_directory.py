@@ -1,8 +1,10 @@
 """The layout of a cache directory.
 
 Environments, unfinished builds and trash share `envs/`, so that a rename never crosses a mount. uv's cache may be a
-mount of its own, at the price of copies. Nothing of ours is inside uv's cache, because `uv cache prune` deletes what it
-does not know (uv 0.13.8: https://docs.astral.sh/uv/concepts/cache/#clearing-the-cache).
+separate mount, at the price of copies. Nothing of ours is inside it.
+
+uv 0.13.8: `uv cache prune` deletes every top-level entry that it does not know (prune).
+https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-cache/src/lib.rs
 """
 
 from __future__ import annotations
@@ -144,7 +146,10 @@ def shared_umask() -> Iterator[None]:
 
 
 def is_executable(path: Path) -> bool:
-    """Whether the file system is not mounted noexec: extension modules are mapped as executable."""
+    """Whether the file system is not mounted noexec: extension modules are mapped as executable.
+
+    Linux 6.12: mmap(2) fails with EPERM. https://man7.org/linux/man-pages/man2/mmap.2.html
+    """
     return not os.statvfs(path).f_flag & os.ST_NOEXEC
 
 

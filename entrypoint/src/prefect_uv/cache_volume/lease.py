@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from prefect_uv.cache_volume.cache_directory import IN_USE
-from prefect_uv.cache_volume.work_lock import same_file, try_lock
+from prefect_uv.cache_volume.file_lock import same_file, try_lock
 
 DISCARD_SECONDS = 2.0
 LEASE_POLL_SECONDS = 0.01

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from prefect_uv.cache_volume.file_lock import same_file, try_lock
+
 HEARTBEAT_SECONDS = 1.0
 STATUS_SECONDS = 10.0
 SILENT_SECONDS = 30.0
@@ -36,7 +38,7 @@ class WorkLock:
         self._heartbeat: threading.Thread | None = None
 
     def take(self) -> bool:
-        """Try to take the lock; False too if another process has replaced the file meanwhile."""
+        """Try to take the lock; False too if another process has replaced the file."""
         return try_lock(self.descriptor, fcntl.LOCK_EX) and self.is_current()
 
     def is_current(self) -> bool:
@@ -91,29 +93,8 @@ def holding_work_lock(path: Path, is_done: Callable[[], bool], report: LogLine) 
             lock.close()
 
 
-@contextmanager
-def shared_lock(path: Path) -> Iterator[None]:
-    """Keep others from holding this file by `exclusive_lock`."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o664)
-    try:
-        try_lock(descriptor, fcntl.LOCK_SH)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def exclusive_lock(path: Path) -> Iterator[bool]:
-    """Lock a file without waiting; yields False if another process holds it, by our locks or by uv's own."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o664)
-    try:
-        yield try_lock(descriptor, fcntl.LOCK_EX)
-    finally:
-        os.close(descriptor)
-
-
 def is_abandoned(path: Path, now: float) -> bool:
-    """Whether nobody works under this lock any more.
+    """Whether the process that held this lock is gone.
 
     On this node a free lock proves it; a lock from another node must also have been silent for a while.
 
@@ -130,25 +111,6 @@ def is_abandoned(path: Path, now: float) -> bool:
         return (is_ours or now - lock.last_heartbeat() > OTHER_NODE_SECONDS) and lock.take()
     finally:
         lock.close()
-
-
-def try_lock(descriptor: int, kind: int) -> bool:
-    """Try to lock without waiting; always True on a file system without locks."""
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def same_file(descriptor: int, path: Path) -> bool:
-    """Whether a path leads to an open file."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _wait_for_lock(path: Path, is_done: Callable[[], bool], report: LogLine) -> WorkLock | None:

@@ -39,7 +39,7 @@ class BakedEnvironments:
 
     @classmethod
     def of(cls, settings: Settings, image: Image) -> BakedEnvironments:
-        """This image's environments, trusted whoever owns them: the image is trusted anyway."""
+        """This image's environments, all of which are trusted, like the image itself."""
         cache = CacheDirectory(settings.baked_dir, settings.baked_dir, read_only=True)
         return cls(PublishedEnvironments(cache, EVERY_UID), image, settings)
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 
 from prefect_uv.cache_volume.cache_directory import shared_umask
-from prefect_uv.cache_volume.work_lock import shared_lock
+from prefect_uv.cache_volume.file_lock import shared_lock
 from prefect_uv.environments.baked_environments import BakedEnvironments
 from prefect_uv.environments.build.builder import EnvironmentBuild
 from prefect_uv.environments.build.exclusive_build import ExclusiveBuild

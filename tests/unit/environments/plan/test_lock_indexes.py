@@ -215,10 +215,10 @@ def test_extra_package_from_another_index(
     wheel = serve_helper(other, locked)
     requirements = tmp_path / "requirements-extras.txt"
     requirements.write_text(f"helper @ {wheel}\n")
-    wanted = {"address": ExtraPackages((f"helper @ {wheel}",)), "file": ExtraPackages(files=(requirements,))}
-    store = make_store(**(credentials(kind, other.url, tmp_path) if kind not in wanted else {}))
+    direct = {"address": ExtraPackages((f"helper @ {wheel}",)), "file": ExtraPackages(files=(requirements,))}
+    store = make_store(**(credentials(kind, other.url, tmp_path) if kind not in direct else {}))
     project = find_project(locked.directory, None, store.settings)
-    extras = wanted.get(kind, ExtraPackages(("helper==1.0",)))
+    extras = direct.get(kind, ExtraPackages(("helper==1.0",)))
     environment = store.extend(store.environment(project), extras, project)
     assert installed_versions(environment.path)["helper"] == "1.0"
     assert revealing(tmp_path / "cache") == []
@@ -241,8 +241,8 @@ def test_requirements_from_a_private_index(etl: Etl, index: Server, make_store: 
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("prefect\n")
     store = make_store(PIP_INDEX_URL=index.url.replace("://", f"://{USERINFO}"))
-    found = store.environment(unlocked(files=[requirements]))
-    assert installed_versions(found.path) == {"prefect": "3.8.8"}
+    built = store.environment(unlocked(files=[requirements]))
+    assert installed_versions(built.path) == {"prefect": "3.8.8"}
     assert revealing(tmp_path / "cache") == []
 
 

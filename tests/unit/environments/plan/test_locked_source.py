@@ -80,9 +80,9 @@ def test_relocked_versions_are_resolved_again_after_a_day(
     """Nobody commits what `relock` locks, so newer versions are found, as for unpinned requirements."""
     etl.write("prefect", "helper")
     relocked = make_store(PREFECT_UV_LOCK="relock")
-    for wanted in ("1.0", "2.0"):
+    for version in ("1.0", "2.0"):
         (etl.directory / "uv.lock").unlink()
-        assert installed_versions(sync(relocked, etl).path)["helper"] == wanted
+        assert installed_versions(sync(relocked, etl).path)["helper"] == version
         (etl.directory / "uv.lock").unlink()
         build_wheel(etl.wheels, "helper", "2.0", {"helper.py": "x = 2\n"})
         assert sync(relocked, etl).hit

@@ -1,4 +1,4 @@
-"""Each trap of tests/projects that uv or the store finds, in full text: nothing is built."""
+"""The mistakes in tests/projects that uv or the store finds: full error texts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ INSTALL = (
     f"{UV} pip install --dry-run --output-format json --python /environment/bin/python -c /private/constraints.in"
     " -r /code/requirements-extras.txt` exited with code"
 )
-VARYING = (
+REPLACEMENTS = (
     (r"/[^` ]*/prefect-uv-extras-\w+/", "/private/"),
     (r"/[^` ]*/cache/envs/v1/[0-9a-f]{64}", "/environment"),
     (r"in [\d.]+m?s\b", "in 1ms"),
@@ -52,37 +52,37 @@ VARYING = (
 
 @dataclass(frozen=True)
 class Start:
-    """A start in a checkout, with what differs from machine to machine taken out of the texts."""
+    """A start in a checkout, whose error texts are the same on every machine."""
 
     image: Image
     make_store: Callable[..., EnvironmentStore]
     server: Server
 
     def refusal(self, checkout: Checkout, **variables: str) -> str:
-        """The full text of the error that it ends in."""
+        """The full text of the error in which the start ends."""
         store = self.make_store(**variables)
         with pytest.raises(PrefectUvError) as caught:
-            _begin(checkout.directory, store)
+            _obtain_environment(checkout.directory, store)
         text = checkout.text(caught.value).replace(self.server.url, "http://index")
-        for pattern, instead in VARYING:
-            text = re.sub(pattern, instead, text)
+        for pattern, replacement in REPLACEMENTS:
+            text = re.sub(pattern, replacement, text)
         return text.replace(self.image.python, "PYTHON").replace(platform.python_version(), "3.X.Y")
 
 
-def _begin(directory: Path, store: EnvironmentStore) -> None:
+def _obtain_environment(directory: Path, store: EnvironmentStore) -> None:
     project = find_project(directory, "flows.py:hello", store.settings)
     store.extend(store.environment(project), find_extra_packages(directory, project, store.settings), project)
 
 
 @pytest.fixture
 def start(this_image: Image, make_store: Callable[..., EnvironmentStore], server: Server) -> Start:
-    """Starts on an empty volume."""
+    """Starts on an empty cache volume."""
     return Start(this_image, make_store, server)
 
 
 @pytest.fixture
 def pulled_with_wheels(pulled: MakeCheckout, wheels: Path, tmp_path: Path) -> MakeCheckout:
-    """Checkouts beside a directory of wheels, in which one depends on what no project has locked."""
+    """Checkouts next to a directory of wheels, one of which needs a version that no project has locked."""
     shutil.copytree(wheels, tmp_path / "wheels")
     build_wheel(tmp_path / "wheels", "gadget", "1.0", {}, ["trinket>=2"])
     (tmp_path / "uv.toml").write_text(f'no-index = true\nfind-links = ["{tmp_path}/wheels"]\n')
@@ -91,7 +91,7 @@ def pulled_with_wheels(pulled: MakeCheckout, wheels: Path, tmp_path: Path) -> Ma
 
 @pytest.fixture
 def indexed(pulled: MakeCheckout, server: Server) -> Callable[[str], Checkout]:
-    """A maker of checkouts that were locked with an index over HTTP."""
+    """Makes checkouts that are locked with an index over HTTP."""
 
     def make(name: str) -> Checkout:
         checkout = pulled(name)
@@ -110,7 +110,7 @@ def indexed(pulled: MakeCheckout, server: Server) -> Callable[[str], Checkout]:
 
 
 def test_stale_lock(start: Start, pulled_with_wheels: MakeCheckout, tmp_path: Path) -> None:
-    """A dependency was added after `uv lock`."""
+    """A dependency was added after `uv lock`: the hint has both remedies."""
     checkout = pulled_with_wheels("stale-lockfile").lock()
     path = checkout.directory / "pyproject.toml"
     path.write_text(path.read_text().replace('"prefect==3.8.8"', '"prefect==3.8.8", "trinket"'))
@@ -174,15 +174,15 @@ hint: Run `uv lock --check` in the project and fix what it reports.""",
     ],
     ids=["required-version", "newer-lock", "conflict-markers"],
 )
-def test_lock_that_uv_does_not_read(start: Start, pulled: MakeCheckout, project: str, lock: str, text: str) -> None:
-    """Of another uv, or in the middle of a merge."""
+def test_lock_that_uv_cannot_use(start: Start, pulled: MakeCheckout, project: str, lock: str, text: str) -> None:
+    """The lock is of another uv, or in the middle of a merge."""
     checkout = pulled(project)
     checkout.write("uv.lock", lock)
     assert start.refusal(checkout) == text
 
 
 def test_python_that_the_project_contradicts(start: Start, pulled: MakeCheckout) -> None:
-    """`.python-version` and requires-python."""
+    """`.python-version` and requires-python contradict each other."""
     checkout = pulled("future-python")
     checkout.write("uv.lock", LOCK.replace("3.11", "3.99"))
     assert start.refusal(checkout) == (
@@ -194,8 +194,8 @@ hint: Change .python-version or requires-python; then run `uv lock`, commit and 
     )
 
 
-def test_python_that_nobody_has(start: Start, pulled: MakeCheckout) -> None:
-    """requires-python alone."""
+def test_python_that_does_not_exist(start: Start, pulled: MakeCheckout) -> None:
+    """requires-python asks for a Python that is not available."""
     checkout = pulled("future-python")
     checkout.write("uv.lock", LOCK.replace("3.11", "3.99"))
     (checkout.directory / ".python-version").unlink()
@@ -210,7 +210,7 @@ necessary (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR); or ask for 3.X, which
 
 
 def test_package_that_is_gone(start: Start, indexed: Callable[[str], Checkout]) -> None:
-    """The index has the locked file no more."""
+    """The index no longer has the locked file."""
     checkout = indexed("local-index")
     start.server.on(f"GET /api/trinket/{TRINKET}", Answer(404))
     assert start.refusal(checkout, UV_DEFAULT_INDEX=start.server.url) == (
@@ -228,7 +228,7 @@ hint: Check its name, UV_DEFAULT_INDEX and UV_INDEX; if it was locked with anoth
 
 
 def test_package_that_was_changed(start: Start, indexed: Callable[[str], Checkout], tmp_path: Path) -> None:
-    """The index has another file under the locked name."""
+    """The index has another file with the locked name."""
     checkout = indexed("local-index")
     wheel = build_wheel(tmp_path / "other", "trinket", "1.0", {"trinket.py": "SAYS = 'clank'\n"})
     start.server.on(f"GET /api/trinket/{TRINKET}", Answer(body=wheel.read_bytes()))
@@ -251,8 +251,8 @@ hint: If it was rebuilt on purpose, run `uv lock --upgrade-package NAME`, commit
     )
 
 
-def test_package_that_is_not_here_offline(start: Start, indexed: Callable[[str], Checkout]) -> None:
-    """An empty volume, and no network."""
+def test_package_that_is_missing_offline(start: Start, indexed: Callable[[str], Checkout]) -> None:
+    """The volume is empty, and there is no network."""
     assert start.refusal(indexed("plain"), UV_DEFAULT_INDEX=start.server.url, PREFECT_UV_OFFLINE="true") == (
         f"""error[offline-missing]: No index may be used, and neither uv's cache nor the wheel directory has \
 prefect==3.8.8.
@@ -300,8 +300,10 @@ hint: Change the requirements as uv's report says; for a package that is on anot
         ),
     ],
 )
-def test_extras(start: Start, pulled_with_wheels: MakeCheckout, tmp_path: Path, project: str, text: str) -> None:
-    """requirements-extras.txt names what does not go with the lock, or what nobody has."""
+def test_extra_packages(
+    start: Start, pulled_with_wheels: MakeCheckout, tmp_path: Path, project: str, text: str
+) -> None:
+    """requirements-extras.txt names a package that conflicts with the lock, or does not exist."""
     checkout = pulled_with_wheels(project).lock()
     assert start.refusal(checkout, UV_CONFIG_FILE=str(tmp_path / "uv.toml")) == text
 
@@ -309,7 +311,7 @@ def test_extras(start: Start, pulled_with_wheels: MakeCheckout, tmp_path: Path, 
 def test_baked_environment_that_does_not_fit(
     start: Start, pulled_with_wheels: MakeCheckout, log: RunLog, tmp_path: Path
 ) -> None:
-    """A dependency was added and locked after the image was built, and others than baked ones are refused."""
+    """A dependency was locked after the image was built, and only baked environments may be used."""
     checkout = pulled_with_wheels("plain").lock()
     (tmp_path / "baked").mkdir()
     variables = {"UV_CONFIG_FILE": str(tmp_path / "uv.toml"), "PREFECT_UV_BAKED_DIR": str(tmp_path / "baked")}

@@ -334,5 +334,5 @@ def test_credentials_of_a_requirement_are_not_kept(
     project = unlocked(f"helper @ {url}/helper-1.0-py3-none-any.whl", f"prefect @ {url}/{WHEEL}")
     made = make_store().environment(project)
     assert set(installed_versions(made.path)) == {"helper", "prefect"}
-    files = [path for place in ("envs", "index") for path in (cache / place).rglob("*") if path.is_file()]
+    files = [path for name in ("envs", "index") for path in (cache / name).rglob("*") if path.is_file()]
     assert [path for path in files if b"t0ken" in path.read_bytes()] == []

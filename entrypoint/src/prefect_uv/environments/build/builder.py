@@ -36,7 +36,7 @@ LINK_MODES = {"clone", "copy", "hardlink"}
 
 @contextmanager
 def build_directory(cache: CacheDirectory, key: str) -> Iterator[Path]:
-    """A new directory with a work lock that shows that its builder lives; removed in the end with all that is left."""
+    """A new directory with a work lock that shows that its builder is alive; removed in the end with its contents."""
     directory = cache.builds / f"{key[:12]}-{uuid4().hex}"
     directory.mkdir()
     lock = WorkLock(directory / BUILD_LOCK)
@@ -74,7 +74,7 @@ class EnvironmentBuild:
 
     @contextmanager
     def complete_environment(self, similar: DescribedEnvironment | None) -> Iterator[Path]:
-        """A complete environment in a build directory, to be renamed; what is still there in the end is removed.
+        """A complete environment in a build directory, to be renamed; the directory is removed in the end.
 
         Args:
             similar: an environment to start from, to save time.
@@ -90,10 +90,9 @@ class EnvironmentBuild:
             yield environment
 
     def _fill(self, environment: Path, similar: DescribedEnvironment | None) -> None:
-        """Build on a similar environment if that works, else from scratch.
+        """Build on a similar environment if that works, else from scratch; damaged packages are fetched again, once.
 
-        uv 0.13.8 does not verify its cache ("never safe to modify", held by
-        test_damaged_package_in_uvs_cache_is_fetched_again), so packages that come out damaged are fetched again, once.
+        uv 0.13.8: does not verify its cache (held by test_damaged_package_in_uvs_cache_is_fetched_again).
         https://docs.astral.sh/uv/concepts/cache/#cache-safety
         """
         link_mode = self._link_mode(environment.parent)

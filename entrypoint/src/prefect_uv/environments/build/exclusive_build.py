@@ -32,7 +32,7 @@ class ExclusiveBuild:
     Attributes:
         build: what to build.
         published: where to publish it.
-        find: opens the environment if another container has published it meanwhile.
+        find: opens the environment if another container has published it by now.
         baked: the environments in the image, which this one may be built on.
     """
 
@@ -65,7 +65,7 @@ class ExclusiveBuild:
         return built
 
     def _is_decided(self) -> bool:
-        """Whether waiting is over: the environment is published, or somebody found that it cannot be built."""
+        """Whether waiting is over: the environment is published, or another container could not build it."""
         key = self.build.contents.key
         return self.published.has(key) or recent_failures.recent_failure(self.build.cache, key) is not None
 

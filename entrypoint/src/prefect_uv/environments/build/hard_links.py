@@ -28,7 +28,7 @@ def clone_environment(source: Path, target: Path, without: Iterable[str] = ()) -
     """Link an environment's directories to a new place.
 
     The files at its top are each environment's own: uv's are copied, all others left out. Files of excluded packages
-    are never linked, rather than linked and removed again, which is slow on a busy disk.
+    are not linked and removed again, because on some disks freed inodes slow down the creation of files.
 
     uv 0.13.8: the files at the top. https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-virtualenv/src/virtualenv.rs
     Linux 6.12: ext4 without a journal skips inodes freed within the last minute, one by one (recently_deleted).

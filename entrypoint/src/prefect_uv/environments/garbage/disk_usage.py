@@ -106,7 +106,7 @@ def _subdirectories(directory: Path) -> list[Path]:
 
 
 def _walk(directory: Path) -> Iterator[os.stat_result]:
-    """The status of everything below a directory, except what disappears meanwhile."""
+    """The status of everything below a directory, except what disappears during the walk."""
     with suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(directory) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):

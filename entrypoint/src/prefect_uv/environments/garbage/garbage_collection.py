@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_uv.cache_volume.cache_directory import DAY_SECONDS, CacheDirectory, crosses_nodes
+from prefect_uv.cache_volume.file_lock import exclusive_lock
 from prefect_uv.cache_volume.lease import last_use, lock_if_unused
-from prefect_uv.cache_volume.work_lock import exclusive_lock, is_abandoned
+from prefect_uv.cache_volume.work_lock import is_abandoned
 from prefect_uv.environments.build.builder import BUILD_LOCK
 from prefect_uv.environments.build.bytecode_cache import forget_unused_bytecode
 from prefect_uv.environments.garbage.disk_usage import (

@@ -30,7 +30,7 @@ class Contents:
     """Everything that decides the key of an environment.
 
     Attributes:
-        uv: the minor version of uv: caches and locks may change with it
+        uv: the minor version of uv, with which its behaviour may change
             (uv 0.13.8: https://docs.astral.sh/uv/reference/policies/versioning/).
         python: path of the interpreter.
         python_version: its version.

@@ -47,8 +47,8 @@ def resolve_requirements(
 def resolve_script(uv: Uv, python: str, script: Path) -> Pylock:
     """The packages that a script's block resolves to, with their files, by its own settings and sources.
 
-    Source code in the checkout is left out. `uv export` answers for all interpreters, so that uv is asked a second time
-    which of the packages are for this one.
+    Source code in the checkout is left out. `uv export` answers for all interpreters, so a dry run has to tell which of
+    the packages are for this one.
 
     uv 0.13.8: `uv export` reads a script's sources and writes no lock; `uv pip compile` does not read them (held by
     test_sources_of_a_script). https://docs.astral.sh/uv/guides/scripts/#locking-dependencies
@@ -62,8 +62,8 @@ def resolve_script(uv: Uv, python: str, script: Path) -> Pylock:
         file = directory / "pylock.toml"
         lock.write(file)
         dry_run = ("--dry-run", "--output-format", "json", "--python", python, "--target", directory / "empty")
-        words_of_plan = ("pip", "install", *dry_run, "--preview-features", "pylock", "-r", str(file))
-        planned = json.loads(uv.run_checked(*words_of_plan, cwd=directory).stdout)["changes"]
+        plan_words = ("pip", "install", *dry_run, "--preview-features", "pylock", "-r", str(file))
+        planned = json.loads(uv.run_checked(*plan_words, cwd=directory).stdout)["changes"]
     return lock.chosen({change["name"]: change.get("version", "") for change in planned})
 
 

@@ -63,7 +63,7 @@ class Uv:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The variables of every call. uv downloads no interpreter in passing, and finds none by links that may move."""
+        """The variables of every call. uv downloads no interpreter in passing, and finds none by a movable link."""
         kept = {name: value for name, value in self.settings.environ.items() if name not in IGNORED_VARIABLES}
         own = {
             "UV_CACHE_DIR": str(self.cache.uv_cache),

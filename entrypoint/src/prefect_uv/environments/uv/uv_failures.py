@@ -70,7 +70,7 @@ _UV_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         "Use an image that has one (py312, py313, or built with Dockerfile.py312); or change the version asked for.",
     ),
     (
-        r"(?:Group|Extra)s? `.*` (?:is|are) not defined",
+        r"(?:Group|Extra) `.*` is not defined",
         SelectionInvalidError,
         "The project does not define a selected group or extra.",
         "Correct PREFECT_UV_GROUPS, PREFECT_UV_ONLY_GROUPS or PREFECT_UV_EXTRAS, or define it in pyproject.toml.",
