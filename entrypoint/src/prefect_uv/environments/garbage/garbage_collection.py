@@ -61,7 +61,7 @@ def collect_garbage(
 
     Args:
         cache: the cache directory.
-        settings: its limits.
+        settings: with `cache_limit` and `cache_days`.
         log: gets one line about what was removed, if anything was.
         make_room: reduce the cache directory to half its present size, or to its limit if that is less.
         everything: remove all that is not in use.
@@ -90,7 +90,7 @@ def collect_garbage(
 
 
 def remove_leftovers(cache: CacheDirectory) -> None:
-    """Remove what is garbage under any limits: leftovers of dead builders, and index entries without an environment."""
+    """Remove what is garbage under any limits: abandoned builds, dangling index entries, unused interpreters."""
     now = cache.now()
     for build in cache.builds.iterdir():
         if build.is_dir() and is_abandoned(build / BUILD_LOCK, now):
@@ -131,7 +131,7 @@ def _limits(cache: CacheDirectory, settings: Settings, total: int, *, make_room:
 
 
 def _trim(cache: CacheDirectory, usage: DiskUsage, limits: Limits, *, nobody_builds: bool) -> list[str]:
-    """Remove what is too old and what is too much, least recently used first, and say what.
+    """Remove what is too old and what is too much, least recently used first; returns phrases for the log.
 
     If dropping uv's caches is enough to meet the size limit, no environment is removed for its sake.
     """

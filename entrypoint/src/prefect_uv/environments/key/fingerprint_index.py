@@ -31,7 +31,7 @@ class IndexEntry:
 
     @classmethod
     def of(cls, key: str, project: str, python: str, resolved: float = 0.0) -> IndexEntry:
-        """An entry with the interpreter's present stamp."""
+        """An entry with the interpreter's current stamp."""
         return cls(key, project, python, file_stamp(python), resolved)
 
     def is_stale(self, days: int) -> bool:

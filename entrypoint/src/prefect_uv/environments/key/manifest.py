@@ -59,7 +59,7 @@ def described_environments(cache: CacheDirectory) -> Iterator[DescribedEnvironme
 def nearest_environment(
     candidates: Iterable[DescribedEnvironment], contents: Contents, project: str
 ) -> DescribedEnvironment | None:
-    """The environment with the fewest differences, to explain a miss against.
+    """The environment with the fewest differences, with which a miss is compared in the log.
 
     Environments of the same project are preferred, newer ones among equals; None if there are no candidates.
     """

@@ -76,8 +76,8 @@ class ExtraPackagesSource:
 
     def unpinned(self) -> list[str]:
         """The extra packages whose version neither they nor the environment decide."""
-        present = self.base[1].contents.packages
-        return sorted({i.name for i in self.requirements.requirements if not i.exact and i.name not in present})
+        present, requested = self.base[1].contents.packages, self.requirements.requirements
+        return sorted({item.name for item in requested if not item.exact and item.name not in present})
 
     def check(self) -> None:
         """Refuse directories that no flow could import: environments hold no source code of the checkout.

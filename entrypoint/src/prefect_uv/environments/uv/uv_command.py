@@ -97,7 +97,7 @@ class Uv:
     def create_venv(self, python: str, environment: Path) -> None:
         """Create an empty environment that can be renamed.
 
-        uv 0.13.8: relocatable as far as console and GUI scripts go.
+        uv 0.13.8: guarantees that only for console and GUI scripts.
         https://docs.astral.sh/uv/reference/cli/#uv-venv--relocatable
         """
         self.run_checked("venv", "--no-project", "--relocatable", "--python", python, environment)
