@@ -1,4 +1,4 @@
-"""A volume, projects, and starts of the container that stop before the flow."""
+"""A cache volume, projects, and starts of the container that need no flow run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FULL = bool(os.environ.get("PREFECT_UV_TEST_FULL"))
 LABEL = "prefect-uv.store"
 SECONDS = 240
 PROJECTS = Path(__file__).parent.parent / "projects"
-FILES = (
+LIST_FILES = (
     "find . -type f ! -name '*.pyc' ! -path './.uv/*' ! -name .inuse ! -name .lock ! -name prefect-uv.json -print0"
     " | sort -z | xargs -0 sha256sum; find . -type l -printf '%p -> %l\\n' | sort; find . -type f -printf '%m %p\\n'"
     " | grep -v -e pyc$ -e '/.uv/' | sort"
@@ -31,7 +31,7 @@ FILES = (
 
 @dataclass(frozen=True)
 class Starts:
-    """Starts of `prefect-uv` for a project on a volume."""
+    """Starts of `prefect-uv` for one project on one cache volume."""
 
     containers: Containers
     image: str
@@ -40,33 +40,33 @@ class Starts:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def start(self, *command: str, environment: Mapping[str, str] | None = None, **options: Any) -> Container:
-        """Start one; `sync` unless told otherwise."""
+        """Start a container; the command is `sync` by default."""
         mounts = [Mount("/project", str(self.project), type="bind", read_only=True), *options.pop("mounts", [])]
         words = ["prefect-uv", *(command or ("sync",))]
-        everything = {"mounts": mounts, "working_dir": "/project", **self.options, **options}
-        return self.containers.start(self.image, words, environment or {}, job_volumes(self.volume.name), **everything)
+        all_options = {"mounts": mounts, "working_dir": "/project", **self.options, **options}
+        return self.containers.start(self.image, words, environment or {}, job_volumes(self.volume.name), **all_options)
 
     def finish(self, container: Container) -> Outcome:
-        """Wait for its end, and remove it."""
+        """Wait for a container to end, and remove it."""
         outcome = self.containers.wait(container, SECONDS)
         container.remove()
         return outcome
 
     def run(self, *command: str, environment: Mapping[str, str] | None = None, **options: Any) -> Outcome:
-        """One from start to end."""
+        """Start a container and wait for it to end."""
         return self.finish(self.start(*command, environment=environment, **options))
 
     def environments(self) -> list[str]:
-        """The names in the store."""
+        """The names of the published environments."""
         return self.volume.run("sh", "-c", "cd /cache/envs/v1 && ls").split()
 
     def files(self) -> str:
-        """Every file of the one environment by its digest, mode and link, but for bytecode and marks of time."""
+        """Digests, modes and links of the files in the only environment, without bytecode, lease and manifest."""
         (name,) = self.environments()
-        return self.volume.run("sh", "-c", f"cd /cache/envs/v1/{name} && {FILES}")
+        return self.volume.run("sh", "-c", f"cd /cache/envs/v1/{name} && {LIST_FILES}")
 
     def forget(self, *, downloads: bool = False) -> None:
-        """Remove environments and index, and uv's cache too if told."""
+        """Remove environments and index, and with `downloads` uv's cache too."""
         self.volume.run("sh", "-c", f"rm -rf /cache/envs/v1 /cache/index {'/cache/uv-*' if downloads else ''}")
 
 
@@ -85,7 +85,7 @@ def containers() -> Iterator[Containers]:
 
 @pytest.fixture
 def volume(containers: Containers, image: str) -> Iterator[CacheVolume]:
-    """A cache volume that nobody has used."""
+    """An unused cache volume."""
     with CacheVolume.create(containers, image) as created:
         yield created
 
@@ -114,7 +114,7 @@ def starts(containers: Containers, image: str, project: Path, volume: CacheVolum
 
 @pytest.fixture(scope="session")
 def stack(image: str) -> Iterator[Stack]:
-    """A server and all that flow runs need."""
+    """A server and everything else that flow runs need."""
     with Stack.start(image, LABEL) as running:
         yield running
 

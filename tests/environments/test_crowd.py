@@ -1,4 +1,4 @@
-"""Many containers of one cold project on one volume, started together; and builders that die among them."""
+"""Many containers start together for one project on a cold volume, and some builders are killed."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(2400 if FULL else 600)]
 CROWD = 50 if FULL else 6
 DEATHS = 10 if FULL else 2
 END_SECONDS = 1500 if FULL else 240
-BUILDS = "is the first one here"
+BUILD_LINE = "is the first one here"
 
 
 @pytest.fixture
 def volume(stack: Stack) -> Iterator[CacheVolume]:
-    """A cold volume."""
+    """An empty cache volume."""
     with CacheVolume.create(stack.containers, stack.image) as created:
         yield created
 
 
 @contextmanager
 def crowd(stack: Stack, plain: Repository, volume: CacheVolume) -> Iterator[dict[UUID, Container]]:
-    """Containers of as many flow runs, started together."""
+    """Containers of CROWD flow runs, started together; yields them by run."""
     deployment = stack.api.deploy("crowd", "flows.py:hello", [git_clone(plain.url)])
     runs = [stack.api.create_run(deployment) for _ in range(CROWD)]
     for run in runs:
@@ -42,33 +42,33 @@ def crowd(stack: Stack, plain: Repository, volume: CacheVolume) -> Iterator[dict
         yield dict(zip(runs, started, strict=True))
 
 
-def finished(stack: Stack, started: dict[UUID, Container]) -> list[Run]:
-    """All that run to their end."""
+def finish_all(stack: Stack, started: dict[UUID, Container]) -> list[Run]:
+    """Wait until all containers have ended."""
     return [stack.finish(run, container, END_SECONDS) for run, container in started.items()]
 
 
 def summaries(runs: Sequence[Run]) -> list[str]:
-    """`hit` or `miss` of each."""
+    """`hit` or `miss` of each run, sorted."""
     return sorted("".join(re.findall(r"sync \d+ \((\w+) ", run.outcome.stderr)) for run in runs)
 
 
 def test_crowd_installs_once(stack: Stack, plain: Repository, volume: CacheVolume) -> None:
-    """All flows complete, and one of them has built the environment."""
+    """All flows complete, and exactly one run has built the environment."""
     with crowd(stack, plain, volume) as started:
-        runs = finished(stack, started)
+        runs = finish_all(stack, started)
     assert [run.state.name for run in runs] == ["Completed"] * CROWD
     assert summaries(runs) == ["hit"] * (CROWD - 1) + ["miss"]
-    assert sum(BUILDS in run.outcome.stderr for run in runs) == 1
+    assert sum(BUILD_LINE in run.outcome.stderr for run in runs) == 1
 
 
-def test_builders_die_one_after_the_other(stack: Stack, plain: Repository, volume: CacheVolume) -> None:
-    """SIGKILL to whoever builds: another one goes on at once, all that were not killed complete."""
+def test_builders_are_killed_one_after_another(stack: Stack, plain: Repository, volume: CacheVolume) -> None:
+    """When a builder gets SIGKILL another one builds immediately, and all other runs complete."""
     with crowd(stack, plain, volume) as started:
         for _ in range(DEATHS):
             wait_until(lambda: _builders(started) or _is_built(volume), "a builder", 120)
             for builder in _builders(started):
                 started.pop(builder).kill()
-        runs = finished(stack, started)
+        runs = finish_all(stack, started)
     killed = CROWD - len(runs)
     assert killed
     print(f"{killed} builders killed, {len(runs)} of {CROWD} runs left to complete")  # noqa: T201
@@ -78,9 +78,9 @@ def test_builders_die_one_after_the_other(stack: Stack, plain: Repository, volum
 
 
 def _builders(started: dict[UUID, Container]) -> list[UUID]:
-    """The runs whose containers say that they build and have not got ready."""
+    """The runs whose containers have begun to build and are not ready."""
     logs = {run: container.logs().decode() for run, container in started.items()}
-    return [run for run, log in logs.items() if BUILDS in log and "ready in" not in log]
+    return [run for run, log in logs.items() if BUILD_LINE in log and "ready in" not in log]
 
 
 def _is_built(volume: CacheVolume) -> bool:

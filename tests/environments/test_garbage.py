@@ -1,4 +1,4 @@
-"""Garbage collection while runs start and end: the limit holds, and what lives keeps its files."""
+"""Garbage collection while runs start and end: the limit holds, and environments in use keep their files."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(2400 if FULL else 600)]
 ROUNDS = 40 if FULL else 6
 LIMIT = 450 << 20
 PACKAGES = ("cowsay==6.1", "humanize<4.12", "tomli", "toolz", "tabulate")
-LIVE = ("exec", "--", "sh", "-c", "find $VIRTUAL_ENV -type f | sort | md5sum; sleep 600")
+USE = ("exec", "--", "sh", "-c", "find $VIRTUAL_ENV -type f | sort | md5sum; sleep 600")
 
 
 @pytest.fixture(scope="module")
 def projects(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Projects that differ by a package each."""
-    home = tmp_path_factory.mktemp("garbage")
-    return [locked_project(home / f"etl{n}", ["prefect==3.8.8", package]) for n, package in enumerate(PACKAGES)]
+    """Projects that differ by one package each."""
+    parent = tmp_path_factory.mktemp("garbage")
+    return [locked_project(parent / f"etl{n}", ["prefect==3.8.8", package]) for n, package in enumerate(PACKAGES)]
 
 
 def test_limit_holds_under_load(containers: Containers, image: str, projects: list[Path], volume: CacheVolume) -> None:
-    """Environments come and go around one that is in use: never more than the limit, never a file of that one less."""
+    """Environments come and go: the limit always holds, and the one in use never loses a file."""
     environment = {"PREFECT_UV_CACHE_LIMIT": str(LIMIT), "UV_LINK_MODE": "copy"}
-    live = Starts(containers, image, projects[0], volume)
-    container = live.start(*LIVE, environment=environment)
+    user = Starts(containers, image, projects[0], volume)
+    container = user.start(*USE, environment=environment)
     wait_until(lambda: "  -" in container.logs(stderr=False).decode(), "a run", 240)
-    (name,) = live.environments()
+    (name,) = user.environments()
     files = f"find /cache/envs/v1/{name} -type f ! -path '*/.uv/*' ! -name '*.pyc' | sort | md5sum"
     before = volume.run("sh", "-c", files)
     seen: set[str] = set()
@@ -51,8 +51,8 @@ def test_limit_holds_under_load(containers: Containers, image: str, projects: li
     container.kill()
 
 
-def test_killed_users_hold_nothing(containers: Containers, image: str, project: Path, volume: CacheVolume) -> None:
-    """A run that was killed holds no environment: the kernel has dropped its lease."""
+def test_killed_run_holds_no_lease(containers: Containers, image: str, project: Path, volume: CacheVolume) -> None:
+    """The kernel drops the lease of a killed run, and its environment can be removed."""
     starts = Starts(containers, image, project, volume)
     container = starts.start("exec", "--", "sleep", "600")
     wait_until(lambda: " yes " in starts.run("cache").stdout, "an environment in use", 240)

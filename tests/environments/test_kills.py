@@ -1,4 +1,4 @@
-"""Builds that are killed, or run out of space, at random moments: the next start has what peace would have built."""
+"""Builds that are killed or run out of space at random moments: the next start has an undisturbed build's files."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ KILLS = 200 if FULL else 6
 FILLINGS = 30 if FULL else 3
 SIZE_MB = 900
 STARTING_SECONDS = 0.3
-CHANCE = random.Random(3)  # noqa: S311 (moments, not secrets)
+RANDOM = random.Random(3)  # noqa: S311 (moments, not secrets)
 
 
 @pytest.fixture
 def small_volume(containers: Containers, image: str) -> Iterator[CacheVolume]:
-    """A volume that can be filled."""
+    """A volume small enough to be filled."""
     options = {"type": "tmpfs", "device": "tmpfs", "o": f"size={SIZE_MB}m,mode=0775,uid=1000,gid=0"}
     with CacheVolume.create(containers, image, options) as created:
         yield created
 
 
-def in_peace(starts: Starts) -> float:
-    """The seconds that a build takes by its own summary; no bound when there was nothing left to build."""
+def undisturbed_seconds(starts: Starts) -> float:
+    """Start undisturbed; returns the seconds by its own summary, infinity if there was nothing to build."""
     outcome = starts.run()
     assert outcome.exit_code == 0, outcome.output
     built = re.search(r"ready in (\d+) ms.*\(miss ", outcome.stderr)
@@ -41,32 +41,32 @@ def in_peace(starts: Starts) -> float:
 
 
 def test_killed_builds(starts: Starts) -> None:
-    """SIGKILL to the container: every following start succeeds, with the same files as built in peace."""
-    seconds = {True: in_peace(starts)}
-    peaceful = starts.files()
+    """After each SIGKILL to the container, the next start succeeds, with the files of an undisturbed build."""
+    seconds = {True: undisturbed_seconds(starts)}
+    expected = starts.files()
     starts.forget()
-    seconds[False] = in_peace(starts)
-    assert starts.files() == peaceful
+    seconds[False] = undisturbed_seconds(starts)
+    assert starts.files() == expected
     killed = tried = 0
     while killed < KILLS and tried < 2 * KILLS:
         tried += 1
         downloads = tried % 4 == 0
         starts.forget(downloads=downloads)
         container = starts.start()
-        time.sleep(CHANCE.uniform(0, STARTING_SECONDS + seconds[downloads]))
+        time.sleep(RANDOM.uniform(0, STARTING_SECONDS + seconds[downloads]))
         container.reload()
         if container.status == "running":
             container.kill()
         killed += starts.finish(container).exit_code == 137
-        seconds[downloads] = min(seconds[downloads], in_peace(starts))
-        assert starts.files() == peaceful
+        seconds[downloads] = min(seconds[downloads], undisturbed_seconds(starts))
+        assert starts.files() == expected
         assert starts.volume.leftovers() == []
     assert killed >= KILLS // 2
     print(f"{killed} of {tried} builds killed before their end")  # noqa: T201 (the figure for the docs)
 
 
 def test_terminated_build(starts: Starts) -> None:
-    """SIGTERM during a build: uv ends at once, the exit code says so, and the next start succeeds."""
+    """On SIGTERM during a build uv ends immediately, the exit code says so, and the next start succeeds."""
     container = starts.start()
     wait_until(lambda: "is the first one here" in container.logs().decode(), "a build", 60)
     container.stop(timeout=20)
@@ -79,13 +79,13 @@ def test_terminated_build(starts: Starts) -> None:
 
 
 def test_full_disk(containers: Containers, image: str, starts: Starts, small_volume: CacheVolume) -> None:
-    """No space at a random moment: an error that says so, or success; with space again, the same files as ever."""
+    """Without space a start succeeds or says so; with space again, it has the files of an undisturbed build."""
     assert starts.run().exit_code == 0
-    peaceful = starts.files()
+    expected = starts.files()
     small = Starts(containers, image, starts.project, small_volume)
     full = 0
     for _ in range(FILLINGS):
-        small_volume.run("sh", "-c", "rm -rf /cache/* && fallocate -l $1 /cache/ballast", "sh", _ballast())
+        small_volume.run("sh", "-c", "rm -rf /cache/* && fallocate -l $1 /cache/ballast", "sh", _ballast_size())
         first = small.run()
         assert first.exit_code in {0, 77}, first.output
         full += first.exit_code == 77
@@ -95,24 +95,24 @@ def test_full_disk(containers: Containers, image: str, starts: Starts, small_vol
         small_volume.run("rm", "/cache/ballast")
         second = small.run()
         assert second.exit_code == 0, second.output
-        assert small.files() == peaceful
+        assert small.files() == expected
     assert full
     print(f"{full} of {FILLINGS} builds found the disk full")  # noqa: T201
 
 
-def _ballast() -> str:
-    """Leave between nothing and what a whole build needs, in bytes."""
-    return str((SIZE_MB - CHANCE.randrange(1, 260)) << 20)
+def _ballast_size() -> str:
+    """The bytes that leave between almost nothing and what a build needs."""
+    return str((SIZE_MB - RANDOM.randrange(1, 260)) << 20)
 
 
-def test_full_of_old_environments(
+def test_disk_full_of_old_environments(
     containers: Containers, image: str, starts: Starts, small_volume: CacheVolume
 ) -> None:
-    """A volume full of what nobody uses: room is made once, and the build succeeds at the second try."""
+    """On a volume full of unused environments, room is made once, and the build succeeds at the second attempt."""
     small = Starts(containers, image, starts.project, small_volume)
     script = "mkdir -p /cache/envs/v1/old && touch /cache/envs/v1/old/.inuse && fallocate -l $1 /cache/envs/v1/old/big"
     small_volume.run("sh", "-c", f"{script} && chown -R 1000:0 /cache/envs", "sh", str(SIZE_MB - 60 << 20))
     outcome = small.run()
     assert outcome.exit_code == 0, outcome.output
-    assert "warning: no space is left on /cache: removing what no run uses, then one more try" in outcome.stderr
+    assert "warning: no space is left on /cache: removing what no run uses, then trying once more" in outcome.stderr
     assert "old" not in small.environments()

@@ -1,4 +1,4 @@
-"""An interpreter that the image has not: installed by uv on the volume, from a mirror on this machine."""
+"""An interpreter that the image lacks: uv installs it on the volume, from a mirror on this machine."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from tests.unit.pythons import PYTHON, archive, downloads, served
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
 VERSION = interpreter_facts(str(PYTHON))[0]
-SHOW = ("exec", "--", "python", "-c", "import platform, prefect; print(platform.python_version())")
+SHOW_VERSION = ("exec", "--", "python", "-c", "import platform, prefect; print(platform.python_version())")
 
 
 def test_interpreter_on_the_volume(starts: Starts, tmp_path: Path) -> None:
-    """Forbidden, it is an error; allowed, it is downloaded once; then no network is needed."""
+    """Without downloads it is an error; otherwise it is downloaded once, and then needs no network."""
     project = locked_project(tmp_path / "old", ["prefect==3.8.8"])
     (project / ".python-version").write_text(f"{VERSION}\n")
     old = replace(starts, project=project)
     refused = old.run(environment={"UV_PYTHON_DOWNLOADS": "never"})
     assert refused.exit_code == 75, refused.output
-    assert f"error[python-missing]: There is no Python {VERSION} here, which .python-version asks for." in (
+    assert f"error[python-missing]: .python-version asks for Python {VERSION}, which is not available here." in (
         refused.stderr
     )
     mirror = tmp_path / "mirror"
     mirror.mkdir()
     with served(mirror, starts.containers.gateway) as address:
         (mirror / "downloads.json").write_text(json.dumps(downloads(archive(mirror), address, VERSION)))
-        cold = old.run(*SHOW, environment={"UV_PYTHON_DOWNLOADS_JSON_URL": f"{address}/downloads.json"})
+        cold = old.run(*SHOW_VERSION, environment={"UV_PYTHON_DOWNLOADS_JSON_URL": f"{address}/downloads.json"})
     assert (cold.exit_code, cold.stdout) == (0, f"{VERSION}\n"), cold.output
     assert f"Python {VERSION} is not in the image: downloading it to /cache/python" in cold.stderr
-    warm = old.run(*SHOW, network_mode="none")
+    warm = old.run(*SHOW_VERSION, network_mode="none")
     assert (warm.exit_code, warm.stdout) == (0, f"{VERSION}\n"), warm.output
     assert "is new" not in warm.stderr

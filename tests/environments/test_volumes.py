@@ -1,4 +1,4 @@
-"""Volumes that are not what they should be: each works with a warning, or stops with an error that says what to do."""
+"""Unsuitable volumes: each works with a warning, or gives an error that says what to do."""
 
 from __future__ import annotations
 
@@ -20,71 +20,74 @@ READONLY = {"PREFECT_UV_CACHE_READONLY": "true"}
 
 
 def warnings(text: str) -> list[str]:
-    """The lines of warning."""
+    """The texts of the warnings."""
     return [line.removeprefix("prefect-uv: warning: ") for line in text.splitlines() if ": warning: " in line]
 
 
-def test_read_only_volume_that_has_it(starts: Starts) -> None:
-    """What is there is used, without a warning, and nothing is written."""
+def test_read_only_setting_with_the_environment(starts: Starts) -> None:
+    """The existing environment is used without a warning, and nothing is written."""
     assert starts.run().exit_code == 0
     before = starts.volume.run("sh", "-c", "find /cache -printf '%T@ %p\n' | sort | md5sum")
-    ask = ("exec", "--", "python", "-c", "import prefect; print(prefect.__version__)")
-    outcome = starts.run(*ask, environment=READONLY)
+    show_version = ("exec", "--", "python", "-c", "import prefect; print(prefect.__version__)")
+    outcome = starts.run(*show_version, environment=READONLY)
     assert (outcome.exit_code, outcome.stdout, warnings(outcome.stderr)) == (0, "3.8.8\n", []), outcome.output
     assert starts.volume.run("sh", "-c", "find /cache -printf '%T@ %p\n' | sort | md5sum") == before
 
 
-def test_volume_that_is_mounted_read_only(starts: Starts) -> None:
-    """The same by the mount; an unknown fingerprint is answered without writing to the volume."""
+def test_volume_mounted_read_only(starts: Starts) -> None:
+    """The existing environment is used; uv answers an unknown fingerprint without a write to the volume."""
     assert starts.run().exit_code == 0
     mounts = [Mount("/store", starts.volume.name, type="volume", read_only=True)]
     environment = {"PREFECT_UV_CACHE_DIR": "/store"}
     warm = starts.run(environment=environment, mounts=mounts)
     assert "(hit " in warm.stderr, warm.output
     assert warnings(warm.stderr) == []
-    asked = starts.run(environment={**environment, "PREFECT_UV_LOCK": "frozen"}, mounts=mounts)
-    assert "(hit " in asked.stderr, asked.output
-    assert warnings(asked.stderr)[0].startswith("/store is not writable (Read-only file system): what it does not hold")
+    unknown = starts.run(environment={**environment, "PREFECT_UV_LOCK": "frozen"}, mounts=mounts)
+    assert "(hit " in unknown.stderr, unknown.output
+    assert warnings(unknown.stderr)[0].startswith(
+        "/store is not writable (Read-only file system): environments that it lacks"
+    )
 
 
-def test_volume_that_may_not_be_written(starts: Starts) -> None:
-    """PREFECT_UV_CACHE_READONLY on an empty volume: built for this run only, said once, nothing written."""
+def test_read_only_setting_with_an_empty_volume(starts: Starts) -> None:
+    """The environment is built for this run only, with one warning, and nothing is written to the volume."""
     outcome = starts.run(environment=READONLY)
     assert outcome.exit_code == 0, outcome.output
     assert len(warnings(outcome.stderr)) == 1
-    assert "is not to be written (PREFECT_UV_CACHE_READONLY): what it does not hold is built for this run only" in (
-        outcome.stderr
-    )
+    assert "is read-only (PREFECT_UV_CACHE_READONLY): environments that it lacks are built in " in outcome.stderr
+    assert ", for this run only" in outcome.stderr
     assert starts.volume.run("ls", "/cache") == ""
 
 
 def test_root_owned_volume(starts: Starts) -> None:
-    """A volume that only root may write: the same, with its reason."""
+    """A volume that only root may write to is not used, and the warning has the reason."""
     starts.volume.run("sh", "-c", "touch /cache/mine && chown 0:0 /cache && chmod 755 /cache")
     outcome = starts.run()
     assert outcome.exit_code == 0, outcome.output
-    assert warnings(outcome.stderr)[0].startswith("/cache is not writable (Permission denied): what it does not hold")
+    assert warnings(outcome.stderr)[0].startswith(
+        "/cache is not writable (Permission denied): environments that it lacks"
+    )
 
 
 def test_noexec_volume(containers: Containers, image: str, project: Path) -> None:
-    """Extension modules cannot be loaded from it: it is not used."""
+    """It is not used, because extension modules cannot be loaded from it."""
     options = {"type": "tmpfs", "device": "tmpfs", "o": "size=900m,mode=0775,uid=1000,noexec"}
     with CacheVolume.create(containers, image, options) as volume:
         outcome = Starts(containers, image, project, volume).run("exec", "--", "python", "-c", "import pydantic_core")
     assert outcome.exit_code == 0, outcome.output
-    assert warnings(outcome.stderr)[0].startswith("/cache is mounted noexec: what it does not hold is built")
+    assert warnings(outcome.stderr)[0].startswith("/cache is mounted noexec: environments that it lacks are built in")
 
 
 def test_nowhere_to_build(starts: Starts) -> None:
-    """A read-only container and a volume that may not be written: an error that says what to mount."""
+    """In a read-only container with a read-only volume, the error says what to mount."""
     outcome = starts.run(environment=READONLY, read_only=True)
     assert outcome.exit_code == 77, outcome.output
-    assert "error[volume-unusable]: There is no place for an environment" in outcome.stderr
-    assert "hint: Mount a volume at /cache that uid 1000 or group 0 may write, not noexec." in outcome.stderr
+    assert "error[volume-unusable]: There is nowhere to build an environment" in outcome.stderr
+    assert "hint: Mount a volume at /cache that uid 1000 or group 0 can write to, without noexec." in outcome.stderr
 
 
 def test_any_uid_in_group_0(starts: Starts) -> None:
-    """Containers of different uids share what they may trust: each reads the other's, the cache is one."""
+    """Containers of different uids share uv's cache, and the environments of users that they trust."""
     first = starts.run(user="1000730000:0")
     assert (first.exit_code, warnings(first.stderr)) == (0, []), first.output
     same = starts.run(user="1000730000:0")
@@ -97,11 +100,11 @@ def test_any_uid_in_group_0(starts: Starts) -> None:
     assert "(hit " in trusting.stderr, trusting.output
 
 
-def test_cache_and_store_on_different_mounts(containers: Containers, starts: Starts) -> None:
-    """Files are copied, and one warning tells what that costs."""
-    apart = containers.client.volumes.create(labels=containers.labels)
+def test_uv_cache_on_another_mount(containers: Containers, starts: Starts) -> None:
+    """Files are copied, and one warning says what that costs."""
+    other_volume = containers.client.volumes.create(labels=containers.labels)
     starts.volume.run("sh", "-c", "mkdir /cache/uv-0.13 && chown 1000:0 /cache/uv-0.13")
-    mount = Mount("/cache/uv-0.13", apart.name, type="volume")
+    mount = Mount("/cache/uv-0.13", other_volume.name, type="volume")
     try:
         prepared = starts.run("sh", "-c", "chmod 777 /cache/uv-0.13", mounts=[mount], user="0")
         outcome = starts.run(mounts=[mount])
@@ -109,12 +112,12 @@ def test_cache_and_store_on_different_mounts(containers: Containers, starts: Sta
         assert len(warnings(outcome.stderr)) == 1, outcome.output
         assert "are on different mounts: mount one volume at /cache; packages are copied" in outcome.stderr
     finally:
-        apart.remove()
+        other_volume.remove()
 
 
 @pytest.fixture
 def without_links() -> list[str]:
-    """Security options under which link() fails, as on a file system without hard links."""
+    """Security options with which link() fails, as on a file system without hard links."""
     refused = {"names": ["link", "linkat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}
     profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [refused]}
     return [f"seccomp={json.dumps(profile)}"]
@@ -128,8 +131,8 @@ def test_no_hard_links(starts: Starts, without_links: list[str]) -> None:
     assert "has no hard links (Operation not permitted)" in outcome.stderr
 
 
-def test_earlier_layout_and_rubbish(starts: Starts) -> None:
-    """What an earlier version, or somebody, left on the volume does not disturb a run."""
+def test_earlier_layout_and_foreign_files(starts: Starts) -> None:
+    """Files that an earlier release or somebody else has left on the volume do not disturb a run."""
     script = "mkdir -p /cache/envs/v0/abc /cache/index/v0 /cache/envs/v1/def && echo x > /cache/index/v0/f"
     starts.volume.run("sh", "-c", f"{script} && echo junk > /cache/envs/v1/def/prefect-uv.json && chown -R 1000 /cache")
     outcome = starts.run()
@@ -138,7 +141,7 @@ def test_earlier_layout_and_rubbish(starts: Starts) -> None:
 
 
 def test_damaged_environment_is_found_and_rebuilt(starts: Starts) -> None:
-    """`cache verify` names what is damaged and takes its name away: the next run builds it anew."""
+    """`cache verify` names the damage and discards the environment, and the next run rebuilds it."""
     assert starts.run().exit_code == 0
     (name,) = starts.environments()
     starts.volume.run("sh", "-c", f"echo '#' >> /cache/envs/v1/{name}/lib/python3.13/site-packages/prefect/flows.py")
@@ -151,7 +154,7 @@ def test_damaged_environment_is_found_and_rebuilt(starts: Starts) -> None:
 def test_projects_side_by_side(
     containers: Containers, image: str, starts: Starts, tmp_path: Path, project: Path
 ) -> None:
-    """Another project, another group, the same selection under another name: three projects, two environments."""
+    """Three projects, two of which select the same packages, have two environments."""
     group = '[dependency-groups]\nextra = ["cowsay==6.1"]\n[tool.uv]\ndefault-groups = ["extra"]\n'
     others = [locked_project(tmp_path / "twin", ["prefect==3.8.8"])]
     others.append(locked_project(tmp_path / "group", ["prefect==3.8.8"], group))
@@ -165,7 +168,7 @@ def test_projects_side_by_side(
 
 
 def test_two_pythons_side_by_side(containers: Containers, image: str, starts: Starts, tmp_path: Path) -> None:
-    """Images of two Pythons share a volume: each has its environment, and each finds its own again."""
+    """Images of two Pythons share a volume: each builds its own environment, and finds it again."""
     with mirrored_image(family.read(), tmp_path) as other:
         for tag in (image, other):
             outcome = Starts(containers, tag, starts.project, starts.volume).run()

@@ -1,4 +1,4 @@
-"""A directory of wheels instead of a package index: an empty volume and no network are enough."""
+"""The wheel directory instead of a package index: an empty volume and no network are enough."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.stack.process import tool
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
-WHEELS: Mapping[str, str] = {"PREFECT_UV_OFFLINE": "true", "PREFECT_UV_WHEELS": "/wheels"}
-SAYS = ("exec", "--", "python", "-c", "import trinket; print(trinket.says)")
+WHEEL_VARIABLES: Mapping[str, str] = {"PREFECT_UV_OFFLINE": "true", "PREFECT_UV_WHEELS": "/wheels"}
+IMPORT_TRINKET = ("exec", "--", "python", "-c", "import trinket; print(trinket.says)")
 
 
 @pytest.fixture
 def sealed(containers: Containers, image: str, volume: CacheVolume, tmp_path: Path) -> Starts:
-    """A project that was locked with an index that is gone; its wheels, and one more, in a directory."""
+    """A project locked with an index that is gone; its wheels and one more are in a directory."""
     project, wheels = tmp_path / "etl", tmp_path / "wheels"
     for folder in (project, wheels):
         folder.mkdir()
@@ -43,29 +43,29 @@ def sealed(containers: Containers, image: str, volume: CacheVolume, tmp_path: Pa
 
 
 def run(starts: Starts, *command: str, **environment: str) -> tuple[int, str, str]:
-    """Exit code, output and messages of a start without a network."""
+    """Exit code, stdout and stderr of a start without a network."""
     mount = Mount("/wheels", str(starts.project.parent / "wheels"), type="bind", read_only=True)
-    outcome = starts.run(*command, environment={**WHEELS, **environment}, mounts=[mount])
+    outcome = starts.run(*command, environment={**WHEEL_VARIABLES, **environment}, mounts=[mount])
     return outcome.exit_code, outcome.stdout, outcome.stderr
 
 
 def test_wheels_without_a_network(sealed: Starts) -> None:
-    """Cold, then warm; with an extra package; the same environment each time."""
-    code, told, messages = run(sealed, *SAYS)
-    assert (code, told) == (0, "clink\n"), messages
+    """The environment is built, found again, and extended by an extra package."""
+    code, output, messages = run(sealed, *IMPORT_TRINKET)
+    assert (code, output) == (0, "clink\n"), messages
     code, _, messages = run(sealed)
     assert (code, "(hit " in messages) == (0, True), messages
     gadget = ("exec", "--", "python", "-c", "import gadget, trinket; print(gadget.__file__)")
-    code, told, messages = run(sealed, *gadget, PREFECT_UV_EXTRA_PACKAGES="gadget==2.0")
-    assert (code, told.startswith("/cache/envs/v1/")) == (0, True), messages
+    code, output, messages = run(sealed, *gadget, PREFECT_UV_EXTRA_PACKAGES="gadget==2.0")
+    assert (code, output.startswith("/cache/envs/v1/")) == (0, True), messages
     assert len(sealed.environments()) == 2
 
 
 def test_missing_wheel_is_named(sealed: Starts) -> None:
-    """Before anything is built."""
+    """A missing wheel is named before anything is built."""
     (sealed.project.parent / "wheels" / "trinket-1.0-py3-none-any.whl").unlink()
     code, _, messages = run(sealed)
     assert code == 76, messages
-    assert "error[offline-missing]: A wheel is not in /wheels." in messages
+    assert "error[offline-missing]: A wheel is missing from /wheels." in messages
     assert "trinket 1.0" in messages
     assert sealed.environments() == []

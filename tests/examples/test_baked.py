@@ -138,7 +138,7 @@ def test_baked_image_meets_another_lock(baked: BuiltExample) -> None:
         baked.stack.api.create_run(baked.deployments[0], environment={"PREFECT_UV_BAKED": "refuse"})
     )
     assert refused.outcome.exit_code == 76, refused.report()
-    assert "error[baked-mismatch]: No environment in the image fits baked." in refused.messages
+    assert "error[baked-mismatch]: No environment baked into the image fits baked." in refused.messages
 
 
 def test_sealed_needs_nothing_but_the_api(sealed: BuiltExample, closed: ClosedNetwork) -> None:

@@ -102,8 +102,7 @@ def test_edit_of_a_selected_dependency_builds_and_says_why(deployed: Deployed) -
     deployed.repository.lock("--upgrade-package", f"{ETL}==0.14.2")
     etl, ml = deployed.run_again("Upgrade a package of one group")
     assert lookup_result(etl) == "miss", etl.report()
-    explanation = (
-        f"environment {environment_key(etl)} is new against {environment_key(deployed.etl)}: {ETL} 0.14.0 -> 0.14.2"
-    )
+    keys = (environment_key(etl), environment_key(deployed.etl))
+    explanation = "environment {} is new; changes from {}: ".format(*keys) + f"{ETL} 0.14.0 -> 0.14.2"
     assert explanation in etl.messages, etl.report()
     assert (lookup_result(ml), environment_key(ml)) == ("hit", environment_key(deployed.ml))

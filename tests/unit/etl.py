@@ -1,4 +1,4 @@
-"""A project with a made-up `prefect` from a directory of wheels, for a real uv without a network."""
+"""A project with a made-up `prefect`, which a real uv locks and builds from wheels without a network."""
 
 from __future__ import annotations
 
@@ -52,20 +52,20 @@ find-links = ["../wheels"]
         )
 
     def lock(self) -> None:
-        """Lock as a user does."""
+        """Lock the project as a user does."""
         command = ["uv", "lock", "--quiet", "--python", sys.executable, "--cache-dir", str(self._uv_cache)]
         environ = {**os.environ, "UV_HTTP_RETRIES": "0"}
         subprocess.run(command, cwd=self.directory, env=environ, check=True, timeout=20)
 
     def edit_lock(self, pattern: str, text: str) -> None:
-        """Change uv.lock by hand."""
+        """Replace what matches a pattern in uv.lock."""
         path = self.directory / "uv.lock"
         content, changes = re.subn(pattern, text, path.read_text())
         assert changes
         path.write_text(content)
 
     def move_to(self, index: Server) -> None:
-        """Depend on what an index over HTTP has from now on, and lock."""
+        """Switch the project from the wheels to an index over HTTP, and lock it again."""
         wheel = (self.wheels / WHEEL).read_bytes()
         link = f"<a href='{WHEEL}#sha256={hashlib.sha256(wheel).hexdigest()}'>{WHEEL}</a>"
         index.on("GET /api/prefect/", Answer(body=link.encode(), headers=HTML))
@@ -77,10 +77,10 @@ find-links = ["../wheels"]
 
 @pytest.fixture(scope="package")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Etl:
-    """The project as it is copied for each test, with uv's cache for locking."""
-    home = tmp_path_factory.mktemp("template")
-    (home / "etl" / ".git").mkdir(parents=True)
-    etl = Etl(home / "etl", home / "uv-cache")
+    """The project that each test gets a copy of, with a cache for uv to lock with."""
+    parent = tmp_path_factory.mktemp("template")
+    (parent / "etl" / ".git").mkdir(parents=True)
+    etl = Etl(parent / "etl", parent / "uv-cache")
     build_wheel(etl.wheels, "prefect", "3.8.8", ENGINE)
     build_wheel(etl.wheels, "helper", "1.0", {"helper.py": "x = 1\n"})
     etl.write("prefect")
@@ -91,15 +91,15 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Etl:
 @pytest.fixture
 def etl(template: Etl, tmp_path: Path) -> Etl:
     """A locked project."""
-    home = template.directory.parent
+    parent = template.directory.parent
     for name in ("etl", "wheels"):
-        shutil.copytree(home / name, tmp_path / name)
-    return Etl(tmp_path / "etl", home / "uv-cache")
+        shutil.copytree(parent / name, tmp_path / name)
+    return Etl(tmp_path / "etl", parent / "uv-cache")
 
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    """The cache volume."""
+    """The cache directory."""
     return tmp_path / "cache"
 
 
@@ -107,7 +107,7 @@ def cache(tmp_path: Path) -> Path:
 def make_store(
     make_settings: Callable[..., Settings], log: RunLog, cache: Path, this_image: Image
 ) -> Callable[..., EnvironmentStore]:
-    """A maker of stores on the volume, as each start makes one."""
+    """Makes environment stores on the cache directory, one per start."""
     assert this_image
 
     def make(**variables: str) -> EnvironmentStore:
@@ -117,13 +117,13 @@ def make_store(
 
 
 def environments(cache: Path) -> list[Path]:
-    """What is in the store."""
+    """The published environments."""
     return sorted((cache / "envs" / "v1").glob("*"))
 
 
 def leftovers(cache: Path) -> list[Path]:
-    """What builds have left behind."""
-    return [path for place in ("tmp", "trash") for path in (cache / "envs" / place).glob("*")]
+    """What builds and deletions have left behind."""
+    return [path for name in ("tmp", "trash") for path in (cache / "envs" / name).glob("*")]
 
 
 def sync(store: EnvironmentStore, etl: Etl) -> Environment:
@@ -132,14 +132,14 @@ def sync(store: EnvironmentStore, etl: Etl) -> Environment:
 
 
 def only_wheels(etl: Etl) -> str:
-    """uv's configuration for a directory of wheels and nothing else."""
+    """Write a uv configuration that allows only the directory of wheels; returns its path."""
     path = etl.wheels / "uv.toml"
     path.write_text(f'no-index = true\nfind-links = ["{etl.wheels}"]\n')
     return str(path)
 
 
 def unlocked(*requirements: str, files: Sequence[Path] = (), constraints: Sequence[str] = ()) -> UnlockedProject:
-    """Requirements that nothing locks, as a look finds them."""
+    """An unlocked project, as project discovery finds it."""
     directory = files[0].parent if files else Path("/")
     return UnlockedProject(
         name="etl",

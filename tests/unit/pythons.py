@@ -1,4 +1,4 @@
-"""A mirror of uv's Python builds that has this machine's interpreter."""
+"""A mirror of uv's Python builds that offers this machine's interpreter."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
-DEBIANS = Path(f"/usr/bin/python{VERSION}")
-PYTHON = DEBIANS if DEBIANS.exists() else Path(sys.base_prefix) / "bin" / f"python{VERSION}"
-UNUSED = ("*/site-packages/*", "*/dist-packages/*", "*/test/*", "*/__pycache__/*", "*/sitecustomize.py")
+DEBIAN_PYTHON = Path(f"/usr/bin/python{VERSION}")
+PYTHON = DEBIAN_PYTHON if DEBIAN_PYTHON.exists() else Path(sys.base_prefix) / "bin" / f"python{VERSION}"
+LEFT_OUT = ("*/site-packages/*", "*/dist-packages/*", "*/test/*", "*/__pycache__/*", "*/sitecustomize.py")
 
 
 @contextmanager
 def served(directory: Path, host: str = "127.0.0.1") -> Iterator[str]:
-    """A directory over HTTP on this machine."""
+    """Serve a directory over HTTP; yields its address."""
     handler = partial(SimpleHTTPRequestHandler, directory=str(directory))
     with ThreadingHTTPServer((host, 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -33,21 +33,21 @@ def served(directory: Path, host: str = "127.0.0.1") -> Iterator[str]:
 
 
 def archive(directory: Path) -> Path:
-    """This machine's interpreter in the form of uv's Python builds; Debian's own, which needs no library beside it."""
-    made, prefix = directory / "python.tar.gz", PYTHON.parent.parent
-    with tarfile.open(made, "w:gz", compresslevel=1) as tar:
+    """Pack this machine's interpreter like uv's Python builds; Debian's own if possible, as it is self-contained."""
+    packed, prefix = directory / "python.tar.gz", PYTHON.parent.parent
+    with tarfile.open(packed, "w:gz", compresslevel=1) as tar:
         for part in (f"bin/python{VERSION}", f"lib/python{VERSION}"):
-            tar.add(prefix / part, f"python/{part}", filter=_wanted)
-    return made
+            tar.add(prefix / part, f"python/{part}", filter=_filter_member)
+    return packed
 
 
-def _wanted(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
+def _filter_member(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
     info.uid = info.gid = 0
-    return None if any(Path(info.name).match(pattern) for pattern in UNUSED) else info
+    return None if any(Path(info.name).match(pattern) for pattern in LEFT_OUT) else info
 
 
-def downloads(made: Path, address: str, version: str) -> dict[str, object]:
-    """uv's list of Python builds, with this one in it."""
+def downloads(packed: Path, address: str, version: str) -> dict[str, object]:
+    """A list of Python builds in uv's form, with only this one in it."""
     major, minor, patch = map(int, version.split("."))
     return {
         f"cpython-{version}-linux-x86_64-gnu": {
@@ -59,8 +59,8 @@ def downloads(made: Path, address: str, version: str) -> dict[str, object]:
             "minor": minor,
             "patch": patch,
             "prerelease": "",
-            "url": f"{address}/{made.name}",
-            "sha256": hashlib.sha256(made.read_bytes()).hexdigest(),
+            "url": f"{address}/{packed.name}",
+            "sha256": hashlib.sha256(packed.read_bytes()).hexdigest(),
             "variant": None,
             "build": "1",
         }

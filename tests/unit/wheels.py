@@ -1,4 +1,4 @@
-"""Wheels made by hand, so that uv has something to install without a network."""
+"""Wheels made by the tests, so that uv has something to install without a network."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 
 def build_wheel(directory: Path, name: str, version: str, files: dict[str, str], requires: Sequence[str] = ()) -> Path:
-    """Write a pure wheel with these files, and with a right RECORD."""
+    """Write a pure-Python wheel with these files and a correct RECORD; returns its path."""
     info = f"{name}-{version}.dist-info"
-    needs = "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
+    dependencies = "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
     contents = {
         **files,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{dependencies}",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = "".join(f"{path},sha256={_hash(text)},{len(text.encode())}\n" for path, text in contents.items())

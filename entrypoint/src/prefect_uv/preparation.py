@@ -29,7 +29,7 @@ def prepare(session: Session, deployment: Mapping[str, Any], checkout: Checkout)
     environment = session.phase("sync", _environment, session, store, project, checkout)
     project_code = ProjectCode(session.settings, session.log, session.scratch)
     code = session.phase("code", project_code.make_importable, project, environment)
-    maintenance = store.maintained(environment)
+    maintenance = store.maintenance(environment)
     return PreparedFlow(session.settings.launcher, checkout, environment, code, maintenance, entrypoint)
 
 
@@ -66,4 +66,4 @@ def _environment(session: Session, store: EnvironmentStore, project: Project, ch
     if extra.summary:
         session.log.info(extra.summary)
     environment = store.environment(project)
-    return store.extended(environment, replace(extra, files=(*extra.files, *checkout.requirements)), project)
+    return store.extend(environment, replace(extra, files=(*extra.files, *checkout.requirements)), project)

@@ -197,9 +197,9 @@ def test_other_package_is_explained_and_built(
     new = baked.start().key[:12]
     lines = capfd.readouterr().err.splitlines()
     misfit = f"prefect-uv: baked environment {old} does not fit: + helper 1.0"
-    assert f"{misfit}; environment {new} is built in {cache}" in lines
+    assert f"{misfit}; building environment {new} in {cache}" in lines
     assert baked.start().hit is True
-    assert f"{misfit}; environment {new} of the volume is used" in capfd.readouterr().err.splitlines()
+    assert f"{misfit}; using environment {new} from the volume" in capfd.readouterr().err.splitlines()
 
 
 def test_build_starts_from_the_baked_environment(etl: Etl, baked: Baked) -> None:
@@ -220,7 +220,7 @@ def test_extra_packages_on_a_baked_environment(etl: Etl, cache: Path, baked: Bak
     baked.bake()
     store = baked.store()
     project = find_project(etl.directory, None, store.settings)
-    extended = store.extended(store.environment(project), ExtraPackages(("helper==1.0",)), project)
+    extended = store.extend(store.environment(project), ExtraPackages(("helper==1.0",)), project)
     assert extended.path.is_relative_to(cache)
     python = extended.path / "bin" / "python"
     subprocess.run([python, "-c", "import helper, prefect.flow_engine"], check=True, timeout=20)
@@ -235,7 +235,7 @@ def test_extra_packages_are_baked(etl: Etl, baked: Baked, monkeypatch: pytest.Mo
     monkeypatch.setattr(Uv, "run", no_uv)
     store = baked.store()
     project = find_project(etl.directory, None, store.settings)
-    extended = store.extended(
+    extended = store.extend(
         store.environment(project), find_extra_packages(etl.directory, project, store.settings), project
     )
     assert extended.path in baked.environments
@@ -290,11 +290,11 @@ def test_other_package_is_refused(etl: Etl, cache: Path, baked: Baked) -> None:
         baked.start(PREFECT_UV_BAKED="refuse")
     assert raised.value.exit_code == 76
     assert raised.value.render() == (
-        "error[baked-mismatch]: No environment in the image fits etl.\n"
+        "error[baked-mismatch]: No environment baked into the image fits etl.\n"
         "\n"
         f"baked environment {baked.environments[0].name[:12]} does not fit: + helper 1.0\n"
         "\n"
-        "hint: Build the image again from this commit, so that `RUN prefect-uv bake` sees its lock; or run the code"
+        "hint: Rebuild the image from this commit, so that `RUN prefect-uv bake` sees its lockfile; or run the code"
         " that the image was baked for; or set PREFECT_UV_BAKED=build."
     )
     assert len(environments(cache)) == 1

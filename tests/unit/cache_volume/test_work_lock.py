@@ -1,4 +1,4 @@
-"""Claims among real processes: dead ones, silent ones, and those of other nodes."""
+"""Work locks among real processes: dead, silent, and on other nodes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ import pytest
 from prefect_uv.cache_volume import work_lock as lock_module
 from prefect_uv.cache_volume.work_lock import WorkLock, holding_work_lock, is_abandoned
 
-HOLD = """
+HOLDER_CODE = """
 import sys, time
 from pathlib import Path
 from prefect_uv.cache_volume.work_lock import WorkLock
-claim = WorkLock(Path(sys.argv[1]))
-assert claim.take()
-claim.start()
+lock = WorkLock(Path(sys.argv[1]))
+assert lock.take()
+lock.start_heartbeat()
 print("held", flush=True)
 time.sleep(60)
 """
@@ -32,10 +32,10 @@ time.sleep(60)
 
 @contextmanager
 def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds a claim."""
+    """Another process that holds a work lock."""
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
-        [sys.executable, "-c", HOLD, path], env=environ, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLDER_CODE, path], env=environ, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
@@ -46,21 +46,21 @@ def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def never() -> bool:
-    """The work is not done."""
+    """Say that the work is not done."""
     return False
 
 
-def test_free_claim_is_taken_at_once(tmp_path: Path) -> None:
-    """Nobody to wait for, nothing to say."""
-    said: list[str] = []
-    with holding_work_lock(tmp_path / "key", never, said.append):
+def test_free_lock_is_taken_immediately(tmp_path: Path) -> None:
+    """There is no wait and no log line."""
+    lines: list[str] = []
+    with holding_work_lock(tmp_path / "key", never, lines.append):
         assert not WorkLock(tmp_path / "key").take()
     assert WorkLock(tmp_path / "key").take()
-    assert said == []
+    assert lines == []
 
 
-def test_killed_holder_frees_the_claim(tmp_path: Path) -> None:
-    """The kernel lets go for it: the next one has it at once."""
+def test_killed_holder_frees_the_lock(tmp_path: Path) -> None:
+    """The kernel drops its lock, and the next process gets it immediately."""
     path = tmp_path / "key"
     with holder(path) as process:
         assert not WorkLock(path).take()
@@ -72,32 +72,32 @@ def test_killed_holder_frees_the_claim(tmp_path: Path) -> None:
     assert is_abandoned(path, path.stat().st_mtime)
 
 
-def test_silent_holder_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stopped process keeps its lock and beats no more: its file is taken away, and it is named."""
+def test_silent_holder_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stopped process keeps its lock but sends no heartbeat: its file is removed, and the log names it."""
     monkeypatch.setattr(lock_module, "SILENT_SECONDS", 2.5)
-    said: list[str] = []
+    lines: list[str] = []
     with holder(tmp_path / "key") as process:
         process.send_signal(signal.SIGSTOP)
-        with holding_work_lock(tmp_path / "key", never, said.append):
+        with holding_work_lock(tmp_path / "key", never, lines.append):
             assert not WorkLock(tmp_path / "key").take()
-    assert len(said) == 1
-    assert re.fullmatch(rf".+ process {process.pid} has been silent for \d+ s: passing it over", said[0])
+    assert len(lines) == 1
+    assert re.fullmatch(rf".+ process {process.pid} has been silent for \d+ s: taking over", lines[0])
 
 
-def test_beating_holder_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that lives is never passed over for its silence; the wait has a bound all the same, and lines say so."""
-    for name, value in {"SILENT_SECONDS": 2.5, "WAIT_SECONDS": 5.0, "SAY_EVERY_SECONDS": 1.0}.items():
+def test_living_holder_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A holder with a heartbeat is never replaced; the wait is logged, and bounded all the same."""
+    for name, value in {"SILENT_SECONDS": 2.5, "WAIT_SECONDS": 5.0, "STATUS_SECONDS": 1.0}.items():
         monkeypatch.setattr(lock_module, name, value)
-    said: list[str] = []
-    with holder(tmp_path / "key") as process, holding_work_lock(tmp_path / "key", never, said.append):
+    lines: list[str] = []
+    with holder(tmp_path / "key") as process, holding_work_lock(tmp_path / "key", never, lines.append):
         assert not WorkLock(tmp_path / "key").take()
         assert process.poll() is None
-    assert len(said) >= 2
-    assert all(re.fullmatch(rf"waiting for .+ process {process.pid} since \d+ s", line) for line in said)
+    assert len(lines) >= 2
+    assert all(re.fullmatch(rf"waited \d+ s for .+ process {process.pid}", line) for line in lines)
 
 
 def test_waiter_goes_on_when_the_work_is_done(tmp_path: Path) -> None:
-    """Without the claim, while the other one still holds it."""
+    """It goes on without the lock, while the other process still holds it."""
     done = threading.Event()
     with holder(tmp_path / "key"):
         timer = threading.Timer(0.3, done.set)
@@ -108,8 +108,8 @@ def test_waiter_goes_on_when_the_work_is_done(tmp_path: Path) -> None:
         timer.join()
 
 
-def test_claim_of_another_node_lives_as_long_as_it_beats(tmp_path: Path) -> None:
-    """Where locks do not cross nodes a free lock proves nothing, and only an old heartbeat does."""
+def test_lock_of_another_node_is_abandoned_without_a_heartbeat(tmp_path: Path) -> None:
+    """Locks may not cross nodes, so that a free lock proves nothing and only an old heartbeat does."""
     path = tmp_path / "key"
     path.write_text("another-boot-id host 1\n")
     now = path.stat().st_mtime
@@ -117,8 +117,8 @@ def test_claim_of_another_node_lives_as_long_as_it_beats(tmp_path: Path) -> None
     assert is_abandoned(path, now + 200)
 
 
-def test_claim_of_this_node_needs_no_clock(tmp_path: Path) -> None:
-    """A clock that was set back or forth changes nothing where the lock tells."""
+def test_lock_of_this_node_needs_no_clock(tmp_path: Path) -> None:
+    """A clock that is wrong changes nothing, because the lock itself decides."""
     path = tmp_path / "key"
     path.write_text(Path("/proc/sys/kernel/random/boot_id").read_text())
     for skew in (-1e6, 1e6):

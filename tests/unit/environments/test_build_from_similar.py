@@ -1,4 +1,4 @@
-"""A miss by little: it says what has changed, starts from the nearest environment, and does not touch that one."""
+"""Builds on a similar environment: they say what has changed, save time, and do not touch the other environment."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.unit.wheels import build_wheel
 
 
 def snapshot(environment: Path) -> dict[str, str]:
-    """Every file of an environment, but for its mark of use."""
+    """The digest of every file of an environment, except its lease and locks."""
     files = [path for path in environment.rglob("*") if path.is_file() and path.name not in {".inuse", ".lock"}]
     return {str(path.relative_to(environment)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def modules(environment: Path) -> dict[str, str]:
-    """The installed files, without bytecode and without what differs by place and time."""
+    """The digests of the installed files, without bytecode and the manifest."""
     return {
         name: digest
         for name, digest in snapshot(environment).items()
@@ -36,24 +36,24 @@ def modules(environment: Path) -> dict[str, str]:
 
 
 def directories(environment: Path) -> set[str]:
-    """The directories of an environment, but for those of bytecode."""
+    """The directories of an environment, except those of bytecode."""
     return {str(path.relative_to(environment)) for path in environment.glob("lib/**/") if path.name != "__pycache__"}
 
 
 def compile_all(environment: Path) -> None:
-    """Bytecode, as first imports write it."""
+    """Write bytecode, as first imports do."""
     python = environment / "bin" / "python"
     subprocess.run([python, "-m", "compileall", "-q", environment / "lib"], check=True, timeout=30)
 
 
 def inodes(environment: Path, pattern: str) -> set[int]:
-    """The files behind names."""
+    """The inodes of the files that match a pattern."""
     return {path.stat().st_ino for path in environment.glob(f"lib/*/site-packages/{pattern}")}
 
 
 @pytest.fixture
 def with_helper(etl: Etl) -> Etl:
-    """A project with three packages, so that one is less than half."""
+    """A project with three packages, so that one package is less than half of them."""
     build_wheel(etl.wheels, "tools", "1.0", {"tools/__init__.py": "y = 1\n", "tools/old.py": "", "tools/a/b/c": ""})
     etl.write("prefect", "helper", "tools")
     etl.lock()
@@ -61,14 +61,14 @@ def with_helper(etl: Etl) -> Etl:
 
 
 def upgrade(etl: Etl) -> None:
-    """Another version of one package, with a file more and a file less."""
+    """Lock another version of one package, which adds a file and removes one."""
     build_wheel(etl.wheels, "tools", "2.0", {"tools/__init__.py": "y = 2\n", "tools/new.py": ""})
     etl.write("prefect", "helper", "tools==2.0")
     etl.lock()
 
 
 def test_unchanged_packages_keep_their_bytecode(with_helper: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
-    """They are the same files; the bytecode of the changed package went with it, and the old environment is whole."""
+    """They are the same files, without the changed package's bytecode; the old environment is untouched."""
     first = sync(make_store(), with_helper).path
     compile_all(first)
     before = snapshot(first)
@@ -80,29 +80,29 @@ def test_unchanged_packages_keep_their_bytecode(with_helper: Etl, make_store: Ca
     assert not inodes(first, "tools/__init__.py") & inodes(second, "tools/__init__.py")
 
 
-def test_same_files_as_built_from_nothing(
+def test_same_files_as_built_from_scratch(
     with_helper: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path
 ) -> None:
-    """An environment does not show what it was built upon."""
+    """An environment does not depend on what it was built on."""
     compile_all(sync(make_store(), with_helper).path)
     upgrade(with_helper)
-    upon = sync(make_store(), with_helper)
+    similar = sync(make_store(), with_helper)
     fresh = sync(make_store(PREFECT_UV_CACHE_DIR=str(tmp_path / "other")), with_helper)
-    assert upon.key == fresh.key
-    assert modules(upon.path) == modules(fresh.path)
-    assert directories(upon.path) == directories(fresh.path)
+    assert similar.key == fresh.key
+    assert modules(similar.path) == modules(fresh.path)
+    assert directories(similar.path) == directories(fresh.path)
 
 
-def test_way_to_the_other_does_not_matter(
+def test_path_of_the_similar_environment_does_not_matter(
     with_helper: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path
 ) -> None:
-    """A cache directory may be named through others and through links."""
+    """A cache directory may be given with `..` and through links."""
     first = sync(make_store(), with_helper).path
     (tmp_path / "link").symlink_to(first.parent)
-    for number, way in enumerate(
+    for number, path in enumerate(
         (first, first.parent / ".." / first.parent.name / first.name, tmp_path / "link" / first.name)
     ):
-        clone_environment(way, tmp_path / str(number), without=["tools"])
+        clone_environment(path, tmp_path / str(number), without=["tools"])
         assert inodes(tmp_path / str(number), "tools*") == set()
         assert inodes(tmp_path / str(number), "helper.py") == inodes(first, "helper.py") != set()
 
@@ -114,44 +114,44 @@ def test_uv_asks_an_interpreter_once(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """uv keeps what it knows of one by its path: a later build has the same, also one from nothing."""
+    """uv caches what it knows of an interpreter by its path, so that every build uses the same one."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     sync(make_store(), with_helper)
-    known = set(cache.glob("uv-*/interpreter-*/*/*"))
+    queried = set(cache.glob("uv-*/interpreter-*/*/*"))
     upgrade(with_helper)
     sync(make_store(), with_helper)
     with_helper.write("prefect")
     with_helper.lock()
     sync(make_store(), with_helper)
-    assert set(cache.glob("uv-*/interpreter-*/*/*")) == known != set()
+    assert set(cache.glob("uv-*/interpreter-*/*/*")) == queried != set()
     assert list(tmp_path.glob("prefect-uv-build-*")) == []
 
 
-def test_builds_beside_each_other_have_their_own_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And where no link can be made, the place's own path serves."""
+def test_simultaneous_builds_have_different_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If no link can be made, the directory's own path is used."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with stable_path(tmp_path / "a") as one, stable_path(tmp_path / "b") as other:
-        assert (one.readlink(), other.readlink()) == (tmp_path / "a", tmp_path / "b")
+    with stable_path(tmp_path / "a") as first, stable_path(tmp_path / "b") as second:
+        assert (first.readlink(), second.readlink()) == (tmp_path / "a", tmp_path / "b")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     with stable_path(tmp_path / "c") as path:
         assert path == tmp_path / "c"
 
 
 @pytest.mark.parametrize("damage", ["tools-1.0.dist-info/RECORD", "."])
-def test_near_environment_that_is_not_whole(
+def test_similar_environment_that_is_damaged(
     with_helper: Etl, make_store: Callable[..., EnvironmentStore], capsys: pytest.CaptureFixture[str], damage: str
 ) -> None:
-    """It is not built upon, and stops nobody."""
+    """It is not used, and does not stop the build."""
     first = sync(make_store(), with_helper).path
     (broken,) = first.glob(f"lib/*/site-packages/{damage}")
     broken.rename(first / "away")
     upgrade(with_helper)
     assert not sync(make_store(), with_helper).hit
-    assert "could not be built upon: building from nothing" in capsys.readouterr().err
+    assert f"could not build on {first.name[:12]}: building from scratch" in capsys.readouterr().err
 
 
 def test_running_environment_is_not_disturbed(with_helper: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
-    """A process that runs in the old one imports what it had."""
+    """A process in the old environment still imports the old files."""
     first = sync(make_store(), with_helper).path
     command = [str(first / "bin" / "python"), "-c", "input(); import tools.old; print(tools.y)"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -161,7 +161,7 @@ def test_running_environment_is_not_disturbed(with_helper: Etl, make_store: Call
 
 
 @pytest.mark.parametrize(
-    ("dependencies", "said"),
+    ("dependencies", "change"),
     [
         (("prefect", "helper", "tools==2.0"), "tools 1.0 -> 2.0"),
         (("prefect", "helper"), "- tools 1.0"),
@@ -173,9 +173,9 @@ def test_miss_says_what_has_changed(
     make_store: Callable[..., EnvironmentStore],
     capsys: pytest.CaptureFixture[str],
     dependencies: tuple[str, ...],
-    said: str,
+    change: str,
 ) -> None:
-    """In one line, against the nearest environment."""
+    """One line names the changes from the nearest environment."""
     build_wheel(with_helper.wheels, "extra", "1.0", {"extra.py": ""})
     first = sync(make_store(), with_helper)
     upgrade(with_helper)
@@ -183,41 +183,41 @@ def test_miss_says_what_has_changed(
     with_helper.lock()
     capsys.readouterr()
     second = sync(make_store(), with_helper)
-    line = f"prefect-uv: environment {second.key[:12]} is new against {first.key[:12]}: {said}\n"
+    line = f"prefect-uv: environment {second.key[:12]} is new; changes from {first.key[:12]}: {change}\n"
     assert capsys.readouterr().err == line
 
 
-def test_miss_is_explained_against_the_newest_of_equals(
+def test_miss_is_compared_with_the_newest_of_equals(
     with_helper: Etl, make_store: Callable[..., EnvironmentStore], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Several environments that differ by one package: the one that was built last is the one that people remember."""
+    """Among equally similar environments, the newest is the one that people remember."""
     for version in ("1.0", "2.0", "3.0", "4.0"):
         build_wheel(with_helper.wheels, "tools", version, {"tools.py": f"y = {version}\n"})
         with_helper.write("prefect", "helper", f"tools=={version}")
         with_helper.lock()
         sync(make_store(), with_helper)
-    lines = [line for line in capsys.readouterr().err.splitlines() if " is new against " in line]
+    lines = [line for line in capsys.readouterr().err.splitlines() if " is new; changes from " in line]
     explanations = [line.rpartition(": ")[2] for line in lines]
     assert explanations == ["tools 1.0 -> 2.0", "tools 2.0 -> 3.0", "tools 3.0 -> 4.0"]
 
 
-def test_miss_names_another_flag(
+def test_miss_names_a_changed_variable(
     with_helper: Etl, make_store: Callable[..., EnvironmentStore], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """uv's variables and settings that make other files."""
+    """Variables and settings of uv that change what is installed are named."""
     sync(make_store(), with_helper)
     sync(make_store(UV_NO_BUILD="1"), with_helper)
     assert ": + UV_NO_BUILD=1\n" in capsys.readouterr().err
 
 
-def test_miss_names_another_python(
+def test_miss_names_a_changed_python(
     with_helper: Etl,
     make_store: Callable[..., EnvironmentStore],
     this_image: Image,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Two Pythons have two environments of one project, side by side."""
+    """Each Python has its own environment of a project, and the log names the change."""
     first = sync(make_store(), with_helper)
     other = replace(this_image, python_version="3.99.1")
     monkeypatch.setattr(Image, "read", classmethod(lambda _: other))
@@ -230,24 +230,24 @@ def test_miss_names_another_python(
 def test_files_that_two_packages_share_are_not_lost(
     with_helper: Etl, make_store: Callable[..., EnvironmentStore], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Where removing one package would take a file of another, the environment is built from nothing."""
+    """If removing one package would remove a file of another, the environment is built from scratch."""
     shared = {"common/shared.py": "z = 1\n"}
     build_wheel(with_helper.wheels, "left", "1.0", {**shared, "left.py": ""})
     build_wheel(with_helper.wheels, "right", "1.0", {**shared, "right.py": ""})
     with_helper.write("prefect", "helper", "left", "right")
     with_helper.lock()
-    sync(make_store(), with_helper)
+    first = sync(make_store(), with_helper)
     with_helper.write("prefect", "helper", "left")
     with_helper.lock()
     second = sync(make_store(), with_helper)
-    assert "could not be built upon: building from nothing" in capsys.readouterr().err
+    assert f"could not build on {first.key[:12]}: building from scratch" in capsys.readouterr().err
     assert (next(second.path.glob("lib/*/site-packages/common")) / "shared.py").read_text() == "z = 1\n"
 
 
 def test_damaged_package_in_uvs_cache_is_fetched_again(
     etl: Etl, make_store: Callable[..., EnvironmentStore], cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """uv installs a file that was cut short in its cache as it is; we see it, clean and build once more."""
+    """uv installs a truncated file from its cache as it is; we notice, clean the cache, and build again."""
     first = sync(make_store(), etl)
     os.close(first.lease)
     for path in cache.glob("uv-*/archive-v0/*/prefect/flow_engine.py"):
@@ -257,6 +257,6 @@ def test_damaged_package_in_uvs_cache_is_fetched_again(
     etl.write("prefect", "tools")
     etl.lock()
     second = sync(make_store(), etl)
-    assert "warning: damaged in uv's cache, fetched again: prefect" in capsys.readouterr().err
+    assert "warning: damaged in uv's cache, fetching again: prefect" in capsys.readouterr().err
     engine = next(second.path.glob("lib/*/site-packages/prefect/flow_engine.py"))
     assert engine.read_text() == ENGINE["prefect/flow_engine.py"]

@@ -1,4 +1,4 @@
-"""Bytecode that outlives its environment."""
+"""The bytecode cache: bytecode outlives its environment."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from prefect_uv.cache_volume.cache_directory import DAY_SECONDS
 from prefect_uv.environments import Environment, EnvironmentStore
 from prefect_uv.environments.build.bytecode_cache import BytecodeCache
 from prefect_uv.environments.garbage.disk_usage import measure_usage
-from prefect_uv.environments.garbage.garbage_collection import DAY_SECONDS, collect_garbage
+from prefect_uv.environments.garbage.garbage_collection import collect_garbage
 from prefect_uv.environments.key.manifest import Manifest
 from tests.unit.etl import Etl, environments, sync
 from tests.unit.wheels import build_wheel
@@ -31,37 +32,39 @@ def with_helper(etl: Etl) -> Etl:
 
 @pytest.fixture
 def bytecode(cache: Path) -> BytecodeCache:
-    """What is kept on the volume."""
+    """The bytecode cache on the volume."""
     return BytecodeCache(cache / "bytecode" / "v1", TRUSTED)
 
 
-def used(environment: Environment, store: EnvironmentStore) -> Path:
-    """The bytecode of a module, after a run has imported it and its end has kept it."""
-    with store.maintained(environment):
+def kept_bytecode(environment: Environment, store: EnvironmentStore) -> Path:
+    """The bytecode file of a module, after a run has imported it and maintenance has kept it."""
+    with store.maintenance(environment):
         run(environment)
     (compiled,) = compiled_in(environment)
     return compiled
 
 
 def run(environment: Environment) -> None:
-    """Import a module."""
+    """Import the module in the environment."""
     subprocess.run([environment.path / "bin" / "python", "-c", "import helper"], check=True, timeout=30, env={})
 
 
 def compiled_in(environment: Environment) -> list[Path]:
-    """The bytecode of the module."""
+    """The bytecode files of the module."""
     return list(environment.path.glob("lib/*/site-packages/__pycache__/helper.*.pyc"))
 
 
 def forget_environments(cache: Path) -> None:
-    """All of them, and uv's cache stays."""
+    """Delete all environments, but not uv's cache."""
     for path in environments(cache):
         shutil.rmtree(path)
 
 
-def test_next_environment_has_it(with_helper: Etl, make_store: Callable[..., EnvironmentStore], cache: Path) -> None:
-    """The same file, which Python takes as it is."""
-    inode = used(sync(store := make_store(), with_helper), store).stat().st_ino
+def test_next_environment_has_the_bytecode(
+    with_helper: Etl, make_store: Callable[..., EnvironmentStore], cache: Path
+) -> None:
+    """It has the same file, and Python uses it as it is."""
+    inode = kept_bytecode(sync(store := make_store(), with_helper), store).stat().st_ino
     forget_environments(cache)
     again = sync(make_store(), with_helper)
     assert not again.hit
@@ -70,26 +73,26 @@ def test_next_environment_has_it(with_helper: Etl, make_store: Callable[..., Env
     assert [path.stat().st_ino for path in compiled_in(again)] == [inode]
 
 
-def test_what_python_compiles_anew_takes_its_place(
+def test_new_bytecode_replaces_the_kept_one(
     with_helper: Etl, make_store: Callable[..., EnvironmentStore], cache: Path
 ) -> None:
-    """As after uv has unpacked a package again: its files have another time, and the old bytecode does not count."""
+    """If uv unpacks a package again, its files have new times, and Python compiles them again."""
     store = make_store()
     environment = sync(store, with_helper)
-    old = used(environment, store)
+    old = kept_bytecode(environment, store)
     (module,) = environment.path.glob("lib/*/site-packages/helper.py")
     os.utime(module, (0, 0))
     before = old.stat().st_ino
-    assert used(environment, store).stat().st_ino != before
+    assert kept_bytecode(environment, store).stat().st_ino != before
     (kept,) = cache.glob("bytecode/v1/helper-*/__pycache__/helper.*.pyc")
     assert kept.samefile(old)
 
 
-def test_another_version_does_not_have_it(
+def test_another_version_has_no_bytecode(
     with_helper: Etl, make_store: Callable[..., EnvironmentStore], cache: Path
 ) -> None:
-    """It is another package, though its modules may be the same."""
-    used(sync(store := make_store(), with_helper), store)
+    """Another version is another package, even if its modules are the same."""
+    kept_bytecode(sync(store := make_store(), with_helper), store)
     forget_environments(cache)
     build_wheel(with_helper.wheels, "helper", "2.0", {"helper.py": "x = 1\n"})
     with_helper.write("prefect", "helper==2.0")
@@ -97,64 +100,66 @@ def test_another_version_does_not_have_it(
     assert compiled_in(sync(make_store(), with_helper)) == []
 
 
-def test_nobody_elses(with_helper: Etl, make_store: Callable[..., EnvironmentStore], bytecode: BytecodeCache) -> None:
-    """Whoever may not give us environments may not give us bytecode."""
+def test_bytecode_of_untrusted_users_is_not_used(
+    with_helper: Etl, make_store: Callable[..., EnvironmentStore], bytecode: BytecodeCache
+) -> None:
+    """Users whose environments we do not trust cannot give us bytecode either."""
     store = make_store()
     environment = sync(store, with_helper)
-    used(environment, store).unlink()
+    kept_bytecode(environment, store).unlink()
     manifest = Manifest.read(environment.path)
     assert manifest
-    BytecodeCache(bytecode.place, ()).restore(environment.path, manifest.contents)
+    BytecodeCache(bytecode.directory, ()).restore(environment.path, manifest.contents)
     assert compiled_in(environment) == []
     bytecode.restore(environment.path, manifest.contents)
     assert len(compiled_in(environment)) == 1
 
 
-def test_what_is_forgotten_meanwhile_is_done_without(
+def test_bytecode_deleted_during_a_build(
     with_helper: Etl,
     make_store: Callable[..., EnvironmentStore],
     bytecode: BytecodeCache,
     cache: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Another container collects garbage while an environment is built."""
+    """If another container collects garbage during the build, the environment is built without bytecode."""
     store = make_store()
-    used(sync(store, with_helper), store)
+    kept_bytecode(sync(store, with_helper), store)
     forget_environments(cache)
     touch = os.utime
 
-    def late(path: Path | int, times: tuple[float, float] | None = None) -> None:
-        if isinstance(path, Path) and path.parent == bytecode.place:
+    def delete_first(path: Path | int, times: tuple[float, float] | None = None) -> None:
+        if isinstance(path, Path) and path.parent == bytecode.directory:
             shutil.rmtree(path)
         touch(path, times)
 
-    monkeypatch.setattr(os, "utime", late)
+    monkeypatch.setattr(os, "utime", delete_first)
     assert compiled_in(sync(make_store(), with_helper)) == []
-    assert list(bytecode.place.iterdir()) == []
+    assert list(bytecode.directory.iterdir()) == []
 
 
-def test_it_goes_when_nobody_asks_for_it(
+def test_unused_bytecode_is_removed(
     with_helper: Etl, make_store: Callable[..., EnvironmentStore], bytecode: BytecodeCache
 ) -> None:
-    """By the age that environments have, too."""
+    """It is removed at the same age as environments."""
     store = make_store()
-    used(sync(store, with_helper), store)
-    old, new = sorted(bytecode.place.iterdir())
+    kept_bytecode(sync(store, with_helper), store)
+    old, new = sorted(bytecode.directory.iterdir())
     then = old.stat().st_mtime - 31 * DAY_SECONDS
     os.utime(old, (then, then))
     collect_garbage(store.published.cache, store.settings, store.log)
-    assert list(bytecode.place.iterdir()) == [new]
+    assert list(bytecode.directory.iterdir()) == [new]
 
 
-def test_it_goes_with_uvs_cache(
+def test_bytecode_is_removed_with_uvs_cache(
     with_helper: Etl, make_store: Callable[..., EnvironmentStore], bytecode: BytecodeCache
 ) -> None:
-    """Unpacked again, files have other times, and no bytecode fits them."""
+    """Files that are unpacked again have other times, and no bytecode matches them."""
     store = make_store()
     environment = sync(store, with_helper)
-    used(environment, store)
+    kept_bytecode(environment, store)
     os.close(environment.lease)
-    held = measure_usage(store.published.cache).total
+    usage = measure_usage(store.published.cache).total
     freed = collect_garbage(store.published.cache, store.settings, store.log, everything=True)
-    assert not bytecode.place.exists()
-    assert freed == held - measure_usage(store.published.cache).total
+    assert not bytecode.directory.exists()
+    assert freed == usage - measure_usage(store.published.cache).total

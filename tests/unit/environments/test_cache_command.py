@@ -23,14 +23,14 @@ Run = Callable[..., int]
 
 @pytest.fixture
 def run(cache: Path, log: RunLog, this_image: Image) -> Run:
-    """The verb with its words."""
+    """Runs the command with arguments."""
     assert this_image
     settings = Settings.from_environ({"PREFECT_UV_CACHE_DIR": str(cache)})
     return lambda *words: cache_verb(Session(settings, log, words))
 
 
-def test_nothing_there(run: Run, capsys: pytest.CaptureFixture[str], cache: Path) -> None:
-    """A volume that nobody has used."""
+def test_empty_volume(run: Run, capsys: pytest.CaptureFixture[str], cache: Path) -> None:
+    """An unused volume is reported as empty."""
     assert run() == 0
     assert capsys.readouterr().out == f"{cache} has no environments yet\n"
 
@@ -38,7 +38,7 @@ def test_nothing_there(run: Run, capsys: pytest.CaptureFixture[str], cache: Path
 def test_list(
     etl: Etl, make_store: Callable[..., EnvironmentStore], run: Run, capsys: pytest.CaptureFixture[str], image: Image
 ) -> None:
-    """Key, size, last use, whether it is in use, Python and projects."""
+    """A row has key, size, last use, whether it is in use, Python and projects."""
     environment = sync(make_store(), etl)
     assert run("list") == 0
     line = capsys.readouterr().out.splitlines()[1]
@@ -46,21 +46,21 @@ def test_list(
     assert re.fullmatch(rf"{environment.key[:12]} +0\.\d\d GB +0 min ago  yes +{version} +etl", line), line
 
 
-def test_prune_all_spares_what_runs(
+def test_prune_all_spares_environments_in_use(
     etl: Etl, make_store: Callable[..., EnvironmentStore], run: Run, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Everything else goes."""
-    lives = sync(make_store(), etl)
+    """Everything else is removed."""
+    used = sync(make_store(), etl)
     (cache / "envs" / "v1" / "idle").mkdir()
     assert run("prune", "--all") == 0
-    assert environments(cache) == [lives.path]
+    assert environments(cache) == [used.path]
     assert re.fullmatch(r"freed \d\.\d\d GB\n", capsys.readouterr().out)
 
 
 def test_verify(
     etl: Etl, make_store: Callable[..., EnvironmentStore], run: Run, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A file that has its size and other bytes is found, and the name is free again."""
+    """A file of the right size with other bytes is found, and the environment is discarded."""
     environment = sync(make_store(), etl)
     assert run("verify") == 0
     module = next(environment.path.glob("lib/*/site-packages/prefect/flow_engine.py"))
@@ -71,10 +71,10 @@ def test_verify(
     assert environments(cache) == []
 
 
-def test_verify_finds_what_was_installed_later(
+def test_verify_finds_packages_installed_later(
     etl: Etl, make_store: Callable[..., EnvironmentStore], run: Run, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By somebody who named the environment to uv: it is not what its key says."""
+    """An environment that somebody has changed with uv no longer matches its key."""
     environment = sync(make_store(), etl)
     wheel = etl.wheels / "helper-1.0-py3-none-any.whl"
     install = ["uv", "pip", "install", "--quiet", "--no-index", "--python", str(environment.path), str(wheel)]
@@ -87,7 +87,7 @@ def test_verify_finds_what_was_installed_later(
 def test_environments_made_from_requirements(
     etl: Etl, make_store: Callable[..., EnvironmentStore], run: Run, capsys: pytest.CaptureFixture[str], image: Image
 ) -> None:
-    """They are environments as all others."""
+    """They are listed and verified like all others."""
     store = make_store(UV_CONFIG_FILE=only_wheels(etl))
     made = store.environment(unlocked("helper==1.0", "prefect"))
     assert run("list") == 0
@@ -103,7 +103,7 @@ def test_environments_made_from_requirements(
 def test_environments_of_the_first_version(
     etl: Etl, make_store: Callable[..., EnvironmentStore], run: Run, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What pull steps had there is listed, not verified, and goes as all garbage does."""
+    """Environments that pull steps had there are listed, not verified, and removed like other garbage."""
     sync(make_store(), etl)
     old = cache / "envs" / "isolated-v1" / ("0" * 64)
     old.mkdir(parents=True)
@@ -115,8 +115,8 @@ def test_environments_of_the_first_version(
     assert not old.exists()
 
 
-def test_unknown_word(etl: Etl, make_store: Callable[..., EnvironmentStore], run: Run) -> None:
-    """The error says what there is."""
+def test_unknown_command(etl: Etl, make_store: Callable[..., EnvironmentStore], run: Run) -> None:
+    """The hint lists the commands."""
     sync(make_store(), etl)
     with pytest.raises(UsageError) as caught:
         run("clean")

@@ -1,4 +1,4 @@
-"""The key: equal selections have equal keys, and any difference in what is installed has another one."""
+"""The key: equal selections have equal keys, and any difference in what is installed changes it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Versions = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Selection:
-    """A project: what is installed here, and everything that is not or does not matter."""
+    """A project: what is installed here, what is not, and what does not matter."""
 
     installed: tuple[tuple[str, str], ...]
     elsewhere: tuple[tuple[str, str], ...]
@@ -46,7 +46,7 @@ class Selection:
     reverse: bool
 
     def pyproject(self, wheels: Path) -> str:
-        """The file that a user would write."""
+        """The pyproject.toml that a user would write."""
         here = ["prefect==3.8.8", *(f"{name}=={version}" for name, version in self.installed)]
         other = [f"{name}=={version} ; sys_platform == 'win32'" for name, version in self.elsewhere]
         dependencies = sorted([*here, *other], reverse=self.reverse)
@@ -72,14 +72,14 @@ extra-build-variables = {{ {", ".join(f'{name} = {{ A = "1" }}' for name in self
 
     @property
     def meaning(self) -> object:
-        """What decides the environment."""
+        """What decides the environment, for comparison."""
         return frozenset(self.installed), frozenset(self.no_binary)
 
 
 def versions(names: tuple[str, ...]) -> st.SearchStrategy[tuple[tuple[str, str], ...]]:
     """Some of these packages, each in one of two versions."""
-    chosen = st.dictionaries(st.sampled_from(names), st.sampled_from(("1.0", "2.0")))
-    return chosen.map(lambda found: tuple(sorted(found.items())))
+    dictionaries = st.dictionaries(st.sampled_from(names), st.sampled_from(("1.0", "2.0")))
+    return dictionaries.map(lambda chosen: tuple(sorted(chosen.items())))
 
 
 SELECTIONS = st.builds(
@@ -96,24 +96,24 @@ SELECTIONS = st.builds(
 @pytest.fixture(scope="module")
 def key_of(tmp_path_factory: pytest.TempPathFactory, image: Image) -> Callable[[Selection], str]:
     """The key of a selection, as uv itself locks and plans it, without a network."""
-    home = tmp_path_factory.mktemp("keys")
+    parent = tmp_path_factory.mktemp("keys")
     for name in (*NAMES, "dog", "eel"):
         for version in ("1.0", "2.0"):
-            build_wheel(home / "wheels", name, version, {f"{name}.py": f"VERSION = '{version}'\n"})
-    build_wheel(home / "wheels", "prefect", "3.8.8", {"prefect/__init__.py": ""})
-    environ = {"PATH": os.environ["PATH"], "HOME": str(home)}
+            build_wheel(parent / "wheels", name, version, {f"{name}.py": f"VERSION = '{version}'\n"})
+    build_wheel(parent / "wheels", "prefect", "3.8.8", {"prefect/__init__.py": ""})
+    environ = {"PATH": os.environ["PATH"], "HOME": str(parent)}
 
     @remembered
     def key(selection: Selection) -> str:
-        project = home / "project"
+        project = parent / "project"
         (project / ".git").mkdir(parents=True, exist_ok=True)
-        (project / "pyproject.toml").write_text(selection.pyproject(home / "wheels"))
+        (project / "pyproject.toml").write_text(selection.pyproject(parent / "wheels"))
         (project / "uv.lock").unlink(missing_ok=True)
-        lock = ["uv", "lock", "--quiet", "--python", sys.executable, "--cache-dir", str(home / "uv-cache")]
+        lock = ["uv", "lock", "--quiet", "--python", sys.executable, "--cache-dir", str(parent / "uv-cache")]
         subprocess.run(lock, cwd=project, env=environ, check=True, timeout=30)
         locked = find_project(project, None, Settings())
         assert isinstance(locked, LockedProject)
-        uv = Uv(Settings.from_environ(environ), image, CacheDirectory(home, home / "uv-cache"))
+        uv = Uv(Settings.from_environ(environ), image, CacheDirectory(parent, parent / "uv-cache"))
         return LockedSource(locked, "locked").plan(uv, RunLog(Mask())).contents.key
 
     return key
@@ -133,32 +133,32 @@ def key_of(tmp_path_factory: pytest.TempPathFactory, image: Image) -> Callable[[
     Selection((("ant", "1.0"), ("bee", "1.0")), (), (), (), "", reverse=False),
     Selection((("ant", "1.0"), ("bee", "2.0")), (), (), (), "", reverse=False),
 )
-def test_key_is_what_is_installed(key_of: Callable[[Selection], str], one: Selection, other: Selection) -> None:
-    """Comments, other tools, unselected groups and other platforms build nothing; any other difference does."""
-    assert (key_of(one) == key_of(other)) == (one.meaning == other.meaning)
+def test_key_is_what_is_installed(key_of: Callable[[Selection], str], first: Selection, second: Selection) -> None:
+    """Comments, other tools, unselected groups and other platforms change no key; any other difference does."""
+    assert (key_of(first) == key_of(second)) == (first.meaning == second.meaning)
 
 
 PACKAGES = st.dictionaries(st.text(min_size=1), st.tuples(st.text(), st.text()), max_size=3)
 
 
 @given(PACKAGES, PACKAGES, st.lists(st.text(), max_size=2), st.lists(st.text(), max_size=2))
-def test_no_two_contents_look_alike(
-    one: dict[str, tuple[str, str]], other: dict[str, tuple[str, str]], flags: list[str], more: list[str]
+def test_different_contents_have_different_keys(
+    first: dict[str, tuple[str, str]], second: dict[str, tuple[str, str]], flags: list[str], others: list[str]
 ) -> None:
-    """Whatever the names are: where one ends and the next begins is part of the key."""
+    """Any names: where one ends and the next begins is part of the key."""
 
     def contents(packages: dict[str, tuple[str, str]], settings_: list[str]) -> Contents:
         value = {name: {"version": version, "source": source} for name, (version, source) in packages.items()}
-        ground = {"uv": "0.13", "python": "/p", "python_version": "3", "platform": "x"}
-        return Contents.from_json({**ground, "settings": settings_, "packages": value})
+        facts = {"uv": "0.13", "python": "/p", "python_version": "3", "platform": "x"}
+        return Contents.from_json({**facts, "settings": settings_, "packages": value})
 
-    assert (contents(one, flags).key == contents(other, more).key) == ((one, flags) == (other, more))
+    assert (contents(first, flags).key == contents(second, others).key) == ((first, flags) == (second, others))
 
 
-def test_same_version_from_other_files_is_another_environment(
+def test_same_version_from_different_files_gives_another_environment(
     etl: Etl, make_store: Callable[..., EnvironmentStore], server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A package that was rebuilt under its old version has other hashes, and is named."""
+    """A package rebuilt under its old version has other hashes, and the log names it."""
     etl.move_to(server)
     first = sync(make_store(), etl)
     build_wheel(etl.wheels, "prefect", "3.8.8", {"prefect/__init__.py": "NEW = True\n"})
@@ -166,12 +166,12 @@ def test_same_version_from_other_files_is_another_environment(
     etl.move_to(server)
     second = sync(make_store(), etl)
     assert second.key != first.key
-    assert "prefect 3.8.8 from other files" in capsys.readouterr().err
+    assert "prefect 3.8.8 from different files" in capsys.readouterr().err
     assert next(second.path.glob("lib/*/site-packages/prefect/__init__.py")).read_text() == "NEW = True\n"
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("first", "second", "same"),
     [
         ("a==1 --hash=sha256:x --hash=sha256:y", "a==1 \\\n    --hash=sha256:y \\\n    --hash=sha256:x", True),
         ("a==1 ; sys_platform == 'linux'", "a==1", True),
@@ -181,9 +181,9 @@ def test_same_version_from_other_files_is_another_environment(
         ("a==1 --hash=sha256:x", "a==1 --hash=sha256:y", False),
     ],
 )
-def test_source_of_a_package(one: str, other: str, *, same: bool) -> None:
+def test_source_of_a_package(first: str, second: str, *, same: bool) -> None:
     """Hashes and addresses count; their order, markers, extras and credentials do not."""
     planned = {"a": "1"}
     assert (
-        planned_packages(parse_requirements(one), planned) == planned_packages(parse_requirements(other), planned)
+        planned_packages(parse_requirements(first), planned) == planned_packages(parse_requirements(second), planned)
     ) == same

@@ -1,4 +1,4 @@
-"""Environments are built once by a real uv, offline, and found again."""
+"""The environment store: a real uv builds environments once, offline, and they are found again."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ TOKEN = "s3cr3t-t0ken"  # noqa: S105 (planted, to look for it)
 
 
 def no_uv(*_: object, **__: object) -> None:
-    """Stands for uv where it must not be asked."""
-    message = "uv was asked"
+    """Replaces uv where it must not be called."""
+    message = "uv was called"
     raise AssertionError(message)
 
 
 def test_build(etl: Etl, cache: Path, make_store: Callable[..., EnvironmentStore]) -> None:
-    """A whole environment under its key, nothing else left, and its Python finds the packages."""
+    """A complete environment has its key as its name, nothing else is left, and its Python finds the packages."""
     environment = sync(make_store(), etl)
     assert environments(cache) == [environment.path]
     assert environment.path.name == environment.key
@@ -53,14 +53,14 @@ def test_build(etl: Etl, cache: Path, make_store: Callable[..., EnvironmentStore
 
 
 def test_checkout_is_not_changed(etl: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
-    """No .venv, no new lock."""
+    """A build leaves no .venv and no new lock in the checkout."""
     before = {path: path.read_bytes() for path in etl.directory.rglob("*") if path.is_file()}
     sync(make_store(), etl)
     assert {path: path.read_bytes() for path in etl.directory.rglob("*") if path.is_file()} == before
 
 
 def test_own_code_is_not_in_the_environment(etl: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
-    """It changes with each commit."""
+    """It changes with each commit, so it is not installed."""
     names = [path.name for path in sync(make_store(), etl).path.glob("lib/*/site-packages/*")]
     assert not [name for name in names if name.startswith("etl")]
 
@@ -68,7 +68,7 @@ def test_own_code_is_not_in_the_environment(etl: Etl, make_store: Callable[..., 
 def test_second_start_hits_without_uv(
     etl: Etl, make_store: Callable[..., EnvironmentStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same inputs: found by a look-up, uv is not even started."""
+    """The same inputs are found by their fingerprint, and uv is not even started."""
     first = sync(make_store(), etl)
     monkeypatch.setattr(Uv, "run", no_uv)
     second = sync(make_store(), etl)
@@ -86,10 +86,10 @@ def test_comment_changes_the_fingerprint_and_not_the_key(
     assert len(list((cache / "index" / "v1").iterdir())) == 2
 
 
-def test_other_package_is_another_environment(
+def test_another_package_gives_another_environment(
     etl: Etl, cache: Path, make_store: Callable[..., EnvironmentStore]
 ) -> None:
-    """Both stay."""
+    """A new dependency gives a second environment, and both stay."""
     first = sync(make_store(), etl)
     etl.write("prefect", "helper")
     etl.lock()
@@ -98,8 +98,8 @@ def test_other_package_is_another_environment(
     assert environments(cache) == sorted([first.path, second.path])
 
 
-def test_lost_environment_is_built_again(etl: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
-    """A fingerprint whose environment was deleted is worth nothing."""
+def test_deleted_environment_is_built_again(etl: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
+    """An index entry whose environment is gone does not stop the build."""
     first = sync(make_store(), etl)
     shutil.rmtree(first.path)
     again = sync(make_store(), etl)
@@ -108,10 +108,10 @@ def test_lost_environment_is_built_again(etl: Etl, make_store: Callable[..., Env
 
 
 @pytest.mark.parametrize("content", ["", "0" * 64])
-def test_broken_index_entry_is_worth_nothing(
+def test_broken_index_entry_is_ignored(
     etl: Etl, cache: Path, make_store: Callable[..., EnvironmentStore], content: str
 ) -> None:
-    """As a crash leaves it."""
+    """An entry that a crash has cut off is treated as missing."""
     first = sync(make_store(), etl)
     for entry in (cache / "index" / "v1").iterdir():
         entry.write_text(content)
@@ -119,7 +119,7 @@ def test_broken_index_entry_is_worth_nothing(
 
 
 def test_environment_is_held_in_use(etl: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
-    """As long as the lease is open, nobody else can have the environment for himself."""
+    """Nobody can lock the environment exclusively while its lease is open."""
     environment = sync(make_store(), etl)
     with (environment.path / ".inuse").open("r+") as file:
         with pytest.raises(BlockingIOError):
@@ -128,26 +128,26 @@ def test_environment_is_held_in_use(etl: Etl, make_store: Callable[..., Environm
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_two_builders_at_once(
+def test_simultaneous_builders(
     etl: Etl, cache: Path, make_store: Callable[..., EnvironmentStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One builds, the other waits and takes what was built."""
+    """One builds; the others wait and use its environment."""
     builds: list[str] = []
-    install = Uv.venv
+    create_venv = Uv.create_venv
 
-    def counted(self: Uv, python: str, place: Path) -> None:
-        builds.append(place.name)
-        install(self, python, place)
+    def counted(self: Uv, python: str, environment: Path) -> None:
+        builds.append(environment.name)
+        create_venv(self, python, environment)
 
-    monkeypatch.setattr(Uv, "venv", counted)
-    found: list[Environment] = []
-    threads = [threading.Thread(target=lambda: found.append(sync(make_store(), etl))) for _ in range(3)]
+    monkeypatch.setattr(Uv, "create_venv", counted)
+    obtained: list[Environment] = []
+    threads = [threading.Thread(target=lambda: obtained.append(sync(make_store(), etl))) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(20)
     assert len(builds) == 1
-    assert sorted(environment.hit for environment in found) == [False, True, True]
+    assert sorted(environment.hit for environment in obtained) == [False, True, True]
     assert len(environments(cache)) == 1
 
 
@@ -155,15 +155,15 @@ def _nothing_built(cache: Path) -> bool:
     return environments(cache) == [] and leftovers(cache) == [] and not list((cache / "index").rglob("*/*"))
 
 
-def test_damaged_build_is_thrown_away(
+def test_damaged_build_is_discarded(
     etl: Etl, cache: Path, make_store: Callable[..., EnvironmentStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """uv reports success and a file is missing: an error that names it, and nothing in the store."""
+    """If uv reports success but a file is missing, the error names it and nothing is published."""
     install = LockedSource.sync
 
-    def broken(self: LockedSource, uv: Uv, python: str, place: Path, link_mode: str) -> None:
-        install(self, uv, python, place, link_mode)
-        next(place.glob("lib/*/site-packages/prefect/flow_engine.py")).unlink()
+    def broken(self: LockedSource, uv: Uv, python: str, environment: Path, link_mode: str) -> None:
+        install(self, uv, python, environment, link_mode)
+        next(environment.glob("lib/*/site-packages/prefect/flow_engine.py")).unlink()
 
     monkeypatch.setattr(LockedSource, "sync", broken)
     with pytest.raises(EnvironmentDamagedError) as caught:
@@ -176,7 +176,7 @@ def test_damaged_build_is_thrown_away(
 def test_package_that_is_gone(
     etl: Etl, cache: Path, make_store: Callable[..., EnvironmentStore], server: Server
 ) -> None:
-    """A locked file that the index has no more: told with uv's words, nothing of the build stays."""
+    """If the index no longer has a locked file, the error has uv's words and nothing of the build stays."""
     etl.move_to(server)
     server.on(f"GET /api/prefect/{WHEEL}", Answer(404))
     with pytest.raises(PackageNotFoundError) as caught:
@@ -186,7 +186,7 @@ def test_package_that_is_gone(
 
 
 def test_hash_mismatch(etl: Etl, cache: Path, make_store: Callable[..., EnvironmentStore], server: Server) -> None:
-    """A file that is not the one that was locked is refused."""
+    """A file that differs from the locked one is refused."""
     etl.move_to(server)
     etl.edit_lock(r"sha256:\w{4}", "sha256:0000")
     with pytest.raises(HashMismatchError) as caught:
@@ -196,7 +196,7 @@ def test_hash_mismatch(etl: Etl, cache: Path, make_store: Callable[..., Environm
 
 
 def test_index_that_is_down(etl: Etl, cache: Path, make_store: Callable[..., EnvironmentStore]) -> None:
-    """Nobody answers: told as such, nothing of the build stays."""
+    """If the index does not answer, the error says so and nothing of the build stays."""
     with running_server() as index:
         etl.move_to(index)
     with pytest.raises(IndexUnreachableError) as caught:
@@ -208,20 +208,20 @@ def test_index_that_is_down(etl: Etl, cache: Path, make_store: Callable[..., Env
 def test_full_disk(
     etl: Etl, cache: Path, make_store: Callable[..., EnvironmentStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No space: told as such, nothing stays."""
+    """If no space is left, the error says so and nothing of the build stays."""
 
-    def full(_: Uv, __: str, place: Path) -> None:
-        place.mkdir()
+    def full(_: Uv, __: str, environment: Path) -> None:
+        environment.mkdir()
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Uv, "venv", full)
+    monkeypatch.setattr(Uv, "create_venv", full)
     with pytest.raises(VolumeFullError, match=f"No space is left on {cache}"):
         sync(make_store(), etl)
     assert _nothing_built(cache)
 
 
 def test_stale_lock_is_refused(etl: Etl, cache: Path, make_store: Callable[..., EnvironmentStore]) -> None:
-    """Before anything is built."""
+    """A stale lock is refused before anything is built."""
     etl.write("prefect", "helper")
     with pytest.raises(LockfileStaleError) as caught:
         sync(make_store(), etl)
@@ -264,7 +264,7 @@ def test_python_that_the_image_has_not(etl: Etl, cache: Path, make_store: Callab
     (etl.directory / ".python-version").write_text("3.99\n")
     with pytest.raises(PythonMissingError) as caught:
         sync(make_store(), etl)
-    assert caught.value.headline == "There is no Python 3.99 here, which .python-version asks for."
+    assert caught.value.headline == ".python-version asks for Python 3.99, which is not available here."
     assert _nothing_built(cache)
 
 
@@ -279,7 +279,7 @@ def test_python_that_the_project_refuses(etl: Etl, cache: Path, make_store: Call
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "uv.lock"])
 def test_broken_file(etl: Etl, cache: Path, make_store: Callable[..., EnvironmentStore], name: str) -> None:
-    """Files that uv cannot read are the user's to mend."""
+    """Files that uv cannot read are the user's to fix."""
     (etl.directory / name).write_text("<<<<<<< HEAD\n")
     with pytest.raises(ProjectInvalidError):
         sync(make_store(), etl)
@@ -292,7 +292,7 @@ def test_unwritable_volume(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    """One warning, and a private store in the container."""
+    """There is one warning, and the environment is built in a private directory."""
     store = make_store(PREFECT_UV_CACHE_DIR="/proc/cache", TMPDIR=str(tmp_path))
     environment = sync(store, etl)
     assert (environment.path / "bin" / "python").exists()
@@ -305,7 +305,7 @@ def test_unwritable_volume(
 def test_credentials_are_in_no_file(
     etl: Etl, cache: Path, make_store: Callable[..., EnvironmentStore], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A token in an index address, or beside it, is not in the store nor on stderr."""
+    """A token in an index address or in its own variable is neither on the volume nor on stderr."""
     variables = {"UV_INDEX": f"private=https://bot:{TOKEN}@index.invalid/simple", "UV_INDEX_PRIVATE_PASSWORD": TOKEN}
     sync(make_store(PREFECT_UV_LOCK="frozen", **variables), etl)
     assert TOKEN not in capsys.readouterr().err
@@ -314,7 +314,7 @@ def test_credentials_are_in_no_file(
 
 
 def test_byte_order_mark_in_pyproject(etl: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
-    """Editors on Windows write one; uv reads over it, and so do we."""
+    """Editors on Windows write one; uv ignores it, and so do we."""
     path = etl.directory / "pyproject.toml"
     path.write_text(path.read_text(), encoding="utf-8-sig")
     assert sync(make_store(), etl).path.exists()
@@ -323,7 +323,7 @@ def test_byte_order_mark_in_pyproject(etl: Etl, make_store: Callable[..., Enviro
 def test_shared_files_are_writable_for_the_group(
     etl: Etl, cache: Path, make_store: Callable[..., EnvironmentStore]
 ) -> None:
-    """Arbitrary uids share group 0: what one container has locked or looked up by time, another one can, too."""
+    """Arbitrary uids share group 0, so that a container can use the lock and index files of another."""
     store = make_store()
     sync(store, etl)
     store.published.cache.now()

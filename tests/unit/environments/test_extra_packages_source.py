@@ -1,4 +1,4 @@
-"""Packages for one deployment beside the locked ones: the same environment with some packages more."""
+"""Extra packages of one deployment: its project's environment, extended by some packages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from prefect_uv.environments import Environment, EnvironmentStore
-from prefect_uv.environments.build.verification import installed
+from prefect_uv.environments.build.verification import installed_versions
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.errors import (
     DependencyUnreachableError,
@@ -33,7 +33,7 @@ GIT = ("git", "-c", "user.name=tests", "-c", "user.email=tests@example.invalid")
 
 @pytest.fixture
 def locked(etl: Etl) -> Etl:
-    """A project with an old helper, and what one may want beside it."""
+    """A project with an old helper, and wheels to add to it."""
     build_wheel(etl.wheels, "helper", "2.0", {"helper.py": "x = 2\n"})
     build_wheel(etl.wheels, "needy", "1.0", {"needy.py": "import helper\n"}, requires=["helper"])
     build_wheel(etl.wheels, "modern", "1.0", {"modern.py": ""}, requires=["helper>=2"])
@@ -43,16 +43,16 @@ def locked(etl: Etl) -> Etl:
 
 
 def extend(store: EnvironmentStore, etl: Etl, *lines: str, files: tuple[Path, ...] = ()) -> Environment:
-    """The environment of the project with these packages, as a start gets it."""
+    """The project's environment, extended by these packages, as a start gets it."""
     project = find_project(etl.directory, None, store.settings)
-    return store.extended(store.environment(project), ExtraPackages(lines, files), project)
+    return store.extend(store.environment(project), ExtraPackages(lines, files), project)
 
 
 def test_extended(locked: Etl, cache: Path, make_store: Callable[..., EnvironmentStore]) -> None:
-    """Another environment with its own key: everything of the base, and the new package."""
+    """An extended environment has its own key, all packages of the base, and the new one."""
     base = sync(make_store(), locked)
     extended = extend(make_store(), locked, "needy==1.0")
-    assert installed(extended.path) == {**installed(base.path), "needy": "1.0"}
+    assert installed_versions(extended.path) == {**installed_versions(base.path), "needy": "1.0"}
     assert environments(cache) == sorted([base.path, extended.path])
     assert leftovers(cache) == []
     python = extended.path / "bin" / "python"
@@ -60,7 +60,7 @@ def test_extended(locked: Etl, cache: Path, make_store: Callable[..., Environmen
 
 
 def test_base_is_shared_and_not_touched(locked: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
-    """The same files by hard links, with their bytecode; deleting the base leaves the extended one whole."""
+    """The extended environment shares the base's files and bytecode by hard links, and the base is unchanged."""
     base = sync(make_store(), locked).path
     compile_all(base)
     before = snapshot(base)
@@ -72,19 +72,19 @@ def test_base_is_shared_and_not_touched(locked: Etl, make_store: Callable[..., E
 def test_found_again_without_uv(
     locked: Etl, make_store: Callable[..., EnvironmentStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a look-up, as every environment."""
+    """Extended environments are found by their fingerprint, like all others."""
     first = extend(make_store(), locked, "needy==1.0")
     monkeypatch.setattr(Uv, "run", no_uv)
     second = extend(make_store(), locked, "needy==1.0")
     assert (second.hit, second.path) == (True, first.path)
 
 
-def test_lease_of_the_base_is_let_go(locked: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
-    """The flow holds what it uses."""
+def test_lease_of_the_base_is_closed(locked: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
+    """The flow holds only the environment that it uses."""
     store = make_store()
     project = find_project(locked.directory, None, store.settings)
     base = store.environment(project)
-    extended = store.extended(base, ExtraPackages(("needy==1.0",)), project)
+    extended = store.extend(base, ExtraPackages(("needy==1.0",)), project)
     assert os.fstat(extended.lease)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(base.lease)
@@ -94,7 +94,7 @@ def test_lease_of_the_base_is_let_go(locked: Etl, make_store: Callable[..., Envi
 def test_satisfied_extras_are_the_environment_itself(
     locked: Etl, cache: Path, make_store: Callable[..., EnvironmentStore], lines: tuple[str, ...]
 ) -> None:
-    """Nothing is built for them."""
+    """If the environment satisfies them, nothing is built."""
     base = sync(make_store(), locked)
     extended = extend(make_store(), locked, *lines)
     assert (extended.path, extended.hit) == (base.path, True)
@@ -103,7 +103,7 @@ def test_satisfied_extras_are_the_environment_itself(
 
 
 def test_conflict(locked: Etl, cache: Path, make_store: Callable[..., EnvironmentStore]) -> None:
-    """A locked package is never changed: the error names both."""
+    """A locked package is never changed; the error names both packages."""
     base = sync(make_store(), locked)
     with pytest.raises(ExtrasConflictError) as caught:
         extend(make_store(), locked, "modern==1.0")
@@ -111,8 +111,8 @@ def test_conflict(locked: Etl, cache: Path, make_store: Callable[..., Environmen
     assert caught.value.render() == (
         "error[extras-conflict]: modern cannot be added: the environment has helper 1.0.\n\n"
         f"{found}\n\n"
-        "hint: Ask for another version of the extra package; or add it to the project with `uv add`, so that both are"
-        " locked together, commit and push."
+        "hint: Choose another version of the extra package; or add it to the project with `uv add`, so that both are"
+        " locked together, then commit and push."
     )
     reason = "Because all versions of modern depend on helper>=2 and helper==1.0, we can conclude that"
     assert found.splitlines()[-2].strip().startswith(f"cause: {reason}")
@@ -120,40 +120,40 @@ def test_conflict(locked: Etl, cache: Path, make_store: Callable[..., Environmen
 
 
 def test_direct_conflict(locked: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
-    """The locked package itself, in another version."""
+    """An extra package that is locked in another version is a conflict."""
     with pytest.raises(ExtrasConflictError) as caught:
         extend(make_store(), locked, "helper==2.0")
     assert caught.value.headline == "helper cannot be added: the environment has helper 1.0."
 
 
-def test_extra_that_is_nowhere(locked: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
-    """It is no conflict with the lock."""
+def test_extra_package_that_does_not_exist(locked: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
+    """A package that no index has is no conflict with the lock."""
     with pytest.raises(UnresolvableError) as caught:
         extend(make_store(), locked, "nowhere==1.0")
     assert "nowhere" in caught.value.found
 
 
-def test_unpinned_extras_warn_and_are_resolved_anew(
+def test_unpinned_extras_warn_and_are_resolved_again(
     locked: Etl, cache: Path, make_store: Callable[..., EnvironmentStore], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Named once a run, also on a hit; what the lock decides is not named."""
+    """Each run warns once, on a hit too, and not about packages whose version the lock decides."""
     extend(make_store(), locked, "needy>=1", "helper", "prefect")
     warning = (
-        "prefect-uv: warning: extra packages without a version: needy; the newest that fit are taken, and looked for"
-        " again after 1 day(s) (PREFECT_UV_RESOLVE_DAYS)"
+        "prefect-uv: warning: extra packages without a version: needy; the newest versions that fit are installed, and"
+        " resolved again after 1 day(s) (PREFECT_UV_RESOLVE_DAYS)"
     )
     assert capsys.readouterr().err.splitlines().count(warning) == 1
     build_wheel(locked.wheels, "needy", "1.1", {"needy.py": ""})
-    assert installed(extend(make_store(), locked, "needy>=1", "helper", "prefect").path)["needy"] == "1.0"
+    assert installed_versions(extend(make_store(), locked, "needy>=1", "helper", "prefect").path)["needy"] == "1.0"
     assert capsys.readouterr().err.splitlines().count(warning) == 1
     age(cache, 1.01)
-    assert installed(extend(make_store(), locked, "needy>=1", "helper", "prefect").path)["needy"] == "1.1"
+    assert installed_versions(extend(make_store(), locked, "needy>=1", "helper", "prefect").path)["needy"] == "1.1"
 
 
 def test_pinned_extras_do_not_warn(
     locked: Etl, make_store: Callable[..., EnvironmentStore], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Their versions are written down."""
+    """Pinned extra packages cause no warning."""
     extend(make_store(), locked, "needy==1.0")
     assert "warning" not in capsys.readouterr().err
 
@@ -161,29 +161,29 @@ def test_pinned_extras_do_not_warn(
 def test_miss_says_what_is_added(
     locked: Etl, make_store: Callable[..., EnvironmentStore], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Against the environment that it is built upon."""
+    """The line names the added packages and the base."""
     base = sync(make_store(), locked)
     capsys.readouterr()
     extended = extend(make_store(), locked, "needy==1.0")
-    new = f"environment {extended.key[:12]} for etl + needy is new"
-    line = f"prefect-uv: {new} against {base.key[:12]} of etl: + needy 1.0"
+    new = f"environment {extended.key[:12]} for etl + needy is new;"
+    line = f"prefect-uv: {new} changes from {base.key[:12]} of etl: + needy 1.0"
     assert line in capsys.readouterr().err.splitlines()
 
 
 def test_requirements_file(locked: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path) -> None:
-    """As a pull step notes one, and as the project has one."""
+    """Extra packages may come from a file, as from a pull step or in the project."""
     file = tmp_path / "requirements-extras.txt"
     file.write_text("needy==1.0\n")
-    assert "needy" in installed(extend(make_store(), locked, files=(file,)).path)
+    assert "needy" in installed_versions(extend(make_store(), locked, files=(file,)).path)
 
 
 def test_users_constraints(locked: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path) -> None:
-    """They count where versions are chosen, and do not disturb where they are not."""
+    """They apply where versions are chosen, and do no harm elsewhere."""
     build_wheel(locked.wheels, "needy", "2.0", {"needy.py": ""})
     constraints = tmp_path / "constraints.txt"
     constraints.write_text("needy<2\n")
     made = extend(make_store(UV_CONSTRAINT=str(constraints)), locked, "needy")
-    assert installed(made.path)["needy"] == "1.0"
+    assert installed_versions(made.path)["needy"] == "1.0"
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_users_constraints(locked: Etl, make_store: Callable[..., EnvironmentSto
     ],
 )
 def test_settings_of_uv_pip(locked: Etl, make_store: Callable[..., EnvironmentStore], settings: str) -> None:
-    """They are for other work; where packages come from counts."""
+    """Settings for other uses of `uv pip` are ignored; those about where packages come from apply."""
     elsewhere = ["absent ; python_version < '3.10'", "absent ; sys_platform == 'win32'"]
     build_wheel(locked.wheels, "wants", "1.0", {"wants.py": ""}, requires=["needy", *elsewhere])
     path = locked.directory / "pyproject.toml"
@@ -211,22 +211,22 @@ def test_settings_of_uv_pip(locked: Etl, make_store: Callable[..., EnvironmentSt
     text = text.replace('find-links = ["../wheels"]\n', "") if "find-links" in settings else text
     path.write_text(f"{text}\n[tool.uv.pip]\n{settings}\n")
     before = sorted(locked.directory.iterdir())
-    made = installed(extend(make_store(PREFECT_UV_LOCK="frozen"), locked, "wants==1.0").path)
+    made = installed_versions(extend(make_store(PREFECT_UV_LOCK="frozen"), locked, "wants==1.0").path)
     assert made == {"prefect": "3.8.8", "helper": "1.0", "needy": "1.0", "wants": "1.0"}
     assert sorted(locked.directory.iterdir()) == before
 
 
 def test_settings_of_uv_pip_in_uv_toml(locked: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
-    """The same table has another name there."""
+    """In uv.toml the same table has another name."""
     settings = 'no-index = true\nfind-links = ["../wheels"]\n'
     (locked.directory / "uv.toml").write_text(f'{settings}\n[pip]\nno-emit-package = ["needy"]\n')
-    assert installed(extend(make_store(PREFECT_UV_LOCK="frozen"), locked, "needy==1.0").path)["needy"] == "1.0"
+    assert installed_versions(extend(make_store(PREFECT_UV_LOCK="frozen"), locked, "needy==1.0").path)["needy"] == "1.0"
 
 
-def test_copy_where_links_cannot_reach(
+def test_copy_across_file_systems(
     locked: Etl, make_store: Callable[..., EnvironmentStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As from an image to a volume."""
+    """If hard links are impossible, as from the image to a volume, files are copied."""
     base = sync(make_store(), locked)
 
     def crossing(*_: object) -> None:
@@ -234,12 +234,12 @@ def test_copy_where_links_cannot_reach(
 
     monkeypatch.setattr(os, "link", crossing)
     extended = extend(make_store(), locked, "needy==1.0")
-    assert installed(extended.path) == {**installed(base.path), "needy": "1.0"}
+    assert installed_versions(extended.path) == {**installed_versions(base.path), "needy": "1.0"}
     assert not inodes(base.path, "prefect/*.py") & inodes(extended.path, "prefect/*.py")
 
 
 def repository(directory: Path, name: str, version: str) -> str:
-    """A package in a git repository, and its address."""
+    """Make a git repository with a package; returns its address."""
     (directory / "src" / name).mkdir(parents=True)
     (directory / "src" / name / "__init__.py").write_text("")
     (directory / "pyproject.toml").write_text(
@@ -272,14 +272,14 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
 
 
 def test_locked_package_from_git(locked: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path) -> None:
-    """It is on no index, and an extra that needs it is resolved against the one that is there."""
+    """An extra package that needs it is resolved against the installed version, which is on no index."""
     address = repository(tmp_path / "gitty", "gitty", "1.5")
     build_wheel(locked.wheels, "wants_gitty", "1.0", {"wants_gitty.py": ""}, requires=["gitty>=1"])
     build_wheel(locked.wheels, "wants_more", "1.0", {"wants_more.py": ""}, requires=["gitty>=2"])
     locked.write("prefect", f"gitty @ {address}")
     locked.lock()
     extended = extend(make_store(), locked, "wants-gitty==1.0")
-    assert {"gitty": "1.5", "wants-gitty": "1.0"}.items() <= installed(extended.path).items()
+    assert {"gitty": "1.5", "wants-gitty": "1.0"}.items() <= installed_versions(extended.path).items()
     with pytest.raises(ExtrasConflictError) as caught:
         extend(make_store(), locked, "wants-more==1.0")
     assert caught.value.headline == "wants-more cannot be added: the environment has gitty 1.5."
@@ -288,19 +288,19 @@ def test_locked_package_from_git(locked: Etl, make_store: Callable[..., Environm
 def test_locked_package_from_another_address(
     locked: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path
 ) -> None:
-    """The same version from elsewhere would change the locked package."""
-    addresses: Mapping[str, str] = {place: repository(tmp_path / place, "gitty", "1.5") for place in ("one", "other")}
-    locked.write("prefect", f"gitty @ {addresses['one']}")
+    """The same version from another address would replace the locked package, and is a conflict."""
+    addresses: Mapping[str, str] = {name: repository(tmp_path / name, "gitty", "1.5") for name in ("first", "second")}
+    locked.write("prefect", f"gitty @ {addresses['first']}")
     locked.lock()
     with pytest.raises(ExtrasConflictError) as caught:
-        extend(make_store(), locked, f"gitty @ {addresses['other']}")
+        extend(make_store(), locked, f"gitty @ {addresses['second']}")
     assert caught.value.headline == "gitty cannot be added: the environment has gitty 1.5."
 
 
 def test_extra_from_git(locked: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path) -> None:
-    """By its address, beside the locked packages."""
+    """An extra package may be given by its git address."""
     address = repository(tmp_path / "gitty", "gitty", "1.5")
-    assert installed(extend(make_store(), locked, f"gitty @ {address}").path)["gitty"] == "1.5"
+    assert installed_versions(extend(make_store(), locked, f"gitty @ {address}").path)["gitty"] == "1.5"
 
 
 def test_extra_from_a_branch(
@@ -310,11 +310,11 @@ def test_extra_from_a_branch(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """No version is written down: what it leads to is looked for again, and a commit is not."""
+    """A branch is unpinned and resolved again after a day; a commit is pinned."""
     address = repository(tmp_path / "gitty", "gitty", "1.5")
     commit = subprocess.run([*GIT, "rev-parse", "HEAD"], cwd=tmp_path / "gitty", check=True, capture_output=True)
-    exact = f"gitty @ {address}@{commit.stdout.decode().strip()}"
-    extend(make_store(), locked, exact)
+    pinned = f"gitty @ {address}@{commit.stdout.decode().strip()}"
+    extend(make_store(), locked, pinned)
     assert "without a version" not in capsys.readouterr().err
     subprocess.run([*GIT, "branch", "newest"], cwd=tmp_path / "gitty", check=True)
     branch = f"gitty @ {address}@newest"
@@ -326,15 +326,15 @@ def test_extra_from_a_branch(
     for words in (["checkout", "--quiet", "newest"], ["commit", "--quiet", "--all", "--message", "y"]):
         subprocess.run([*GIT, *words], cwd=tmp_path / "gitty", check=True)
     age(cache, 1.01)
-    assert installed(extend(make_store(), locked, branch).path)["gitty"] == "1.6"
-    assert installed(extend(make_store(), locked, exact).path)["gitty"] == "1.5"
+    assert installed_versions(extend(make_store(), locked, branch).path)["gitty"] == "1.6"
+    assert installed_versions(extend(make_store(), locked, pinned).path)["gitty"] == "1.5"
     shutil.rmtree(tmp_path / "gitty")
     age(cache, 1.01)
-    assert installed(extend(make_store(), locked, branch).path)["gitty"] == "1.6"
+    assert installed_versions(extend(make_store(), locked, branch).path)["gitty"] == "1.6"
 
 
-def test_extra_from_another_wheel_of_the_same_name(locked: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
-    """Its content counts."""
+def test_extra_from_a_new_wheel_of_the_same_name(locked: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
+    """A new content gives a new environment."""
     vendor = locked.directory / "vendor"
     for content in ("x = 1\n", "x = 2\n"):
         wheel = build_wheel(vendor, "acme", "1.0", {"acme.py": content})
@@ -342,41 +342,41 @@ def test_extra_from_another_wheel_of_the_same_name(locked: Etl, make_store: Call
         assert next(made.path.glob("lib/*/site-packages/acme.py")).read_text() == content
 
 
-def test_variables_count(locked: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
-    """uv puts them into addresses: deployments that differ in one have two environments; a token is none of it."""
+def test_variables_in_addresses(locked: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
+    """Deployments whose addresses differ by a variable have two environments; tokens make no difference."""
     for version in ("1.0", "2.0"):
         build_wheel(locked.directory / "vendor", "acme", version, {"acme.py": ""})
     line = f"acme @ file://{locked.directory}/vendor/acme-${{VERSION}}-py3-none-any.whl"
     for version in ("1.0", "2.0"):
-        assert installed(extend(make_store(VERSION=version), locked, line).path)["acme"] == version
+        assert installed_versions(extend(make_store(VERSION=version), locked, line).path)["acme"] == version
     file = locked.directory / "requirements-extras.txt"
     file.write_text("needy==1.0\n# https://ada:${TOKEN}@host.example/needy.whl\n")
-    found = [Requirements.read(locked.directory, [file], {"TOKEN": token}).inputs for token in ("first", "second")]
-    assert found[0] == found[1]
+    inputs = [Requirements.read(locked.directory, [file], {"TOKEN": token}).inputs for token in ("first", "second")]
+    assert inputs[0] == inputs[1]
 
 
 def test_include_with_a_comment(locked: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path) -> None:
-    """An address in it does not hide the file."""
+    """An address in a comment does not hide the included file."""
     build_wheel(locked.wheels, "needy", "2.0", {"needy.py": ""})
     file = tmp_path / "requirements-extras.txt"
     file.write_text("-r more.txt  # see https://wiki.example\n")
     for version in ("1.0", "2.0"):
         (tmp_path / "more.txt").write_text(f"needy=={version}\n")
-        assert installed(extend(make_store(), locked, files=(file,)).path)["needy"] == version
+        assert installed_versions(extend(make_store(), locked, files=(file,)).path)["needy"] == version
 
 
 def test_files_that_include_each_other(
     locked: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path
 ) -> None:
-    """As uv accepts them."""
+    """Files that include each other work, as they do with uv."""
     file = tmp_path / "requirements-extras.txt"
     file.write_text("-r more.txt\n")
     (tmp_path / "more.txt").write_text("-r requirements-extras.txt\nneedy==1.0\n")
-    assert installed(extend(make_store(), locked, files=(file,)).path)["needy"] == "1.0"
+    assert installed_versions(extend(make_store(), locked, files=(file,)).path)["needy"] == "1.0"
 
 
 def test_include_that_is_missing(locked: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path) -> None:
-    """As for the requirements of a project."""
+    """The error is the same as for the requirements of a project."""
     file = tmp_path / "requirements-extras.txt"
     file.write_text("-r more.txt\n")
     with pytest.raises(RequirementsMissingError) as caught:
@@ -385,14 +385,14 @@ def test_include_that_is_missing(locked: Etl, make_store: Callable[..., Environm
 
 
 def test_utf_16(locked: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path) -> None:
-    """As PowerShell writes it."""
+    """A file in UTF-16, as PowerShell writes it, can be read."""
     file = tmp_path / "requirements-extras.txt"
     file.write_text("needy==1.0\n", "utf-16")
-    assert installed(extend(make_store(), locked, files=(file,)).path)["needy"] == "1.0"
+    assert installed_versions(extend(make_store(), locked, files=(file,)).path)["needy"] == "1.0"
 
 
 def test_directory(locked: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
-    """It would be in no environment and on no import path; the project's own is on it already."""
+    """A directory is refused unless its modules are on the import path, like the project's own."""
     base = sync(make_store(), locked)
     (locked.directory / "lib").mkdir()
     (locked.directory / "lib" / "pyproject.toml").write_text('[project]\nname = "lib"\nversion = "1"\n')
@@ -400,22 +400,25 @@ def test_directory(locked: Etl, make_store: Callable[..., EnvironmentStore]) -> 
         extend(make_store(), locked, "./lib")
     assert caught.value.render().replace(str(locked.directory), "/code") == (
         "error[unresolvable]: ./lib cannot be an extra package: it is a directory.\n\n"
-        "/code/lib is no part of the project, so that no flow could import it.\n\n"
-        "hint: Make it a dependency of the project (`uv add`, or its requirements.txt), commit and push; or name a"
-        " wheel of it, or have its sources imported by PREFECT_UV_SOURCE_ROOT."
+        "/code/lib is not part of the project, so no flow could import it.\n\n"
+        "hint: Make it a dependency of the project (with `uv add`, or in requirements.txt), commit and push; or name"
+        " a wheel of it; or add its source directory to PREFECT_UV_SOURCE_ROOT."
     )
     made = extend(make_store(PREFECT_UV_SOURCE_ROOT=".,lib"), locked, "./lib", "needy==1.0")
-    assert installed(made.path) == {**installed(base.path), "needy": "1.0"}
+    assert installed_versions(made.path) == {**installed_versions(base.path), "needy": "1.0"}
     assert extend(make_store(PREFECT_UV_SOURCE_ROOT=".,lib"), locked, "./lib").path == base.path
     with pytest.raises(UnresolvableError):
         extend(make_store(), locked, "./lib")
     file = locked.directory / "requirements-extras.txt"
     file.write_text("-e .\nneedy==1.0\n")
-    assert installed(extend(make_store(), locked, files=(file,)).path) == {**installed(base.path), "needy": "1.0"}
+    assert installed_versions(extend(make_store(), locked, files=(file,)).path) == {
+        **installed_versions(base.path),
+        "needy": "1.0",
+    }
 
 
 def test_directory_that_was_not_pulled(locked: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
-    """In full."""
+    """The full text for a directory that does not exist."""
     with pytest.raises(DependencyUnreachableError) as caught:
         extend(make_store(), locked, "./lib")
     assert caught.value.render().replace(str(locked.directory), "/code") == (
@@ -426,7 +429,7 @@ def test_directory_that_was_not_pulled(locked: Etl, make_store: Callable[..., En
 
 
 def test_nothing_to_add(locked: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path) -> None:
-    """A file of comments."""
+    """A file with only comments builds nothing."""
     file = tmp_path / "requirements-extras.txt"
     file.write_text("# nothing yet\n")
     assert extend(make_store(), locked, files=(file,)).path == sync(make_store(), locked).path

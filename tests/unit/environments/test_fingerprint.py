@@ -1,4 +1,4 @@
-"""Fingerprint and key: what changes them and what does not."""
+"""Fingerprint and key: what changes them, and what does not."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from prefect_uv.environments.key.environment_contents import Contents
 from prefect_uv.environments.key.fingerprint import (
     LIMIT_VARIABLES,
-    NEUTRAL,
+    NEUTRAL_VARIABLES,
     digest_fields,
     fingerprint,
-    uv_configuration,
+    uv_configuration_files,
     uv_variables,
 )
 from prefect_uv.environments.plan.locked_source import LockedSource, planned_packages
@@ -37,18 +37,18 @@ NOTHING: Mapping[str, str] = {}
 REQUIREMENTS = "prefect==3.8.8 --hash=sha256:aa\n"
 
 
-def fp(
+def fingerprint_of(
     project: LockedProject = PROJECT,
     image: Image = IMAGE,
     policy: str = "locked",
     environ: Mapping[str, str] = NOTHING,
 ) -> str:
-    """A fingerprint."""
+    """The fingerprint of a project."""
     return fingerprint(LockedSource(project, policy).fields(), image, environ, project.directory)
 
 
 def key_of(requirements: str = REQUIREMENTS, image: Image = IMAGE, environ: Mapping[str, str] = NOTHING) -> str:
-    """A key."""
+    """The key of an environment with these requirements."""
     settings = tuple(uv_variables(environ, PROJECT.directory, indexes=False))
     planned = {"prefect": "3.8.8"}
     return Contents(
@@ -63,13 +63,13 @@ def key_of(requirements: str = REQUIREMENTS, image: Image = IMAGE, environ: Mapp
 
 @given(st.lists(st.binary()), st.lists(st.binary()))
 def test_different_fields_have_different_digests(one: list[bytes], other: list[bytes]) -> None:
-    """Where a field ends is part of it."""
+    """Equal digests mean equal lists of fields."""
     assert (digest_fields(one) == digest_fields(other)) == (one == other)
 
 
 @given(st.binary(min_size=1), st.binary(), st.binary())
-def test_moving_a_border_changes_the_digest(first: bytes, second: bytes, third: bytes) -> None:
-    """The same bytes, cut elsewhere, are other fields."""
+def test_digest_depends_on_where_a_field_ends(first: bytes, second: bytes, third: bytes) -> None:
+    """The same bytes in other fields have another digest."""
     assert (
         digest_fields([first + second, third]) != digest_fields([second, first + third])
         or first + second == second + first
@@ -78,86 +78,89 @@ def test_moving_a_border_changes_the_digest(first: bytes, second: bytes, third: 
 
 
 def test_text_and_bytes_are_the_same_field() -> None:
-    """A name is its UTF-8 bytes."""
+    """A string counts as its UTF-8 bytes."""
     assert digest_fields(["é"]) == digest_fields(["é".encode()])
 
 
-@pytest.mark.parametrize("name", sorted(NEUTRAL))
+@pytest.mark.parametrize("name", sorted(NEUTRAL_VARIABLES))
 def test_neutral_variables(name: str) -> None:
-    """A variable that cannot change the result does not change the names."""
-    assert fp(environ={name: "x"}) == fp()
+    """A variable that cannot change the result changes neither fingerprint nor key."""
+    assert fingerprint_of(environ={name: "x"}) == fingerprint_of()
     assert key_of(environ={name: "x"}) == key_of()
 
 
 @pytest.mark.parametrize("environ", [{"PATH": "/x"}, {"PREFECT_API_KEY": "x"}, {"PREFECT_UV_CACHE_DIR": "/x"}])
-def test_foreign_variables(environ: dict[str, str]) -> None:
-    """Only uv's variables count."""
-    assert fp(environ=environ) == fp()
+def test_variables_of_other_programs(environ: dict[str, str]) -> None:
+    """Only uv's variables change anything."""
+    assert fingerprint_of(environ=environ) == fingerprint_of()
     assert key_of(environ=environ) == key_of()
 
 
 @pytest.mark.parametrize("name", ["UV_NO_BINARY", "UV_SOMETHING_NEW", "UV_EXCLUDE_NEWER"])
 def test_other_uv_variables_change_both(name: str) -> None:
-    """What is not known to be neutral is part of the name."""
-    assert fp(environ={name: "x"}) != fp()
+    """A variable of uv that is not known to be neutral changes fingerprint and key."""
+    assert fingerprint_of(environ={name: "x"}) != fingerprint_of()
     assert key_of(environ={name: "x"}) != key_of()
 
 
 def test_index_changes_the_fingerprint_only() -> None:
-    """Another index has to be asked about, but the same packages by their hashes are the same environment."""
+    """With another index uv must be asked again, but the same packages are the same environment."""
     environ = {"UV_DEFAULT_INDEX": "https://index.example/simple"}
-    assert fp(environ=environ) != fp()
+    assert fingerprint_of(environ=environ) != fingerprint_of()
     assert key_of(environ=environ) == key_of()
 
 
 @pytest.mark.parametrize("name", sorted(LIMIT_VARIABLES))
-def test_limits_change_the_fingerprint_only(tmp_path: Path, name: str) -> None:
-    """By what the files and those that they include say: it decides what is resolved, which is in the key by itself."""
+def test_constraints_change_the_fingerprint_only(tmp_path: Path, name: str) -> None:
+    """The contents of the files, includes too, decide what is resolved; the key contains the result itself."""
     environ = {name: f"limits.txt {tmp_path}/no-such.txt https://h/more.txt"}
     project = replace(PROJECT, directory=tmp_path, root=tmp_path)
-    names = [fp(project)]
+    names = [fingerprint_of(project)]
     for limits, more in (("helper==1.0", ""), ("helper==2.0", ""), ("-r more.txt", "helper"), ("-r more.txt", "needy")):
         (tmp_path / "limits.txt").write_text(limits)
         (tmp_path / "more.txt").write_text(more)
-        names.append(fp(project, environ=environ))
+        names.append(fingerprint_of(project, environ=environ))
     assert len(set(names)) == len(names)
     assert key_of(environ=environ) == key_of()
 
 
-def test_limits_of_builds_change_both(tmp_path: Path) -> None:
-    """Other tools may build something else of the same files."""
-    names = [fp(), key_of()]
+def test_build_constraints_change_both(tmp_path: Path) -> None:
+    """Other build tools may build other files from the same sources."""
+    names = [fingerprint_of(), key_of()]
     file = tmp_path / "build.txt"
     for content in ("setuptools<80", "setuptools<90"):
         file.write_text(content)
-        names += [fp(environ={"UV_BUILD_CONSTRAINT": str(file)}), key_of(environ={"UV_BUILD_CONSTRAINT": str(file)})]
+        names += [
+            fingerprint_of(environ={"UV_BUILD_CONSTRAINT": str(file)}),
+            key_of(environ={"UV_BUILD_CONSTRAINT": str(file)}),
+        ]
     assert len(set(names)) == len(names)
 
 
-def test_settings_of_the_machine_are_those_that_uv_reads(tmp_path: Path) -> None:
-    """The user's and the first of the system's (XDG), or the one file that is named, from where uv is started."""
-    for place in ("home", "first", "second"):
-        (tmp_path / place / "uv").mkdir(parents=True)
-        (tmp_path / place / "uv" / "uv.toml").write_text(f"no-build-package = ['{place}']\n")
+def test_configuration_files_are_those_that_uv_reads(tmp_path: Path) -> None:
+    """They are the user's and the first of the system's (XDG), or only the named one, relative to where uv runs."""
+    for name in ("user", "first", "second"):
+        (tmp_path / name / "uv").mkdir(parents=True)
+        (tmp_path / name / "uv" / "uv.toml").write_text(f"no-build-package = ['{name}']\n")
     system = {"XDG_CONFIG_DIRS": f"{tmp_path}/none:{tmp_path}/first:{tmp_path}/second"}
-    found = [
-        [Path(place).relative_to(tmp_path).parts[0] for place, _ in uv_configuration(environ, tmp_path)]
+    files = [
+        [Path(path).relative_to(tmp_path).parts[0] for path, _ in uv_configuration_files(environ, tmp_path)]
         for environ in (
             system,
-            {**system, "XDG_CONFIG_HOME": f"{tmp_path}/home"},
+            {**system, "XDG_CONFIG_HOME": f"{tmp_path}/user"},
             {**system, "UV_CONFIG_FILE": "second/uv/uv.toml"},
         )
     ]
-    assert found == [["first"], ["home", "first"], ["second"]]
-    names = {fp(environ=system)}
+    assert files == [["first"], ["user", "first"], ["second"]]
+    names = {fingerprint_of(environ=system)}
     (tmp_path / "first" / "uv" / "uv.toml").write_text("no-build = true\n")
-    assert fp(environ=system) not in names
+    assert fingerprint_of(environ=system) not in names
 
 
-def test_wish_for_a_python_changes_the_fingerprint_only() -> None:
-    """The interpreter that it leads to is in the key by itself."""
+def test_preference_for_a_python_changes_the_fingerprint_only() -> None:
+    """The key contains the chosen interpreter itself."""
     environ = {"UV_PYTHON_PREFERENCE": "only-managed"}
-    assert fp(environ=environ) != fp()
+    assert fingerprint_of(environ=environ) != fingerprint_of()
     assert key_of(environ=environ) == key_of()
 
 
@@ -175,9 +178,9 @@ def test_wish_for_a_python_changes_the_fingerprint_only() -> None:
         ),
     ],
 )
-def test_credentials_do_not_count(one: dict[str, str], other: dict[str, str]) -> None:
-    """A token that is renewed finds the same environment, and is in no name."""
-    assert fp(environ=one) == fp(environ=other)
+def test_credentials_change_nothing(one: dict[str, str], other: dict[str, str]) -> None:
+    """A renewed token finds the same environment."""
+    assert fingerprint_of(environ=one) == fingerprint_of(environ=other)
     assert key_of(environ=one) == key_of(environ=other)
 
 
@@ -192,13 +195,16 @@ def test_credentials_do_not_count(one: dict[str, str], other: dict[str, str]) ->
     ],
 )
 def test_raw_inputs_change_the_fingerprint(project: LockedProject) -> None:
-    """Every byte of the files, the request for a Python, and which member it is."""
-    assert fp(project) != fp()
+    """Every byte of the files, the requested Python and the member's directory count."""
+    assert fingerprint_of(project) != fingerprint_of()
 
 
-def test_place_of_the_checkout_does_not_count() -> None:
-    """The same project elsewhere has the same fingerprint."""
-    assert fp(replace(PROJECT, directory=Path("/b"), root=Path("/b"), source_roots=(Path("/b"),))) == fp()
+def test_path_of_the_checkout_changes_nothing() -> None:
+    """The same project in another directory has the same fingerprint."""
+    assert (
+        fingerprint_of(replace(PROJECT, directory=Path("/b"), root=Path("/b"), source_roots=(Path("/b"),)))
+        == fingerprint_of()
+    )
 
 
 @pytest.mark.parametrize(
@@ -211,19 +217,19 @@ def test_place_of_the_checkout_does_not_count() -> None:
     ],
 )
 def test_other_interpreter_or_platform_changes_both(image: Image) -> None:
-    """An environment runs where it was built for."""
-    assert fp(image=image) != fp()
+    """An environment works only with the interpreter and platform that it was built for."""
+    assert fingerprint_of(image=image) != fingerprint_of()
     assert key_of(image=image) != key_of()
 
 
-def test_patch_of_uv_and_release_of_ours_do_not_count() -> None:
+def test_patch_of_uv_and_our_release_change_nothing() -> None:
     """A new release of the image finds the environments of the old one."""
     image = replace(IMAGE, uv="0.13.9", version="0.2.0", name="other", prefect="3.9.0")
-    assert fp(image=image) == fp()
+    assert fingerprint_of(image=image) == fingerprint_of()
     assert key_of(image=image) == key_of()
 
 
-def test_lock_policy_and_requirements_count() -> None:
-    """Another policy is another question, other requirements another environment."""
-    assert fp(policy="frozen") != fp()
+def test_lock_policy_and_requirements_change_the_names() -> None:
+    """Another policy has another fingerprint, and other requirements have another key."""
+    assert fingerprint_of(policy="frozen") != fingerprint_of()
     assert key_of(REQUIREMENTS.replace("aa", "bb")) != key_of()

@@ -1,4 +1,4 @@
-"""Garbage: what goes first, what stays, and by which clock."""
+"""Garbage collection: what is removed first, what stays, and by which clock."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ Collect = Callable[..., int]
 
 @pytest.fixture
 def cache_directory(tmp_path: Path) -> CacheDirectory:
-    """An area of its own."""
+    """An empty cache directory."""
     made = CacheDirectory(tmp_path / "cache", tmp_path / "cache" / "uv-0.13")
     made.prepare()
     return made
 
 
 @pytest.fixture
-def collected(cache_directory: CacheDirectory, log: RunLog) -> Collect:
-    """Collects garbage there, with variables."""
+def collect(cache_directory: CacheDirectory, log: RunLog) -> Collect:
+    """Collects garbage there, with settings from variables."""
     return lambda **variables: collect_garbage(cache_directory, Settings.from_environ(variables), log)
 
 
@@ -52,150 +52,152 @@ def environment(cache_directory: CacheDirectory, name: str, days: float = 0, siz
 
 
 def names(cache_directory: CacheDirectory) -> list[str]:
-    """What is left."""
+    """The names of the environments that are left."""
     return sorted(path.name for path in cache_directory.environments.iterdir())
 
 
-def test_least_recently_used_goes_first(cache_directory: CacheDirectory, collected: Collect) -> None:
-    """Until what is left is within the limit."""
+def test_least_recently_used_goes_first(cache_directory: CacheDirectory, collect: Collect) -> None:
+    """Environments are removed until the rest is within the limit."""
     for name, days in (("a", 3), ("b", 1), ("c", 2)):
         environment(cache_directory, name, days)
-    assert collected(PREFECT_UV_CACHE_LIMIT="2.5M") >= MEGABYTE
+    assert collect(PREFECT_UV_CACHE_LIMIT="2.5M") >= MEGABYTE
     assert names(cache_directory) == ["b", "c"]
 
 
-def test_old_ones_go_though_there_is_room(cache_directory: CacheDirectory, collected: Collect) -> None:
-    """By age alone."""
+def test_old_environments_are_removed_within_the_limit(cache_directory: CacheDirectory, collect: Collect) -> None:
+    """Age alone is enough."""
     environment(cache_directory, "old", 31)
     environment(cache_directory, "new", 29)
-    collected()
+    collect()
     assert names(cache_directory) == ["new"]
 
 
-def test_one_in_use_stays(cache_directory: CacheDirectory, collected: Collect) -> None:
-    """However old it is and however little may stay; without its lease it goes."""
+def test_environment_in_use_stays(cache_directory: CacheDirectory, collect: Collect) -> None:
+    """Age and limit do not matter while there is a lease; afterwards they do."""
     held = take_lease(environment(cache_directory, "old", 100), touch=False)
     assert held is not None
-    collected(PREFECT_UV_CACHE_LIMIT="1")
+    collect(PREFECT_UV_CACHE_LIMIT="1")
     assert names(cache_directory) == ["old"]
     os.close(held)
-    collected(PREFECT_UV_CACHE_LIMIT="1")
+    collect(PREFECT_UV_CACHE_LIMIT="1")
     assert names(cache_directory) == []
 
 
-def test_one_that_goes_is_not_taken_into_use(cache_directory: CacheDirectory) -> None:
-    """A lease on what has been moved away is none."""
+def test_discarded_environment_gives_no_lease(cache_directory: CacheDirectory) -> None:
+    """What has been moved to the trash cannot be taken into use."""
     path = environment(cache_directory, "a")
     cache_directory.discard(path)
     assert take_lease(path) is None
 
 
-def test_margin_where_locks_may_not_cross(
-    cache_directory: CacheDirectory, collected: Collect, monkeypatch: pytest.MonkeyPatch
+def test_margin_on_a_network_file_system(
+    cache_directory: CacheDirectory, collect: Collect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a network file system a free lock proves little: a day without use has to pass."""
+    """A free lock proves little there: an environment must also be unused for a day."""
     monkeypatch.setattr(gc_module, "crosses_nodes", lambda _: True)
     environment(cache_directory, "recent", 0.5)
     environment(cache_directory, "old", 1.5)
-    collected(PREFECT_UV_CACHE_LIMIT="1")
+    collect(PREFECT_UV_CACHE_LIMIT="1")
     assert names(cache_directory) == ["recent"]
 
 
-def test_clock_in_the_future_counts_as_just_used(cache_directory: CacheDirectory, collected: Collect) -> None:
-    """Marks of a clock that was wrong keep an environment for a while; they break nothing."""
+def test_time_of_use_in_the_future(cache_directory: CacheDirectory, collect: Collect) -> None:
+    """A wrong clock keeps an environment for a while, and breaks nothing."""
     environment(cache_directory, "ahead", -400)
     environment(cache_directory, "behind", 40)
-    collected()
+    collect()
     assert names(cache_directory) == ["ahead"]
 
 
 def test_hard_links_count_once(cache_directory: CacheDirectory) -> None:
-    """What environments share is there once; removing one frees only what is its own."""
+    """Shared files count once; removing an environment frees only what is its own."""
     first, second = environment(cache_directory, "a"), environment(cache_directory, "b")
     (second / "shared").hardlink_to(first / "file")
     usage = measure_usage(cache_directory)
     assert 2 * MEGABYTE <= usage.total < 2.2 * MEGABYTE
-    assert usage.own([first]) < 0.1 * MEGABYTE
+    assert usage.freed_by_removing([first]) < 0.1 * MEGABYTE
     usage.remove(first)
     assert usage.total >= 2 * MEGABYTE
 
 
-def test_downloads_that_no_environment_uses_go_first(cache_directory: CacheDirectory, collected: Collect) -> None:
-    """uv fetches them again when it must; environments are worth more."""
+def test_unused_downloads_are_removed_first(cache_directory: CacheDirectory, collect: Collect) -> None:
+    """uv can download them again; environments are worth more."""
     kept = environment(cache_directory, "a", 3)
     (cache_directory.uv_cache / "linked").hardlink_to(kept / "file")
     (cache_directory.uv_cache / "unused").write_bytes(os.urandom(2 * MEGABYTE))
-    collected(PREFECT_UV_CACHE_LIMIT="1.5M")
+    collect(PREFECT_UV_CACHE_LIMIT="1.5M")
     assert names(cache_directory) == ["a"]
     assert not cache_directory.uv_cache.exists()
     assert (kept / "file").stat().st_size == MEGABYTE
 
 
-def test_cache_that_uv_uses_stays(cache_directory: CacheDirectory, collected: Collect) -> None:
-    """uv locks its cache as long as it runs."""
+def test_uv_cache_in_use_stays(cache_directory: CacheDirectory, collect: Collect) -> None:
+    """uv locks its cache while it runs, and a locked cache is not removed."""
     (cache_directory.uv_cache / "unused").write_bytes(os.urandom(2 * MEGABYTE))
     hold = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_SH); print(flush=True); input()"
     command = [sys.executable, "-c", hold, str(cache_directory.uv_cache / ".lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as uv:
         assert uv.stdout is not None
         assert uv.stdout.readline() == "\n"
-        collected(PREFECT_UV_CACHE_LIMIT="1M")
+        collect(PREFECT_UV_CACHE_LIMIT="1M")
         assert (cache_directory.uv_cache / "unused").exists()
         uv.communicate("\n", timeout=20)
-    collected(PREFECT_UV_CACHE_LIMIT="1M")
+    collect(PREFECT_UV_CACHE_LIMIT="1M")
     assert not cache_directory.uv_cache.exists()
 
 
-def test_leftovers_of_dead_builders_go(cache_directory: CacheDirectory, collected: Collect) -> None:
-    """Builds whose claim nobody holds, and what was on its way out."""
+def test_leftovers_of_dead_builders_are_removed(cache_directory: CacheDirectory, collect: Collect) -> None:
+    """Builds whose work lock is abandoned are removed, and so is the trash."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text()
     for name, node in (("dead", boot), ("elsewhere", "another-node")):
         (cache_directory.builds / name).mkdir()
         (cache_directory.builds / name / "claim").write_text(f"{node} host 1\n")
     (cache_directory.trash / "half").mkdir()
-    collected()
+    collect()
     assert [path.name for path in cache_directory.builds.iterdir()] == ["elsewhere"]
     assert list(cache_directory.trash.iterdir()) == []
 
 
-def test_earlier_layouts_go_by_the_same_rules(cache_directory: CacheDirectory, collected: Collect) -> None:
-    """An environment of an earlier version stays while it is used, and goes with the rest."""
+def test_earlier_layouts_follow_the_same_rules(cache_directory: CacheDirectory, collect: Collect) -> None:
+    """An environment of an earlier layout stays while it is recent, and is removed like the others."""
     old = cache_directory.environments.parent / "v0" / "abc"
     old.mkdir(parents=True)
     (old / "file").write_bytes(os.urandom(MEGABYTE))
-    collected()
+    collect()
     assert old.exists()
-    collected(PREFECT_UV_CACHE_LIMIT="1")
+    collect(PREFECT_UV_CACHE_LIMIT="1")
     assert not old.exists()
 
 
-def test_collected_after_a_build_and_not_after_a_hit(
+def test_collection_after_a_build_and_not_after_a_hit(
     etl: Etl, cache: Path, make_store: Callable[..., EnvironmentStore]
 ) -> None:
-    """uv's own leftovers included; a start that built nothing costs nothing."""
+    """uv's own leftovers are removed too; a start that builds nothing collects nothing."""
     store = make_store()
     built = sync(store, etl)
     partial = next(cache.glob("uv-*")) / ".tmpAbCdEf"
     partial.mkdir()
-    with store.maintained(built):
+    with store.maintenance(built):
         pass
     assert not partial.exists()
     partial.mkdir()
     store = make_store()
-    with store.maintained(sync(store, etl)):
+    with store.maintenance(sync(store, etl)):
         pass
     assert partial.exists()
 
 
-def test_limit_while_environments_come(etl: Etl, cache: Path, make_store: Callable[..., EnvironmentStore]) -> None:
-    """The one that runs is never removed, not even for its own sake."""
+def test_limit_spares_the_environment_that_runs(
+    etl: Etl, cache: Path, make_store: Callable[..., EnvironmentStore]
+) -> None:
+    """It is never removed, not even if it exceeds the limit alone."""
     for number in range(3):
         build_wheel(etl.wheels, "tools", f"{number}.0", {"tools.py": f"x = '{'y' * 3000}'\n"})
         etl.write("prefect", f"tools=={number}.0")
         etl.lock()
         store = make_store(PREFECT_UV_CACHE_LIMIT="1K")
         environment_ = sync(store, etl)
-        with store.maintained(environment_):
+        with store.maintenance(environment_):
             pass
         assert environments(cache) == [environment_.path]
         assert leftovers(cache) == []
@@ -203,5 +205,5 @@ def test_limit_while_environments_come(etl: Etl, cache: Path, make_store: Callab
 
 
 def test_local_file_systems_do_not_cross_nodes() -> None:
-    """Which they are is read from the kernel's list of mounts."""
+    """The kernel's list of mounts decides."""
     assert crosses_nodes(Path("/proc")) is False

@@ -1,4 +1,4 @@
-"""A build that fails is not repeated by everybody, and a build that can succeed does."""
+"""Recent failures: a failing build is not repeated by every container, and a build that can succeed does."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ DOWN = Answer(500)
 
 @pytest.fixture
 def unreachable(etl: Etl, server: Server) -> Server:
-    """An index that has nothing for us at the moment."""
+    """An index that fails to deliver the wheel."""
     etl.move_to(server)
     server.on(f"GET /api/prefect/{WHEEL}", DOWN)
     return server
 
 
-def test_failure_is_told_again_without_a_try(
+def test_failure_is_repeated_without_a_build(
     etl: Etl, unreachable: Server, make_store: Callable[..., EnvironmentStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same error for whoever comes within a minute, with the time of the next try; then it is tried again."""
+    """Within a minute, others get the same error with the time of the next attempt; then there is a new attempt."""
     with pytest.raises(IndexUnreachableError) as first:
         sync(make_store(UV_HTTP_RETRIES="0"), etl)
     unreachable.on(f"GET /api/prefect/{WHEEL}", Answer(body=(etl.wheels / WHEEL).read_bytes()))
@@ -39,30 +39,30 @@ def test_failure_is_told_again_without_a_try(
         sync(make_store(UV_HTTP_RETRIES="0"), etl)
     assert second.value.headline == first.value.headline
     assert first.value.found in second.value.found
-    assert "Another container met this " in second.value.found
+    assert "Another container got this error " in second.value.found
     monkeypatch.setattr(failures_module, "REMEMBERED_SECONDS", 0)
     assert sync(make_store(), etl).hit is False
 
 
 @pytest.mark.parametrize("seconds", [-3600, 3600])
-def test_clock_skew_forgets_a_failure(
+def test_failure_with_a_wrong_time_is_ignored(
     etl: Etl, unreachable: Server, make_store: Callable[..., EnvironmentStore], cache: Path, seconds: int
 ) -> None:
-    """A mark from the future or from long ago stops nobody."""
+    """A failure from the future or from long ago stops nobody."""
     with pytest.raises(IndexUnreachableError):
         sync(make_store(UV_HTTP_RETRIES="0"), etl)
     unreachable.on(f"GET /api/prefect/{WHEEL}", Answer(body=(etl.wheels / WHEEL).read_bytes()))
-    (mark,) = (cache / "failed" / "v1").iterdir()
-    then = mark.stat().st_mtime + seconds
-    os.utime(mark, (then, then))
+    (failure,) = (cache / "failed" / "v1").iterdir()
+    then = failure.stat().st_mtime + seconds
+    os.utime(failure, (then, then))
     assert sync(make_store(), etl).hit is False
-    assert not mark.exists()
+    assert not failure.exists()
 
 
 def test_wrong_credentials_are_not_remembered(
     etl: Etl, unreachable: Server, make_store: Callable[..., EnvironmentStore]
 ) -> None:
-    """They are one container's matter."""
+    """They concern one container only."""
     unreachable.on(f"GET /api/prefect/{WHEEL}", Answer(401))
     with pytest.raises(IndexUnreachableError):
         sync(make_store(UV_HTTP_RETRIES="0"), etl)
@@ -70,36 +70,36 @@ def test_wrong_credentials_are_not_remembered(
     assert sync(make_store(), etl).hit is False
 
 
-def test_what_is_remembered_is_no_secret(make_store: Callable[..., EnvironmentStore]) -> None:
-    """uv tells signed addresses as they are; the volume does not keep them (uv 0.13.8)."""
+def test_remembered_failure_contains_no_secret(make_store: Callable[..., EnvironmentStore]) -> None:
+    """uv prints signed addresses as they are; the volume does not keep them (uv 0.13.8, observed)."""
     cache_directory = make_store().writable().cache
     failures_module.remember_failure(
         cache_directory, "key", SyncError("Failed.", "404 for `https://h/x.whl?sig=hidden`", "Try.")
     )
     assert "hidden" not in (cache_directory.failures / "key").read_text()
-    told = failures_module.recent_failure(cache_directory, "key")
-    assert told is not None
-    assert told.found.startswith("404 for `https://h/x.whl?sig=****`\n")
+    repeated = failures_module.recent_failure(cache_directory, "key")
+    assert repeated is not None
+    assert repeated.found.startswith("404 for `https://h/x.whl?sig=****`\n")
 
 
 def test_double_build_is_harmless(
     etl: Etl, make_store: Callable[..., EnvironmentStore], cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where locks do not cross nodes everybody builds: one rename wins, and all use what is there."""
+    """If locks do not cross nodes, everybody builds: one rename wins, and all use the result."""
     monkeypatch.setattr(lock_module, "try_lock", lambda *_: True)
-    together = threading.Barrier(3)
-    venv = Uv.venv
+    all_builders = threading.Barrier(3)
+    create_venv = Uv.create_venv
 
-    def at_once(self: Uv, python: str, place: Path) -> None:
-        together.wait(20)
-        venv(self, python, place)
+    def simultaneously(self: Uv, python: str, environment: Path) -> None:
+        all_builders.wait(20)
+        create_venv(self, python, environment)
 
-    monkeypatch.setattr(Uv, "venv", at_once)
-    found: list[Environment] = []
-    threads = [threading.Thread(target=lambda: found.append(sync(make_store(), etl))) for _ in range(3)]
+    monkeypatch.setattr(Uv, "create_venv", simultaneously)
+    built: list[Environment] = []
+    threads = [threading.Thread(target=lambda: built.append(sync(make_store(), etl))) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert [environment.path for environment in found] == environments(cache) * 3
+    assert [environment.path for environment in built] == environments(cache) * 3
     assert leftovers(cache) == []

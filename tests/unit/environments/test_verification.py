@@ -1,4 +1,4 @@
-"""An installed environment is compared with its RECORD files."""
+"""Verification of an environment against its RECORD files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prefect_uv.environments.build.verification import damaged_files, distributi
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    """site-packages with one distribution whose names need quoting."""
+    """site-packages with one distribution, one of whose file names needs quoting."""
     directory = tmp_path / "lib" / "python3.13" / "site-packages"
     info = directory / "my_pkg-1.0.dist-info"
     info.mkdir(parents=True)
@@ -25,8 +25,8 @@ def site(tmp_path: Path) -> Path:
     return directory
 
 
-def test_whole_environment(site: Path, tmp_path: Path) -> None:
-    """Nothing to tell."""
+def test_intact_environment(site: Path, tmp_path: Path) -> None:
+    """There are no findings."""
     assert site.is_dir()
     assert damaged_files(tmp_path) == {}
     assert list(distributions(tmp_path)) == ["my-pkg"]
@@ -34,32 +34,32 @@ def test_whole_environment(site: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["my_pkg.py", "a,b.txt", "../../../bin/tool"])
 def test_missing_file(site: Path, tmp_path: Path, name: str) -> None:
-    """A file that is not there is named with its distribution."""
+    """A missing file is named with its distribution."""
     (site / name).unlink()
     assert damaged_files(tmp_path) == {"my-pkg": [str(site / name)]}
 
 
-def test_file_that_was_cut_short(site: Path, tmp_path: Path) -> None:
-    """As a full disk leaves it."""
+def test_truncated_file(site: Path, tmp_path: Path) -> None:
+    """A file that is too short, as a full disk leaves it, is named."""
     (site / "my_pkg.py").write_text("x")
     assert damaged_files(tmp_path) == {"my-pkg": [str(site / "my_pkg.py")]}
 
 
 def test_missing_record(site: Path, tmp_path: Path) -> None:
-    """A distribution without RECORD cannot be vouched for."""
+    """A distribution without RECORD counts as damaged, because it cannot be verified."""
     (site / "my_pkg-1.0.dist-info" / "RECORD").unlink()
     assert damaged_files(tmp_path) == {"my-pkg": ["has no RECORD"]}
 
 
 def test_blank_line_in_a_record(site: Path, tmp_path: Path) -> None:
-    """It names no file."""
+    """A blank line names no file, and is no damage."""
     with (site / "my_pkg-1.0.dist-info" / "RECORD").open("a") as file:
         file.write("\n")
     assert damaged_files(tmp_path) == {}
 
 
 def test_bytecode_of_first_imports_is_no_damage(site: Path, tmp_path: Path) -> None:
-    """Files that were added later do not count."""
+    """Files that RECORD does not list are ignored."""
     (site / "__pycache__").mkdir()
     (site / "__pycache__" / "my_pkg.cpython-313.pyc").write_bytes(b"x")
     assert damaged_files(tmp_path) == {}

@@ -93,7 +93,7 @@ def environment_in_layer(project: Project, settings: Settings, layer_settings: S
     if extra_packages := find_extra_packages(Path.cwd(), project, settings):
         log.info(extra_packages.summary)
         source = ExtraPackagesSource((environment.path, manifest), extra_packages, project, settings)
-        environment = store.extended(environment, extra_packages, project)
+        environment = store.extend(environment, extra_packages, project)
         baked.remember(source, _manifest(environment))
     return environment
 

@@ -1,1 +1,1 @@
-"""The cache volume: where everything is on it, and who uses or makes what."""
+"""The cache volume: its directories, and the locks by which containers share them."""

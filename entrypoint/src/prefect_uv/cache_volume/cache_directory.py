@@ -1,8 +1,10 @@
-"""Where everything is below a cache directory.
+"""The layout of a cache directory.
 
-Environments, builds under way and garbage share `envs/`, so that a rename never crosses a mount; uv's cache may be
-mounted apart, at the price of copies. Nothing here is inside another one's reach: `uv cache prune` deletes what it does
-not know.
+Environments, unfinished builds and trash share `envs/`, so that a rename never crosses a mount. uv's cache may be a
+separate mount, at the price of copies. Nothing of ours is inside it.
+
+uv 0.13.8: `uv cache prune` deletes every top-level entry that it does not know (prune).
+https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-cache/src/lib.rs
 """
 
 from __future__ import annotations
@@ -19,20 +21,34 @@ from uuid import uuid4
 LAYOUT = "v1"
 IN_USE = ".inuse"
 MIRRORS = Path("git", "v1")
-NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST}
+DAY_SECONDS = 86400.0
+NAME_TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
 SHARED_UMASK = 0o002
-MOUNTS = Path("/proc/self/mountinfo")
-NETWORK = ("nfs", "cifs", "smb", "ceph", "glusterfs", "lustre", "fuse.", "9p", "afs", "beegfs", "gpfs", "orangefs")
+MOUNT_TABLE = Path("/proc/self/mountinfo")
+NETWORK_FILE_SYSTEMS = (
+    "nfs",
+    "cifs",
+    "smb",
+    "ceph",
+    "glusterfs",
+    "lustre",
+    "fuse.",
+    "9p",
+    "afs",
+    "beegfs",
+    "gpfs",
+    "orangefs",
+)
 
 
 @dataclass(frozen=True)
 class CacheDirectory:
-    """A cache directory and the places in it; the places need not exist.
+    """A cache directory and the paths in it, which need not exist.
 
     Attributes:
-        root: the cache directory.
-        uv_cache: uv's own cache, one for each minor version of uv.
-        read_only: nothing may or can be written.
+        root: the directory itself.
+        uv_cache: uv's own cache, one per minor version of uv.
+        read_only: nothing is written here.
     """
 
     root: Path
@@ -41,87 +57,87 @@ class CacheDirectory:
 
     @property
     def environments(self) -> Path:
-        """Whole environments by key; a name exists only when the environment is complete."""
+        """Complete environments by key."""
         return self.root / "envs" / LAYOUT
 
     @property
     def builds(self) -> Path:
-        """Environments under way, each in a directory with a claim."""
+        """Unfinished environments, each in a directory with a work lock."""
         return self.root / "envs" / "tmp"
 
     @property
     def trash(self) -> Path:
-        """What is being deleted."""
+        """Directories that are being deleted."""
         return self.root / "envs" / "trash"
 
     @property
     def pythons(self) -> Path:
-        """Interpreters that uv has installed."""
+        """Interpreters installed by uv."""
         return self.root / "python"
 
     @property
     def mirrors(self) -> Path:
-        """Snapshots of repositories, by what pull steps ask for (`pull/git/repository_mirror.py`)."""
+        """Snapshots of git repositories (`pull/git/repository_mirror.py`)."""
         return self.root / MIRRORS
 
     @property
     def index(self) -> Path:
-        """Fingerprint of the raw inputs -> key."""
+        """Index entries by fingerprint (`environments/key/fingerprint_index.py`)."""
         return self.root / "index" / LAYOUT
 
     @property
     def bytecode(self) -> Path:
-        """What Python has compiled, by package (`environments/build/bytecode_cache.py`)."""
+        """Compiled bytecode by package (`environments/build/bytecode_cache.py`)."""
         return self.root / "bytecode" / LAYOUT
 
     @property
     def failures(self) -> Path:
-        """Builds that failed a short while ago, by key."""
+        """Recent build failures by key (`environments/build/recent_failures.py`)."""
         return self.root / "failed" / LAYOUT
 
     @property
     def locks(self) -> Path:
-        """Claims on work, by key."""
+        """Lock files: work locks by key, and a few with fixed names."""
         return self.root / "locks"
 
     def prepare(self) -> None:
-        """Make the places; those of an earlier layout stay beside them until they are garbage."""
-        for place in (self.environments, self.builds, self.trash, self.index, self.failures, self.locks):
-            place.mkdir(parents=True, exist_ok=True)
-        self.uv_cache.mkdir(parents=True, exist_ok=True)
+        """Create the directories that every build needs. Those of earlier layouts stay until they are garbage."""
+        directories = (self.environments, self.builds, self.trash, self.index, self.failures, self.locks)
+        for directory in (*directories, self.uv_cache):
+            directory.mkdir(parents=True, exist_ok=True)
 
     def write(self, path: Path, text: str) -> None:
-        """Write a small file at once: readers see the old one or the new one."""
-        aside = self.builds / f"write-{uuid4().hex}"
+        """Write a small file atomically: readers see the old content or the new one."""
+        temporary = self.builds / f"write-{uuid4().hex}"
         try:
-            aside.write_text(text)
-            aside.replace(path)
+            temporary.write_text(text)
+            temporary.replace(path)
         finally:
-            aside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
     def discard(self, path: Path) -> None:
-        """Move a directory to the trash, at once; whoever is in it keeps what is open."""
+        """Move a directory to the trash atomically; processes that use it keep their open files."""
         self.trash.mkdir(parents=True, exist_ok=True)
         path.rename(self.trash / f"{path.name}-{uuid4().hex}")
 
     def now(self) -> float:
-        """The time by the volume's own clock, to compare with the times of its files; it leaves no file behind."""
+        """The time by the volume's own clock, comparable with the times of its files."""
         with tempfile.TemporaryFile(dir=self.locks) as clock:
             return os.fstat(clock.fileno()).st_mtime
 
 
-def rename_into_place(aside: Path, name: Path) -> None:
-    """Give a finished directory its name, unless somebody was first."""
+def rename_into_place(finished: Path, target: Path) -> None:
+    """Give a finished directory its name, unless another process was faster."""
     try:
-        aside.rename(name)
+        finished.rename(target)
     except OSError as error:
-        if error.errno not in NOT_EMPTY:
+        if error.errno not in NAME_TAKEN:
             raise
 
 
 @contextmanager
 def shared_umask() -> Iterator[None]:
-    """What is written meanwhile, by us and our children, can be used by our group: arbitrary uids share group 0."""
+    """Make files written within group-writable, our children's too: containers of arbitrary uids share group 0."""
     before = os.umask(SHARED_UMASK)
     try:
         yield
@@ -130,18 +146,24 @@ def shared_umask() -> Iterator[None]:
 
 
 def is_executable(path: Path) -> bool:
-    """Whether files of this file system may be mapped executable; extension modules need that."""
+    """Whether the file system is not mounted noexec: extension modules are mapped as executable.
+
+    Linux 6.12: mmap(2) fails with EPERM. https://man7.org/linux/man-pages/man2/mmap.2.html
+    """
     return not os.statvfs(path).f_flag & os.ST_NOEXEC
 
 
 def crosses_nodes(path: Path) -> bool:
-    """Whether the file system may be in use on other nodes, whose locks we may not see."""
+    """Whether other nodes may use this file system, with locks that this node does not see."""
     kind = next((kind for mount, kind in _mounts() if path.resolve().is_relative_to(mount)), "")
-    return kind.startswith(NETWORK)
+    return kind.startswith(NETWORK_FILE_SYSTEMS)
 
 
 def _mounts() -> list[tuple[str, str]]:
-    """Mount points and file system types, the longest path first (proc(5), mountinfo)."""
-    lines = [line.partition(" - ") for line in MOUNTS.read_text().splitlines()]
+    """Mount points and file system types, longest path first.
+
+    Linux 2.6.26: /proc/PID/mountinfo. https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html
+    """
+    lines = [line.partition(" - ") for line in MOUNT_TABLE.read_text().splitlines()]
     mounts = [(left.split()[4].replace("\\040", " "), right.split()[0]) for left, _, right in lines]
     return sorted(mounts, key=lambda mount: len(mount[0]), reverse=True)

@@ -1,4 +1,7 @@
-"""In use: a shared lock on a file in the environment, inherited by the engine and dropped by the kernel with it."""
+"""Leases: a shared lock on a file in an environment says that the environment is in use.
+
+The engine inherits the descriptor, and the kernel drops the lock when the last process that holds it ends.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +13,29 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from prefect_uv.cache_volume.cache_directory import IN_USE
-from prefect_uv.cache_volume.work_lock import same_file, try_lock
+from prefect_uv.cache_volume.file_lock import same_file, try_lock
 
-MOVING_SECONDS = 2.0
+DISCARD_SECONDS = 2.0
 LEASE_POLL_SECONDS = 0.01
 
 
 def take_lease(environment: Path, *, touch: bool = True) -> int | None:
-    """Take an environment into use.
+    """Mark an environment as in use.
+
+    Args:
+        environment: its directory; a mirror's works too.
+        touch: also note the time of use, which needs a writable volume.
 
     Returns:
-        a descriptor that holds it as long as anybody has it open; nothing when the environment is not there, or goes.
+        a descriptor that holds the lease until its last copy is closed; None if the environment does not exist or is
+        being discarded.
     """
     path = environment / IN_USE
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    deadline = time.monotonic() + MOVING_SECONDS
+    deadline = time.monotonic() + DISCARD_SECONDS
     while not try_lock(descriptor, fcntl.LOCK_SH) and time.monotonic() < deadline:
         time.sleep(LEASE_POLL_SECONDS)
     if not same_file(descriptor, path):
@@ -39,20 +47,20 @@ def take_lease(environment: Path, *, touch: bool = True) -> int | None:
 
 
 def refresh_lease(descriptor: int) -> None:
-    """Note the use, for the garbage collection of nodes that do not see our locks; where we may not write, do not."""
+    """Note the time of use, for garbage collection on nodes that do not see our locks; a no-op if not permitted."""
     with suppress(OSError):
         os.utime(descriptor)
 
 
 def last_use(environment: Path) -> float:
-    """When it was last taken into use, by the volume's clock."""
+    """When the environment was last used, by the volume's clock."""
     path = environment / IN_USE
     return (path if path.exists() else environment).stat().st_mtime
 
 
 @contextmanager
-def unused(environment: Path) -> Iterator[bool]:
-    """Whether nobody uses an environment, and nobody begins to while this lasts."""
+def lock_if_unused(environment: Path) -> Iterator[bool]:
+    """Keep others from using an environment; yields False if it is in use, or if we cannot tell."""
     try:
         descriptor = os.open(environment / IN_USE, os.O_RDWR)
     except FileNotFoundError:

@@ -1,6 +1,7 @@
-"""One at a time, as far as the file system allows: a claim is a flock for this node and a heartbeat for all.
+"""Work locks: one process works while the others wait, as far as the file system allows.
 
-A claim only saves double work. Whoever waits for one goes on without it when the holder is silent or the wait too long.
+A work lock is a flock, which the processes of this node see, and a heartbeat, which every node sees. It only saves
+duplicate work: a waiter goes on without it if the holder falls silent or the wait becomes too long.
 """
 
 from __future__ import annotations
@@ -14,174 +15,151 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-BEAT_SECONDS = 1.0
-SAY_EVERY_SECONDS = 10.0
+from prefect_uv.cache_volume.file_lock import same_file, try_lock
+
+HEARTBEAT_SECONDS = 1.0
+STATUS_SECONDS = 10.0
 SILENT_SECONDS = 30.0
 WAIT_SECONDS = 900.0
 LOCK_POLL_SECONDS = 0.05
-FOREIGN_SECONDS = 120.0
-BOOT = Path("/proc/sys/kernel/random/boot_id")
+OTHER_NODE_SECONDS = 120.0
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 LogLine = Callable[[str], None]
 
 
 class WorkLock:
-    """An open file that says who is at work; the kernel drops the lock however its holder dies."""
+    """An open file that names the process at work; the kernel drops its flock however the holder dies."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o664)
-        self._stop = threading.Event()
-        self._beat: threading.Thread | None = None
+        self._stopped = threading.Event()
+        self._heartbeat: threading.Thread | None = None
 
     def take(self) -> bool:
-        """Try to get it; a file that somebody replaced meanwhile is not it."""
+        """Try to take the lock; False too if another process has replaced the file."""
         return try_lock(self.descriptor, fcntl.LOCK_EX) and self.is_current()
 
     def is_current(self) -> bool:
-        """Whether the path still leads to the file that we hold open."""
+        """Whether the path still leads to the file that we have open."""
         return same_file(self.descriptor, self.path)
 
-    def start(self, say: LogLine | None = None) -> None:
-        """Write who we are and begin to beat."""
-        os.ftruncate(self.descriptor, 0)
-        os.pwrite(self.descriptor, f"{_boot()} {socket.gethostname()} {os.getpid()}\n".encode(), 0)
-        self._beat = threading.Thread(target=self._beat_on, args=(say,), daemon=True, name="claim")
-        self._beat.start()
+    def start_heartbeat(self, report: LogLine | None = None) -> None:
+        """Write who we are, and refresh the file's time until the lock is closed.
 
-    def beat(self) -> float:
-        """When the holder was last heard, by the volume's clock."""
+        Args:
+            report: gets a line every few seconds.
+        """
+        os.ftruncate(self.descriptor, 0)
+        os.pwrite(self.descriptor, f"{_boot_id()} {socket.gethostname()} {os.getpid()}\n".encode(), 0)
+        self._heartbeat = threading.Thread(target=self._beat, args=(report,), daemon=True, name="work-lock")
+        self._heartbeat.start()
+
+    def last_heartbeat(self) -> float:
+        """When the holder last refreshed the file, by the volume's clock."""
         return os.fstat(self.descriptor).st_mtime
 
     def holder(self) -> str:
-        """The host and process that wrote the claim."""
+        """The host and process that wrote the file."""
         words = os.pread(self.descriptor, 400, 0).decode(errors="replace").split()
         return " process ".join(words[1:3]) or "unknown"
 
     def close(self) -> None:
-        """Stop the heartbeat and let go."""
-        self._stop.set()
-        if self._beat is not None:
-            self._beat.join()
+        """Stop the heartbeat and release the lock."""
+        self._stopped.set()
+        if self._heartbeat is not None:
+            self._heartbeat.join()
         os.close(self.descriptor)
 
-    def _beat_on(self, say: LogLine | None) -> None:
-        start = said = time.monotonic()
-        while not self._stop.wait(BEAT_SECONDS):
+    def _beat(self, report: LogLine | None) -> None:
+        start = reported = time.monotonic()
+        while not self._stopped.wait(HEARTBEAT_SECONDS):
             with suppress(OSError):
                 os.utime(self.descriptor)
-            if say and time.monotonic() > said + SAY_EVERY_SECONDS:
-                said = time.monotonic()
-                say(f"at work for {said - start:.0f} s")
+            if report and time.monotonic() > reported + STATUS_SECONDS:
+                reported = time.monotonic()
+                report(f"still working after {reported - start:.0f} s")
 
 
 @contextmanager
-def holding_work_lock(path: Path, ready: Callable[[], bool], say: LogLine) -> Iterator[None]:
-    """Hold the claim, or go on without it: when `ready` says that the work is done, or after a bounded wait."""
-    claim = _wait(path, ready, say)
+def holding_work_lock(path: Path, is_done: Callable[[], bool], report: LogLine) -> Iterator[None]:
+    """Hold a work lock; go on without it once `is_done` says that the work is done, or after a bounded wait."""
+    lock = _wait_for_lock(path, is_done, report)
     try:
         yield
     finally:
-        if claim is not None:
-            claim.close()
-
-
-@contextmanager
-def shared_lock(path: Path) -> Iterator[None]:
-    """Keep others from `alone` on this file meanwhile."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o664)
-    try:
-        try_lock(descriptor, fcntl.LOCK_SH)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def exclusive_lock(path: Path) -> Iterator[bool]:
-    """Whether nobody holds this file, `shared` or by uv's own lock, and nobody gets it meanwhile."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o664)
-    try:
-        yield try_lock(descriptor, fcntl.LOCK_EX)
-    finally:
-        os.close(descriptor)
+        if lock is not None:
+            lock.close()
 
 
 def is_abandoned(path: Path, now: float) -> bool:
-    """Whether nobody works under this claim any more: its lock is free and, from another node, its heartbeat old."""
+    """Whether the process that held this lock is gone.
+
+    On this node a free lock proves it; a lock from another node must also have been silent for a while.
+
+    Args:
+        path: the lock's file.
+        now: the time by the volume's clock.
+    """
     try:
-        claim = WorkLock(path)
+        lock = WorkLock(path)
     except OSError:
         return False
     try:
-        near = os.pread(claim.descriptor, 400, 0).decode(errors="replace").startswith(_boot())
-        return (near or now - claim.beat() > FOREIGN_SECONDS) and claim.take()
+        is_ours = os.pread(lock.descriptor, 400, 0).decode(errors="replace").startswith(_boot_id())
+        return (is_ours or now - lock.last_heartbeat() > OTHER_NODE_SECONDS) and lock.take()
     finally:
-        claim.close()
+        lock.close()
 
 
-def try_lock(descriptor: int, kind: int) -> bool:
-    """Try to lock; a file system without locks gives everybody what they ask for."""
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def same_file(descriptor: int, path: Path) -> bool:
-    """Whether a path leads to an open file."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _wait(path: Path, ready: Callable[[], bool], say: LogLine) -> WorkLock | None:
-    """The claim, or nothing when we go on without it."""
+def _wait_for_lock(path: Path, is_done: Callable[[], bool], report: LogLine) -> WorkLock | None:
+    """The lock with its heartbeat started, or None if we go on without it."""
     start = time.monotonic()
-    while not ready() and time.monotonic() < start + WAIT_SECONDS:
+    while not is_done() and time.monotonic() < start + WAIT_SECONDS:
         try:
-            claim = WorkLock(path)
+            lock = WorkLock(path)
         except PermissionError:
             return None
         try:
-            if claim.take():
-                claim.start(say)
-                return claim
-            _watch(claim, ready, say, start)
+            if lock.take():
+                lock.start_heartbeat(report)
+                return lock
+            _watch_holder(lock, is_done, report, start)
         except BaseException:
-            claim.close()
+            lock.close()
             raise
-        claim.close()
+        lock.close()
     return None
 
 
-def _watch(claim: WorkLock, ready: Callable[[], bool], say: LogLine, start: float) -> None:
-    """Return when the lock is free or the work is done; pass over a silent holder by taking its file away.
+def _watch_holder(lock: WorkLock, is_done: Callable[[], bool], report: LogLine, start: float) -> None:
+    """Return when the lock is free or the work is done; unlink the file of a holder that has fallen silent.
 
-    Silence is a heartbeat that does not change for a while by our own monotonic clock: no two clocks are compared.
+    A holder is silent if its heartbeat has not changed for a while by our own monotonic clock, so no two clocks are
+    compared.
     """
-    beat, heard = claim.beat(), time.monotonic()
-    said = start
-    while claim.is_current() and not ready() and time.monotonic() < start + WAIT_SECONDS:
-        if try_lock(claim.descriptor, fcntl.LOCK_EX):
+    heartbeat, heard = lock.last_heartbeat(), time.monotonic()
+    reported = start
+    while lock.is_current() and not is_done() and time.monotonic() < start + WAIT_SECONDS:
+        if try_lock(lock.descriptor, fcntl.LOCK_EX):
             return
         now = time.monotonic()
-        if claim.beat() != beat:
-            beat, heard = claim.beat(), now
+        if lock.last_heartbeat() != heartbeat:
+            heartbeat, heard = lock.last_heartbeat(), now
         if now > heard + SILENT_SECONDS:
-            say(f"{claim.holder()} has been silent for {now - heard:.0f} s: passing it over")
-            claim.path.unlink(missing_ok=True)
+            report(f"{lock.holder()} has been silent for {now - heard:.0f} s: taking over")
+            lock.path.unlink(missing_ok=True)
             return
-        if now > said + SAY_EVERY_SECONDS:
-            said = now
-            say(f"waiting for {claim.holder()} since {now - start:.0f} s")
+        if now > reported + STATUS_SECONDS:
+            reported = now
+            report(f"waited {now - start:.0f} s for {lock.holder()}")
         time.sleep(LOCK_POLL_SECONDS)
 
 
-def _boot() -> str:
-    """The node, as all its containers see it: on the same one, flock alone tells the living from the dead."""
-    return BOOT.read_text().strip()
+def _boot_id() -> str:
+    """The node as all its containers see it: on one node, flock alone tells the living from the dead.
+
+    Linux 2.3.16: https://man7.org/linux/man-pages/man4/random.4.html (boot_id)
+    """
+    return BOOT_ID.read_text().strip()

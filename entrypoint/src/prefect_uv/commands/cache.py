@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
-from prefect_uv.cache_volume.lease import last_use, unused
+from prefect_uv.cache_volume.lease import last_use, lock_if_unused
 from prefect_uv.environments.build.verification import mismatches
 from prefect_uv.environments.garbage.disk_usage import (
     environment_directories,
@@ -103,7 +103,7 @@ def _projects_by_key(directory: CacheDirectory) -> dict[str, set[str]]:
 
 
 def _in_use(path: Path) -> str:
-    with unused(path) as free:
+    with lock_if_unused(path) as free:
         return "-" if free else "yes"
 
 

@@ -18,7 +18,7 @@ from typing import NoReturn
 from prefect_uv.api.flow_run import FlowRun
 from prefect_uv.engine.engine_version import EngineVersion
 from prefect_uv.environments import Environment, Maintenance
-from prefect_uv.environments.uv.uv_command import ELSEWHERE
+from prefect_uv.environments.uv.uv_command import DIRECTORY_VARIABLES
 from prefect_uv.errors import DeploymentNotFoundError, LaunchError, UsageError
 from prefect_uv.project_code import FlowCode
 from prefect_uv.pull import Checkout
@@ -169,7 +169,7 @@ def _flow_environ(prepared: PreparedFlow) -> dict[str, str]:
 
     Variables that would lead uv to another project or directory are removed.
     """
-    environ = {name: value for name, value in prepared.checkout.environ.items() if name not in ELSEWHERE}
+    environ = {name: value for name, value in prepared.checkout.environ.items() if name not in DIRECTORY_VARIABLES}
     environment = prepared.environment.path
     uv_cache = prepared.environment.uv_cache
     if uv_cache is None:

@@ -1,4 +1,4 @@
-"""The environments on the cache volume: built once, found again by what they are made of."""
+"""Environments of projects: found by what they are made of, in the image or on the cache volume, or built once."""
 
 from prefect_uv.environments.environment_store import EnvironmentStore
 from prefect_uv.environments.maintenance import Maintenance

@@ -1,4 +1,4 @@
-"""The environments in the image: looked up before those on the volume, and only read while flows run."""
+"""The environments baked into the image: looked up before those on the volume, and read-only while flows run."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from dataclasses import dataclass
 
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.environments.key import fingerprint_index
-from prefect_uv.environments.key.environment_contents import Contents, shortened
-from prefect_uv.environments.key.fingerprint import RESOLVING, fingerprint
-from prefect_uv.environments.key.manifest import DescribedEnvironment, Manifest, described_environments, nearest
+from prefect_uv.environments.key.environment_contents import Contents, joined_differences
+from prefect_uv.environments.key.fingerprint import RESOLUTION_VARIABLES, fingerprint
+from prefect_uv.environments.key.manifest import (
+    DescribedEnvironment,
+    Manifest,
+    described_environments,
+    nearest_environment,
+)
 from prefect_uv.environments.plan import Source
 from prefect_uv.environments.published_environments import Environment, PublishedEnvironments
 from prefect_uv.errors import BakedMismatchError
@@ -17,16 +22,16 @@ from prefect_uv.image_facts import Image
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.settings import Settings
 
-ANYBODY = range(2**32)
+EVERY_UID = range(2**32)
 BAKED_HINT = (
-    "Build the image again from this commit, so that `RUN prefect-uv bake` sees its lock; or run the code that the"
+    "Rebuild the image from this commit, so that `RUN prefect-uv bake` sees its lockfile; or run the code that the"
     " image was baked for; or set PREFECT_UV_BAKED=build."
 )
 
 
 @dataclass(frozen=True)
 class BakedEnvironments:
-    """The shelf in the image, and the line about why nothing on it fits."""
+    """The environments in the image, and the explanation if none of them fits."""
 
     published: PublishedEnvironments
     image: Image
@@ -34,51 +39,54 @@ class BakedEnvironments:
 
     @classmethod
     def of(cls, settings: Settings, image: Image) -> BakedEnvironments:
-        """What this image has; whoever made it is trusted as much as the image is."""
-        return cls(
-            PublishedEnvironments(CacheDirectory(settings.baked_dir, settings.baked_dir, read_only=True), ANYBODY),
-            image,
-            settings,
-        )
+        """This image's environments, all of which are trusted, like the image itself."""
+        cache = CacheDirectory(settings.baked_dir, settings.baked_dir, read_only=True)
+        return cls(PublishedEnvironments(cache, EVERY_UID), image, settings)
 
     @property
-    def nothing(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether nothing was baked into this image."""
         return not self.published.cache.index.is_dir()
 
-    def known(self) -> Iterator[DescribedEnvironment]:
+    def environments(self) -> Iterator[DescribedEnvironment]:
         """Every environment in the image."""
         return described_environments(self.published.cache)
 
     def look_up(self, source: Source) -> Environment | None:
-        """The environment that was baked from the same files and selection: found without uv."""
-        if self.nothing:
+        """The environment that was baked from the same files and selection, found without uv; None if there is none."""
+        if self.is_empty:
             return None
-        known = fingerprint_index.look_up_entry(self.published.cache, self._inputs(source), self.published.trusted)
-        return self.published.open(known.key, hit=True) if known else None
+        cache, trusted = self.published.cache, self.published.trusted
+        entry = fingerprint_index.look_up_entry(cache, self._fingerprint(source), trusted)
+        return self.published.open(entry.key, hit=True) if entry else None
 
     def remember(self, source: Source, manifest: Manifest) -> None:
-        """Write down what an environment was baked from."""
-        python = manifest.contents.python
-        known = fingerprint_index.IndexEntry(manifest.key, source.name, python, fingerprint_index.file_stamp(python))
-        fingerprint_index.write_entry(self.published.cache, self._inputs(source), known)
+        """Index an environment by the inputs that it was baked from."""
+        entry = fingerprint_index.IndexEntry.of(manifest.key, source.name, manifest.contents.python)
+        fingerprint_index.write_entry(self.published.cache, self._fingerprint(source), entry)
 
-    def decline(self, contents: Contents, project: str, instead: str, log: RunLog) -> None:
-        """Say what the nearest baked environment has else, and what happens instead; nothing is said of no baked one.
+    def report_mismatch(self, contents: Contents, project: str, instead: str, log: RunLog) -> None:
+        """Log how the nearest baked environment differs from what is needed; no line if nothing was baked.
+
+        Args:
+            contents: what is needed.
+            project: for which project, by name.
+            instead: what happens instead, for the log.
+            log: gets the line.
 
         Raises:
             BakedMismatchError: PREFECT_UV_BAKED=refuse.
         """
-        near = nearest(self.known(), contents, project)
-        if near is None:
+        nearest = nearest_environment(self.environments(), contents, project)
+        if nearest is None:
             return
-        changes = shortened(contents.differences(near[1].contents))
-        misfit = f"baked environment {near[1].key[:12]} does not fit: {changes}"
+        changes = joined_differences(contents.differences(nearest[1].contents))
+        misfit = f"baked environment {nearest[1].key[:12]} does not fit: {changes}"
         if self.settings.baked == "refuse":
-            raise BakedMismatchError(f"No environment in the image fits {project}.", misfit, BAKED_HINT)
+            raise BakedMismatchError(f"No environment baked into the image fits {project}.", misfit, BAKED_HINT)
         log.info(f"{misfit}; {instead}")
 
-    def _inputs(self, source: Source) -> str:
-        """As on the volume, but for indexes and constraints: the lock has been compared with them when it was baked."""
-        environ = {name: value for name, value in self.settings.environ.items() if name not in RESOLVING}
+    def _fingerprint(self, source: Source) -> str:
+        """As on the volume, but for indexes and constraints: the lock was checked against them when it was baked."""
+        environ = {name: value for name, value in self.settings.environ.items() if name not in RESOLUTION_VARIABLES}
         return fingerprint(source.fields(), self.image, environ, source.project.directory)

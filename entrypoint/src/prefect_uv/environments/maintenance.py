@@ -1,4 +1,4 @@
-"""What is done for the store while a flow runs: leases are kept fresh, bytecode is kept, garbage is collected."""
+"""Maintenance of the cache volume while a flow runs: keeps leases fresh, keeps bytecode, collects garbage."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from prefect_uv.settings import Settings
 START_SECONDS = 5.0
 REFRESH_SECONDS = 600.0
 COLLECT_SECONDS = 3600.0
-LAST_SECONDS = 30.0
+JOIN_SECONDS = 30.0
 NICENESS = 19
 
 
 class Maintenance:
-    """A context in which an environment is used; its thread has the lowest priority and is late on purpose.
+    """A context in which an environment is used, with a thread of the lowest priority that starts late on purpose.
 
-    A run that ends sooner collects at its end, when it has built something or nobody has for an hour.
+    Garbage is collected after a build, and if no container has collected any for an hour. A run that ends before its
+    thread has started collects at its end.
     """
 
     def __init__(
@@ -37,14 +38,14 @@ class Maintenance:
         environment: Environment,
         leases: Sequence[int],
     ) -> None:
-        self._area = published.cache
+        self._cache = published.cache
         self._bytecode = BytecodeCache(published.cache.bytecode, published.trusted)
         self._settings = settings
         self._log = log
         self._environment = environment
         self._leases = leases
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._keep, daemon=True, name="keeper")
+        self._thread = threading.Thread(target=self._run, daemon=True, name="maintenance")
 
     def __enter__(self) -> None:
         self._thread.start()
@@ -53,34 +54,35 @@ class Maintenance:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._ended.set()
-        self._thread.join(LAST_SECONDS)
+        self._thread.join(JOIN_SECONDS)
 
-    def _keep(self) -> None:
+    def _run(self) -> None:
+        # Linux 6.12: the nice value is per thread. https://man7.org/linux/man-pages/man2/setpriority.2.html
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         self._ended.wait(START_SECONDS)
-        if self._environment.uv_cache == self._area.uv_cache:
+        if self._environment.uv_cache == self._cache.uv_cache:
             self._collect()
         while not self._ended.wait(REFRESH_SECONDS):
             for lease in self._leases:
                 refresh_lease(lease)
 
     def _is_due(self) -> bool:
-        stamp = self._area.locks / "collected"
+        stamp = self._cache.locks / "collected"
         try:
-            idle = self._area.now() - stamp.stat().st_mtime
+            age = self._cache.now() - stamp.stat().st_mtime
         except FileNotFoundError:
-            idle = COLLECT_SECONDS
-        return not self._environment.hit or idle >= COLLECT_SECONDS
+            age = COLLECT_SECONDS
+        return not self._environment.hit or age >= COLLECT_SECONDS
 
     def _collect(self) -> None:
         try:
             with shared_umask():
                 if not self._is_due():
                     return
-                (self._area.locks / "collected").touch()
+                (self._cache.locks / "collected").touch()
                 if manifest := Manifest.read(self._environment.path):
                     self._bytecode.keep(self._environment.path, manifest.contents)
-                collect_garbage(self._area, self._settings, self._log)
-                prune_uv_cache(self._area, self._settings.environ)
+                collect_garbage(self._cache, self._settings, self._log)
+                prune_uv_cache(self._cache, self._settings.environ)
         except OSError as error:
-            self._log.warning(f"{self._area.root} could not be put in order: {error}")
+            self._log.warning(f"maintenance of {self._cache.root} failed: {error}")

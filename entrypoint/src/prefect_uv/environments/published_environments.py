@@ -1,4 +1,4 @@
-"""The environments of one area: taken into use when they are whole and trusted, published when they are built."""
+"""The published environments of one cache directory: taken into use if complete and trusted, added once built."""
 
 from __future__ import annotations
 
@@ -10,22 +10,26 @@ from pathlib import Path
 from prefect_uv.cache_volume.cache_directory import CacheDirectory, is_executable
 from prefect_uv.cache_volume.lease import take_lease
 from prefect_uv.environments.key.manifest import RUN_CACHE, Manifest
+from prefect_uv.errors import EnvironmentDamagedError
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.package_names import PREFECT
 
 
 @dataclass(frozen=True)
 class Environment:
-    """A whole environment, held in use as long as this process or a child that inherits `lease` lives.
+    """A complete environment, in use as long as this process, or a child that inherits `lease`, lives.
+
+    uv 0.13.8: holds the lock of its cache as long as `uv run` lives, hence `run_cache`.
+    https://github.com/astral-sh/uv/issues/19317
 
     Attributes:
         path: its directory; `bin/python` is its interpreter.
-        key: what it is made of.
-        hit: it was there already.
-        prefect: the version of Prefect in it.
+        key: the hash of what it is made of.
+        hit: it existed before this start.
+        prefect: its version of Prefect.
         python_version: the version of its interpreter.
-        uv_cache: uv's cache beside it, for what the flow asks of uv; nothing when that cannot be written.
-        run_cache: a cache of its own for `uv run`, which locks one as long as it lives; nothing when we may not write.
+        uv_cache: the uv cache that it was built from, for uv commands in the flow; None if it is not writable.
+        run_cache: a separate cache for `uv run`; None if it is not writable.
         lease: a file descriptor with a shared lock.
     """
 
@@ -46,22 +50,22 @@ class Environment:
 
 @dataclass(frozen=True)
 class PublishedEnvironments:
-    """An area, and the user ids whose work there is used."""
+    """A cache directory's environments, and the user ids whose environments are used."""
 
     cache: CacheDirectory
     trusted: Container[int]
 
     def open(self, key: str, *, hit: bool) -> Environment | None:
-        """Take an environment into use; nothing when there is none that we trust."""
-        found = (self._open(path, key, hit=hit) for path in self._paths(key) if self._is_usable(path))
-        return next(filter(None, found), None)
+        """Take an environment into use; None if there is none that is complete and trusted."""
+        opened = (self._open(path, key, hit=hit) for path in self._paths(key) if self._is_usable(path))
+        return next(filter(None, opened), None)
 
     def has(self, key: str) -> bool:
-        """Whether the name is taken."""
+        """Whether an environment has this name, trusted or not."""
         return (self.cache.environments / key).exists()
 
     def publish(self, environment: Path, key: str, log: RunLog) -> None:
-        """Give a whole environment its name, unless somebody was first; what is damaged there does not count."""
+        """Rename a complete environment to its key, unless a complete one is there already; replace a damaged one."""
         for target in self._paths(key):
             if target.exists() and not self.trusts(target):
                 uid = target.stat().st_uid
@@ -76,26 +80,32 @@ class PublishedEnvironments:
                     raise
             return
 
+    def trusts(self, path: Path) -> bool:
+        """Whether a trusted user owns the path."""
+        return path.stat().st_uid in self.trusted
+
     def _open(self, path: Path, key: str, *, hit: bool) -> Environment | None:
         manifest = Manifest.read(path)
-        descriptor = take_lease(path, touch=not self.cache.read_only) if manifest else None
-        if manifest is None or descriptor is None:
+        lease = take_lease(path, touch=not self.cache.read_only) if manifest else None
+        if manifest is None or lease is None:
             return None
         packages = manifest.contents.packages
-        version = next(packages[name].version for name in PREFECT if name in packages)
+        prefect = next(packages[name].version for name in PREFECT if name in packages)
         writable = not self.cache.read_only and os.access(self.cache.root, os.W_OK)
         own = writable and (path / RUN_CACHE).stat().st_uid == os.geteuid()
         uv_cache, run_cache = self.cache.uv_cache if writable else None, path / RUN_CACHE if own else None
-        return Environment(path, key, hit, version, manifest.contents.python_version, uv_cache, run_cache, descriptor)
+        return Environment(path, key, hit, prefect, manifest.contents.python_version, uv_cache, run_cache, lease)
 
     def _paths(self, key: str) -> Iterator[Path]:
-        """Where it is; where somebody whom we do not trust has taken the name, ours has our uid in it."""
+        """The paths of an environment; the second, with our uid, serves if an untrusted user has taken the first."""
         yield self.cache.environments / key
         yield self.cache.environments / f"{key}.{os.geteuid()}"
 
     def _is_usable(self, path: Path) -> bool:
         return path.is_dir() and self.trusts(path) and is_executable(path)
 
-    def trusts(self, path: Path) -> bool:
-        """Whether somebody whom we trust has written it."""
-        return path.stat().st_uid in self.trusted
+
+def disappeared_error(key: str) -> EnvironmentDamagedError:
+    """The error for an environment that something deletes while it is being used or published."""
+    message = f"Environment {key[:12]} disappeared."
+    return EnvironmentDamagedError(message, hint="Find out what deletes files below the cache directory, and stop it.")

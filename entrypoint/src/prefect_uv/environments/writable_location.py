@@ -1,4 +1,4 @@
-"""Where environments can be built: the cache directory, or a private place where that one does not serve."""
+"""Where environments are built: in the cache directory, or in a private directory if that cannot be used."""
 
 from __future__ import annotations
 
@@ -18,42 +18,43 @@ from prefect_uv.settings import Settings
 
 
 def environments_at(root: Path, settings: Settings, image: Image, *, read_only: bool) -> PublishedEnvironments:
-    """An area, and whom we trust in it: ourselves, root, its owner, and whom the settings name."""
-    own_cache = settings.environ.get("UV_CACHE_DIR")
-    cache = CacheDirectory(root, Path(own_cache) if own_cache else root / f"uv-{image.uv_minor}", read_only)
+    """The environments of a cache directory. We trust ourselves, root, its owner, and the users in the settings."""
+    users_cache = settings.environ.get("UV_CACHE_DIR")
+    uv_cache = Path(users_cache) if users_cache else root / f"uv-{image.uv_minor}"
     owner = {root.stat().st_uid} if root.exists() else set()
-    return PublishedEnvironments(cache, frozenset({0, os.geteuid(), *owner, *settings.cache_trust}))
+    trusted = frozenset({0, os.geteuid(), *owner, *settings.cache_trust})
+    return PublishedEnvironments(CacheDirectory(root, uv_cache, read_only), trusted)
 
 
 def writable_environments(settings: Settings, image: Image, log: RunLog) -> PublishedEnvironments:
-    """The cache directory, or a private one in the container where that one cannot be used.
+    """The cache directory's environments, or those of a new private directory in the container.
 
     Raises:
-        VolumeUnusableError: there is no such place.
+        VolumeUnusableError: neither is possible.
     """
     root = settings.cache_dir
-    reason = _obstacle(environments_at(root, settings, image, read_only=settings.cache_readonly).cache)
+    reason = _reason_not_writable(environments_at(root, settings, image, read_only=settings.cache_readonly).cache)
     if not reason:
         return environments_at(root, settings, image, read_only=False)
     environ = settings.environ
-    for place in (environ.get("TMPDIR", "/tmp"), environ.get("HOME", "/"), str(Path.cwd())):  # noqa: S108
-        if os.access(place, os.W_OK) and is_executable(Path(place)):
-            made = Path(tempfile.mkdtemp(prefix="prefect-uv-store-", dir=place))
-            private = environments_at(made, settings, image, read_only=False)
+    for parent in (environ.get("TMPDIR", "/tmp"), environ.get("HOME", "/"), str(Path.cwd())):  # noqa: S108
+        if os.access(parent, os.W_OK) and is_executable(Path(parent)):
+            directory = Path(tempfile.mkdtemp(prefix="prefect-uv-store-", dir=parent))
+            private = environments_at(directory, settings, image, read_only=False)
             private.cache.prepare()
-            log.warning(f"{root} {reason}: what it does not hold is built for this run only, in {place}")
+            log.warning(f"{root} {reason}: environments that it lacks are built in {parent}, for this run only")
             return private
     raise VolumeUnusableError(
-        f"There is no place for an environment: {root} {reason}.",
-        "Neither the temporary directory nor the home or working directory is writable and executable.",
-        f"Mount a volume at {root} that uid {os.geteuid()} or group 0 may write, not noexec.",
+        f"There is nowhere to build an environment: {root} {reason}.",
+        "None of the temporary, home and working directories is both writable and executable.",
+        f"Mount a volume at {root} that uid {os.geteuid()} or group 0 can write to, without noexec.",
     )
 
 
-def _obstacle(cache: CacheDirectory) -> str:
-    """Why nothing can be built in an area; empty when it can. A full disk is not an obstacle: room can be made."""
+def _reason_not_writable(cache: CacheDirectory) -> str:
+    """Why nothing can be built in a cache directory; empty if it can, or if only room is lacking."""
     if cache.read_only:
-        return "is not to be written (PREFECT_UV_CACHE_READONLY)"
+        return "is read-only (PREFECT_UV_CACHE_READONLY)"
     try:
         cache.prepare()
         with tempfile.TemporaryFile(dir=cache.builds):
@@ -62,15 +63,19 @@ def _obstacle(cache: CacheDirectory) -> str:
         if error.errno in DISK_FULL:
             raise
         return f"is not writable ({error.strerror})"
-    places = (cache.environments, cache.index, cache.locks, cache.failures, cache.uv_cache)
-    if closed := next((place for place in places if not os.access(place, os.W_OK)), None):
-        return f"is not writable in {closed.relative_to(cache.root)}"
+    directories = (cache.environments, cache.index, cache.locks, cache.failures, cache.uv_cache)
+    if closed := next((path for path in directories if not os.access(path, os.W_OK)), None):
+        return f"is not writable at {closed.relative_to(cache.root)}"
     return "" if is_executable(cache.root) else "is mounted noexec"
 
 
 @contextmanager
 def full_disk_as_error(root: Path) -> Iterator[None]:
-    """What the system says of a full disk becomes our error."""
+    """Turn the system's errors about a full disk into ours.
+
+    Raises:
+        VolumeFullError: no space, or no quota, is left.
+    """
     try:
         yield
     except OSError as error:
@@ -79,5 +84,5 @@ def full_disk_as_error(root: Path) -> Iterator[None]:
         raise VolumeFullError(
             f"No space is left on {root}.",
             str(error),
-            "Make the cache volume larger, or set PREFECT_UV_CACHE_LIMIT so that old environments go earlier.",
+            "Enlarge the cache volume, or set PREFECT_UV_CACHE_LIMIT so that old environments are removed sooner.",
         ) from None

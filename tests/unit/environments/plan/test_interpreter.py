@@ -1,4 +1,4 @@
-"""Which interpreter a project gets; uv's own builds on the volume, from a mirror on this machine."""
+"""The interpreter of a project, and uv's own builds on the volume, from a mirror on this machine."""
 
 from __future__ import annotations
 
@@ -31,71 +31,73 @@ DAY = 86400.0
 
 @pytest.fixture(scope="module")
 def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a list of uv's Python builds that has one."""
+    """The address of a list of uv's Python builds with one entry."""
     directory = tmp_path_factory.mktemp("mirror")
     with served(directory) as address:
-        listed = downloads(archive(directory), address, interpreter_facts(str(PYTHON))[0])
-        (directory / "downloads.json").write_text(json.dumps(listed))
+        builds = downloads(archive(directory), address, interpreter_facts(str(PYTHON))[0])
+        (directory / "downloads.json").write_text(json.dumps(builds))
         yield f"{address}/downloads.json"
 
 
 @pytest.fixture
 def old_image(image: Image, monkeypatch: pytest.MonkeyPatch) -> Image:
-    """The entrypoint believes that its image has a Python that no project accepts."""
+    """The entrypoint believes that its image has a Python too old for every project."""
     old = replace(image, python_version=OLD)
     monkeypatch.setattr(Image, "read", classmethod(lambda _: old))
     return old
 
 
 @pytest.fixture
-def far(mirror: str) -> Mapping[str, str]:
-    """Variables that let uv see its own builds only, and where they are."""
+def from_mirror(mirror: str) -> Mapping[str, str]:
+    """Variables that make uv use only its own builds, from the mirror."""
     return {"UV_PYTHON_PREFERENCE": "only-managed", "UV_PYTHON_DOWNLOADS_JSON_URL": mirror}
 
 
 @pytest.fixture
-def far_store(
-    make_store: Callable[..., EnvironmentStore], old_image: Image, far: Mapping[str, str]
+def mirror_store(
+    make_store: Callable[..., EnvironmentStore], old_image: Image, from_mirror: Mapping[str, str]
 ) -> Callable[..., EnvironmentStore]:
-    """A maker of stores whose interpreters come from the mirror."""
+    """Makes stores whose interpreters come from the mirror."""
     assert old_image.python_version == OLD
-    return lambda **variables: make_store(**{**far, **variables})
+    return lambda **variables: make_store(**{**from_mirror, **variables})
 
 
 def test_interpreter_on_the_volume(
-    etl: Etl, cache: Path, far_store: Callable[..., EnvironmentStore], capsys: pytest.CaptureFixture[str]
+    etl: Etl, cache: Path, mirror_store: Callable[..., EnvironmentStore], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Installed once, said so, and reached by its whole version; the next start asks nobody."""
-    first = sync(far_store(), etl)
+    """It is installed once, logged, and used by its full version; the next start does not call uv."""
+    first = sync(mirror_store(), etl)
     version = interpreter_facts(str(PYTHON))[0]
-    home = (cache / "python").resolve() / f"cpython-{version}-linux-x86_64-gnu" / "bin"
-    assert f"home = {home}\n" in (first.path / "pyvenv.cfg").read_text()
+    directory = (cache / "python").resolve() / f"cpython-{version}-linux-x86_64-gnu" / "bin"
+    assert f"home = {directory}\n" in (first.path / "pyvenv.cfg").read_text()
     assert f"Python >=3.11 is not in the image: downloading it to {cache / 'python'}" in capsys.readouterr().err
     subprocess.run([first.path / "bin" / "python", "-m", "prefect.flow_engine"], check=True, timeout=20)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Uv, "run", no_uv)
-        assert sync(far_store(), etl).hit
+        assert sync(mirror_store(), etl).hit
 
 
-def test_interpreter_is_downloaded_once(etl: Etl, far_store: Callable[..., EnvironmentStore]) -> None:
-    """Another environment finds it without a network."""
-    sync(far_store(), etl)
+def test_interpreter_is_downloaded_once(etl: Etl, mirror_store: Callable[..., EnvironmentStore]) -> None:
+    """Another environment uses it without a network."""
+    sync(mirror_store(), etl)
     etl.write("prefect", "helper")
     etl.lock()
     nowhere = {"UV_PYTHON_DOWNLOADS_JSON_URL": "http://127.0.0.1:1/", "PREFECT_UV_OFFLINE": "true"}
-    assert sync(far_store(**nowhere), etl).hit is False
+    assert sync(mirror_store(**nowhere), etl).hit is False
 
 
-def test_killed_installation_is_done_again(etl: Etl, cache: Path, far_store: Callable[..., EnvironmentStore]) -> None:
-    """An interpreter without our mark does not count, whatever is in it."""
-    first = sync(far_store(), etl)
+def test_killed_installation_is_done_again(
+    etl: Etl, cache: Path, mirror_store: Callable[..., EnvironmentStore]
+) -> None:
+    """An interpreter without our mark is not used, and installed again."""
+    first = sync(mirror_store(), etl)
     (mark,) = cache.glob("python/cpython-*.*.*-*/.whole")
     mark.unlink()
     (module,) = mark.parent.glob("lib/python3.*/json/__init__.py")
     module.unlink()
     etl.write("prefect", "helper")
     etl.lock()
-    second = sync(far_store(), etl)
+    second = sync(mirror_store(), etl)
     assert mark.exists()
     assert module.exists()
     assert second.key != first.key
@@ -104,72 +106,72 @@ def test_killed_installation_is_done_again(etl: Etl, cache: Path, far_store: Cal
 @pytest.mark.parametrize(
     ("variables", "reason"),
     [
-        ({"UV_PYTHON_DOWNLOADS": "never"}, "UV_PYTHON_DOWNLOADS=never forbids it"),
-        ({"UV_PYTHON_DOWNLOADS": "manual"}, "UV_PYTHON_DOWNLOADS=manual forbids it"),
-        ({"PREFECT_UV_OFFLINE": "true"}, "PREFECT_UV_OFFLINE forbids it"),
+        ({"UV_PYTHON_DOWNLOADS": "never"}, "UV_PYTHON_DOWNLOADS=never does not allow it"),
+        ({"UV_PYTHON_DOWNLOADS": "manual"}, "UV_PYTHON_DOWNLOADS=manual does not allow it"),
+        ({"PREFECT_UV_OFFLINE": "true"}, "PREFECT_UV_OFFLINE does not allow it"),
     ],
 )
 def test_no_download(
-    etl: Etl, far_store: Callable[..., EnvironmentStore], cache: Path, variables: Mapping[str, str], reason: str
+    etl: Etl, mirror_store: Callable[..., EnvironmentStore], cache: Path, variables: Mapping[str, str], reason: str
 ) -> None:
-    """The error says what was asked, what the image has, why nothing was downloaded, and what to do."""
+    """The error says what was asked for, what the image has, why nothing was downloaded, and what to do."""
     (etl.directory / ".python-version").write_text("3.12.99\n")
     with pytest.raises(PythonMissingError) as caught:
-        sync(far_store(**variables), etl)
+        sync(mirror_store(**variables), etl)
     assert caught.value.render() == (
-        "error[python-missing]: There is no Python 3.12.99 here, which .python-version asks for.\n\n"
+        "error[python-missing]: .python-version asks for Python 3.12.99, which is not available here.\n\n"
         f"The image unit has Python {OLD}. Nothing was downloaded: {reason}.\n\n"
-        "hint: Use the image py312 of the family and ask for 3.12; or let uv download it, from a mirror if need be"
-        " (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR); or ask for 3.2, which is here."
+        "hint: Use the image py312 of the family and ask for 3.12; or let uv download it, from a mirror if necessary"
+        " (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR); or ask for 3.2, which the image has."
     )
     assert environments(cache) == []
 
 
-def test_download_fails(etl: Etl, make_store: Callable[..., EnvironmentStore], far: Mapping[str, str]) -> None:
-    """uv's own words are part of the error."""
+def test_failed_download(etl: Etl, make_store: Callable[..., EnvironmentStore], from_mirror: Mapping[str, str]) -> None:
+    """The error contains uv's own words."""
     (etl.directory / ".python-version").write_text("3.12.99\n")
     with pytest.raises(PythonMissingError) as caught:
-        sync(make_store(**far), etl)
+        sync(make_store(**from_mirror), etl)
     assert "error: No download found for request: cpython-3.12.99-linux-x86_64-gnu" in caught.value.found
 
 
 def test_request_that_contradicts_the_project(
     etl: Etl, cache: Path, make_store: Callable[..., EnvironmentStore], old_image: Image
 ) -> None:
-    """PREFECT_UV_PYTHON counts more than .python-version, and never more than requires-python."""
+    """PREFECT_UV_PYTHON takes precedence over .python-version, but not over requires-python."""
     with pytest.raises(PythonMissingError) as caught:
         sync(make_store(PREFECT_UV_PYTHON="3.2"), etl)
     assert caught.value.render() == (
-        "error[python-missing]: PREFECT_UV_PYTHON asks for Python 3.2, and etl requires >=3.11.\n\n"
+        "error[python-missing]: PREFECT_UV_PYTHON asks for Python 3.2, but etl requires >=3.11.\n\n"
         f"{old_image.python} is Python {OLD}.\n\n"
-        "hint: Change PREFECT_UV_PYTHON, or requires-python; then run `uv lock` and push."
+        "hint: Change PREFECT_UV_PYTHON or requires-python; then run `uv lock`, commit and push."
     )
     assert environments(cache) == []
 
 
-def test_garbage(cache: Path, log: RunLog) -> None:
-    """Interpreters that nothing runs on go after a day; links that lead nowhere and interrupted downloads go too."""
+def test_unused_interpreters_are_removed(cache: Path, log: RunLog) -> None:
+    """Unused interpreters are removed after a day, as are dangling links and interrupted downloads."""
     cache_directory = CacheDirectory(cache, cache / "uv-0.13")
     cache_directory.prepare()
-    old, young, left = (cache_directory.pythons / name for name in ("cpython-3.1.0", "cpython-3.2.0", ".temp/x"))
-    for place in (old, young, left):
-        place.mkdir(parents=True)
+    old, new, unfinished = (cache_directory.pythons / name for name in ("cpython-3.1.0", "cpython-3.2.0", ".temp/x"))
+    for directory in (old, new, unfinished):
+        directory.mkdir(parents=True)
     (cache_directory.pythons / "cpython-3.0").symlink_to("nowhere")
-    for place in (old, left):
-        os.utime(place, (1, 1))
+    for directory in (old, unfinished):
+        os.utime(directory, (1, 1))
     collect_garbage(cache_directory, Settings(), log)
     assert sorted(path.name for path in cache_directory.pythons.iterdir()) == [".temp", "cpython-3.2.0"]
-    assert not left.exists()
+    assert not unfinished.exists()
 
 
-def test_interpreter_of_an_environment_is_no_garbage(
-    etl: Etl, cache: Path, far_store: Callable[..., EnvironmentStore], log: RunLog
+def test_interpreter_of_an_environment_stays(
+    etl: Etl, cache: Path, mirror_store: Callable[..., EnvironmentStore], log: RunLog
 ) -> None:
-    """However old it is."""
-    store = far_store()
+    """It stays, however old it is."""
+    store = mirror_store()
     environment = sync(store, etl)
-    (home,) = cache.glob("python/cpython-*.*.*-*")
-    os.utime(home, (1, 1))
+    (interpreter,) = cache.glob("python/cpython-*.*.*-*")
+    os.utime(interpreter, (1, 1))
     collect_garbage(store.published.cache, Settings(), log)
     assert (environment.path / "bin" / "python").exists()
 
@@ -195,7 +197,7 @@ def test_interpreter_of_an_environment_is_no_garbage(
     ],
 )
 def test_accepted_versions(request_: str, version: str, *, answer: bool | None) -> None:
-    """As uv and PEP 440 read them; what names an implementation or a path is uv's to judge."""
+    """Requests mean what they mean to uv and PEP 440; implementations and paths are left to uv."""
     assert accepts(request_, version) is answer
 
 
@@ -222,24 +224,25 @@ OWN_IMAGE = "Build an image that has it (Dockerfile.py312 with PYTHON_VERSION)"
     ],
 )
 def test_image_to_use(request_: str, here: str, advice: str) -> None:
-    """One that is there, and is another one than this."""
+    """The error names an image that has the requested Python and is not this one."""
     assert image_for(request_, here) == advice
 
 
 def test_images_of_the_family() -> None:
-    """The entrypoint knows those that the builder makes."""
+    """The entrypoint knows the images that the builder builds."""
     images = tomllib.loads((Path(__file__).parents[4] / "images" / "family.toml").read_text())["images"]
     assert {image["python"]: name for name, image in images.items() if name != "base"} == FAMILY
 
 
 def test_variant_that_no_image_has(etl: Etl, make_store: Callable[..., EnvironmentStore], this_image: Image) -> None:
-    """No image is named, and the interpreter that is here is."""
+    """The hint names no image, but the interpreter that is available."""
     with pytest.raises(PythonMissingError) as caught:
         sync(make_store(PREFECT_UV_PYTHON="pypy3.11", UV_PYTHON_DOWNLOADS="never"), etl)
     assert caught.value.render() == (
-        "error[python-missing]: There is no Python pypy3.11 here, which PREFECT_UV_PYTHON asks for.\n\n"
+        "error[python-missing]: PREFECT_UV_PYTHON asks for Python pypy3.11, which is not available here.\n\n"
         f"The image unit has Python {this_image.python_version}. Nothing was downloaded: UV_PYTHON_DOWNLOADS=never"
-        " forbids it.\n\n"
-        "hint: Let uv download it, from a mirror if need be (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR); or ask for"
-        f" {minor(this_image.python_version)}, which is here."
+        " does not allow it.\n\n"
+        "hint: Let uv download it, from a mirror if necessary (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR); or"
+        " ask for"
+        f" {minor(this_image.python_version)}, which the image has."
     )

@@ -1,4 +1,4 @@
-"""A real uv and indexes on this machine: pip's make no good lock stale, and credentials open what they should."""
+"""A real uv and indexes on this machine: pip's indexes make no good lock stale, and credentials work in every form."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from prefect_uv.environments import Environment, EnvironmentStore
-from prefect_uv.environments.build.verification import installed
+from prefect_uv.environments.build.verification import installed_versions
 from prefect_uv.errors import IndexUnreachableError, LockfileStaleError, PrefectUvError
 from prefect_uv.project import ExtraPackages, find_project
 from tests.unit.etl import HTML, WHEEL, Etl, unlocked
@@ -28,13 +28,13 @@ SECRETS = (PASSWORD, USERINFO.removeprefix("bot:").removesuffix("@"), BASIC.part
 
 
 def revealing(folder: Path) -> list[Path]:
-    """The files with the password in them, in any form."""
+    """The files that contain the password, in any form."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return [path for path in files if any(secret.encode() in path.read_bytes() for secret in SECRETS)]
 
 
 def guarded(answer: Answer, authorization: str) -> Callable[[Request], Answer]:
-    """An answer for those who know the password, if there is one."""
+    """An answer that requires the authorization, if it is not empty."""
     refusal = Answer(401, {}, {"WWW-Authenticate": 'Basic realm="tests"'})
     return lambda request: (
         answer if not authorization or request.headers.get("authorization") == authorization else refusal
@@ -42,7 +42,7 @@ def guarded(answer: Answer, authorization: str) -> Callable[[Request], Answer]:
 
 
 def serve_prefect(index: Server, etl: Etl, authorization: str = "", prefix: str = "/api/") -> None:
-    """Let a server have the made-up Prefect, as an index; for those who know the password, if there is one."""
+    """Make a server an index with the made-up Prefect, behind the authorization if it is not empty."""
     wheel = (etl.wheels / WHEEL).read_bytes()
     link = f"<a href='{WHEEL}#sha256={hashlib.sha256(wheel).hexdigest()}'>{WHEEL}</a>"
     index.on(f"GET {prefix}prefect/", guarded(Answer(body=link.encode(), headers=HTML), authorization))
@@ -51,7 +51,7 @@ def serve_prefect(index: Server, etl: Etl, authorization: str = "", prefix: str 
 
 @pytest.fixture
 def index(etl: Etl) -> Iterator[Server]:
-    """The index that the lock is made with."""
+    """The index that the project is locked with."""
     with running_server() as running:
         serve_prefect(running, etl)
         yield running
@@ -67,7 +67,7 @@ def other(etl: Etl) -> Iterator[Server]:
 
 @pytest.fixture
 def locked(etl: Etl, index: Server, tmp_path: Path) -> Etl:
-    """A project that names no index, locked with one in the environment, as a company's developers do."""
+    """A project that names no index, locked with one from a variable, as in many companies."""
     path = etl.directory / "pyproject.toml"
     path.write_text(path.read_text().partition("[tool.uv]")[0])
     lock(etl, tmp_path, UV_DEFAULT_INDEX=index.url)
@@ -75,53 +75,57 @@ def locked(etl: Etl, index: Server, tmp_path: Path) -> Etl:
 
 
 def lock(etl: Etl, tmp_path: Path, **variables: str) -> None:
-    """Lock with these variables."""
+    """Lock the project with these variables."""
     command = ["uv", "lock", "--quiet", "--python", sys.executable, "--cache-dir", str(tmp_path / "uv")]
     environ = {**os.environ, "UV_HTTP_RETRIES": "0", **variables}
     subprocess.run(command, cwd=etl.directory, env=environ, check=True, timeout=20)
 
 
 def environment(store: EnvironmentStore, etl: Etl) -> Environment:
-    """As a start gets it."""
+    """The environment of the project, as a start gets it."""
     return store.environment(find_project(etl.directory, None, store.settings))
 
 
 def elsewhere(name: str, other: Server, etl: Etl) -> str:
-    """A place for a variable that the lock does not name."""
+    """A value for a variable, other than what the lock names."""
     return str(etl.wheels) if name.endswith("FIND_LINKS") else other.url
 
 
 @pytest.mark.parametrize("pip", ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"])
-def test_other_index_makes_no_good_lock_stale(locked: Etl, other: Server, make_store: MakeStore, pip: str) -> None:
-    """And nothing is asked of it: the files come from where the lock says."""
+def test_good_lock_is_not_stale_with_another_index_of_pip(
+    locked: Etl, other: Server, make_store: MakeStore, pip: str
+) -> None:
+    """The other index gets no request: the files come from where the lock says."""
     other.requests.clear()
     assert environment(make_store(**{pip: elsewhere(pip, other, locked)}), locked).path.is_dir()
     assert other.requests == []
 
 
 @pytest.mark.parametrize("uv", ["UV_DEFAULT_INDEX", "UV_INDEX"])
-def test_other_index_of_uv_is_ones_own_will(locked: Etl, other: Server, make_store: MakeStore, uv: str) -> None:
-    """uv's rule for its own variables is not bent."""
+def test_lock_is_refused_with_another_index_of_uv(locked: Etl, other: Server, make_store: MakeStore, uv: str) -> None:
+    """uv's rule for its own variables applies unchanged."""
     with pytest.raises((LockfileStaleError, IndexUnreachableError)):
         environment(make_store(**{uv: other.url, "UV_HTTP_RETRIES": "0"}), locked)
 
 
 @pytest.mark.parametrize("address", ["{url}", "{url}/"])
-def test_index_of_the_lock_as_pip_writes_it(locked: Etl, index: Server, make_store: MakeStore, address: str) -> None:
-    """Also with the slash at the end that makes uv itself refuse the lock."""
+def test_lock_is_accepted_with_its_index_from_pip(
+    locked: Etl, index: Server, make_store: MakeStore, address: str
+) -> None:
+    """Even with a trailing slash, which makes uv itself refuse the lock."""
     assert environment(make_store(PIP_INDEX_URL=address.format(url=index.url)), locked).path.is_dir()
 
 
-def test_stale_lock_is_stale_by_the_index_of_pip(locked: Etl, index: Server, make_store: MakeStore) -> None:
-    """The lock's own index is asked, and no other that a closed network does not reach."""
+def test_stale_lock_is_refused_with_its_index_from_pip(locked: Etl, index: Server, make_store: MakeStore) -> None:
+    """Only the lock's own index is asked, not one that a closed network does not reach."""
     path = locked.directory / "pyproject.toml"
     path.write_text(path.read_text().replace('"0.1.0"', '"0.2.0"'))
     with pytest.raises(LockfileStaleError):
         environment(make_store(PIP_INDEX_URL=index.url), locked)
 
 
-def test_relock_resolves_with_the_index_of_pip(locked: Etl, other: Server, make_store: MakeStore) -> None:
-    """What resolves uses them always."""
+def test_relock_uses_the_index_of_pip(locked: Etl, other: Server, make_store: MakeStore) -> None:
+    """Resolution always uses pip's indexes."""
     path = locked.directory / "pyproject.toml"
     path.write_text(path.read_text().replace('"0.1.0"', '"0.2.0"'))
     assert environment(make_store(PIP_INDEX_URL=other.url, PREFECT_UV_LOCK="relock"), locked).path.is_dir()
@@ -130,7 +134,7 @@ def test_relock_resolves_with_the_index_of_pip(locked: Etl, other: Server, make_
 
 @pytest.fixture
 def private(etl: Etl, locked: Etl, index: Server, tmp_path: Path) -> Iterator[Server]:
-    """The lock's index, which wants a password; the lock does not know it."""
+    """The lock's index, behind a password that the lock does not contain."""
     serve_prefect(index, etl, BASIC)
     (locked.directory / "uv.lock").unlink()
     lock(locked, tmp_path, UV_DEFAULT_INDEX=index.url.replace("://", f"://{USERINFO}"))
@@ -141,7 +145,7 @@ def private(etl: Etl, locked: Etl, index: Server, tmp_path: Path) -> Iterator[Se
 
 
 def credentials(kind: str, url: str, folder: Path) -> dict[str, str]:
-    """The variables of one way to give the index's credentials."""
+    """The variables for one way to provide the index's credentials."""
     address, file = url.replace("://", f"://{USERINFO}"), folder / "secret"
     named = {"UV_INDEX": f"company={url}", "UV_INDEX_COMPANY_USERNAME": "bot"}
     file.write_text(f"{address if 'URL' in kind or 'INDEX_FILE' in kind else PASSWORD}\n")
@@ -183,10 +187,10 @@ def credentials(kind: str, url: str, folder: Path) -> dict[str, str]:
 def test_private_index(  # noqa: PLR0913, PLR0917 (fixtures)
     locked: Etl, private: Server, make_store: MakeStore, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every way to give its password opens it, and the password is in no file of the volume and no line."""
+    """Every way to provide the password works, and the password is in no file on the volume and in no line."""
     store = make_store(**credentials(kind, private.url, tmp_path))
     store.log.mask.add(*store.settings.secrets())
-    store.log.info(f"what it is: {PASSWORD} {USERINFO}")
+    store.log.info(f"the password: {PASSWORD} {USERINFO}")
     assert environment(store, locked).path.is_dir()
     shown = capsys.readouterr().err
     assert [secret for secret in SECRETS if secret in shown] == []
@@ -194,7 +198,7 @@ def test_private_index(  # noqa: PLR0913, PLR0917 (fixtures)
 
 
 def serve_helper(index: Server, etl: Etl) -> str:
-    """Let a server have `helper` for those who know the password; the address of its wheel, with the password."""
+    """Serve `helper` behind the password; returns the address of its wheel, with the password."""
     name = "helper-1.0-py3-none-any.whl"
     wheel = (etl.wheels / name).read_bytes()
     link = f"<a href='{name}#sha256={hashlib.sha256(wheel).hexdigest()}'>{name}</a>"
@@ -204,46 +208,46 @@ def serve_helper(index: Server, etl: Etl) -> str:
 
 
 @pytest.mark.parametrize("kind", ["PIP_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL_FILE", "address", "file"])
-def test_extra_package_of_another_index(
+def test_extra_package_from_another_index(
     locked: Etl, other: Server, make_store: MakeStore, kind: str, tmp_path: Path
 ) -> None:
-    """Extra packages are resolved with pip's indexes, though these judge no lock; no file has the password."""
+    """Extra packages use pip's indexes even if the lock check does not; no file contains the password."""
     wheel = serve_helper(other, locked)
     requirements = tmp_path / "requirements-extras.txt"
     requirements.write_text(f"helper @ {wheel}\n")
-    wanted = {"address": ExtraPackages((f"helper @ {wheel}",)), "file": ExtraPackages(files=(requirements,))}
-    store = make_store(**(credentials(kind, other.url, tmp_path) if kind not in wanted else {}))
+    direct = {"address": ExtraPackages((f"helper @ {wheel}",)), "file": ExtraPackages(files=(requirements,))}
+    store = make_store(**(credentials(kind, other.url, tmp_path) if kind not in direct else {}))
     project = find_project(locked.directory, None, store.settings)
-    extras = wanted.get(kind, ExtraPackages(("helper==1.0",)))
-    environment = store.extended(store.environment(project), extras, project)
-    assert installed(environment.path)["helper"] == "1.0"
+    extras = direct.get(kind, ExtraPackages(("helper==1.0",)))
+    environment = store.extend(store.environment(project), extras, project)
+    assert installed_versions(environment.path)["helper"] == "1.0"
     assert revealing(tmp_path / "cache") == []
 
 
 def test_extra_package_that_is_gone(locked: Etl, other: Server, make_store: MakeStore, tmp_path: Path) -> None:
-    """What is remembered of the failure does not have the password either."""
+    """The remembered failure does not contain the password either."""
     wheel = serve_helper(other, locked).replace("helper-1.0", "helper-1.1")
     store = make_store(UV_HTTP_RETRIES="0")
     project = find_project(locked.directory, None, store.settings)
     with pytest.raises(PrefectUvError) as caught:
-        store.extended(store.environment(project), ExtraPackages((f"helper @ {wheel}",)), project)
+        store.extend(store.environment(project), ExtraPackages((f"helper @ {wheel}",)), project)
     assert [secret for secret in SECRETS if secret in caught.value.render()] == []
     assert revealing(tmp_path / "cache") == []
 
 
-def test_requirements_of_a_private_index(etl: Etl, index: Server, make_store: MakeStore, tmp_path: Path) -> None:
-    """What nothing locks is resolved with the main index of pip."""
+def test_requirements_from_a_private_index(etl: Etl, index: Server, make_store: MakeStore, tmp_path: Path) -> None:
+    """Unlocked requirements are resolved with pip's main index."""
     serve_prefect(index, etl, BASIC)
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("prefect\n")
     store = make_store(PIP_INDEX_URL=index.url.replace("://", f"://{USERINFO}"))
-    found = store.environment(unlocked(files=[requirements]))
-    assert installed(found.path) == {"prefect": "3.8.8"}
+    built = store.environment(unlocked(files=[requirements]))
+    assert installed_versions(built.path) == {"prefect": "3.8.8"}
     assert revealing(tmp_path / "cache") == []
 
 
 def test_wrong_password(locked: Etl, private: Server, make_store: MakeStore, tmp_path: Path) -> None:
-    """The error does not show it, and it is not remembered for other containers."""
+    """The error does not show it, and other containers do not get the error."""
     wrong = private.url.replace("://", "://bot:wr%40ng-one@")
     store = make_store(PIP_INDEX_URL=wrong, UV_HTTP_RETRIES="0")
     store.log.mask.add(*store.settings.secrets())

@@ -1,4 +1,4 @@
-"""Locked projects of every kind: scripts, wheels in the repository, selections; and why something is built or not."""
+"""Locked projects: scripts, wheels in the repository, selections, and which edits cause a build."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from prefect_uv.environments import EnvironmentStore
-from prefect_uv.environments.build.verification import installed
+from prefect_uv.environments.build.verification import installed_versions
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.errors import LockfileStaleError, PrefectMissingError, SelectionInvalidError
 from prefect_uv.project import LockedProject, find_project
@@ -37,13 +37,13 @@ def script(etl: Etl) -> Path:
 
 
 def lock_script(path: Path) -> None:
-    """As a user does."""
+    """Lock a script as a user does."""
     command = ["uv", "lock", "--quiet", "--python", sys.executable, "--script", path.name]
     subprocess.run(command, cwd=path.parent, check=True, timeout=20)
 
 
-def found(store: EnvironmentStore, script: Path) -> LockedProject:
-    """The script as a look finds it."""
+def locked_script(store: EnvironmentStore, script: Path) -> LockedProject:
+    """The script as a project, as a start finds it."""
     project = find_project(script.parent, f"{script.name}:flow", store.settings)
     assert isinstance(project, LockedProject)
     assert project.script == script
@@ -53,36 +53,36 @@ def found(store: EnvironmentStore, script: Path) -> LockedProject:
 def test_locked_script(
     script: Path, cache: Path, make_store: Callable[..., EnvironmentStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What its own lock says, in the same kind of environment; its code changes nothing."""
-    first = make_store().environment(found(make_store(), script))
-    assert installed(first.path) == {"prefect": "3.8.8", "helper": "1.0"}
+    """Its own lock decides; an edit of its code changes nothing."""
+    first = make_store().environment(locked_script(make_store(), script))
+    assert installed_versions(first.path) == {"prefect": "3.8.8", "helper": "1.0"}
     assert environments(cache) == [first.path]
     monkeypatch.setattr(Uv, "run", no_uv)
     script.write_text(script.read_text() + "more = 'code'\n")
-    assert make_store().environment(found(make_store(), script)).hit
+    assert make_store().environment(locked_script(make_store(), script)).hit
 
 
 def test_stale_lock_of_a_script(script: Path, make_store: Callable[..., EnvironmentStore]) -> None:
-    """Refused by the policy, installed as it is, or locked again."""
+    """The policy decides: refused, installed as it is, or locked again."""
     script.write_text(script.read_text().replace('"helper<2"', '"helper<2", "tools"'))
     build_wheel(script.parent.parent / "wheels", "tools", "1.0", {"tools.py": ""})
     with pytest.raises(LockfileStaleError):
-        make_store().environment(found(make_store(), script))
+        make_store().environment(locked_script(make_store(), script))
     frozen = make_store(PREFECT_UV_LOCK="frozen")
-    assert "tools" not in installed(frozen.environment(found(frozen, script)).path)
+    assert "tools" not in installed_versions(frozen.environment(locked_script(frozen, script)).path)
     relocked = make_store(PREFECT_UV_LOCK="relock")
-    assert "tools" in installed(relocked.environment(found(relocked, script)).path)
+    assert "tools" in installed_versions(relocked.environment(locked_script(relocked, script)).path)
 
 
-def test_new_lock_is_looked_over_after_a_while(
+def test_relocked_versions_are_resolved_again_after_a_day(
     etl: Etl, cache: Path, make_store: Callable[..., EnvironmentStore]
 ) -> None:
-    """Nobody has committed what `relock` locks: newer versions are found, as for anything that nothing pins."""
+    """Nobody commits what `relock` locks, so newer versions are found, as for unpinned requirements."""
     etl.write("prefect", "helper")
     relocked = make_store(PREFECT_UV_LOCK="relock")
-    for wanted in ("1.0", "2.0"):
+    for version in ("1.0", "2.0"):
         (etl.directory / "uv.lock").unlink()
-        assert installed(sync(relocked, etl).path)["helper"] == wanted
+        assert installed_versions(sync(relocked, etl).path)["helper"] == version
         (etl.directory / "uv.lock").unlink()
         build_wheel(etl.wheels, "helper", "2.0", {"helper.py": "x = 2\n"})
         assert sync(relocked, etl).hit
@@ -91,16 +91,16 @@ def test_new_lock_is_looked_over_after_a_while(
 
 
 def test_script_without_prefect(script: Path, make_store: Callable[..., EnvironmentStore]) -> None:
-    """The command to mend it is the script's."""
+    """The hint has the command for a script."""
     script.write_text(script.read_text().replace('"prefect", ', ""))
     lock_script(script)
     with pytest.raises(PrefectMissingError) as caught:
-        make_store().environment(found(make_store(), script))
+        make_store().environment(locked_script(make_store(), script))
     assert caught.value.hint == "Run `uv add --script flow.py prefect`, commit flow.py and flow.py.lock, and push."
 
 
 def vendored(etl: Etl, content: str) -> str:
-    """A wheel in the repository that the project depends on; its hash."""
+    """Make the project depend on a wheel in its repository; returns the wheel's hash."""
     wheel = build_wheel(etl.directory / "vendor", "acme_tools", "1.0", {"acme_tools.py": content})
     etl.write("prefect", "acme-tools")
     path = etl.directory / "pyproject.toml"
@@ -111,20 +111,20 @@ def vendored(etl: Etl, content: str) -> str:
 
 
 def test_wheel_in_the_repository(etl: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
-    """It is installed, and its hash in the lock is part of the key."""
+    """The wheel is installed, and its hash in the lock is part of the key."""
     vendored(etl, "x = 1\n")
     first = sync(make_store(), etl)
-    assert installed(first.path) == {"prefect": "3.8.8", "acme-tools": "1.0"}
+    assert installed_versions(first.path) == {"prefect": "3.8.8", "acme-tools": "1.0"}
     vendored(etl, "x = 2\n")
     second = sync(make_store(), etl)
     assert second.key != first.key
     assert next(second.path.glob("lib/*/site-packages/acme_tools.py")).read_text() == "x = 2\n"
 
 
-def test_wheel_in_the_repository_and_a_directory_of_wheels(
+def test_wheel_in_the_repository_and_the_wheel_directory(
     etl: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path
 ) -> None:
-    """It comes from where the lock says, all others from the directory; the environment is the same."""
+    """It comes from the repository and all others from the directory; the environment is the same."""
     vendored(etl, "x = 1\n")
     first = sync(make_store(), etl)
     variables = {"PREFECT_UV_WHEELS": str(etl.wheels), "PREFECT_UV_CACHE_DIR": str(tmp_path / "other")}
@@ -143,19 +143,19 @@ def grouped(etl: Etl) -> Etl:
 
 @pytest.mark.parametrize("kind", ["groups", "only_groups", "extras"])
 def test_unknown_selection(grouped: Etl, make_store: Callable[..., EnvironmentStore], kind: str) -> None:
-    """Where the look has not refused it, uv does."""
+    """uv refuses what project discovery has not refused before."""
     project = find_project(grouped.directory, None, make_store().settings)
     choice: dict[str, Any] = {kind: ("nope",)}
-    wrong = replace(project, selection=Selection(**choice))
+    mistaken = replace(project, selection=Selection(**choice))
     with pytest.raises(SelectionInvalidError) as caught:
-        make_store().environment(wrong)
+        make_store().environment(mistaken)
     assert "`nope` is not defined in the " in caught.value.found
 
 
-def test_what_builds_nothing(
+def test_edits_that_build_nothing(
     grouped: Etl, cache: Path, make_store: Callable[..., EnvironmentStore], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Code, README, another tool's settings, a description, a group that is not selected."""
+    """Edits of code, README, another tool's settings, the description or an unselected group are hits."""
     first = sync(make_store(), grouped)
     path = grouped.directory / "pyproject.toml"
     capsys.readouterr()
@@ -176,16 +176,16 @@ def test_what_builds_nothing(
 
     for edit in (edit_code, edit_tool_settings, edit_description, edit_unselected_group):
         edit()
-        found = sync(make_store(), grouped)
-        assert (found.hit, found.key) == (True, first.key), edit.__name__
+        environment = sync(make_store(), grouped)
+        assert (environment.hit, environment.key) == (True, first.key), edit.__name__
     assert environments(cache) == [first.path]
     assert "is new" not in capsys.readouterr().err
 
 
-def test_what_builds_says_why(
+def test_edit_that_builds_says_why(
     grouped: Etl, make_store: Callable[..., EnvironmentStore], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A dependency that is selected."""
+    """A new version of a selected dependency is named in the log."""
     ml = {"PREFECT_UV_GROUPS": "ml"}
     first = sync(make_store(**ml), grouped)
     build_wheel(grouped.wheels, "helper", "2.0", {"helper.py": "x = 2\n"})
@@ -194,27 +194,27 @@ def test_what_builds_says_why(
     grouped.lock()
     capsys.readouterr()
     second = sync(make_store(**ml), grouped)
-    line = f"prefect-uv: environment {second.key[:12]} is new against {first.key[:12]}: helper 1.0 -> 2.0"
+    line = f"prefect-uv: environment {second.key[:12]} is new; changes from {first.key[:12]}: helper 1.0 -> 2.0"
     assert line in capsys.readouterr().err.splitlines()
 
 
 @pytest.mark.parametrize("variable", ["PREFECT_UV_GROUPS", "PREFECT_UV_ONLY_GROUPS"])
-def test_developers_group_by_any_spelling(etl: Etl, make_store: Callable[..., EnvironmentStore], variable: str) -> None:
-    """Names are compared as uv does it: one that is selected is never left out because of its capital letter."""
+def test_developers_group_in_any_spelling(etl: Etl, make_store: Callable[..., EnvironmentStore], variable: str) -> None:
+    """Group names are compared as uv compares them, so `Dev` selects `dev`."""
     path = etl.directory / "pyproject.toml"
     path.write_text(path.read_text() + '\n[dependency-groups]\nDev = ["helper", "prefect"]\n')
     etl.lock()
     first = sync(make_store(**{variable: "Dev,DEV"}), etl)
-    assert set(installed(first.path)) == {"prefect", "helper"}
+    assert set(installed_versions(first.path)) == {"prefect", "helper"}
     assert sync(make_store(**{variable: "dev"}), etl).hit
 
 
 def test_two_selections_are_two_environments(
     grouped: Etl, cache: Path, make_store: Callable[..., EnvironmentStore]
 ) -> None:
-    """One lock, and neither sees the other's packages."""
+    """Two groups of one lock: neither environment has the other's packages."""
     ml = sync(make_store(PREFECT_UV_GROUPS="ml"), grouped)
     docs = sync(make_store(PREFECT_UV_GROUPS="docs"), grouped)
-    assert set(installed(ml.path)) == {"prefect", "helper"}
-    assert set(installed(docs.path)) == {"prefect", "tools"}
+    assert set(installed_versions(ml.path)) == {"prefect", "helper"}
+    assert set(installed_versions(docs.path)) == {"prefect", "tools"}
     assert environments(cache) == sorted([ml.path, docs.path])

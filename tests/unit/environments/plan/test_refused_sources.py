@@ -1,4 +1,4 @@
-"""Each trap of tests/projects that uv or the store finds, in full text: nothing is built."""
+"""The mistakes in tests/projects that uv or the store finds: full error texts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ INSTALL = (
     f"{UV} pip install --dry-run --output-format json --python /environment/bin/python -c /private/constraints.in"
     " -r /code/requirements-extras.txt` exited with code"
 )
-VARYING = (
+REPLACEMENTS = (
     (r"/[^` ]*/prefect-uv-extras-\w+/", "/private/"),
     (r"/[^` ]*/cache/envs/v1/[0-9a-f]{64}", "/environment"),
     (r"in [\d.]+m?s\b", "in 1ms"),
@@ -52,37 +52,37 @@ VARYING = (
 
 @dataclass(frozen=True)
 class Start:
-    """A start in a checkout, with what differs from machine to machine taken out of the texts."""
+    """A start in a checkout, whose error texts are the same on every machine."""
 
     image: Image
     make_store: Callable[..., EnvironmentStore]
     server: Server
 
     def refusal(self, checkout: Checkout, **variables: str) -> str:
-        """The full text of the error that it ends in."""
+        """The full text of the error in which the start ends."""
         store = self.make_store(**variables)
         with pytest.raises(PrefectUvError) as caught:
-            _begin(checkout.directory, store)
+            _obtain_environment(checkout.directory, store)
         text = checkout.text(caught.value).replace(self.server.url, "http://index")
-        for pattern, instead in VARYING:
-            text = re.sub(pattern, instead, text)
+        for pattern, replacement in REPLACEMENTS:
+            text = re.sub(pattern, replacement, text)
         return text.replace(self.image.python, "PYTHON").replace(platform.python_version(), "3.X.Y")
 
 
-def _begin(directory: Path, store: EnvironmentStore) -> None:
+def _obtain_environment(directory: Path, store: EnvironmentStore) -> None:
     project = find_project(directory, "flows.py:hello", store.settings)
-    store.extended(store.environment(project), find_extra_packages(directory, project, store.settings), project)
+    store.extend(store.environment(project), find_extra_packages(directory, project, store.settings), project)
 
 
 @pytest.fixture
 def start(this_image: Image, make_store: Callable[..., EnvironmentStore], server: Server) -> Start:
-    """Starts on an empty volume."""
+    """Starts on an empty cache volume."""
     return Start(this_image, make_store, server)
 
 
 @pytest.fixture
 def pulled_with_wheels(pulled: MakeCheckout, wheels: Path, tmp_path: Path) -> MakeCheckout:
-    """Checkouts beside a directory of wheels, in which one depends on what no project has locked."""
+    """Checkouts next to a directory of wheels, one of which needs a version that no project has locked."""
     shutil.copytree(wheels, tmp_path / "wheels")
     build_wheel(tmp_path / "wheels", "gadget", "1.0", {}, ["trinket>=2"])
     (tmp_path / "uv.toml").write_text(f'no-index = true\nfind-links = ["{tmp_path}/wheels"]\n')
@@ -91,7 +91,7 @@ def pulled_with_wheels(pulled: MakeCheckout, wheels: Path, tmp_path: Path) -> Ma
 
 @pytest.fixture
 def indexed(pulled: MakeCheckout, server: Server) -> Callable[[str], Checkout]:
-    """A maker of checkouts that were locked with an index over HTTP."""
+    """Makes checkouts that are locked with an index over HTTP."""
 
     def make(name: str) -> Checkout:
         checkout = pulled(name)
@@ -110,13 +110,13 @@ def indexed(pulled: MakeCheckout, server: Server) -> Callable[[str], Checkout]:
 
 
 def test_stale_lock(start: Start, pulled_with_wheels: MakeCheckout, tmp_path: Path) -> None:
-    """A dependency was added after `uv lock`."""
+    """A dependency was added after `uv lock`: the hint has both remedies."""
     checkout = pulled_with_wheels("stale-lockfile").lock()
     path = checkout.directory / "pyproject.toml"
     path.write_text(path.read_text().replace('"prefect==3.8.8"', '"prefect==3.8.8", "trinket"'))
     text = start.refusal(checkout, UV_CONFIG_FILE=str(tmp_path / "uv.toml"))
     assert text.replace(" --no-emit-package stale-lockfile", "") == (
-        f"""error[lockfile-stale]: uv.lock does not fit pyproject.toml any more.
+        f"""error[lockfile-stale]: uv.lock no longer matches pyproject.toml.
 
 {EXPORT} 1:
     Using CPython 3.X.Y interpreter at: PYTHON
@@ -135,25 +135,25 @@ hint: Run `uv lock`, commit uv.lock, and push; or set PREFECT_UV_LOCK=frozen to 
         (
             "required-version",
             LOCK,
-            f"""error[project-invalid]: The project wants another uv than the image has.
+            f"""error[project-invalid]: The project needs a different uv than the image has.
 
 {EXPORT} 2:
     error: Required uv version `>=99` does not match the running version `0.13.8`. Update `uv` by running `uv self \
 update`.
 
-hint: Use an image with that uv; or lock with the image's uv and let `required-version` allow it.""",
+hint: Use an image with that uv; or lock with the image's uv, and allow it in `required-version`.""",
         ),
         (
             "plain",
             LOCK.replace("version = 1", "version = 99"),
-            f"""error[project-invalid]: The project wants another uv than the image has.
+            f"""error[project-invalid]: The project needs a different uv than the image has.
 
 {EXPORT} 2:
     Using CPython 3.X.Y interpreter at: PYTHON
     error: The lockfile at `uv.lock` uses an unsupported schema version (v99, but only v1 is supported). Downgrade to \
 a compatible uv version, or remove the `uv.lock` prior to running `uv lock` or `uv sync`.
 
-hint: Use an image with that uv; or lock with the image's uv and let `required-version` allow it.""",
+hint: Use an image with that uv; or lock with the image's uv, and allow it in `required-version`.""",
         ),
         (
             "plain",
@@ -169,48 +169,48 @@ hint: Use an image with that uv; or lock with the image's uv and let `required-v
                |         ^
              key with no value, expected `=`
 
-hint: Run `uv lock --check` in the project and mend what it reports.""",
+hint: Run `uv lock --check` in the project and fix what it reports.""",
         ),
     ],
     ids=["required-version", "newer-lock", "conflict-markers"],
 )
-def test_lock_that_uv_does_not_read(start: Start, pulled: MakeCheckout, project: str, lock: str, text: str) -> None:
-    """Of another uv, or in the middle of a merge."""
+def test_lock_that_uv_cannot_use(start: Start, pulled: MakeCheckout, project: str, lock: str, text: str) -> None:
+    """The lock is of another uv, or in the middle of a merge."""
     checkout = pulled(project)
     checkout.write("uv.lock", lock)
     assert start.refusal(checkout) == text
 
 
 def test_python_that_the_project_contradicts(start: Start, pulled: MakeCheckout) -> None:
-    """`.python-version` and requires-python."""
+    """`.python-version` and requires-python contradict each other."""
     checkout = pulled("future-python")
     checkout.write("uv.lock", LOCK.replace("3.11", "3.99"))
     assert start.refusal(checkout) == (
-        """error[python-missing]: .python-version asks for Python 3, and future-python requires >=3.99.
+        """error[python-missing]: .python-version asks for Python 3, but future-python requires >=3.99.
 
 PYTHON is Python 3.X.Y.
 
-hint: Change .python-version, or requires-python; then run `uv lock` and push."""
+hint: Change .python-version or requires-python; then run `uv lock`, commit and push."""
     )
 
 
-def test_python_that_nobody_has(start: Start, pulled: MakeCheckout) -> None:
-    """requires-python alone."""
+def test_python_that_does_not_exist(start: Start, pulled: MakeCheckout) -> None:
+    """requires-python asks for a Python that is not available."""
     checkout = pulled("future-python")
     checkout.write("uv.lock", LOCK.replace("3.11", "3.99"))
     (checkout.directory / ".python-version").unlink()
     assert start.refusal(checkout, UV_PYTHON_DOWNLOADS="never") == (
-        """error[python-missing]: There is no Python >=3.99 here, which requires-python of future-python asks for.
+        """error[python-missing]: requires-python of future-python asks for Python >=3.99, which is not available here.
 
-The image unit has Python 3.X.Y. Nothing was downloaded: UV_PYTHON_DOWNLOADS=never forbids it.
+The image unit has Python 3.X.Y. Nothing was downloaded: UV_PYTHON_DOWNLOADS=never does not allow it.
 
-hint: Build an image that has it (Dockerfile.py312 with PYTHON_VERSION); or let uv download it, from a mirror if need \
-be (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR); or ask for 3.X, which is here."""
+hint: Build an image that has it (Dockerfile.py312 with PYTHON_VERSION); or let uv download it, from a mirror if \
+necessary (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR); or ask for 3.X, which the image has."""
     )
 
 
 def test_package_that_is_gone(start: Start, indexed: Callable[[str], Checkout]) -> None:
-    """The index has the locked file no more."""
+    """The index no longer has the locked file."""
     checkout = indexed("local-index")
     start.server.on(f"GET /api/trinket/{TRINKET}", Answer(404))
     assert start.refusal(checkout, UV_DEFAULT_INDEX=start.server.url) == (
@@ -223,12 +223,12 @@ def test_package_that_is_gone(start: Start, indexed: Callable[[str], Checkout]) 
 
     hint: `trinket` (v1.0) was included because `local-index` (v1.0.0) depends on `trinket`
 
-hint: Check its name, UV_DEFAULT_INDEX and UV_INDEX; lock again with `uv lock` if the lock is of another index."""
+hint: Check its name, UV_DEFAULT_INDEX and UV_INDEX; if it was locked with another index, run `uv lock` again."""
     )
 
 
 def test_package_that_was_changed(start: Start, indexed: Callable[[str], Checkout], tmp_path: Path) -> None:
-    """The index has another file under the locked name."""
+    """The index has another file with the locked name."""
     checkout = indexed("local-index")
     wheel = build_wheel(tmp_path / "other", "trinket", "1.0", {"trinket.py": "SAYS = 'clank'\n"})
     start.server.on(f"GET /api/trinket/{TRINKET}", Answer(body=wheel.read_bytes()))
@@ -247,14 +247,14 @@ def test_package_that_was_changed(start: Start, indexed: Callable[[str], Checkou
 
     hint: `trinket` (v1.0) was included because `local-index` (v1.0.0) depends on `trinket`
 
-hint: If it was rebuilt on purpose, run `uv lock --upgrade-package NAME`, commit and push; else ask who did it."""
+hint: If it was rebuilt on purpose, run `uv lock --upgrade-package NAME`, commit and push; if not, find out why."""
     )
 
 
-def test_package_that_is_not_here_offline(start: Start, indexed: Callable[[str], Checkout]) -> None:
-    """An empty volume, and no network."""
+def test_package_that_is_missing_offline(start: Start, indexed: Callable[[str], Checkout]) -> None:
+    """The volume is empty, and there is no network."""
     assert start.refusal(indexed("plain"), UV_DEFAULT_INDEX=start.server.url, PREFECT_UV_OFFLINE="true") == (
-        f"""error[offline-missing]: Neither in uv's cache nor among the wheels, and no index may be asked: \
+        f"""error[offline-missing]: No index may be used, and neither uv's cache nor the wheel directory has \
 prefect==3.8.8.
 
 {SYNC.replace("local-index", "plain")} 1:
@@ -264,8 +264,8 @@ http://index/prefect/prefect-3.8.8-py3-none-any.whl
 
     hint: `prefect` (v3.8.8) was included because `plain` (v1.0.0) depends on `prefect`
 
-hint: Warm the volume with `prefect-uv sync` where the network may be used; or put the wheels into a directory and \
-set PREFECT_UV_WHEELS."""
+hint: Warm the volume with `prefect-uv sync` where there is a network; or put the wheels into a directory and set \
+PREFECT_UV_WHEELS."""
     )
 
 
@@ -283,8 +283,8 @@ set PREFECT_UV_WHEELS."""
 of gadget cannot be used.
              And because you require gadget==1.0, we can conclude that your requirements are unsatisfiable.
 
-hint: Ask for another version of the extra package; or add it to the project with `uv add`, so that both are locked \
-together, commit and push.""",
+hint: Choose another version of the extra package; or add it to the project with `uv add`, so that both are locked \
+together, then commit and push.""",
         ),
         (
             "extras-unknown",
@@ -300,8 +300,10 @@ hint: Change the requirements as uv's report says; for a package that is on anot
         ),
     ],
 )
-def test_extras(start: Start, pulled_with_wheels: MakeCheckout, tmp_path: Path, project: str, text: str) -> None:
-    """requirements-extras.txt names what does not go with the lock, or what nobody has."""
+def test_extra_packages(
+    start: Start, pulled_with_wheels: MakeCheckout, tmp_path: Path, project: str, text: str
+) -> None:
+    """requirements-extras.txt names a package that conflicts with the lock, or does not exist."""
     checkout = pulled_with_wheels(project).lock()
     assert start.refusal(checkout, UV_CONFIG_FILE=str(tmp_path / "uv.toml")) == text
 
@@ -309,7 +311,7 @@ def test_extras(start: Start, pulled_with_wheels: MakeCheckout, tmp_path: Path, 
 def test_baked_environment_that_does_not_fit(
     start: Start, pulled_with_wheels: MakeCheckout, log: RunLog, tmp_path: Path
 ) -> None:
-    """A dependency was added and locked after the image was built, and others than baked ones are refused."""
+    """A dependency was locked after the image was built, and only baked environments may be used."""
     checkout = pulled_with_wheels("plain").lock()
     (tmp_path / "baked").mkdir()
     variables = {"UV_CONFIG_FILE": str(tmp_path / "uv.toml"), "PREFECT_UV_BAKED_DIR": str(tmp_path / "baked")}
@@ -319,10 +321,10 @@ def test_baked_environment_that_does_not_fit(
     path.write_text(path.read_text().replace('"prefect==3.8.8"', '"prefect==3.8.8", "trinket"'))
     text = start.refusal(checkout.lock(), **variables, PREFECT_UV_BAKED="refuse")
     assert re.sub(r"[0-9a-f]{12}", "KEY", text) == (
-        """error[baked-mismatch]: No environment in the image fits plain.
+        """error[baked-mismatch]: No environment baked into the image fits plain.
 
 baked environment KEY does not fit: + trinket 1.0
 
-hint: Build the image again from this commit, so that `RUN prefect-uv bake` sees its lock; or run the code that the \
+hint: Rebuild the image from this commit, so that `RUN prefect-uv bake` sees its lockfile; or run the code that the \
 image was baked for; or set PREFECT_UV_BAKED=build."""
     )

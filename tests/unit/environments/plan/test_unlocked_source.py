@@ -1,4 +1,4 @@
-"""Requirements that nothing locks: resolved once by a real uv, and kept for a while."""
+"""Unlocked requirements: a real uv resolves them once, and the answer is kept for a while."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from prefect_uv.environments import Environment, EnvironmentStore
-from prefect_uv.environments.build.verification import installed
+from prefect_uv.environments.build.verification import installed_versions
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.errors import (
     DependencyUnreachableError,
@@ -43,7 +43,7 @@ print("code")
 
 @pytest.fixture
 def store(etl: Etl, make_store: Callable[..., EnvironmentStore]) -> Callable[..., EnvironmentStore]:
-    """A maker of stores that install from the directory of wheels."""
+    """Makes stores that install from the directory of wheels."""
     configuration = only_wheels(etl)
     return lambda **variables: make_store(UV_CONFIG_FILE=configuration, **variables)
 
@@ -57,18 +57,18 @@ def requirements(tmp_path: Path) -> Path:
 
 
 def age(cache: Path, days: float) -> None:
-    """Make every answer of the index older."""
+    """Make every index entry older."""
     for path in (cache / "index" / "v1").iterdir():
-        known = json.loads(path.read_text())
-        path.write_text(json.dumps({**known, "resolved": known["resolved"] and time.time() - days * 86400}))
+        entry = json.loads(path.read_text())
+        path.write_text(json.dumps({**entry, "resolved": entry["resolved"] and time.time() - days * 86400}))
 
 
 def test_requirements_file(
     requirements: Path, cache: Path, store: Callable[..., EnvironmentStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An environment as for a lock: under its key, verified, and found again without uv."""
+    """The environment is like one from a lock: under its key, verified, and found again without uv."""
     first = store().environment(unlocked(files=[requirements]))
-    assert installed(first.path) == {"prefect": "3.8.8", "helper": "1.0"}
+    assert installed_versions(first.path) == {"prefect": "3.8.8", "helper": "1.0"}
     assert environments(cache) == [first.path]
     assert leftovers(cache) == []
     monkeypatch.setattr(Uv, "run", no_uv)
@@ -76,14 +76,14 @@ def test_requirements_file(
     assert (second.hit, second.key) == (True, first.key)
 
 
-def test_included_file_counts(requirements: Path, store: Callable[..., EnvironmentStore], tmp_path: Path) -> None:
-    """What a file includes is part of what was asked."""
+def test_edit_of_an_included_file(requirements: Path, store: Callable[..., EnvironmentStore], tmp_path: Path) -> None:
+    """Included files are part of the fingerprint."""
     (tmp_path / "more.txt").write_text("# nothing yet\n")
     requirements.write_text("prefect\n-r more.txt\n")
     first = store().environment(unlocked(files=[requirements]))
     (tmp_path / "more.txt").write_text("helper\n")
     second = store().environment(unlocked(files=[requirements]))
-    assert set(installed(second.path)) - set(installed(first.path)) == {"helper"}
+    assert set(installed_versions(second.path)) - set(installed_versions(first.path)) == {"helper"}
 
 
 @pytest.mark.parametrize(
@@ -94,20 +94,20 @@ def test_included_file_counts(requirements: Path, store: Callable[..., Environme
         ("UV_EXCLUDE", ("needy", "helper"), None),
     ],
 )
-def test_limits_that_were_edited_count(
+def test_edit_of_a_constraints_file(
     requirements: Path, store: Callable[..., EnvironmentStore], name: str, limits: tuple[str, str], version: str | None
 ) -> None:
-    """The next start resolves by what the file says now; a relative path starts at the project, as uv does."""
+    """The next start resolves with the new content; a relative path starts at the project, as for uv."""
     build_wheel(requirements.parent / "wheels", "helper", "2.0", {})
-    found = []
+    versions = []
     for content in limits:
         (requirements.parent / "limits.txt").write_text(f"{content}\n")
         environment = store(**{name: "limits.txt"}).environment(unlocked(files=[requirements]))
-        found.append(installed(environment.path).get("helper"))
-    assert found[0] != found[1] == version
+        versions.append(installed_versions(environment.path).get("helper"))
+    assert versions[0] != versions[1] == version
 
 
-def started(store: EnvironmentStore, script: Path) -> Environment:
+def script_environment(store: EnvironmentStore, script: Path) -> Environment:
     """The environment of a script, as a start gets it."""
     return store.environment(find_project(script.parent, f"{script.name}:flow", store.settings))
 
@@ -115,15 +115,15 @@ def started(store: EnvironmentStore, script: Path) -> Environment:
 def test_script(
     etl: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By its own block and uv settings; its code is not part of it."""
+    """Its block and uv settings decide; an edit of its code changes nothing."""
     build_wheel(etl.wheels, "helper", "2.0", {"helper.py": ""})
     script = tmp_path / "flow.py"
     script.write_text(SCRIPT.format(wheels=etl.wheels))
-    first = started(make_store(), script)
-    assert installed(first.path) == {"prefect": "3.8.8", "helper": "1.0"}
+    first = script_environment(make_store(), script)
+    assert installed_versions(first.path) == {"prefect": "3.8.8", "helper": "1.0"}
     monkeypatch.setattr(Uv, "run", no_uv)
     script.write_text(script.read_text() + "more = 'code'\n")
-    assert started(make_store(), script).hit
+    assert script_environment(make_store(), script).hit
 
 
 SOURCES = """\
@@ -142,7 +142,7 @@ SOURCES = """\
 
 
 def test_sources_of_a_script(etl: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path) -> None:
-    """They count more than the index; what is source code is imported, and its dependencies are installed."""
+    """They take precedence over the index; source code is imported, and its dependencies are installed."""
     helper = build_wheel(tmp_path / "vendor", "helper", "1.0", {"helper.py": "x = 'own'\n"})
     for version in ("1.5", "2.0"):
         build_wheel(etl.wheels, "helper", version, {"helper.py": "x = 'index'\n"})
@@ -153,32 +153,35 @@ def test_sources_of_a_script(etl: Etl, make_store: Callable[..., EnvironmentStor
     (lib / "pyproject.toml").write_text('[project]\nname = "lib"\nversion = "1"\ndependencies = ["needy"]\n')
     script = tmp_path / "flow.py"
     script.write_text(SOURCES.format(wheels=etl.wheels, helper=helper))
-    made = started(make_store(), script)
-    assert installed(made.path) == {"prefect": "3.8.8", "helper": "1.0", "needy": "1.0", "trinket": "2.0"}
+    made = script_environment(make_store(), script)
+    assert installed_versions(made.path) == {"prefect": "3.8.8", "helper": "1.0", "needy": "1.0", "trinket": "2.0"}
     assert next(made.path.glob("lib/*/site-packages/helper.py")).read_text() == "x = 'own'\n"
     assert lib in find_project(tmp_path, "flow.py:flow", make_store().settings).source_roots
     assert not script.with_name("flow.py.lock").exists()
     build_wheel(tmp_path / "vendor", "helper", "1.0", {"helper.py": "x = 'new'\n"})
-    assert next(started(make_store(), script).path.glob("lib/*/site-packages/helper.py")).read_text() == "x = 'new'\n"
+    assert (
+        next(script_environment(make_store(), script).path.glob("lib/*/site-packages/helper.py")).read_text()
+        == "x = 'new'\n"
+    )
 
 
 def test_script_from_wheels(etl: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path) -> None:
-    """Without an index, and source code beside it is no obstacle."""
+    """A script installs without an index, even with source code next to it."""
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "pyproject.toml").write_text('[project]\nname = "lib"\nversion = "1"\n')
     script = tmp_path / "flow.py"
     sources = "# [tool.uv.sources]\n# lib = { path = 'lib' }\n"
     script.write_text(f'# /// script\n# dependencies = ["prefect", "helper", "lib"]\n{sources}# ///\n')
-    made = started(make_store(PREFECT_UV_WHEELS=str(etl.wheels)), script)
-    assert installed(made.path) == {"prefect": "3.8.8", "helper": "1.0"}
+    made = script_environment(make_store(PREFECT_UV_WHEELS=str(etl.wheels)), script)
+    assert installed_versions(made.path) == {"prefect": "3.8.8", "helper": "1.0"}
 
 
 def test_source_that_was_not_pulled(make_store: Callable[..., EnvironmentStore], tmp_path: Path) -> None:
-    """In full, before uv is asked."""
+    """The full text, before uv is asked."""
     script = tmp_path / "flow.py"
     script.write_text(SOURCES.format(wheels="", helper="vendor/helper.whl"))
     with pytest.raises(DependencyUnreachableError) as caught:
-        started(make_store(), script)
+        script_environment(make_store(), script)
     assert caught.value.render().replace(str(tmp_path), "/code") == (
         "error[dependency-unreachable]: /code/flow.py installs vendor/helper.whl, which was not pulled.\n\n"
         "/code/vendor/helper.whl does not exist.\n\n"
@@ -186,8 +189,8 @@ def test_source_that_was_not_pulled(make_store: Callable[..., EnvironmentStore],
     )
 
 
-def test_wheels_of_the_same_name(requirements: Path, etl: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
-    """In the directory of wheels, and named by the requirements: their content counts."""
+def test_new_wheel_of_the_same_name(requirements: Path, etl: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
+    """In the wheel directory or named by requirements: new content gives a new environment."""
     vendor = requirements.parent / "vendor"
     for content in ("x = 1\n", "x = 22\n"):
         build_wheel(etl.wheels, "helper", "1.0", {"helper.py": content})
@@ -198,16 +201,18 @@ def test_wheels_of_the_same_name(requirements: Path, etl: Etl, make_store: Calla
             assert next(made.path.glob(f"lib/*/site-packages/{module}.py")).read_text() == content
 
 
-@pytest.mark.parametrize(("wanted", "prefect"), [("helper", "prefect-client"), ("prefect", "prefect")])
-def test_prefect_or_its_client(etl: Etl, store: Callable[..., EnvironmentStore], wanted: str, prefect: str) -> None:
-    """All of Prefect only where a requirement needs it, never both: they have the same files."""
+@pytest.mark.parametrize(("requirement", "prefect"), [("helper", "prefect-client"), ("prefect", "prefect")])
+def test_prefect_or_its_client(
+    etl: Etl, store: Callable[..., EnvironmentStore], requirement: str, prefect: str
+) -> None:
+    """All of Prefect is installed only if a requirement needs it, and never both: they have the same files."""
     build_wheel(etl.wheels, "prefect_client", "3.8.8", {"prefect/__init__.py": ""})
-    project = unlocked(wanted, "prefect-client==3.8.8", constraints=["prefect==3.8.8"])
-    assert set(installed(store().environment(project).path)) == {wanted, prefect}
+    project = unlocked(requirement, "prefect-client==3.8.8", constraints=["prefect==3.8.8"])
+    assert set(installed_versions(store().environment(project).path)) == {requirement, prefect}
 
 
 def test_prefect_missing(store: Callable[..., EnvironmentStore], cache: Path) -> None:
-    """No flow runs without it."""
+    """Requirements without Prefect are refused, because no flow could run."""
     with pytest.raises(PrefectMissingError) as caught:
         store().environment(unlocked("helper"))
     assert caught.value.render() == (
@@ -219,7 +224,7 @@ def test_prefect_missing(store: Callable[..., EnvironmentStore], cache: Path) ->
 
 
 def test_no_version_fits(store: Callable[..., EnvironmentStore], cache: Path) -> None:
-    """Told with uv's words."""
+    """The error contains uv's own words."""
     with pytest.raises(UnresolvableError) as caught:
         store().environment(unlocked("prefect", "helper>=9"))
     assert caught.value.headline == "No versions of the requirements fit together."
@@ -236,14 +241,12 @@ HASHES = (
 
 
 def hash_of(wheel: Path) -> str:
-    """As requirements files write it."""
+    """The hash option of a wheel, as in requirements files."""
     return f"--hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}"
 
 
-def test_hashes_are_respected(
-    requirements: Path, etl: Etl, store: Callable[..., EnvironmentStore], cache: Path
-) -> None:
-    """A file with another hash than the requirements name is not installed, one with the same is."""
+def test_hashes_are_enforced(requirements: Path, etl: Etl, store: Callable[..., EnvironmentStore], cache: Path) -> None:
+    """Only a file whose hash the requirements name is installed."""
     requirements.write_text(f"prefect {hash_of(etl.wheels / WHEEL)}\nhelper==1.0 \\\n    --hash={OTHER_HASH}\n")
     with pytest.raises(HashMismatchError) as caught:
         store().environment(unlocked(files=[requirements]))
@@ -253,13 +256,13 @@ def test_hashes_are_respected(
     prefect = f"prefect==3.8.8 {hash_of(etl.wheels / WHEEL)}"
     other = "helper==0.9 ; sys_platform == 'win32'"
     requirements.write_text(f"{prefect}\nhelper==1.0 --hash={OTHER_HASH} {own}\n{other}\n")
-    assert "helper" in installed(store().environment(unlocked(files=[requirements])).path)
+    assert "helper" in installed_versions(store().environment(unlocked(files=[requirements])).path)
 
 
-def test_hashed_requirements_name_everything(
+def test_hashed_requirements_must_name_everything(
     requirements: Path, etl: Etl, store: Callable[..., EnvironmentStore]
 ) -> None:
-    """As pip reads them: what is needed and not named is refused."""
+    """As with pip, a needed package that they do not name is refused."""
     build_wheel(etl.wheels, "needy", "1.0", {"needy.py": ""}, requires=["helper"])
     own = [f"{name} {hash_of(next(etl.wheels.glob(pattern)))}" for name, pattern in NEEDY]
     requirements.write_text("\n".join(own) + "\n")
@@ -268,28 +271,28 @@ def test_hashed_requirements_name_everything(
     assert caught.value.render() == HASHES.format(package="helper 1.0")
 
 
-def test_versions_are_resolved_anew_after_a_while(
+def test_unpinned_versions_are_resolved_again_after_a_day(
     requirements: Path,
     etl: Etl,
     cache: Path,
     store: Callable[..., EnvironmentStore],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A day later: the same versions are the same environment, a newer one is another and says so."""
+    """The same versions give the same environment; a newer one gives another, and the log says so."""
     first = store().environment(unlocked(files=[requirements]))
     age(cache, 1.01)
     assert store().environment(unlocked(files=[requirements])).key == first.key
     build_wheel(etl.wheels, "helper", "2.0", {"helper.py": "x = 2\n"})
     assert store().environment(unlocked(files=[requirements])).key == first.key
     age(cache, 1.01)
-    assert installed(store().environment(unlocked(files=[requirements])).path)["helper"] == "2.0"
-    assert f"is new against {first.key[:12]}: helper 1.0 -> 2.0" in capsys.readouterr().err
+    assert installed_versions(store().environment(unlocked(files=[requirements])).path)["helper"] == "2.0"
+    assert f"is new; changes from {first.key[:12]}: helper 1.0 -> 2.0" in capsys.readouterr().err
 
 
 def test_pinned_requirements_never_expire(
     requirements: Path, cache: Path, store: Callable[..., EnvironmentStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No new release changes what they mean."""
+    """No new release can change them."""
     requirements.write_text("prefect==3.8.8\nhelper == 1.0\n")
     store().environment(unlocked(files=[requirements]))
     age(cache, 1000)
@@ -297,14 +300,14 @@ def test_pinned_requirements_never_expire(
     assert store().environment(unlocked(files=[requirements])).hit
 
 
-def test_old_versions_stay_while_the_index_is_away(
+def test_old_versions_stay_while_the_index_is_down(
     etl: Etl,
     server: Server,
     cache: Path,
     make_store: Callable[..., EnvironmentStore],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """One warning, and the run goes on with what was resolved before; without an old answer it is an error."""
+    """The run goes on with the earlier versions and a warning; without an earlier answer it is an error."""
     wheel = (etl.wheels / WHEEL).read_bytes()
     server.on(
         "GET /api/prefect/",
@@ -316,7 +319,7 @@ def test_old_versions_stay_while_the_index_is_away(
     server.on("GET /api/prefect/", Answer(500))
     age(cache, 2)
     assert make_store(**variables).environment(unlocked("prefect")).key == first.key
-    assert "warning: versions of etl could not be looked for again: " in capsys.readouterr().err
+    assert "warning: versions of etl could not be resolved again: " in capsys.readouterr().err
     with pytest.raises(IndexUnreachableError):
         make_store(**variables).environment(unlocked("prefect>=3"))
 
@@ -324,12 +327,12 @@ def test_old_versions_stay_while_the_index_is_away(
 def test_credentials_of_a_requirement_are_not_kept(
     etl: Etl, cache: Path, make_store: Callable[..., EnvironmentStore], server: Server
 ) -> None:
-    """The environment describes itself by the address without them."""
+    """No file of the environment or the index contains them."""
     for name in ("helper-1.0-py3-none-any.whl", WHEEL):
         server.on(f"GET /api/{name}", Answer(body=(etl.wheels / name).read_bytes()))
     url = server.url.replace("//", "//ada:t0ken@")
-    wanted = unlocked(f"helper @ {url}/helper-1.0-py3-none-any.whl", f"prefect @ {url}/{WHEEL}")
-    made = make_store().environment(wanted)
-    assert set(installed(made.path)) == {"helper", "prefect"}
-    files = [path for place in ("envs", "index") for path in (cache / place).rglob("*") if path.is_file()]
+    project = unlocked(f"helper @ {url}/helper-1.0-py3-none-any.whl", f"prefect @ {url}/{WHEEL}")
+    made = make_store().environment(project)
+    assert set(installed_versions(made.path)) == {"helper", "prefect"}
+    files = [path for name in ("envs", "index") for path in (cache / name).rglob("*") if path.is_file()]
     assert [path for path in files if b"t0ken" in path.read_bytes()] == []

@@ -1,4 +1,4 @@
-"""What uv's failures mean."""
+"""Explanations of uv's failures."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ from prefect_uv.processes.subprocesses import CompletedCommand
         ("something else went wrong", "sync-failed"),
     ],
 )
-def test_failure_is_explained(stderr: str, slug: str) -> None:
-    """Each known failure has its own error, all carry uv's own words."""
+def test_failure_has_its_own_error(stderr: str, slug: str) -> None:
+    """Each known failure has its own error, and every error contains uv's own words."""
     error = explain_uv_failure(CompletedCommand("uv sync", 2, "", stderr))
     assert isinstance(error, PrefectUvError)
     assert error.slug == slug

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from prefect_uv.environments import EnvironmentStore
-from prefect_uv.environments.build.verification import installed
+from prefect_uv.environments.build.verification import installed_versions
 from prefect_uv.errors import OfflineMissingError
 from tests.unit.etl import Etl, sync
 from tests.unit.wheels import build_wheel
@@ -20,7 +20,7 @@ def test_version_that_is_not_normalized(etl: Etl, make_store: Callable[..., Envi
     etl.write("prefect", "calendar-days")
     etl.lock()
     made = sync(make_store(PREFECT_UV_WHEELS=str(etl.wheels)), etl)
-    assert installed(made.path).keys() == {"prefect", "calendar-days"}
+    assert installed_versions(made.path).keys() == {"prefect", "calendar-days"}
 
 
 def test_missing_version_is_named(etl: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
@@ -47,4 +47,4 @@ def test_wheel_in_the_repository_of_a_member(etl: Etl, make_store: Callable[...,
     )
     etl.lock()
     made = sync(make_store(PREFECT_UV_WHEELS=str(etl.wheels), PREFECT_UV_PACKAGE="member"), etl)
-    assert installed(made.path).keys() == {"prefect", "days"}
+    assert installed_versions(made.path).keys() == {"prefect", "days"}

@@ -1,1 +1,1 @@
-"""Building an environment next to its place, verifying it, and reusing files and bytecode that are there."""
+"""Building an environment under another name, verifying it, and reusing files and bytecode of earlier ones."""

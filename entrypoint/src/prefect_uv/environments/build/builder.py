@@ -1,4 +1,7 @@
-"""Building aside, verifying, and the rename that publishes: a name never stands for a partial environment."""
+"""The builder: fills a private directory, verifies it, and leaves a complete environment to be published.
+
+A key therefore never names a partial environment.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ from prefect_uv.errors import EnvironmentDamagedError
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.processes.subprocesses import run_command
 
-LOCK_FILE = "claim"
+BUILD_LOCK = "claim"  # older releases on the same volume look for this name
 ENVIRONMENT = "env"
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 LINK_MODES = {"clone", "copy", "hardlink"}
@@ -33,22 +36,30 @@ LINK_MODES = {"clone", "copy", "hardlink"}
 
 @contextmanager
 def build_directory(cache: CacheDirectory, key: str) -> Iterator[Path]:
-    """A directory to build in, under a claim that says that its builder lives; it goes with all that is left."""
-    place = cache.builds / f"{key[:12]}-{uuid4().hex}"
-    place.mkdir()
-    claim = WorkLock(place / LOCK_FILE)
+    """A new directory with a work lock that shows that its builder is alive; removed in the end with its contents."""
+    directory = cache.builds / f"{key[:12]}-{uuid4().hex}"
+    directory.mkdir()
+    lock = WorkLock(directory / BUILD_LOCK)
     try:
-        claim.take()
-        claim.start()
-        yield place
+        lock.take()
+        lock.start_heartbeat()
+        yield directory
     finally:
-        claim.close()
-        shutil.rmtree(place, ignore_errors=True)
+        lock.close()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @dataclass(frozen=True)
 class EnvironmentBuild:
-    """One build of one environment, in one area."""
+    """One build of one environment.
+
+    Attributes:
+        cache: where it is built.
+        uv: the uv that builds it.
+        plan: what to install.
+        purpose: what the environment is for, by name, for its manifest.
+        log: gets warnings and detours.
+    """
 
     cache: CacheDirectory
     uv: Uv
@@ -58,95 +69,113 @@ class EnvironmentBuild:
 
     @property
     def contents(self) -> Contents:
-        """What is built."""
+        """What the environment is made of."""
         return self.plan.contents
 
     @contextmanager
-    def performed(self, near: DescribedEnvironment | None) -> Iterator[Path]:
-        """A whole environment beside the others, to be moved to its name; whatever is left of it goes.
+    def complete_environment(self, similar: DescribedEnvironment | None) -> Iterator[Path]:
+        """A complete environment in a build directory, to be renamed; the directory is removed in the end.
+
+        Args:
+            similar: an environment to start from, to save time.
 
         Raises:
-            SyncError: uv could not build it, or what it built is not whole.
+            SyncError: uv could not build it, or the result is damaged.
         """
-        with build_directory(self.cache, self.contents.key) as place:
-            self._fill(place / ENVIRONMENT, near)
-            BytecodeCache(self.cache.bytecode, self.uv.trusted).restore(place / ENVIRONMENT, self.contents)
-            self._finish(place / ENVIRONMENT)
-            yield place / ENVIRONMENT
+        with build_directory(self.cache, self.contents.key) as directory:
+            environment = directory / ENVIRONMENT
+            self._fill(environment, similar)
+            BytecodeCache(self.cache.bytecode, self.uv.trusted).restore(environment, self.contents)
+            self._finish(environment)
+            yield environment
 
-    def _fill(self, environment: Path, near: DescribedEnvironment | None) -> None:
-        """From a near one if that succeeds, else anew; damaged packages in uv's cache are fetched again, once."""
-        mode = self._link_mode(environment.parent)
-        if near is not None and self._fill_from(*near, environment, mode):
+    def _fill(self, environment: Path, similar: DescribedEnvironment | None) -> None:
+        """Build on a similar environment if that works, else from scratch; damaged packages are fetched again, once.
+
+        uv 0.13.8: does not verify its cache (held by test_damaged_package_in_uvs_cache_is_fetched_again).
+        https://docs.astral.sh/uv/concepts/cache/#cache-safety
+        """
+        link_mode = self._link_mode(environment.parent)
+        if similar is not None and self._build_on(*similar, environment, link_mode):
             return
-        found = self._fill_anew(environment, mode)
-        if found:
-            self.log.warning(f"damaged in uv's cache, fetched again: {', '.join(found)}")
-            self.uv.clean(found)
+        findings = self._build_from_scratch(environment, link_mode)
+        if findings:
+            self.log.warning(f"damaged in uv's cache, fetching again: {', '.join(findings)}")
+            self.uv.clean_cache(findings)
             shutil.rmtree(environment)
-            found = self._fill_anew(environment, mode)
-        if found:
-            headline = "uv reported success, but the environment is not whole."
+            findings = self._build_from_scratch(environment, link_mode)
+        if findings:
+            headline = "uv reported success, but the environment is damaged."
             raise EnvironmentDamagedError(
-                headline, list_findings(found), "Run `prefect-uv cache prune --all` on the volume."
+                headline, list_findings(findings), "Run `prefect-uv cache prune --all` on the volume."
             )
 
-    def _fill_from(self, path: Path, manifest: Manifest, environment: Path, mode: str) -> bool:
+    def _build_on(self, base: Path, manifest: Manifest, environment: Path, link_mode: str) -> bool:
         try:
-            clone_environment(path, environment, without=self.contents.changed(manifest.contents))
-            self._install(environment, mode)
+            clone_environment(base, environment, without=self.contents.changed_packages(manifest.contents))
+            self._install(environment, link_mode)
             if not check_built(environment, self.contents, self.uv.environ):
                 return True
         except OSError as error:
             if error.errno in DISK_FULL:
                 raise
-        self.log.info(f"{manifest.key[:12]} could not be built upon: building from nothing")
+        self.log.info(f"could not build on {manifest.key[:12]}: building from scratch")
         shutil.rmtree(environment)
         return False
 
-    def _fill_anew(self, environment: Path, mode: str) -> dict[str, list[str]]:
-        """From nothing, or from the environment that this one is an addition to."""
+    def _build_from_scratch(self, environment: Path, link_mode: str) -> dict[str, list[str]]:
+        """Build from nothing, or from the environment that this one extends; returns what is damaged."""
         if self.plan.base is not None:
             clone_environment(self.plan.base[0], environment)
         else:
-            self.uv.venv(self.contents.python, environment)
-        self._install(environment, mode)
+            self.uv.create_venv(self.contents.python, environment)
+        self._install(environment, link_mode)
         return check_built(environment, self.contents, self.uv.environ)
 
-    def _install(self, environment: Path, mode: str) -> None:
-        with stable_path(environment.parent) as place:
-            self.plan.install(place / environment.name, mode)
+    def _install(self, environment: Path, link_mode: str) -> None:
+        with stable_path(environment.parent) as directory:
+            self.plan.install(directory / environment.name, link_mode)
 
     def _finish(self, environment: Path) -> None:
-        """Manifest and in-use file, and everything on the disk, before the name exists."""
+        """Add the manifest and the lease file, and flush everything to the disk before the key names it."""
         (environment / IN_USE).touch(0o664)
         (environment / RUN_CACHE).mkdir()
         Manifest(self.contents.key, self.purpose, time.time(), self.contents).write(environment)
         run_command(["sync", "-f", environment], env=self.uv.environ)
 
-    def _link_mode(self, place: Path) -> str:
-        """Hard links where the volume can: the fastest by far, and one copy of each file (uv 0.13.8)."""
-        wanted = self.uv.settings.environ.get("UV_LINK_MODE")
-        if wanted in LINK_MODES:
-            return wanted
-        if wanted:
-            self.log.warning(f"UV_LINK_MODE={wanted} is not used: such environments break when uv's cache is cleaned")
-        probe = place / "probe"
+    def _link_mode(self, directory: Path) -> str:
+        """Hard links where the volume has them: the fastest mode, with one copy of each file on the disk.
+
+        uv 0.13.8: clones by default on Linux; symbolic links break when the cache is cleaned.
+        https://docs.astral.sh/uv/reference/settings/#link-mode
+        """
+        requested = self.uv.settings.environ.get("UV_LINK_MODE")
+        if requested in LINK_MODES:
+            return requested
+        if requested:
+            self.log.warning(
+                f"UV_LINK_MODE={requested} is ignored: only clone, copy and hardlink give environments that outlive"
+                " uv's cache"
+            )
+        probe = directory / "probe"
         try:
+            # uv 0.13.8: every cache has this file. https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-cache/src/lib.rs
             os.link(self.uv.cache.uv_cache / "CACHEDIR.TAG", probe)
         except OSError as error:
             if error.errno in DISK_FULL:
                 raise
-            self._warn(error)
+            self._warn_of_copies(error)
             return "copy"
         probe.unlink()
         return "hardlink"
 
-    def _warn(self, error: OSError) -> None:
-        where = f"uv's cache {self.uv.cache.uv_cache} and the environments in {self.cache.environments}"
+    def _warn_of_copies(self, error: OSError) -> None:
+        both = f"uv's cache {self.uv.cache.uv_cache} and the environments in {self.cache.environments}"
         reason = (
-            f"{where} are on different mounts: mount one volume at {self.cache.root}"
+            f"{both} are on different mounts: mount one volume at {self.cache.root}"
             if error.errno == errno.EXDEV
             else f"the file system of {self.cache.root} has no hard links ({error.strerror})"
         )
-        self.log.warning(f"{reason}; packages are copied, which takes seconds instead of 0.1 s and twice the space")
+        self.log.warning(
+            f"{reason}; packages are copied, which takes seconds instead of 0.1 s and twice the disk space"
+        )

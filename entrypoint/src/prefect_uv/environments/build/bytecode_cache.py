@@ -1,12 +1,16 @@
-"""Bytecode of packages, kept beside uv's cache: what was imported once is imported fast in every later environment.
+"""Bytecode of packages, kept next to uv's cache: a module is compiled once, not once per environment.
 
-Without bytecode `import prefect` takes more than twice as long (3.8.8), and compiling a whole environment beforehand
-takes longer still, so a run writes what it imports. Here it is kept, as hard links:
+Without bytecode `import prefect` takes more than twice as long (Prefect 3.8.8, measured in ADR 16), and compiling a
+whole environment beforehand takes longer still, so each run compiles what it imports. The result is kept as hard links:
 
-<cache>/bytecode/v1/<package>/<place of a .pyc below site-packages>
+<cache>/bytecode/v1/<package>/<path of a .pyc below site-packages>
 
-A package is known by its name, version and digest of sources. Python compares each file with time and size of its
-source (PEP 552), which uv's hard links preserve; what does not fit is compiled again.
+A package is identified by its name, version and digest of sources. Python checks each file against the time and size
+of its source, which hard links preserve, and compiles what does not match again.
+
+uv 0.13.8: compiles nothing by default. https://docs.astral.sh/uv/pip/compatibility/#bytecode-compilation
+CPython 3.7: invalidation by time and size (PEP 552).
+https://docs.python.org/3/reference/import.html#cached-bytecode-invalidation
 """
 
 from __future__ import annotations
@@ -26,83 +30,86 @@ from prefect_uv.environments.key.environment_contents import Contents
 
 @dataclass(frozen=True)
 class BytecodeCache:
-    """The bytecode on a volume, and the user ids whose files are used."""
+    """The bytecode in a directory of the volume, and the user ids whose files are used."""
 
-    place: Path
+    directory: Path
     trusted: Container[int]
 
     def keep(self, environment: Path, contents: Contents) -> None:
-        """Keep what the runs in an environment have compiled, in place of what was kept of the same packages."""
-        top = site_packages(environment)
+        """Keep what runs in an environment have compiled, replacing older bytecode of the same packages."""
+        site = site_packages(environment)
         for package, distribution in self._packages(environment, contents):
             package.mkdir(parents=True, exist_ok=True)
             if self._is_trusted(package):
                 _touch(package)
-                for compiled in _compiled(distribution, _tag(top)):
-                    _put(compiled, package / compiled.relative_to(top))
+                for compiled in _compiled_modules(distribution, _cache_tag(site)):
+                    _keep_file(package / compiled.relative_to(site), compiled)
 
     def restore(self, environment: Path, contents: Contents) -> None:
-        """Give a new environment what is kept of its packages."""
-        top = site_packages(environment)
+        """Link the kept bytecode of its packages into a new environment."""
+        site = site_packages(environment)
         for package, _ in self._packages(environment, contents):
-            with suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # another container may forget it
+            with suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # garbage collection may delete it
                 if self._is_trusted(package):
                     _touch(package)
-                    _restore(str(package), str(top), f".{_tag(top)}.pyc")
+                    _restore_package(str(package), str(site), f".{_cache_tag(site)}.pyc")
 
     def _packages(self, environment: Path, contents: Contents) -> Iterator[tuple[Path, Path]]:
-        """The places of an environment's packages here and there."""
+        """For each package of an environment, its directory here and its .dist-info directory there."""
         for name, distribution in distributions(environment).items():
             package = contents.packages[name]
-            yield self.place / f"{name}-{package.version}-{package.source[:16]}", distribution
+            yield self.directory / f"{name}-{package.version}-{package.source[:16]}", distribution
 
     def _is_trusted(self, package: Path) -> bool:
         return package.is_dir() and package.stat().st_uid in self.trusted
 
 
-def forget_unused_bytecode(place: Path, before: float) -> None:
-    """Delete what no environment has added to or asked for since a time."""
-    for package in place.iterdir() if place.is_dir() else ():
+def forget_unused_bytecode(directory: Path, before: float) -> None:
+    """Delete packages whose bytecode no environment has kept or restored since a time, by the volume's clock."""
+    for package in directory.iterdir() if directory.is_dir() else ():
         if package.stat().st_mtime < before:
             shutil.rmtree(package, ignore_errors=True)
 
 
-def _compiled(distribution: Path, tag: str) -> Iterator[Path]:
-    """The bytecode that is there of a distribution's modules."""
+def _compiled_modules(distribution: Path, tag: str) -> Iterator[Path]:
+    """The existing bytecode files of a distribution's modules."""
     sources = (Path(path) for path, _, _ in read_record(distribution) if path.endswith(".py"))
     modules = (path for path in sources if ".." not in path.parts)
-    found = (path.parent / "__pycache__" / f"{path.stem}.{tag}.pyc" for path in modules)
-    return filter(Path.exists, found)
+    compiled = (path.parent / "__pycache__" / f"{path.stem}.{tag}.pyc" for path in modules)
+    return filter(Path.exists, compiled)
 
 
 def _touch(package: Path) -> None:
-    """Where it is another user's, that one may do it."""
+    """Note the use; if the directory is another user's, that user's runs will."""
     with suppress(PermissionError):
         os.utime(package)
 
 
-def _restore(package: str, top: str, suffix: str) -> None:
-    """Link what is kept of a package, but for what is there and what has no module; by strings, as in `clone`."""
+def _restore_package(package: str, site: str, suffix: str) -> None:
+    """Link a package's bytecode, except files that exist and those without a module (by strings, as in hard_links)."""
     for kept in files_below(package):
         if kept.name.endswith(suffix):
-            target = top + kept.path.removeprefix(package)
+            target = site + kept.path.removeprefix(package)
             with suppress(FileExistsError, FileNotFoundError):
                 os.mkdir(os.path.dirname(target))  # noqa: PTH102, PTH120
             with suppress(FileExistsError, FileNotFoundError):
                 link_or_copy(kept.path, target)
 
 
-def _put(compiled: Path, kept: Path) -> None:
-    """Under its name at once: others read and write here as well."""
+def _keep_file(kept: Path, compiled: Path) -> None:
+    """Replace a kept file atomically, because other containers read and write here too."""
     with suppress(FileNotFoundError):
         if kept.samefile(compiled):
             return
     kept.parent.mkdir(parents=True, exist_ok=True)
-    aside = kept.with_name(f"{kept.name}.{uuid4().hex}")
-    link_or_copy(str(compiled), str(aside))
-    aside.replace(kept)
+    temporary = kept.with_name(f"{kept.name}.{uuid4().hex}")
+    link_or_copy(str(compiled), str(temporary))
+    temporary.replace(kept)
 
 
-def _tag(top: Path) -> str:
-    """As CPython names its files (`sys.implementation.cache_tag`); of other implementations nothing is kept."""
-    return "cpython-" + top.parent.name.removeprefix("python").replace(".", "")
+def _cache_tag(site: Path) -> str:
+    """CPython's tag in the names of bytecode files; for other implementations nothing is found under it.
+
+    CPython 3.3: https://docs.python.org/3/library/sys.html#sys.implementation (cache_tag)
+    """
+    return "cpython-" + site.parent.name.removeprefix("python").replace(".", "")

@@ -1,4 +1,4 @@
-"""A failed build is remembered for a minute, so that fifty containers do not all repeat it."""
+"""Recent failures: a failed build is remembered for a minute, so that fifty containers do not all repeat it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from prefect_uv.errors import OfflineMissingError, SyncError
 from prefect_uv.log.mask import masked
 
 REMEMBERED_SECONDS = 60.0
-_CREDENTIALS = re.compile(r"\b(401|403)\b")
+# uv 0.13.8: names the status. https://docs.astral.sh/uv/concepts/indexes/#ignoring-error-codes
+_WRONG_CREDENTIALS = re.compile(r"\b(401|403)\b")
 
 
 def remember_failure(cache: CacheDirectory, key: str, error: SyncError) -> None:
-    """Keep why a build failed; wrong credentials, or no network by its settings, are one container's matter."""
-    if not (_CREDENTIALS.search(error.found) or isinstance(error, OfflineMissingError)):
+    """Store why a build failed, unless the reason concerns this container only: its credentials or offline mode."""
+    if not (_WRONG_CREDENTIALS.search(error.found) or isinstance(error, OfflineMissingError)):
         value = {"slug": error.slug, "headline": error.headline, "found": masked(error.found), "hint": error.hint}
         cache.write(cache.failures / key, json.dumps(value))
 
 
 def recent_failure(cache: CacheDirectory, key: str) -> SyncError | None:
-    """The error that another container met a moment ago, with the time until the next try."""
+    """The error of a build that failed within the last minute, with the time of the next attempt; None if none did."""
     path = cache.failures / key
     try:
         written = path.stat().st_mtime
@@ -32,17 +33,19 @@ def recent_failure(cache: CacheDirectory, key: str) -> SyncError | None:
     age = cache.now() - written
     if not 0 <= age < REMEMBERED_SECONDS:
         return None
-    kind = next((one for one in _errors(SyncError) if one.slug == value["slug"]), SyncError)
-    again = f"Another container met this {age:.0f} s ago; the next try is in {REMEMBERED_SECONDS - age:.0f} s."
-    return kind(value["headline"], f"{value['found']}\n\n{again}", value["hint"])
+    error_class = next((member for member in _with_subclasses(SyncError) if member.slug == value["slug"]), SyncError)
+    again = (
+        f"Another container got this error {age:.0f} s ago; the next attempt is in {REMEMBERED_SECONDS - age:.0f} s."
+    )
+    return error_class(value["headline"], f"{value['found']}\n\n{again}", value["hint"])
 
 
 def forget_failure(cache: CacheDirectory, key: str) -> None:
-    """A build succeeded."""
+    """Remove a failure once a build has succeeded."""
     (cache.failures / key).unlink(missing_ok=True)
 
 
-def _errors(kind: type[SyncError]) -> Iterator[type[SyncError]]:
-    yield kind
-    for member in kind.__subclasses__():
-        yield from _errors(member)
+def _with_subclasses(error_class: type[SyncError]) -> Iterator[type[SyncError]]:
+    yield error_class
+    for subclass in error_class.__subclasses__():
+        yield from _with_subclasses(subclass)

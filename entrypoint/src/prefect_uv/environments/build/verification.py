@@ -1,4 +1,8 @@
-"""Is an environment what it should be? uv only looks at the names of directories, so every file is looked at here."""
+"""Verification: every file of an environment is compared with the RECORD of its package.
+
+uv 0.13.8: reads the names of .dist-info directories and not their RECORD. https://github.com/astral-sh/uv/issues/19412
+RECORD and .dist-info: https://packaging.python.org/en/latest/specifications/recording-installed-packages/
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from prefect_uv.environments.key.environment_contents import Contents
 from prefect_uv.package_names import normalized
 from prefect_uv.processes.subprocesses import run_command
 
-SHOWN = 20
+LISTED_FINDINGS = 20
 FIND_PREFECT = "import importlib.util as u; s = u.find_spec('prefect'); print(s.origin if s else None)"
 
 
@@ -22,30 +26,30 @@ def site_packages(environment: Path) -> Path:
     """The environment's site-packages directory.
 
     Raises:
-        FileNotFoundError: it has none.
+        FileNotFoundError: there is none.
     """
-    found = next((environment / "lib").glob("python*/site-packages"), None)
-    if found is None:
+    directory = next((environment / "lib").glob("python*/site-packages"), None)
+    if directory is None:
         raise FileNotFoundError(errno.ENOENT, "no site-packages", str(environment))
-    return found
+    return directory
 
 
 def distributions(environment: Path) -> dict[str, Path]:
     """The .dist-info directories by normalized name."""
-    found = site_packages(environment).glob("*.dist-info")
-    return {normalized(path.name.partition("-")[0]): path for path in found}
+    directories = site_packages(environment).glob("*.dist-info")
+    return {normalized(path.name.partition("-")[0]): path for path in directories}
 
 
-def installed(environment: Path) -> dict[str, str]:
-    """Names and versions of the installed distributions."""
-    found = distributions(environment)
-    return {name: path.name.removesuffix(".dist-info").rpartition("-")[2] for name, path in found.items()}
+def installed_versions(environment: Path) -> dict[str, str]:
+    """The versions of the installed distributions by normalized name."""
+    directories = distributions(environment)
+    return {name: path.name.removesuffix(".dist-info").rpartition("-")[2] for name, path in directories.items()}
 
 
 def read_record(distribution: Path) -> Iterator[tuple[str, str, str]]:
-    """Path, hash and size of each file of a distribution, as its RECORD says.
+    """Path, hash and size of each file of a distribution, from its RECORD; hash and size may be empty.
 
-    Thousands of files: strings take a third of the time of paths.
+    There are thousands of files: strings take a third of the time of paths.
     """
     parent = str(distribution.parent)
     with (distribution / "RECORD").open(newline="") as file:
@@ -55,40 +59,45 @@ def read_record(distribution: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def damaged_files(environment: Path, *, hashes: bool = False) -> dict[str, list[str]]:
-    """By distribution, what is missing or not as its RECORD says; nothing when the environment is whole."""
-    found: dict[str, list[str]] = {}
+    """By distribution, the files that are missing or differ from its RECORD; empty if all are intact.
+
+    Args:
+        environment: its directory.
+        hashes: compare hashes too, not only sizes.
+    """
+    damaged: dict[str, list[str]] = {}
     for name, distribution in sorted(distributions(environment).items()):
         if not (distribution / "RECORD").is_file():
-            found[name] = ["has no RECORD"]
-        elif bad := [row[0] for row in read_record(distribution) if not _whole(*row, hashes=hashes)]:
-            found[name] = bad
-    return found
+            damaged[name] = ["has no RECORD"]
+        elif files := [row[0] for row in read_record(distribution) if not _is_intact(*row, hashes=hashes)]:
+            damaged[name] = files
+    return damaged
 
 
 def mismatches(environment: Path, contents: Contents, *, hashes: bool = False) -> dict[str, list[str]]:
-    """By package, why the environment is not what was planned: which there are, and their files."""
-    there = installed(environment)
-    found = {name: ["is installed and not planned"] for name in there.keys() - contents.packages.keys()}
-    found |= {name: ["is planned and not installed"] for name in contents.packages.keys() - there.keys()}
-    return {**found, **damaged_files(environment, hashes=hashes)}
+    """By package, how the environment differs from its plan: packages too many or too few, and damaged files."""
+    installed, planned = installed_versions(environment).keys(), contents.packages.keys()
+    findings = {name: ["is installed but not planned"] for name in installed - planned}
+    findings |= {name: ["is planned but not installed"] for name in planned - installed}
+    return {**findings, **damaged_files(environment, hashes=hashes)}
 
 
 def check_built(environment: Path, contents: Contents, environ: Mapping[str, str]) -> dict[str, list[str]]:
-    """The same, and whether Prefect is where it is expected."""
-    found = mismatches(environment, contents)
+    """`mismatches`, and whether the environment's Python finds Prefect inside the environment."""
+    findings = mismatches(environment, contents)
     finished = run_command([environment / "bin" / "python", "-I", "-c", FIND_PREFECT], env=environ)
     origin = Path(finished.stdout.strip())
     if finished.exit_code or not origin.resolve().is_relative_to(environment.resolve()):
-        found["prefect"] = [f"is found at {finished.stdout.strip() or finished.report}"]
-    return found
+        findings["prefect"] = [f"is found at {finished.stdout.strip() or finished.report}"]
+    return findings
 
 
-def list_findings(found: Mapping[str, list[str]]) -> str:
-    """The first of the findings, a line each."""
-    return "\n".join([f"{name}: {line}" for name, lines in found.items() for line in lines][:SHOWN])
+def list_findings(findings: Mapping[str, list[str]]) -> str:
+    """The first findings, one per line."""
+    return "\n".join([f"{name}: {line}" for name, lines in findings.items() for line in lines][:LISTED_FINDINGS])
 
 
-def _whole(path: str, digest: str, size: str, *, hashes: bool) -> bool:
+def _is_intact(path: str, digest: str, size: str, *, hashes: bool) -> bool:
     try:
         if size and os.stat(path).st_size != int(size):  # noqa: PTH116
             return False
@@ -98,6 +107,6 @@ def _whole(path: str, digest: str, size: str, *, hashes: bool) -> bool:
 
 
 def _record_digest(path: str, algorithm: str) -> str:
-    """As in RECORD: the algorithm and the unpadded URL-safe base64 digest."""
+    """A file's digest in RECORD's form: the algorithm and unpadded URL-safe base64."""
     value = hashlib.new(algorithm, Path(path).read_bytes()).digest()
     return f"{algorithm}={base64.urlsafe_b64encode(value).decode().rstrip('=')}"

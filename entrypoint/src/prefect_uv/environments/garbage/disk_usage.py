@@ -1,4 +1,4 @@
-"""What is where on the volume, and how much: every inode once, however many names hard links have given it."""
+"""Disk usage of the cache directory: every inode counts once, however many hard links it has."""
 
 from __future__ import annotations
 
@@ -11,59 +11,66 @@ from pathlib import Path
 
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 
-BLOCK = 512
+BLOCK_BYTES = 512  # the unit of st_blocks
 
 
 @dataclass
 class DiskUsage:
-    """Bytes on the disk by inode, and the names that each inode has in every place."""
+    """Bytes on the disk by inode, and how many names each inode has in each directory.
+
+    Attributes:
+        sizes: bytes by inode.
+        names: the number of names by inode, over all directories.
+        directories: the number of names by inode, for each directory.
+    """
 
     sizes: dict[int, int] = field(default_factory=dict)
     names: Counter[int] = field(default_factory=Counter)
-    places: dict[Path, Counter[int]] = field(default_factory=dict)
+    directories: dict[Path, Counter[int]] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
-        """Bytes that all places hold together."""
+        """Bytes that all directories use together."""
         return sum(self.sizes.values())
 
-    def add(self, place: Path) -> None:
-        """Take in everything below a place."""
-        found: Counter[int] = Counter()
-        for status in _walk(place):
-            found[status.st_ino] += 1
-            self.sizes[status.st_ino] = status.st_blocks * BLOCK
-        self.places[place] = found
-        self.names += found
+    def add(self, directory: Path) -> None:
+        """Measure everything below a directory."""
+        inodes: Counter[int] = Counter()
+        for status in _walk(directory):
+            inodes[status.st_ino] += 1
+            self.sizes[status.st_ino] = status.st_blocks * BLOCK_BYTES
+        self.directories[directory] = inodes
+        self.names += inodes
 
-    def own(self, places: list[Path]) -> int:
-        """Bytes that nothing outside these places holds: what removing them all would free."""
-        together: Counter[int] = sum((self.places[place] for place in places if place in self.places), Counter())
+    def freed_by_removing(self, directories: list[Path]) -> int:
+        """Bytes that only these directories use."""
+        measured = (self.directories[directory] for directory in directories if directory in self.directories)
+        together: Counter[int] = sum(measured, Counter())
         return sum(self.sizes[inode] for inode, count in together.items() if count == self.names[inode])
 
-    def size(self, place: Path) -> int:
-        """Bytes below a place, shared or not."""
-        return sum(self.sizes[inode] for inode in self.places[place])
+    def size(self, directory: Path) -> int:
+        """Bytes below a directory, shared or not."""
+        return sum(self.sizes[inode] for inode in self.directories[directory])
 
-    def remove(self, place: Path) -> None:
-        """The place is gone."""
-        gone = self.places.pop(place)
-        self.names -= gone
-        for inode in gone:
+    def remove(self, directory: Path) -> None:
+        """Forget a directory that was removed from the disk."""
+        removed = self.directories.pop(directory)
+        self.names -= removed
+        for inode in removed:
             if not self.names[inode]:
                 del self.sizes[inode]
 
 
 def measure_usage(cache: CacheDirectory) -> DiskUsage:
-    """What everything in the cache directory holds."""
+    """The usage of everything in the cache directory."""
     usage = DiskUsage()
-    for place in [*environment_directories(cache), *mirror_directories(cache), *uv_caches(cache), *_others(cache)]:
-        usage.add(place)
+    for path in [*environment_directories(cache), *mirror_directories(cache), *uv_caches(cache), *_others(cache)]:
+        usage.add(path)
     return usage
 
 
 def environment_directories(cache: CacheDirectory) -> list[Path]:
-    """The environments of all layouts: those of earlier ones go by the same rules."""
+    """The environments of all layouts: garbage collection treats earlier ones the same."""
     hidden = {cache.builds, cache.trash}
     return [
         path for layout in cache.builds.parent.iterdir() if layout not in hidden for path in _subdirectories(layout)
@@ -71,18 +78,18 @@ def environment_directories(cache: CacheDirectory) -> list[Path]:
 
 
 def mirror_directories(cache: CacheDirectory) -> list[Path]:
-    """The mirrors of repositories, of all layouts; they have leases as environments have."""
+    """The mirrors of git repositories, of all layouts; like environments, they have leases."""
     layouts = _subdirectories(cache.mirrors.parent) if cache.mirrors.parent.is_dir() else []
     return [path for layout in layouts for path in _subdirectories(layout)]
 
 
 def gigabytes(size: int) -> str:
-    """A size for people."""
+    """A size for the log, as `1.25 GB`."""
     return f"{size / 1e9:.2f} GB"
 
 
 def uv_caches(cache: CacheDirectory) -> list[Path]:
-    """uv's own, one for each minor version of uv."""
+    """uv's caches, one per minor version of uv."""
     return [path for path in _subdirectories(cache.root) if path.name.startswith("uv-")]
 
 
@@ -94,13 +101,13 @@ def _others(cache: CacheDirectory) -> Iterator[Path]:
     )
 
 
-def _subdirectories(place: Path) -> list[Path]:
-    return [path for path in place.iterdir() if path.is_dir() and not path.is_symlink()]
+def _subdirectories(directory: Path) -> list[Path]:
+    return [path for path in directory.iterdir() if path.is_dir() and not path.is_symlink()]
 
 
-def _walk(place: Path) -> Iterator[os.stat_result]:
-    """The status of everything below; what vanishes meanwhile does not count."""
-    with suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(place) as entries:
+def _walk(directory: Path) -> Iterator[os.stat_result]:
+    """The status of everything below a directory, except what disappears during the walk."""
+    with suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(directory) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):
                 yield entry.stat(follow_symlinks=False)

@@ -1,6 +1,6 @@
-"""Garbage: what nobody needs goes, least recently used first, and never what somebody uses.
+"""Garbage collection: removes leftovers, what is too old, and what is too much, but nothing that is in use.
 
-It runs after launch, or when a build found the disk full; never before a launch.
+It runs after a launch, or when a build has filled the disk; it never delays a launch.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefect_uv.cache_volume.cache_directory import CacheDirectory, crosses_nodes
-from prefect_uv.cache_volume.lease import last_use, unused
-from prefect_uv.cache_volume.work_lock import exclusive_lock, is_abandoned
-from prefect_uv.environments.build.builder import LOCK_FILE
+from prefect_uv.cache_volume.cache_directory import DAY_SECONDS, CacheDirectory, crosses_nodes
+from prefect_uv.cache_volume.file_lock import exclusive_lock
+from prefect_uv.cache_volume.lease import last_use, lock_if_unused
+from prefect_uv.cache_volume.work_lock import is_abandoned
+from prefect_uv.environments.build.builder import BUILD_LOCK
 from prefect_uv.environments.build.bytecode_cache import forget_unused_bytecode
 from prefect_uv.environments.garbage.disk_usage import (
     DiskUsage,
@@ -31,21 +32,21 @@ from prefect_uv.log.run_log import RunLog
 from prefect_uv.processes.subprocesses import run_command
 from prefect_uv.settings import Settings
 
-DAY_SECONDS = 86400.0
 MARGIN_SECONDS = DAY_SECONDS
-SMALL_FILES_DAYS = 30
+SMALL_FILE_DAYS = 30
 SHARE_OF_VOLUME = 0.8
+# uv 0.13.8: holds a shared flock on this file while it runs. https://docs.astral.sh/uv/concepts/cache/#clearing-the-cache
 UV_LOCK = ".lock"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much may stay, and how long.
+    """How much may stay, and for how long.
 
     Attributes:
-        size: bytes that the cache directory may hold.
-        age: seconds after which an unused environment goes.
-        margin: seconds after its last use in which an environment stays, whatever its lock says.
+        size: bytes that the cache directory may use.
+        age: seconds after which an unused environment is removed.
+        margin: seconds for which an environment stays after its last use even if its lease is free.
     """
 
     size: int
@@ -56,10 +57,17 @@ class Limits:
 def collect_garbage(
     cache: CacheDirectory, settings: Settings, log: RunLog, *, make_room: bool = False, everything: bool = False
 ) -> int:
-    """Remove garbage, then what is too old, then what is too much; `make_room` halves what is there.
+    """Remove leftovers, then what is too old, then what is too much.
+
+    Args:
+        cache: the cache directory.
+        settings: with `cache_limit` and `cache_days`.
+        log: gets one line about what was removed, if anything was.
+        make_room: reduce the cache directory to half its present size, or to its limit if that is less.
+        everything: remove all that is not in use.
 
     Returns:
-        the number of bytes that were freed.
+        the number of bytes that were freed; 0 if another process is collecting.
     """
     cache.prepare()
     with exclusive_lock(cache.locks / "gc") as free:
@@ -72,34 +80,35 @@ def collect_garbage(
         limits = _limits(cache, settings, before, make_room=make_room, everything=everything)
         with exclusive_lock(cache.locks / "uv-cache") as nobody_builds:
             removed = _trim(cache, usage, limits, nobody_builds=nobody_builds)
-        _empty(cache.trash)
+        _empty_trash(cache.trash)
         if removed:
             log.info(
-                f"garbage: removed {', '.join(removed)}; {gigabytes(usage.total)} of {gigabytes(limits.size)} stay"
+                f"garbage: removed {', '.join(removed)}; {gigabytes(usage.total)} in use, the limit is"
+                f" {gigabytes(limits.size)}"
             )
         return before - usage.total
 
 
 def remove_leftovers(cache: CacheDirectory) -> None:
-    """Remove what is garbage whatever the limits are: leftovers of dead builders, entries that lead nowhere."""
+    """Remove what is garbage under any limits: abandoned builds, dangling index entries, unused interpreters."""
     now = cache.now()
     for build in cache.builds.iterdir():
-        if build.is_dir() and is_abandoned(build / LOCK_FILE, now):
+        if build.is_dir() and is_abandoned(build / BUILD_LOCK, now):
             with suppress(OSError):
                 cache.discard(build)
     keys = {path.name.partition(".")[0] for path in cache.environments.iterdir()}
     for entry in cache.index.iterdir():
-        known = fingerprint_index.read_entry(entry)
-        if known is None or known.key not in keys:
+        content = fingerprint_index.read_entry(entry)
+        if content is None or content.key not in keys:
             entry.unlink(missing_ok=True)
     discard_unused_interpreters(cache, now - MARGIN_SECONDS)
-    for place in (cache.index, cache.failures, cache.locks, cache.builds):
-        _remove_old_files(place, now - SMALL_FILES_DAYS * DAY_SECONDS)
-    _empty(cache.trash)
+    for directory in (cache.index, cache.failures, cache.locks, cache.builds):
+        _remove_old_files(directory, now - SMALL_FILE_DAYS * DAY_SECONDS)
+    _empty_trash(cache.trash)
 
 
 def prune_uv_cache(cache: CacheDirectory, environ: Mapping[str, str]) -> None:
-    """Let uv throw out its own leftovers; not while any uv is at work on that cache: it would wait for it."""
+    """Let uv remove its own leftovers, unless another uv uses its cache: pruning would wait for that."""
     lock = cache.uv_cache / UV_LOCK
     if not lock.exists():
         return
@@ -122,27 +131,30 @@ def _limits(cache: CacheDirectory, settings: Settings, total: int, *, make_room:
 
 
 def _trim(cache: CacheDirectory, usage: DiskUsage, limits: Limits, *, nobody_builds: bool) -> list[str]:
-    """What is too old; then downloads that no environment uses; then environments and mirrors, least recently used."""
+    """Remove what is too old and what is too much, least recently used first; returns phrases for the log.
+
+    If dropping uv's caches is enough to meet the size limit, no environment is removed for its sake.
+    """
     removed: Counter[str] = Counter()
-    unlocked_caches = [uv_cache for uv_cache in uv_caches(cache) if nobody_builds and _is_quiet(uv_cache)]
-    now, needed = cache.now(), usage.total - usage.own(unlocked_caches)
+    unlocked_caches = [uv_cache for uv_cache in uv_caches(cache) if nobody_builds and _is_unlocked(uv_cache)]
+    now, needed = cache.now(), usage.total - usage.freed_by_removing(unlocked_caches)
     kinds = dict.fromkeys(mirror_directories(cache), "mirror(s)") | dict.fromkeys(
         environment_directories(cache), "environment(s)"
     )
-    for path in sorted(kinds.keys() & usage.places.keys(), key=last_use):
-        unused = now - last_use(path)
-        if unused < limits.margin or (needed <= limits.size and unused <= limits.age):
+    for path in sorted(kinds.keys() & usage.directories.keys(), key=last_use):
+        idle = now - last_use(path)
+        if idle < limits.margin or (needed <= limits.size and idle <= limits.age):
             continue
         if _discard_idle(cache, path):
             usage.remove(path)
             removed[kinds[path]] += 1
-            needed = usage.total - usage.own(unlocked_caches)
+            needed = usage.total - usage.freed_by_removing(unlocked_caches)
     dropped = [
         uv_cache for uv_cache in unlocked_caches if usage.total > limits.size and _discard_uv_cache(cache, uv_cache)
     ]
     for uv_cache in dropped:
         usage.remove(uv_cache)
-    if dropped and cache.bytecode.parent in usage.places:
+    if dropped and cache.bytecode.parent in usage.directories:
         cache.discard(cache.bytecode.parent)
         usage.remove(cache.bytecode.parent)
     return [f"{count} {kind}" for kind, count in removed.items()] + [
@@ -151,8 +163,8 @@ def _trim(cache: CacheDirectory, usage: DiskUsage, limits: Limits, *, nobody_bui
 
 
 def _discard_idle(cache: CacheDirectory, path: Path) -> bool:
-    with unused(path) as free:
-        if free:
+    with lock_if_unused(path) as locked:
+        if locked:
             with suppress(OSError):
                 cache.discard(path)
                 return True
@@ -160,26 +172,26 @@ def _discard_idle(cache: CacheDirectory, path: Path) -> bool:
 
 
 def _discard_uv_cache(cache: CacheDirectory, uv_cache: Path) -> bool:
-    """uv's cache as a whole, when no uv uses it: environments keep their files, uv fetches what it misses."""
+    """Discard a whole cache of uv if no uv uses it. Environments keep their hard links; uv downloads again."""
     with exclusive_lock(uv_cache / UV_LOCK) as free:
         if free:
             cache.discard(uv_cache)
         return free
 
 
-def _is_quiet(uv_cache: Path) -> bool:
+def _is_unlocked(uv_cache: Path) -> bool:
     with exclusive_lock(uv_cache / UV_LOCK) as free:
         return free
 
 
-def _remove_old_files(place: Path, before: float) -> None:
-    for path in place.iterdir():
+def _remove_old_files(directory: Path, before: float) -> None:
+    for path in directory.iterdir():
         with suppress(OSError):
             if path.is_file() and path.stat().st_mtime < before:
                 path.unlink()
 
 
-def _empty(trash: Path) -> None:
+def _empty_trash(trash: Path) -> None:
     for path in trash.iterdir():
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

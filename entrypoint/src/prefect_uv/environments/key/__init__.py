@@ -1,1 +1,1 @@
-"""What an environment is known by: the fingerprint of the raw inputs and the key of the contents."""
+"""How an environment is found: by the fingerprint of its raw inputs, and by the key of what would be installed."""

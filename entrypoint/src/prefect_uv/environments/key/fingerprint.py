@@ -1,6 +1,9 @@
-"""The fingerprint: one name for all raw inputs, from reading them; neither uv nor the network is asked.
+"""The fingerprint: a hash of all raw inputs, computed by reading files, without uv and without the network.
 
-A known fingerprint leads to an environment at once; an unknown one costs a question to uv (see `contents`).
+A known fingerprint leads straight to an environment; for an unknown one, uv is asked (see `environment_contents`).
+
+uv 0.13.8: its variables and settings, as listed here by name. https://docs.astral.sh/uv/reference/environment/
+https://docs.astral.sh/uv/reference/settings/
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect_uv.cache_volume.cache_directory import LAYOUT
-from prefect_uv.environments.uv.uv_command import OURS
+from prefect_uv.environments.uv.uv_command import CONTROLLED_VARIABLES
 from prefect_uv.image_facts import Image
 from prefect_uv.log.mask import USERINFO
 from prefect_uv.project import Project
@@ -23,7 +26,7 @@ from prefect_uv.project.files.requirements_files import Requirements
 
 Field = bytes | str
 
-NEUTRAL = OURS | {
+NEUTRAL_VARIABLES = CONTROLLED_VARIABLES | {
     "UV_CACHE_DIR",
     "UV_COMPILE_BYTECODE",
     "UV_CONCURRENT_BUILDS",
@@ -36,7 +39,6 @@ NEUTRAL = OURS | {
     "UV_KEYRING_PROVIDER",
     "UV_LOCK_TIMEOUT",
     "UV_NATIVE_TLS",
-    "UV_NETRC",
     "UV_NO_PROGRESS",
     "UV_NO_WRAP",
     "UV_OFFLINE",
@@ -55,8 +57,8 @@ INDEX_VARIABLES = {
 }
 LIMIT_VARIABLES = {"UV_CONSTRAINT", "UV_EXCLUDE", "UV_OVERRIDE"}
 FILE_VARIABLES = {*LIMIT_VARIABLES, "UV_BUILD_CONSTRAINT"}
-RESOLVING = INDEX_VARIABLES | LIMIT_VARIABLES
-PYTHONS = {
+RESOLUTION_VARIABLES = INDEX_VARIABLES | LIMIT_VARIABLES
+PYTHON_VARIABLES = {
     "UV_MANAGED_PYTHON",
     "UV_NO_MANAGED_PYTHON",
     "UV_PYTHON",
@@ -80,7 +82,7 @@ TOOL_SETTINGS = (
 
 
 def digest_fields(fields: Iterable[Field]) -> str:
-    """SHA-256 over length-separated fields: no two different lists of fields look alike."""
+    """SHA-256 over fields with their lengths, so that different lists of fields have different digests."""
     hasher = hashlib.sha256()
     for field in fields:
         data = field.encode() if isinstance(field, str) else field
@@ -90,66 +92,81 @@ def digest_fields(fields: Iterable[Field]) -> str:
 
 
 def fingerprint(fields: Iterable[Field], image: Image, environ: Mapping[str, str], directory: Path) -> str:
-    """The name of a source's raw inputs, with uv's settings and variables, interpreter and platform."""
-    ground = [LAYOUT, image.uv_minor, image.python, image.python_version, image.platform]
-    outside = [field for entry in uv_configuration(environ, directory) for field in entry]
-    return digest_fields([*ground, *fields, *outside, *uv_variables(environ, directory)])
+    """The fingerprint of a source.
+
+    Args:
+        fields: the source's raw inputs.
+        image: the image's uv, interpreter and platform count.
+        environ: uv's variables count.
+        directory: where uv runs, from which it finds its configuration files.
+    """
+    facts = [LAYOUT, image.uv_minor, image.python, image.python_version, image.platform]
+    configuration = [field for file in uv_configuration_files(environ, directory) for field in file]
+    return digest_fields([*facts, *fields, *configuration, *uv_variables(environ, directory)])
 
 
 def project_fields(project: Project) -> list[Field]:
-    """A project's raw inputs: which Python and which member of it, and its files as they are."""
+    """A project's raw inputs: the requested Python, its directory below the root, and its files byte for byte."""
     fields: list[Field] = [project.python_request, os.path.relpath(project.directory, project.root)]
     return [*fields, *(field for entry in project.inputs for field in entry)]
 
 
 def uv_variables(environ: Mapping[str, str], directory: Path, *, indexes: bool = True) -> list[str]:
-    """uv's variables that can change a result, files by what they say.
+    """uv's variables that can change a result, with the contents of the files that they name.
 
-    Indexes and limits decide what is resolved, and requests which Python is taken: the result is known by itself.
+    Args:
+        environ: all variables.
+        directory: where relative file names start.
+        indexes: include the variables that decide what is resolved and which Python is chosen. A key leaves them out,
+            because it contains the packages and the interpreter themselves.
     """
-    left_out = NEUTRAL if indexes else NEUTRAL | RESOLVING | PYTHONS
+    excluded = NEUTRAL_VARIABLES if indexes else NEUTRAL_VARIABLES | RESOLUTION_VARIABLES | PYTHON_VARIABLES
     return [
-        f"{name}={without_credentials(value)}{_said(value, directory, environ) if name in FILE_VARIABLES else ''}"
+        f"{name}={without_credentials(value)}"
+        f"{_contents_digest(value, directory, environ) if name in FILE_VARIABLES else ''}"
         for name, value in sorted(environ.items())
-        if name.startswith("UV_") and name not in left_out and not NEUTRAL_NAME.fullmatch(name)
+        if name.startswith("UV_") and name not in excluded and not NEUTRAL_NAME.fullmatch(name)
     ]
 
 
-def uv_configuration(environ: Mapping[str, str], directory: Path) -> list[tuple[str, bytes]]:
-    """The files outside the project that uv, started in a directory, reads its settings from.
+def uv_configuration_files(environ: Mapping[str, str], directory: Path) -> list[tuple[str, bytes]]:
+    """The configuration files outside the project that uv reads, with their contents.
 
-    The user's, and the first of the system's; or one that is named instead (tried with uv 0.13.8).
+    They are the user's and the first of the system's; or only the file that UV_CONFIG_FILE names.
+
+    uv 0.13.8: https://docs.astral.sh/uv/concepts/configuration-files/
     """
-    own = environ.get("UV_CONFIG_FILE")
+    named = environ.get("UV_CONFIG_FILE")
     home = environ.get("XDG_CONFIG_HOME") or f"{environ.get('HOME', '/nonexistent')}/.config"
     system = (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep)
-    user, *others = (Path(place, "uv", "uv.toml") for place in (home, *system, "/etc"))
-    first = next(filter(Path.is_file, others), user)
-    places = [directory / own] if own else dict.fromkeys((user, first))
-    return [(str(place), place.read_bytes()) for place in places if place.is_file()]
+    users_file, *system_files = (Path(parent, "uv", "uv.toml") for parent in (home, *system, "/etc"))
+    system_file = next(filter(Path.is_file, system_files), users_file)
+    files = [directory / named] if named else dict.fromkeys((users_file, system_file))
+    return [(str(file), file.read_bytes()) for file in files if file.is_file()]
 
 
 def tool_settings(project: Project, environ: Mapping[str, str]) -> list[str]:
-    """The settings in the project's and uv's files that make another environment of the same lock."""
+    """The settings in the project's and uv's files that change how the same packages are installed, sorted."""
     files = dict.fromkeys(filter(None, (project.root / "pyproject.toml", project.uv_configuration)))
     own = [(str(file), file.read_bytes()) for file in files if file.is_file()]
-    tables = [_table(name, content) for name, content in [*own, *uv_configuration(environ, project.directory)]]
+    outside = uv_configuration_files(environ, project.directory)
+    tables = [_uv_table(name, content) for name, content in [*own, *outside]]
     settings = ((setting, table[setting]) for table in tables for setting in TOOL_SETTINGS if table.get(setting))
     return sorted(f"{setting}={_canonical(value)}" for setting, value in settings)
 
 
 def without_credentials(text: str) -> str:
-    """A text without what stands before the `@` of its addresses."""
+    """A text without user names and passwords in its addresses."""
     return USERINFO.sub("", text)
 
 
-def _said(value: str, directory: Path, environ: Mapping[str, str]) -> str:
-    """The short digest of files and of what they include; an address among them is only known by its name."""
-    files = filter(Path.is_file, (directory / place for place in value.split()))
+def _contents_digest(value: str, directory: Path, environ: Mapping[str, str]) -> str:
+    """A short digest of the files that a variable names, with what they include; addresses count by name only."""
+    files = filter(Path.is_file, (directory / name for name in value.split()))
     return f" ({digest_fields(content for _, content in Requirements.read(directory, files, environ).inputs)[:12]})"
 
 
-def _table(name: str, content: bytes) -> Mapping[str, Any]:
+def _uv_table(name: str, content: bytes) -> Mapping[str, Any]:
     document = tomllib.loads(content.decode("utf-8-sig"))
     return document.get("tool", {}).get("uv", {}) if name.endswith("pyproject.toml") else document
 

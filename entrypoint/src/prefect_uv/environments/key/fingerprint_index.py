@@ -1,4 +1,4 @@
-"""From a fingerprint to a key: one small file, read on the warm path."""
+"""The fingerprint index: one small file per fingerprint, which names the environment that uv chose for it."""
 
 from __future__ import annotations
 
@@ -8,21 +8,19 @@ from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefect_uv.cache_volume.cache_directory import CacheDirectory
-
-DAY_SECONDS = 86400.0
+from prefect_uv.cache_volume.cache_directory import DAY_SECONDS, CacheDirectory
 
 
 @dataclass(frozen=True)
 class IndexEntry:
-    """What uv said of a fingerprint.
+    """uv's answer for a fingerprint.
 
     Attributes:
-        key: the environment.
-        project: what it is for.
-        python: the interpreter that was chosen.
-        stamp: that interpreter's file, to notice another one at the same path.
-        resolved: when versions were chosen that nothing pins, in seconds since the epoch; else nothing.
+        key: the environment's key.
+        project: the project that asked, by name.
+        python: the path of the interpreter that was chosen.
+        stamp: the `file_stamp` of that interpreter, to notice another one at the same path.
+        resolved: when unpinned versions were chosen, in seconds since the epoch; 0 if everything was pinned.
     """
 
     key: str
@@ -31,22 +29,27 @@ class IndexEntry:
     stamp: str
     resolved: float = 0.0
 
+    @classmethod
+    def of(cls, key: str, project: str, python: str, resolved: float = 0.0) -> IndexEntry:
+        """An entry with the interpreter's current stamp."""
+        return cls(key, project, python, file_stamp(python), resolved)
+
     def is_stale(self, days: int) -> bool:
-        """Whether versions were chosen so long ago that they are resolved anew."""
+        """Whether unpinned versions were chosen so long ago that they must be resolved again."""
         return bool(self.resolved) and time.time() - self.resolved >= days * DAY_SECONDS
 
 
-def file_stamp(python: str) -> str:
-    """An interpreter's file by time and size; empty when there is none. Image layers keep whole seconds."""
+def file_stamp(path: str) -> str:
+    """A file's time, in whole seconds as image layers keep it, and size; empty if there is no such file."""
     try:
-        status = Path(python).stat()
+        status = Path(path).stat()
     except OSError:
         return ""
     return f"{int(status.st_mtime)}-{status.st_size}"
 
 
 def read_entry(path: Path) -> IndexEntry | None:
-    """An entry of the index, if there is one that we understand."""
+    """An entry of the index; None if there is none, or one in another format."""
     try:
         return IndexEntry(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError):
@@ -54,14 +57,14 @@ def read_entry(path: Path) -> IndexEntry | None:
 
 
 def look_up_entry(cache: CacheDirectory, fingerprint: str, trusted: Container[int]) -> IndexEntry | None:
-    """The entry of a fingerprint, when somebody whom we trust wrote it and its interpreter is still the same."""
+    """The entry of a fingerprint; None unless a trusted user wrote it and its interpreter is unchanged."""
     path = cache.index / fingerprint
-    known = read_entry(path)
-    if known is None or path.stat().st_uid not in trusted or file_stamp(known.python) != known.stamp:
+    entry = read_entry(path)
+    if entry is None or path.stat().st_uid not in trusted or file_stamp(entry.python) != entry.stamp:
         return None
-    return known
+    return entry
 
 
-def write_entry(cache: CacheDirectory, fingerprint: str, known: IndexEntry) -> None:
-    """Remember an answer of uv."""
-    cache.write(cache.index / fingerprint, json.dumps(vars(known)))
+def write_entry(cache: CacheDirectory, fingerprint: str, entry: IndexEntry) -> None:
+    """Remember uv's answer for a fingerprint."""
+    cache.write(cache.index / fingerprint, json.dumps(vars(entry)))

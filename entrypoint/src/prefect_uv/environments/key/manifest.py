@@ -1,4 +1,4 @@
-"""What stands in an environment about itself: what it was built from, by whom and when."""
+"""The manifest: a file in each environment that says what it is made of, and for which project it was built."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
-from prefect_uv.environments.key.environment_contents import Contents, shortened
+from prefect_uv.environments.key.environment_contents import Contents, joined_differences
 
 MANIFEST = "prefect-uv.json"
 RUN_CACHE = ".uv"
@@ -19,9 +19,9 @@ class Manifest:
     """An environment's own description.
 
     Attributes:
-        key: its name.
+        key: the hash of the contents.
         project: the project that it was built for; others may share it.
-        created: when, in seconds since the epoch.
+        created: when it was built, in seconds since the epoch.
         contents: what it is made of.
     """
 
@@ -32,7 +32,7 @@ class Manifest:
 
     @classmethod
     def read(cls, environment: Path) -> Manifest | None:
-        """The manifest, or nothing when there is none that we understand."""
+        """The manifest of an environment; None if there is none, or one in another format."""
         try:
             value = json.loads((environment / MANIFEST).read_text())
             return cls(**{**value, "contents": Contents.from_json(value["contents"])})
@@ -40,7 +40,7 @@ class Manifest:
             return None
 
     def write(self, environment: Path) -> None:
-        """Into an environment that nobody uses yet."""
+        """Write the manifest into an environment that is not published yet."""
         value = {**vars(self), "contents": self.contents.as_json()}
         (environment / MANIFEST).write_text(json.dumps(value, indent=1))
 
@@ -49,33 +49,40 @@ DescribedEnvironment = tuple[Path, Manifest]
 
 
 def described_environments(cache: CacheDirectory) -> Iterator[DescribedEnvironment]:
-    """Every environment of this layout that describes itself."""
+    """Every environment of this layout that has a manifest, with that manifest."""
     if cache.environments.is_dir():
         for path in sorted(cache.environments.iterdir()):
             if manifest := Manifest.read(path):
                 yield path, manifest
 
 
-def nearest(known: Iterable[DescribedEnvironment], contents: Contents, project: str) -> DescribedEnvironment | None:
-    """The environment with the fewest differences, the newest of these, of the same project where there is one."""
-    every = list(known)
-    own = [item for item in every if item[1].project == project] or every
-    return min(own, key=lambda item: (len(contents.differences(item[1].contents)), -item[1].created), default=None)
+def nearest_environment(
+    candidates: Iterable[DescribedEnvironment], contents: Contents, project: str
+) -> DescribedEnvironment | None:
+    """The environment with the fewest differences, with which a miss is compared in the log.
+
+    Environments of the same project are preferred, newer ones among equals; None if there are no candidates.
+    """
+    every = list(candidates)
+    preferred = [item for item in every if item[1].project == project] or every
+    return min(
+        preferred, key=lambda item: (len(contents.differences(item[1].contents)), -item[1].created), default=None
+    )
 
 
-def base_for(known: Iterable[DescribedEnvironment], contents: Contents) -> DescribedEnvironment | None:
-    """The environment to build upon: only packages differ, and less than half of them."""
-    fit = [item for item in known if contents.stands_on_the_same(item[1].contents)]
-    best = min(fit, key=lambda item: len(contents.changed(item[1].contents)), default=None)
-    return best if best and len(contents.changed(best[1].contents)) * 2 < len(contents.packages) else None
+def choose_base(candidates: Iterable[DescribedEnvironment], contents: Contents) -> DescribedEnvironment | None:
+    """The environment to build on; None if every candidate differs in more than packages, or in half of them."""
+    usable = [item for item in candidates if contents.differs_only_in_packages(item[1].contents)]
+    best = min(usable, key=lambda item: len(contents.changed_packages(item[1].contents)), default=None)
+    return best if best and len(contents.changed_packages(best[1].contents)) * 2 < len(contents.packages) else None
 
 
-def explain_miss(contents: Contents, project: str, near: DescribedEnvironment | None) -> str:
-    """Why this environment is not there yet."""
+def explain_miss(contents: Contents, project: str, nearest: DescribedEnvironment | None) -> str:
+    """The line about why an environment has to be built: how it differs from the nearest existing one."""
     short = contents.key[:12]
-    if near is None:
+    if nearest is None:
         return f"environment {short} is the first one here"
-    _, manifest = near
-    whose, of = ("", "") if manifest.project == project else (f" for {project}", f" of {manifest.project}")
-    changes = shortened(contents.differences(manifest.contents))
-    return f"environment {short}{whose} is new against {manifest.key[:12]}{of}: {changes}"
+    _, manifest = nearest
+    own, others = ("", "") if manifest.project == project else (f" for {project}", f" of {manifest.project}")
+    changes = joined_differences(contents.differences(manifest.contents))
+    return f"environment {short}{own} is new; changes from {manifest.key[:12]}{others}: {changes}"

@@ -1,4 +1,4 @@
-"""Where an environment's contents come from: a lock, requirements that are resolved, or additions to another one."""
+"""Planning an environment: its packages come from a lock, are resolved, or extend another environment."""
 
 from prefect_uv.environments.plan.extra_packages_source import ExtraPackagesSource
 from prefect_uv.environments.plan.locked_source import LockedSource
@@ -11,7 +11,7 @@ __all__ = ["ExtraPackagesSource", "Plan", "Source", "source_of"]
 
 
 def source_of(project: Project, settings: Settings) -> Source:
-    """The source of a project's environment."""
+    """The source of a project's environment, by whether the project is locked."""
     match project:
         case LockedProject():
             return LockedSource(project, settings.lock)

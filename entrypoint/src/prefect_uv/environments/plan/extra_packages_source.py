@@ -1,6 +1,6 @@
-"""What one deployment wants beside its project: the project's environment with some packages more.
+"""Extra packages of one deployment: the project's environment, extended by some packages.
 
-Resolved once against the environment itself, so that nothing in it changes, wherever its packages came from.
+They are resolved against that environment, so that none of its packages changes, wherever it came from.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from prefect_uv.environments.key.fingerprint import Field, project_fields
 from prefect_uv.environments.key.manifest import DescribedEnvironment
-from prefect_uv.environments.plan.resolution import installer, lines_for, resolve_requirements
+from prefect_uv.environments.plan.resolution import installer, option_with_file, resolve_requirements
 from prefect_uv.environments.plan.source import Plan
 from prefect_uv.environments.plan.wheel_directory import list_wheels
 from prefect_uv.environments.uv.uv_command import Uv
@@ -30,128 +30,138 @@ from prefect_uv.settings import Settings
 
 _NAME = re.compile(r"\b[A-Za-z0-9][A-Za-z0-9._-]*")
 CONFLICT_HINT = (
-    "Ask for another version of the extra package; or add it to the project with `uv add`, so that both are locked"
-    " together, commit and push."
+    "Choose another version of the extra package; or add it to the project with `uv add`, so that both are locked"
+    " together, then commit and push."
 )
 DIRECTORY_HINT = (
-    "Make it a dependency of the project (`uv add`, or its requirements.txt), commit and push; or name a wheel of it,"
-    " or have its sources imported by PREFECT_UV_SOURCE_ROOT."
+    "Make it a dependency of the project (with `uv add`, or in requirements.txt), commit and push; or name a wheel of"
+    " it; or add its source directory to PREFECT_UV_SOURCE_ROOT."
 )
 
 
 @dataclass(frozen=True)
 class ExtraPackagesSource:
-    """Extras for an environment that is there.
+    """Extra packages for an existing environment.
 
     Attributes:
-        base: the environment, by its place and manifest.
-        extras: what is wanted beside it.
+        base: the environment, by its path and manifest.
+        extra_packages: what to add.
         project: where uv's settings and relative paths are looked for.
-        settings: the deployment's choices.
+        settings: the deployment's settings.
     """
 
     base: DescribedEnvironment
-    extras: ExtraPackages
+    extra_packages: ExtraPackages
     project: Project
     settings: Settings
 
     @cached_property
-    def found(self) -> Requirements:
-        """The lines and files, read."""
-        extras = self.extras
-        return Requirements.read(self.project.directory, extras.files, self.settings.environ, extras.requirements)
+    def requirements(self) -> Requirements:
+        """The extra packages' lines and files, parsed."""
+        extra = self.extra_packages
+        return Requirements.read(self.project.directory, extra.files, self.settings.environ, extra.requirements)
 
     @property
     def name(self) -> str:
-        """The project's, with the packages by name."""
-        names = sorted({item.name for item in self.found.requirements})
+        """The project's name and those of the extra packages."""
+        names = sorted({item.name for item in self.requirements.requirements})
         return f"{self.project.name} + {', '.join(names) or 'nothing'}"
 
     def fields(self) -> list[Field]:
-        """The environment, the lines, and all that the files say."""
+        """The key of the base, the project's files, the lines, and the contents of the files."""
+        lines = self.extra_packages.requirements
         fields: list[Field] = ["additions", self.base[1].key, *project_fields(self.project)]
-        fields += [str(len(self.extras.requirements)), *self.extras.requirements, *list_wheels(self.settings)]
-        return [*fields, *(part for entry in self.found.inputs for part in entry)]
+        fields += [str(len(lines)), *lines, *list_wheels(self.settings.wheels)]
+        return [*fields, *(part for entry in self.requirements.inputs for part in entry)]
 
     def unpinned(self) -> list[str]:
-        """The extras whose version nothing says: neither they nor the environment."""
-        there = self.base[1].contents.packages
-        return sorted({item.name for item in self.found.requirements if not item.exact and item.name not in there})
+        """The extra packages whose version neither they nor the environment decide."""
+        present, requested = self.base[1].contents.packages, self.requirements.requirements
+        return sorted({item.name for item in requested if not item.exact and item.name not in present})
 
     def check(self) -> None:
-        """Source code is no part of an environment, and what the project does not know is not imported either.
+        """Refuse directories that no flow could import: environments hold no source code of the checkout.
 
         Raises:
-            UnresolvableError: there is such a directory among the extras.
+            UnresolvableError: an extra package is such a directory.
         """
-        for item in self.found.requirements:
-            place = (self.project.directory / item.path).resolve()
-            if item.path and place.is_dir() and not self._is_imported(place):
+        for item in self.requirements.requirements:
+            path = (self.project.directory / item.path).resolve()
+            if item.path and path.is_dir() and not self._is_imported(path):
                 raise UnresolvableError(
                     f"{item.version_or_address} cannot be an extra package: it is a directory.",
-                    f"{place} is no part of the project, so that no flow could import it.",
+                    f"{path} is not part of the project, so no flow could import it.",
                     DIRECTORY_HINT,
                 )
 
     def plan(self, uv: Uv, _log: RunLog) -> Plan:
-        """The environment's own contents and what has to be added; its own alone when it satisfies the extras.
+        """The base's contents and what has to be added; the base itself if it satisfies the extra packages.
 
         Raises:
-            ExtrasConflictError: an extra package wants another version of a package of the environment.
-            UnresolvableError: no versions of the extras fit together, or one is nowhere.
+            ExtrasConflictError: an extra package needs another version of a package of the base.
+            UnresolvableError: no versions of the extra packages fit together, or one does not exist.
         """
         path, manifest = self.base
-        added = self._added(uv)
+        added = self._packages_to_add(uv)
         if not added:
             return Plan(manifest.contents, _install_nothing, base=self.base)
-        there = manifest.contents.packages
-        lines = [*self.found.lines, *(f"{name}=={version}" for name, version in added.items() if version)]
-        lock = resolve_requirements(
-            uv, str(path / "bin" / "python"), replace(self.found, lines=lines), excluded=[*there]
-        )
-        contents = replace(manifest.contents, packages={**there, **lock.packages()})
-        return Plan(contents, installer(uv, lock), lock.names <= self.found.pinned, self.base)
+        present = manifest.contents.packages
+        lines = [*self.requirements.lines, *(f"{name}=={version}" for name, version in added.items() if version)]
+        requirements = replace(self.requirements, lines=lines)
+        lock = resolve_requirements(uv, str(path / "bin" / "python"), requirements, excluded=[*present])
+        contents = replace(manifest.contents, packages={**present, **lock.packages()})
+        return Plan(contents, installer(uv, lock), lock.names <= self.requirements.pinned, self.base)
 
-    def _is_imported(self, place: Path) -> bool:
-        """Whether a directory is the project's, or its modules are found in any case."""
-        known = {self.project.directory, self.project.root, *(one.directory for one in self.project.local_packages)}
-        return place in known or {*LocalPackage.of(place).source_roots} <= {*self.project.source_roots}
+    def _is_imported(self, directory: Path) -> bool:
+        """Whether a directory is one of the project's, or on the import path anyway."""
+        known = {self.project.directory, self.project.root, *(item.directory for item in self.project.local_packages)}
+        return directory in known or {*LocalPackage.of(directory).source_roots} <= {*self.project.source_roots}
 
-    def _added(self, uv: Uv) -> dict[str, str]:
-        """What uv would install into the environment while every package in it stays as it is."""
+    def _packages_to_add(self, uv: Uv) -> dict[str, str]:
+        """What uv would install into the base if every package in it is pinned: versions by name.
+
+        uv 0.13.8: the JSON is experimental. https://docs.astral.sh/uv/reference/cli/#uv-pip-install--output-format
+        """
         path, manifest = self.base
-        there = {name: package.version for name, package in manifest.contents.packages.items()}
+        present = {name: package.version for name, package in manifest.contents.packages.items()}
         with tempfile.TemporaryDirectory(prefix="prefect-uv-extras-") as private:
-            pins = [f"{name}=={version}" for name, version in there.items() if version]
-            limits = (*lines_for(private, "constraints", "-c", pins), *uv.limits)
-            files = [word for file in self.extras.files for word in ("-r", str(file))]
-            files += lines_for(private, "requirements", "-r", self.extras.requirements)
+            pins = [f"{name}=={version}" for name, version in present.items() if version]
+            limits = (*option_with_file(private, "constraints", "-c", pins), *uv.limit_options)
+            files = [word for file in self.extra_packages.files for word in ("-r", str(file))]
+            files += option_with_file(private, "requirements", "-r", self.extra_packages.requirements)
             form = ("--dry-run", "--output-format", "json", "--python", path / "bin" / "python")
-            told = uv.run("pip", "install", *form, *uv.index, *limits, *files, cwd=self.project.directory)
-        if told.exit_code:
-            raise self._explained(uv.explained(told), told, there)
-        changes = {change["name"]: change.get("version", "") for change in json.loads(told.stdout)["changes"]}
-        if changed := sorted(changes.keys() & there.keys()):
-            raise _conflict(changed, changed, there, f"{', '.join(changed)} would be installed from another address.")
+            finished = uv.run("pip", "install", *form, *uv.index_options, *limits, *files, cwd=self.project.directory)
+        if finished.exit_code:
+            raise self._explain(uv.explain(finished), finished, present)
+        changes = {change["name"]: change.get("version", "") for change in json.loads(finished.stdout)["changes"]}
+        if changed := sorted(changes.keys() & present.keys()):
+            found = f"{', '.join(changed)} would be installed from another address."
+            raise _conflict_error(changed, changed, present, found)
         return changes
 
-    def _explained(self, error: PrefectUvError, told: CompletedCommand, there: Mapping[str, str]) -> PrefectUvError:
-        """A conflict, when uv's report names a package of the environment as it is; otherwise what uv says."""
+    def _explain(self, error: PrefectUvError, finished: CompletedCommand, present: Mapping[str, str]) -> PrefectUvError:
+        """A conflict if uv's report names a package of the base with its version; otherwise the error as it is.
+
+        uv 0.13.8: names `NAME==VERSION` (held by test_conflict).
+        https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-resolver/src/pubgrub/report.rs
+        """
         if not isinstance(error, UnresolvableError | OfflineMissingError):
             return error
-        words = {normalized(word) for word in _NAME.findall(told.stderr)}
-        named = {name: rf"\b{re.escape(name)}=={re.escape(version)}(?![\w.])" for name, version in there.items()}
-        fixed = [name for name, pattern in named.items() if re.search(pattern, told.stderr)]
-        extras = sorted({item.name for item in self.found.requirements} & words)
-        return _conflict(extras, fixed, there, error.found) if fixed else error
+        words = {normalized(word) for word in _NAME.findall(finished.stderr)}
+        pins = {name: rf"\b{re.escape(name)}=={re.escape(version)}(?![\w.])" for name, version in present.items()}
+        fixed = [name for name, pattern in pins.items() if re.search(pattern, finished.stderr)]
+        extras = sorted({item.name for item in self.requirements.requirements} & words)
+        return _conflict_error(extras, fixed, present, error.found) if fixed else error
 
 
-def _conflict(extras: Sequence[str], fixed: Sequence[str], there: Mapping[str, str], found: str) -> ExtrasConflictError:
-    locked = ", ".join(f"{name} {there[name]}" for name in sorted(fixed))
+def _conflict_error(
+    extras: Sequence[str], fixed: Sequence[str], present: Mapping[str, str], found: str
+) -> ExtrasConflictError:
+    versions = ", ".join(f"{name} {present[name]}" for name in sorted(fixed))
     return ExtrasConflictError(
-        f"{', '.join(extras)} cannot be added: the environment has {locked}.", found, CONFLICT_HINT
+        f"{', '.join(extras)} cannot be added: the environment has {versions}.", found, CONFLICT_HINT
     )
 
 
-def _install_nothing(_place: Path, _link_mode: str) -> None:
-    """The environment itself has all that is wanted."""
+def _install_nothing(_environment: Path, _link_mode: str) -> None:
+    """The base already has everything."""

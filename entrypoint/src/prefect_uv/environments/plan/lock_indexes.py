@@ -1,7 +1,10 @@
-"""The indexes that a lock names, and those that a container has: only the same ones may judge the lock.
+"""Which indexes uv may use to check whether a lock is current: only those that the lock was made with.
 
-`uv export --locked` with other indexes than the lock was made with resolves anew and refuses a good lock, also for a
-mere slash at the end of an address; without any index among its variables uv asks nothing (0.13.8, ADR 0014).
+With other indexes, even if only a trailing slash differs, `uv export --locked` resolves again and refuses a good lock.
+With none among its variables, it asks no index (ADR 0014).
+
+uv 0.13.8: "if _no_ indexes were provided, we assume that the user wants to reuse the existing distributions".
+https://github.com/astral-sh/uv/blob/0.13.8/crates/uv/src/commands/project/lock.rs
 """
 
 from __future__ import annotations
@@ -17,13 +20,13 @@ from prefect_uv.settings.pip_variables import without_indexes
 
 
 def environ_for_lock_check(project: LockedProject, environ: Mapping[str, str]) -> Mapping[str, str]:
-    """The environment in which uv judges the lock: pip's indexes are in it when the lock was made with them."""
+    """The variables with which uv checks the lock: pip's indexes are left out unless the lock was made with them."""
     locks = (content for name, content in project.inputs if name.endswith(".lock"))
-    named = {address for lock in locks for address in registries(decode_text(project.lock, lock))}
-    own = {address for name in INDEX_VARIABLES if name in environ for address in _addresses(environ[name])}
-    return environ if named <= own else without_indexes(environ)
+    locked = {address for lock in locks for address in registries(decode_text(project.lock, lock))}
+    available = {address for name in INDEX_VARIABLES if name in environ for address in _addresses(environ[name])}
+    return environ if locked <= available else without_indexes(environ)
 
 
 def _addresses(value: str) -> list[str]:
-    """Of a list as `name=address address`, without credentials."""
+    """The addresses in a list such as `name=address address`, without names and credentials."""
     return [re.sub(r"^[^:]*=", "", without_credentials(word)) for word in value.split()]

@@ -1,4 +1,4 @@
-"""A project or a script with a lock: what it selects, as uv exports, plans and syncs it."""
+"""A project or a script with a lock: uv exports, plans and installs what is selected."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ class LockedSource:
         return self.project.name
 
     def fields(self) -> list[Field]:
-        """Lock, project files, selection and policy."""
+        """The lock and the project's files, the selection and the policy."""
         return ["locked", self.policy, *project_fields(self.project), *self.project.selection.options]
 
     def plan(self, uv: Uv, log: RunLog) -> Plan:
-        """As uv itself resolves markers and settings.
+        """What uv installs from the lock here.
 
         Raises:
-            LockfileStaleError, PrefectMissingError, PythonMissingError: nothing is worth building.
+            LockfileStaleError, PrefectMissingError, PythonMissingError: there is nothing to build.
         """
         python = choose_interpreter(uv, self.project, log)
         if self.policy == "relock":
-            log.info("locking again, as PREFECT_UV_LOCK=relock says")
-            self._uv(uv, "lock", *self.project.target)
+            log.info("locking again (PREFECT_UV_LOCK=relock)")
+            self._run_uv(uv, "lock", *self.project.target)
         exported = parse_requirements(self._export(uv, python))
-        packages = planned_packages(exported, self._planned(uv, python))
+        packages = planned_packages(exported, self._planned_versions(uv, python))
         if not has_prefect(packages):
             raise prefect_missing_error(self.project)
         contents, pinned = contents_of(uv, self.project, python, packages), self.policy != "relock"
@@ -59,63 +59,82 @@ class LockedSource:
         return Plan(contents, partial(self.sync, uv, python), pinned)
 
     def _export(self, uv: Uv, python: str) -> str:
-        """The requirements of the selection, with hashes; the policy `locked` refuses a stale lock."""
-        policy = "--locked" if self.policy == "locked" else "--frozen"
-        wanted = (*self.project.target, *self._selection(), *self._without("--no-emit-package"), "--python", python)
-        if self.policy == "locked":
-            uv = replace(
-                uv, settings=replace(uv.settings, environ=environ_for_lock_check(self.project, uv.settings.environ))
-            )
-        return self._uv(uv, "export", policy, *wanted, "--no-header", "--no-annotate")
+        """The selected requirements with hashes; the policy `locked` makes uv refuse a stale lock.
 
-    def _planned(self, uv: Uv, python: str) -> dict[str, str]:
-        """Names and versions of what a sync installs here; uv does not know those of what it has not built yet."""
-        told = self._uv(uv, *self._syncing(python), "--dry-run", "--output-format", "json", place=Path(NOWHERE))
-        planned = {change["name"]: change.get("version", "") for change in json.loads(told)["sync"]["changes"]}
+        uv 0.13.8: https://docs.astral.sh/uv/reference/cli/#uv-export
+        """
+        policy = "--locked" if self.policy == "locked" else "--frozen"
+        selected = (*self.project.target, *self._selection(), *self._excluding("--no-emit-package"))
+        if self.policy == "locked":
+            environ = environ_for_lock_check(self.project, uv.settings.environ)
+            uv = replace(uv, settings=replace(uv.settings, environ=environ))
+        return self._run_uv(uv, "export", policy, *selected, "--python", python, "--no-header", "--no-annotate")
+
+    def _planned_versions(self, uv: Uv, python: str) -> dict[str, str]:
+        """Names and versions of what a sync installs here.
+
+        uv 0.13.8: has no version for packages that it has not built yet (held by test_locked_package_from_git), and
+        calls this JSON experimental. https://docs.astral.sh/uv/reference/cli/#uv-sync--output-format
+        """
+        options = ("--dry-run", "--output-format", "json")
+        report = self._run_uv(uv, *self._sync_words(python), *options, environment=Path(NOWHERE))
+        planned = {change["name"]: change.get("version", "") for change in json.loads(report)["sync"]["changes"]}
         locked = versions_from_addresses(self.project.lock.read_text())
         return {name: locked.get(name, version) for name, version in planned.items()}
 
-    def sync(self, uv: Uv, python: str, place: Path, link_mode: str) -> None:
-        """Bring the environment at `place` to the lock, without the project's own code, and let uv compare it."""
-        self._uv(uv, *self._syncing(python), "--link-mode", link_mode, place=place)
-        self._uv(uv, *self._syncing(python), "--check", place=place)
+    def sync(self, uv: Uv, python: str, environment: Path, link_mode: str) -> None:
+        """Install the lock, without the project's own code, and have uv compare the result with the lock.
 
-    def _syncing(self, python: str) -> tuple[str, ...]:
-        wanted = (*self.project.target, *self._selection(), *self._without("--no-install-package"), "--python", python)
-        return ("sync", "--frozen", *wanted, *(("--active",) if self.project.script else ()))
+        uv 0.13.8: https://docs.astral.sh/uv/concepts/projects/sync/#partial-installations
+        """
+        self._run_uv(uv, *self._sync_words(python), "--link-mode", link_mode, environment=environment)
+        self._run_uv(uv, *self._sync_words(python), "--check", environment=environment)
+
+    def _sync_words(self, python: str) -> tuple[str, ...]:
+        selected = (*self.project.target, *self._selection(), *self._excluding("--no-install-package"))
+        return ("sync", "--frozen", *selected, "--python", python, *(("--active",) if self.project.script else ()))
 
     def _selection(self) -> tuple[str, ...]:
-        """A script has nothing to select, and uv takes no such options for one."""
+        """The options that select; none for a script, for which uv accepts none."""
         return () if self.project.script else self.project.selection.options
 
-    def _without(self, option: str) -> list[str]:
-        """Options that leave out what is built from source code in the checkout; wheels that lie there stay."""
+    def _excluding(self, option: str) -> list[str]:
+        """Options that leave out packages built from source code in the checkout; wheels in it stay."""
         lock = self.project.lock.read_text() if self.project.lock.is_file() else ""
         return [word for name in _built_here(lock) for word in (option, name)]
 
-    def _uv(self, uv: Uv, *arguments: str, place: Path | None = None) -> str:
-        """uv works at a place of our choice, which is an active environment for a script (uv 0.13.8)."""
+    def _run_uv(self, uv: Uv, *arguments: str, environment: Path | None = None) -> str:
+        """uv's output for a command that works on an environment of ours.
+
+        uv 0.13.8: takes no path for a script's environment, but an active one.
+        https://docs.astral.sh/uv/reference/cli/#uv-sync--active
+        """
         variable = "VIRTUAL_ENV" if self.project.script else "UV_PROJECT_ENVIRONMENT"
-        environ = {variable: str(place)} if place else {}
-        return uv.checked(*arguments, cwd=self.project.directory, environ=environ).stdout
+        environ = {variable: str(environment)} if environment else {}
+        return uv.run_checked(*arguments, cwd=self.project.directory, environ=environ).stdout
 
 
-_built_here = lru_cache(maxsize=1)(built_here)  # a long text, the same for every command to uv
+_built_here = lru_cache(maxsize=1)(built_here)  # every uv command needs it, of the same long text
 
 
 def planned_packages(exported: Iterable[Requirement], planned: Mapping[str, str]) -> dict[str, Package]:
-    """The packages that uv plans to install, each with a digest of the files that it comes from."""
-    found: dict[str, dict[str, str]] = {}
+    """The packages that uv plans to install, each with a digest of the files that it comes from.
+
+    Args:
+        exported: the lock's requirements, with hashes.
+        planned: versions by name.
+    """
+    digests: dict[str, dict[str, str]] = {}
     for requirement in exported:
         origin = requirement.version or (
             "" if requirement.hashes and not requirement.named else requirement.version_or_address
         )
-        found.setdefault(requirement.name, {})[requirement.version] = digest_fields(
+        digests.setdefault(requirement.name, {})[requirement.version] = digest_fields(
             [without_credentials(origin), *requirement.hashes]
         )
-    return {name: Package(version, _source(found.get(name, {}), version)) for name, version in planned.items()}
+    return {name: Package(version, _source_digest(digests.get(name, {}), version)) for name, version in planned.items()}
 
 
-def _source(versions: Mapping[str, str], version: str) -> str:
-    """By version; a package from an address has none in the export, and forks of addresses count together."""
-    return versions.get(version) or digest_fields(value for key, value in sorted(versions.items()) if not key)
+def _source_digest(digests: Mapping[str, str], version: str) -> str:
+    """The digest for a version; packages from an address have none in the export, so all without one count together."""
+    return digests.get(version) or digest_fields(value for key, value in sorted(digests.items()) if not key)

@@ -1,4 +1,4 @@
-"""Versions for requirements that nothing locks: what `uv pip compile` finds today, for one interpreter."""
+"""Resolution of unlocked requirements: uv chooses versions from today's index, for one interpreter."""
 
 from __future__ import annotations
 
@@ -14,65 +14,73 @@ from prefect_uv.project.files.requirements_files import Requirements
 
 
 def resolve_requirements(
-    uv: Uv, python: str, found: Requirements, *, constraints: Sequence[str] = (), excluded: Sequence[str] = ()
+    uv: Uv, python: str, requirements: Requirements, *, constraints: Sequence[str] = (), excluded: Sequence[str] = ()
 ) -> Pylock:
-    """The packages with their files; what is source code in the checkout is left to the import path.
+    """The packages that the requirements resolve to, with their files.
+
+    Source code in the checkout is left out: it is imported from there.
+
+    uv 0.13.8: https://docs.astral.sh/uv/reference/cli/#uv-pip-compile--format
 
     Args:
-        uv: as it is set up for the deployment.
-        python: the interpreter that they are for.
-        found: the requirements.
-        constraints: versions that count where such a package is needed.
-        excluded: packages that are there already, and are not looked up.
+        uv: set up for the deployment.
+        python: the interpreter to resolve for.
+        requirements: what to resolve.
+        constraints: versions to use if such a package is needed.
+        excluded: packages to leave out with their dependencies, because they are installed already.
 
     Raises:
-        UnresolvableError: no versions fit together, or a package is nowhere.
-        HashMismatchError: the index has other files than the requirements name.
+        UnresolvableError: no versions fit together, or a package does not exist.
+        HashMismatchError: the index has no file with a hash that the requirements name.
     """
     with tempfile.TemporaryDirectory(prefix="prefect-uv-resolve-") as private:
-        options = [*uv.limits, *lines_for(private, "constraints", "-c", constraints)]
-        options += lines_for(private, "excludes", "--excludes", excluded)
-        inputs = [*lines_for(private, "requirements", "", found.lines), *map(str, found.files)]
+        options = [*uv.limit_options, *option_with_file(private, "constraints", "-c", constraints)]
+        options += option_with_file(private, "excludes", "--excludes", excluded)
+        inputs = [*option_with_file(private, "requirements", "", requirements.lines), *map(str, requirements.files)]
         form = ("--format", "pylock.toml", "--no-header", "--no-annotate", "--preview-features", "pylock")
-        told = uv.checked(
-            "pip", "compile", *form, "--python", python, *uv.index, *options, *inputs, cwd=found.directory
-        ).stdout
-    lock = Pylock.read(told, found.directory).without_directories()
-    return lock.accepting(found.requirements, hashed=found.hashed)
+        words = ("pip", "compile", *form, "--python", python, *uv.index_options, *options, *inputs)
+        text = uv.run_checked(*words, cwd=requirements.directory).stdout
+    lock = Pylock.read(text, requirements.directory).without_directories()
+    return lock.accepting(requirements.requirements, hashed=requirements.hashed)
 
 
 def resolve_script(uv: Uv, python: str, script: Path) -> Pylock:
-    """The packages of a script with their files, by its own settings and sources; source code here is left out.
+    """The packages that a script's block resolves to, with their files, by its own settings and sources.
 
-    `uv pip compile` reads no [tool.uv.sources] of a script; `uv export` does, and writes no lock (uv 0.13.8). What it
-    tells is for any interpreter, so that uv is asked which of it is for this one.
+    Source code in the checkout is left out. `uv export` answers for all interpreters, so a dry run has to tell which of
+    the packages are for this one.
+
+    uv 0.13.8: `uv export` reads a script's sources and writes no lock; `uv pip compile` does not read them (held by
+    test_sources_of_a_script). https://docs.astral.sh/uv/guides/scripts/#locking-dependencies
+    The JSON of the dry run is experimental: https://docs.astral.sh/uv/reference/cli/#uv-pip-install--output-format
     """
     form = ("--format", "pylock.toml", "--no-header", "--python", python)
-    told = uv.checked("export", "--script", str(script), *form, *uv.only_wheels, cwd=script.parent).stdout
-    lock = Pylock.read(told, script.parent).without_directories()
+    words = ("export", "--script", str(script), *form, *uv.export_index_options)
+    lock = Pylock.read(uv.run_checked(*words, cwd=script.parent).stdout, script.parent).without_directories()
     with tempfile.TemporaryDirectory(prefix="prefect-uv-resolve-") as private:
-        place = Path(private)
-        file = place / "pylock.toml"
+        directory = Path(private)
+        file = directory / "pylock.toml"
         lock.write(file)
-        plan = ("--dry-run", "--output-format", "json", "--python", python, "--target", place / "empty")
-        told = uv.checked("pip", "install", *plan, "--preview-features", "pylock", "-r", str(file), cwd=place).stdout
-    return lock.chosen({change["name"]: change.get("version", "") for change in json.loads(told)["changes"]})
+        dry_run = ("--dry-run", "--output-format", "json", "--python", python, "--target", directory / "empty")
+        plan_words = ("pip", "install", *dry_run, "--preview-features", "pylock", "-r", str(file))
+        planned = json.loads(uv.run_checked(*plan_words, cwd=directory).stdout)["changes"]
+    return lock.chosen({change["name"]: change.get("version", "") for change in planned})
 
 
 def installer(uv: Uv, lock: Pylock) -> Callable[[Path, str], None]:
-    """What puts resolved packages into an environment."""
+    """A function that installs resolved packages into an environment; takes its directory and a link mode."""
     return partial(_install_lock, uv, lock)
 
 
-def _install_lock(uv: Uv, lock: Pylock, place: Path, link_mode: str) -> None:
+def _install_lock(uv: Uv, lock: Pylock, environment: Path, link_mode: str) -> None:
     with tempfile.TemporaryDirectory(prefix="prefect-uv-resolve-") as private:
         file = Path(private) / "pylock.toml"
         lock.write(file)
-        uv.install(place, file, link_mode)
+        uv.install(environment, file, link_mode)
 
 
-def lines_for(directory: str, name: str, option: str, lines: Sequence[str]) -> list[str]:
-    """Lines as a file for uv, with its option; nothing for no lines."""
+def option_with_file(directory: str, name: str, option: str, lines: Sequence[str]) -> list[str]:
+    """An option for uv with a file of these lines, or only the file if the option is empty; empty without lines."""
     if not lines:
         return []
     path = Path(directory) / f"{name}.in"

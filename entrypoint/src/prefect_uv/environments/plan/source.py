@@ -1,4 +1,4 @@
-"""What every source of an environment knows."""
+"""Sources and plans: what every source of an environment offers, and what uv answers for it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from prefect_uv.project import Project
 
 @dataclass(frozen=True)
 class Plan:
-    """An answer of uv.
+    """uv's answer for a source.
 
     Attributes:
         contents: what the environment is made of.
-        install: brings an environment at a place to the contents, by a link mode.
-        pinned: nothing in it was chosen by today's index: the answer stays true for ever.
-        base: the environment that it is built upon in any case, where it is one more than another.
+        install: installs the contents into an environment; takes its directory and a link mode.
+        pinned: no version depends on what the index has today, so the answer never becomes stale.
+        base: the environment that this one extends and must be built on; None for all but extra packages.
     """
 
     contents: Contents
@@ -34,25 +34,25 @@ class Plan:
 
 
 class Source(Protocol):
-    """A source of an environment."""
+    """Where the packages of an environment come from."""
 
     @property
     def project(self) -> Project:
-        """Whose requirements they are."""
+        """The project that has the requirements."""
 
     @property
     def name(self) -> str:
-        """What it is for, for people and manifests."""
+        """What the environment is for, in the log and in manifests."""
 
     def fields(self) -> list[Field]:
-        """Its raw inputs, for the fingerprint: files are read, nothing is asked."""
+        """The raw inputs for the fingerprint, from files alone, without uv."""
 
     def plan(self, uv: Uv, log: RunLog) -> Plan:
-        """What would be installed, and how: uv is asked; what cannot work is refused."""
+        """Ask uv what to install; refuse what cannot work."""
 
 
 def contents_of(uv: Uv, project: Project, python: str, packages: dict[str, Package]) -> Contents:
-    """The contents of an environment with these packages."""
+    """The contents of a project's environment on an interpreter, with these packages."""
     version, platform = _version_and_platform(python, uv.image)
     environ = uv.settings.environ
     settings = (*uv_variables(environ, project.directory, indexes=False), *tool_settings(project, environ))
@@ -60,5 +60,5 @@ def contents_of(uv: Uv, project: Project, python: str, packages: dict[str, Packa
 
 
 def _version_and_platform(python: str, image: Image) -> tuple[str, str]:
-    """Version and platform: known for the image's own interpreter, asked of any other."""
+    """Facts of an interpreter: known for the image's own, any other has to be started."""
     return (image.python_version, image.platform) if python == image.python else interpreter_facts(python)

@@ -1,4 +1,4 @@
-"""Requirements that nothing locks: of files, of a script, of a pull step, or Prefect alone."""
+"""Unlocked requirements: from files, a script or a pull step, or Prefect alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from prefect_uv.settings import Settings
 
 @dataclass(frozen=True)
 class UnlockedSource:
-    """Requirements with the directory of wheels, if they come from one."""
+    """An unlocked project, and the settings that decide how it is resolved."""
 
     project: UnlockedProject
     settings: Settings
@@ -31,34 +31,38 @@ class UnlockedSource:
         return self.project.name
 
     def fields(self) -> list[Field]:
-        """The lines, and all that the files say; of a directory of wheels, which there are."""
+        """The project's files, its requirements and constraints, and the wheels in the wheel directory."""
         fields: list[Field] = ["unlocked", *project_fields(self.project), str(len(self.project.requirements))]
         fields += [*self.project.requirements, str(len(self.project.constraints)), *self.project.constraints]
-        return [*fields, *list_wheels(self.settings)]
+        return [*fields, *list_wheels(self.settings.wheels)]
 
     def plan(self, uv: Uv, log: RunLog) -> Plan:
-        """As uv resolves them today.
+        """What uv resolves the requirements to today.
 
         Raises:
-            UnresolvableError, HashMismatchError, PrefectMissingError, PythonMissingError: nothing is worth building.
+            UnresolvableError, HashMismatchError, PrefectMissingError, PythonMissingError: there is nothing to build.
         """
         python = choose_interpreter(uv, self.project, log)
-        lock, pinned = self._resolved(uv, python)
+        lock, pinned = self._resolve(uv, python)
         packages = lock.packages()
         if not has_prefect(packages):
             raise prefect_missing_error(self.project, packages)
         contents = contents_of(uv, self.project, python, packages)
         return Plan(contents, installer(uv, lock), lock.names <= pinned)
 
-    def _resolved(self, uv: Uv, python: str) -> tuple[Pylock, set[str]]:
-        """The packages, and the names of those of which only one version will ever do."""
+    def _resolve(self, uv: Uv, python: str) -> tuple[Pylock, set[str]]:
+        """The packages, and the names of those that the requirements pin to one version."""
         project = self.project
         if project.script:
-            return _one_prefect(resolve_script(uv, python, project.script.path)), project.script.pinned
-        found = Requirements.read(project.directory, project.files, self.settings.environ, project.requirements)
-        return _one_prefect(resolve_requirements(uv, python, found, constraints=project.constraints)), found.pinned
+            return _without_duplicate_prefect(resolve_script(uv, python, project.script.path)), project.script.pinned
+        requirements = Requirements.read(project.directory, project.files, self.settings.environ, project.requirements)
+        lock = resolve_requirements(uv, python, requirements, constraints=project.constraints)
+        return _without_duplicate_prefect(lock), requirements.pinned
 
 
-def _one_prefect(lock: Pylock) -> Pylock:
-    """`prefect-client` is a part of `prefect`, with the same files: where all of it is wanted, the part is left out."""
+def _without_duplicate_prefect(lock: Pylock) -> Pylock:
+    """Leave `prefect-client` out if `prefect` is there too: they install the same files.
+
+    Prefect 3.8.8: builds both from one tree. https://github.com/PrefectHQ/prefect/tree/3.8.8/client
+    """
     return lock.without(PREFECT[1:]) if PREFECT[0] in lock.names else lock

@@ -1,4 +1,7 @@
-"""uv as the store uses it: the variables on which correctness hangs are ours, all others the user's."""
+"""The uv command: we set the variables on which correctness depends, and leave all others to the user.
+
+uv 0.13.8: its variables. https://docs.astral.sh/uv/reference/environment/
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,17 @@ from pathlib import Path
 
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.environments.uv.pip_table import settings_options
-from prefect_uv.environments.uv.uv_failures import explain_uv_failure, missing_offline
+from prefect_uv.environments.uv.uv_failures import explain_uv_failure, offline_missing
 from prefect_uv.errors import PrefectUvError, UnresolvableError
 from prefect_uv.image_facts import Image
 from prefect_uv.processes.subprocesses import CompletedCommand, run_command
 from prefect_uv.settings import Settings
 
-QUIET = ("--no-progress", "--color", "never")
-PREFERENCES = {"UV_PYTHON_PREFERENCE", "UV_MANAGED_PYTHON", "UV_NO_MANAGED_PYTHON"}
+QUIET_OPTIONS = ("--no-progress", "--color", "never")
+PREFERENCE_VARIABLES = {"UV_PYTHON_PREFERENCE", "UV_MANAGED_PYTHON", "UV_NO_MANAGED_PYTHON"}
 LIMIT_OPTIONS = {"UV_CONSTRAINT": "--constraints", "UV_OVERRIDE": "--overrides", "UV_EXCLUDE": "--excludes"}
-ELSEWHERE = {"UV_PROJECT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY"}
-OURS = ELSEWHERE | {
+DIRECTORY_VARIABLES = {"UV_PROJECT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY"}
+CONTROLLED_VARIABLES = DIRECTORY_VARIABLES | {
     "UV_FROZEN",
     "UV_LINK_MODE",
     "UV_LOCKED",
@@ -36,18 +39,18 @@ OURS = ELSEWHERE | {
     "UV_VENV_SEED",
     "VIRTUAL_ENV",
 }
-IGNORED = OURS | PREFERENCES | LIMIT_OPTIONS.keys()
-NOWHERE = "/proc/nowhere"  # where even root cannot make what uv would find there next time
+IGNORED_VARIABLES = CONTROLLED_VARIABLES | PREFERENCE_VARIABLES | LIMIT_OPTIONS.keys()
+NOWHERE = "/proc/nowhere"  # a path that does not exist and that not even root can create
 
 
 @dataclass(frozen=True)
 class Uv:
-    """uv in one area.
+    """uv with the cache and the interpreters of one cache directory.
 
     Attributes:
-        settings: the deployment's choices, with the user's variables.
-        image: what the image has.
-        area: where its cache and its interpreters are.
+        settings: the deployment's settings, with the user's variables.
+        image: the image's facts.
+        cache: the cache directory.
         trusted: the user ids whose interpreters there are used.
         configuration: the project's file that `uv pip` reads its settings from; other commands find it themselves.
     """
@@ -60,8 +63,8 @@ class Uv:
 
     @property
     def environ(self) -> dict[str, str]:
-        """For every call. No interpreter is downloaded by the way, and none is reached through a link that can move."""
-        kept = {name: value for name, value in self.settings.environ.items() if name not in IGNORED}
+        """The variables of every call. uv downloads no interpreter in passing, and finds none by a movable link."""
+        kept = {name: value for name, value in self.settings.environ.items() if name not in IGNORED_VARIABLES}
         own = {
             "UV_CACHE_DIR": str(self.cache.uv_cache),
             "UV_PYTHON_DOWNLOADS": "never",
@@ -70,84 +73,110 @@ class Uv:
         return {**kept, **own, **({"UV_OFFLINE": "1"} if self.settings.offline else {})}
 
     @property
-    def index(self) -> tuple[str, ...]:
-        """Options that make uv take wheels from a directory instead of the indexes, where one is given."""
+    def index_options(self) -> tuple[str, ...]:
+        """The `uv pip` options that replace the indexes by the wheel directory; none if there is no such directory."""
         wheels = self.settings.wheels
         return ("--no-index", "--find-links", str(wheels), "--only-binary", ":all:") if wheels else ()
 
     @property
-    def only_wheels(self) -> tuple[str, ...]:
-        """The same options where uv calls them otherwise: `uv export`."""
+    def export_index_options(self) -> tuple[str, ...]:
+        """`index_options` for `uv export`, which names one of them differently."""
         wheels = self.settings.wheels
         return ("--no-index", "--find-links", str(wheels), "--no-build") if wheels else ()
 
     @property
-    def limits(self) -> list[str]:
-        """Options for the user's constraints where versions are chosen; uv 0.13.8 takes none where they are not."""
-        found = ((option, self.settings.environ.get(name, "").split()) for name, option in LIMIT_OPTIONS.items())
-        return [word for option, files in found for file in files for word in (option, file)]
+    def limit_options(self) -> list[str]:
+        """Options for the user's constraints, overrides and excludes, where versions are chosen.
 
-    def venv(self, python: str, place: Path) -> None:
-        """An empty environment that can be moved."""
-        self.checked("venv", "--no-project", "--relocatable", "--python", python, place)
+        uv 0.13.8: refuses constraints with a pylock.toml, from UV_CONSTRAINT too, so the variables are never passed on.
+        https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-requirements/src/specification.rs
+        """
+        named = ((option, self.settings.environ.get(name, "").split()) for name, option in LIMIT_OPTIONS.items())
+        return [word for option, files in named for file in files for word in (option, file)]
 
-    def clean(self, names: Iterable[str]) -> None:
-        """Throw packages out of uv's cache: a file cut short there is installed as it is (uv 0.13.8)."""
-        self.checked("cache", "clean", "--force", *names)
+    def create_venv(self, python: str, environment: Path) -> None:
+        """Create an empty environment that can be renamed.
 
-    def install(self, place: Path, file: Path, link_mode: str) -> None:
-        """Put what a file pins into an environment, and nothing else."""
-        inside = ("--python", place / "bin" / "python", "--link-mode", link_mode)
-        pinned = ("--no-deps", "--preview-features", "pylock", *self.index, "-r", str(file))
-        self.checked("pip", "install", *inside, *pinned, cwd=place)
+        uv 0.13.8: guarantees that only for console and GUI scripts.
+        https://docs.astral.sh/uv/reference/cli/#uv-venv--relocatable
+        """
+        self.run_checked("venv", "--no-project", "--relocatable", "--python", python, environment)
 
-    def checked(
+    def clean_cache(self, names: Iterable[str]) -> None:
+        """Remove packages from uv's cache, without waiting for other processes that use it.
+
+        uv 0.13.8: https://docs.astral.sh/uv/concepts/cache/#clearing-the-cache
+        """
+        self.run_checked("cache", "clean", "--force", *names)
+
+    def install(self, environment: Path, file: Path, link_mode: str) -> None:
+        """Install exactly what a requirements file or pylock.toml pins into an environment.
+
+        uv 0.13.8: pylock is in preview; the flag silences the warning.
+        https://docs.astral.sh/uv/concepts/preview/#using-preview-features
+        """
+        target = ("--python", environment / "bin" / "python", "--link-mode", link_mode)
+        pinned = ("--no-deps", "--preview-features", "pylock", *self.index_options, "-r", str(file))
+        self.run_checked("pip", "install", *target, *pinned, cwd=environment)
+
+    def run_checked(
         self, *arguments: str | Path, cwd: Path | None = None, environ: Mapping[str, str] | None = None
     ) -> CompletedCommand:
-        """A command that must succeed.
+        """Run a command that must succeed.
 
         Raises:
-            PrefectUvError: the error of the catalogue that its failure stands for.
+            PrefectUvError: the error of the catalogue that explains its failure.
         """
         finished = self.run(*arguments, cwd=cwd, environ=environ)
         if finished.exit_code:
-            raise self.explained(finished)
+            raise self.explain(finished)
         return finished
 
-    def explained(self, finished: CompletedCommand) -> PrefectUvError:
-        """What a failure means: from a directory of wheels, no version that fits is a wheel that is not there."""
+    def explain(self, finished: CompletedCommand) -> PrefectUvError:
+        """The error for a failure; with a wheel directory, an unresolvable requirement is a missing wheel."""
         error = explain_uv_failure(finished)
-        return missing_offline(finished) if self.settings.wheels and isinstance(error, UnresolvableError) else error
+        return offline_missing(finished) if self.settings.wheels and isinstance(error, UnresolvableError) else error
 
     def run(
         self, *arguments: str | Path, cwd: Path | None = None, environ: Mapping[str, str] | None = None
     ) -> CompletedCommand:
-        """A command with more variables."""
+        """Run a command to its end, failed or not.
+
+        Args:
+            arguments: without `uv` itself.
+            cwd: its working directory; ours by default.
+            environ: variables in addition to those of every call.
+        """
         with settings_options(self.configuration if arguments[0] == "pip" else None) as options:
-            return run_command(["uv", *QUIET, *options, *arguments], env={**self.environ, **(environ or {})}, cwd=cwd)
+            return run_command(
+                ["uv", *QUIET_OPTIONS, *options, *arguments], env={**self.environ, **(environ or {})}, cwd=cwd
+            )
 
 
 @contextmanager
-def stable_path(place: Path) -> Iterator[Path]:
-    """A path to a place, the same for every place and in every container; the place's own where there can be none.
+def stable_path(directory: Path) -> Iterator[Path]:
+    """A link to a directory that has the same path in every build; the directory itself if no link can be made.
 
-    uv keeps what it knows of an interpreter by the path that it is given (0.13.8, links are not resolved): where that
-    is a new one each time, it starts the environment's interpreter and asks it.
+    Under a new path, uv would start the environment's interpreter to query it in every build.
+
+    uv 0.13.8: caches what it knows of an interpreter by the path that it is given, links and all, and the resolved one
+    (held by test_uv_asks_an_interpreter_once).
+    https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-python/src/interpreter.rs (cache_entry)
     """
-    path = _linked(place.absolute())
+    link = _make_link(directory.absolute())
     try:
-        yield path or place
+        yield link or directory
     finally:
-        if path:
-            path.unlink(missing_ok=True)
+        if link:
+            link.unlink(missing_ok=True)
 
 
-def _linked(place: Path) -> Path | None:
-    """Under the first number that is free: two may build in one container."""
+def _make_link(directory: Path) -> Path | None:
+    """A link with the first free number, because one container may run two builds; None if none can be made."""
     with suppress(OSError):
         for number in itertools.count():
-            path = Path(tempfile.gettempdir(), f"prefect-uv-build-{number}")
+            link = Path(tempfile.gettempdir(), f"prefect-uv-build-{number}")
             with suppress(FileExistsError):
-                path.symlink_to(place)
-                return path
+                link.symlink_to(directory)
+                return link
     return None

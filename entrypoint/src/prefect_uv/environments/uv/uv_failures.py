@@ -1,4 +1,8 @@
-"""What uv's failures mean (texts and exit codes of uv 0.13.8)."""
+"""Explanations of uv's failures, by the texts that it prints.
+
+uv 0.13.8: promises none of these texts (tests/unit/environments/plan/test_uv_variables.py and test_refused_sources.py
+make uv say them). https://docs.astral.sh/uv/reference/policies/versioning/
+"""
 
 from __future__ import annotations
 
@@ -26,92 +30,92 @@ _UV_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
     (
         r"Failed to parse environment variable|error: invalid value '|error: the argument '.*' cannot be used with",
         SettingsInvalidError,
-        "uv does not take one of its variables as it is set.",
-        "Correct or remove the variable that uv's report names; `--no-sources` in it stands for UV_NO_SOURCES.",
+        "uv does not accept one of its variables as it is set.",
+        "Correct or remove the variable in uv's report; `--no-sources` there stands for UV_NO_SOURCES.",
     ),
     (
         r"(?m)^error: (?:File not found: |failed to (?:open|read from) file `.*: (?:No such|Is a))",
         SettingsInvalidError,
-        "A file that uv is told to read is not there.",
+        "uv cannot read a file that one of its variables names.",
         "Mount it, or correct UV_CONSTRAINT, UV_OVERRIDE, UV_BUILD_CONSTRAINT, UV_EXCLUDE or UV_CONFIG_FILE.",
     ),
     (
         r"incompatible with the (?:declared )?conflicts",
         SelectionInvalidError,
-        "What is selected excludes each other.",
-        "Select one of those that uv's report names, or change `conflicts` in [tool.uv] and lock again.",
+        "The selected groups or extras conflict with each other.",
+        "Select only one of those that uv's report names, or change `conflicts` in [tool.uv] and lock again.",
     ),
     (
         r"is marked as unmanaged",
         ProjectInvalidError,
-        "The project forbids uv to manage it.",
-        "Take `managed = false` out of [tool.uv]; or name requirements files in PREFECT_UV_REQUIREMENTS.",
+        "The project does not allow uv to manage it.",
+        "Remove `managed = false` from [tool.uv]; or name requirements files in PREFECT_UV_REQUIREMENTS.",
     ),
     (
         r"malformed dependency groups",
         ProjectInvalidError,
         "uv cannot read the project's dependency groups.",
-        "Mend [dependency-groups] as uv's report says, lock again, commit, and push.",
+        "Fix [dependency-groups] as uv's report says, lock again, commit, and push.",
     ),
     (
         r"lockfile .* needs to be updated",
         LockfileStaleError,
-        "uv.lock does not fit pyproject.toml any more.",
+        "uv.lock no longer matches pyproject.toml.",
         "Run `uv lock`, commit uv.lock, and push; or set PREFECT_UV_LOCK=frozen to install what uv.lock says.",
     ),
     (
         r"No interpreter found|incompatible with the project's Python requirement",
         PythonMissingError,
         "The image has no Python that the project accepts.",
-        "Use an image that has it (py312, py313, or one built by Dockerfile.py312); or change what asks for it.",
+        "Use an image that has one (py312, py313, or built with Dockerfile.py312); or change the version asked for.",
     ),
     (
-        r"(?:Group|Extra)s? `.*` (?:is|are) not defined",
+        r"(?:Group|Extra) `.*` is not defined",
         SelectionInvalidError,
-        "The project has not what is selected of it.",
+        "The project does not define a selected group or extra.",
         "Correct PREFECT_UV_GROUPS, PREFECT_UV_ONLY_GROUPS or PREFECT_UV_EXTRAS, or define it in pyproject.toml.",
     ),
     (
         r"No space left on device|os error 28|Disk quota exceeded",
         VolumeFullError,
         "No space is left on the cache volume.",
-        "Make the volume larger, or delete what it holds; every environment is rebuilt when it is needed.",
+        "Enlarge the volume, or delete its contents; environments are rebuilt when they are needed.",
     ),
     (
         r"Failed to initialize cache|Permission denied \(os error 13\)",
         VolumeUnusableError,
         "uv's cache on the volume belongs to another user.",
-        "Run all containers that share the volume with one uid or in group 0, or delete uv's cache on it.",
+        "Run all containers that share the volume as one uid or in group 0; or delete uv's cache on it.",
     ),
     (
         r"Hash mismatch",
         HashMismatchError,
         "A downloaded package is not the one in uv.lock.",
-        "If it was rebuilt on purpose, run `uv lock --upgrade-package NAME`, commit and push; else ask who did it.",
+        "If it was rebuilt on purpose, run `uv lock --upgrade-package NAME`, commit and push; if not, find out why.",
     ),
     (
         r"could not be queried",
         IndexUnreachableError,
-        "A package index did not give what uv asked for.",
+        "uv could not fetch from a package index.",
         "Check UV_DEFAULT_INDEX or UV_INDEX and their credentials.",
     ),
     (
         r"Git operation failed",
         IndexUnreachableError,
-        "A git repository did not give what uv asked for.",
+        "uv could not fetch from a git repository.",
         "Check its address, the branch or commit, its credentials, and the network.",
     ),
     (
         r"404 Not Found|was not found in the package registry",
         PackageNotFoundError,
         "A package is not on the index.",
-        "Check its name, UV_DEFAULT_INDEX and UV_INDEX; lock again with `uv lock` if the lock is of another index.",
+        "Check its name, UV_DEFAULT_INDEX and UV_INDEX; if it was locked with another index, run `uv lock` again.",
     ),
     (
         r"Building source distributions is disabled|is marked as `--no-build`",
         PackageNotFoundError,
-        "A package has no wheel, and nothing may be built here.",
-        "Put its wheel (`uv build --wheel`) where PREFECT_UV_WHEELS says; or take UV_NO_BUILD away if that is set.",
+        "A package has no wheel, and uv may not build one here.",
+        "Put its wheel (`uv build --wheel`) into the directory that PREFECT_UV_WHEELS names; or unset UV_NO_BUILD.",
     ),
     (
         r"No solution found",
@@ -122,26 +126,26 @@ _UV_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
     (
         r"error sending request|[Cc]onnection|dns error|timed out|HTTP status|end of file|connectivity|40[13] ",
         IndexUnreachableError,
-        "A package index did not give what uv asked for.",
+        "uv could not fetch from a package index.",
         "Check the network, UV_DEFAULT_INDEX or UV_INDEX and their credentials, SSL_CERT_FILE and the proxy variables.",
     ),
     (
         r"unsupported schema version|Required uv version",
         ProjectInvalidError,
-        "The project wants another uv than the image has.",
-        "Use an image with that uv; or lock with the image's uv and let `required-version` allow it.",
+        "The project needs a different uv than the image has.",
+        "Use an image with that uv; or lock with the image's uv, and allow it in `required-version`.",
     ),
     (
         r"the start of a requirement|Couldn't parse requirement|Distribution not found at",
         UnresolvableError,
-        "A requirement cannot be read.",
-        "Write `name==1.0`, with spaces between several, or one on each line, as in a requirements file.",
+        "uv cannot parse a requirement.",
+        "Write requirements as `name==1.0`, separated by spaces, or one per line as in a requirements file.",
     ),
     (
         r"Failed to parse|TOML parse error",
         ProjectInvalidError,
         "uv cannot read the project's files.",
-        "Run `uv lock --check` in the project and mend what it reports.",
+        "Run `uv lock --check` in the project and fix what it reports.",
     ),
 )
 
@@ -154,22 +158,22 @@ _NAMED_PACKAGE = re.compile(
 
 
 def explain_uv_failure(finished: CompletedCommand) -> PrefectUvError:
-    """The error of the catalogue that a failure of uv stands for."""
+    """The error of the catalogue for a failed uv command: the first pattern that matches its stderr decides."""
     if _OFFLINE.search(finished.stderr):
-        return missing_offline(finished)
+        return offline_missing(finished)
     for pattern, error, headline, hint in _UV_FAILURES:
         if re.search(pattern, finished.stderr):
             return error(headline, finished.report, hint)
     return SyncError("uv could not build the environment.", finished.report)
 
 
-def missing_offline(finished: CompletedCommand) -> OfflineMissingError:
-    """What uv could not have without a network or from a directory of wheels, by its names."""
+def offline_missing(finished: CompletedCommand) -> OfflineMissingError:
+    """The error that names the packages that uv could not get without a network or from the wheel directory."""
     named = dict.fromkeys(name for names in _NAMED_PACKAGE.findall(finished.stderr) for name in names if name)
-    what = ", ".join(named) or "what uv names"
+    what = ", ".join(named) or "what uv's report names"
     return OfflineMissingError(
-        f"Neither in uv's cache nor among the wheels, and no index may be asked: {what}.",
+        f"No index may be used, and neither uv's cache nor the wheel directory has {what}.",
         finished.report,
-        "Warm the volume with `prefect-uv sync` where the network may be used; or put the wheels into a directory and"
-        " set PREFECT_UV_WHEELS.",
+        "Warm the volume with `prefect-uv sync` where there is a network; or put the wheels into a directory and set"
+        " PREFECT_UV_WHEELS.",
     )

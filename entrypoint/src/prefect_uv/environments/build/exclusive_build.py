@@ -1,0 +1,87 @@
+"""One build per environment: containers that want the same one wait while one of them builds it.
+
+The key's work lock decides who builds. If its holder dies or falls silent, the next container builds; if the file
+system has no locks, several build and the first rename wins. A failure is everybody's answer for a minute.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from prefect_uv.cache_volume.lease import take_lease
+from prefect_uv.cache_volume.work_lock import holding_work_lock
+from prefect_uv.environments.build import recent_failures
+from prefect_uv.environments.build.builder import EnvironmentBuild
+from prefect_uv.environments.key.manifest import (
+    DescribedEnvironment,
+    choose_base,
+    described_environments,
+    explain_miss,
+    nearest_environment,
+)
+from prefect_uv.environments.published_environments import Environment, PublishedEnvironments, disappeared_error
+from prefect_uv.errors import SyncError
+
+
+@dataclass(frozen=True)
+class ExclusiveBuild:
+    """A build that one container performs for all.
+
+    Attributes:
+        build: what to build.
+        published: where to publish it.
+        find: opens the environment if another container has published it by now.
+        baked: the environments in the image, which this one may be built on.
+    """
+
+    build: EnvironmentBuild
+    published: PublishedEnvironments
+    find: Callable[[], Environment | None]
+    baked: Iterable[DescribedEnvironment]
+
+    def perform(self) -> Environment:
+        """Build the environment, or take the one that another container has built while we waited.
+
+        Raises:
+            SyncError: the build failed, here or in another container within the last minute.
+        """
+        key, cache = self.build.contents.key, self.build.cache
+        with holding_work_lock(cache.locks / key, self._is_decided, self._report):
+            if environment := self.find():
+                return environment
+            if error := recent_failures.recent_failure(cache, key):
+                raise error
+            try:
+                self._build_and_publish()
+            except SyncError as error:
+                recent_failures.remember_failure(cache, key, error)
+                raise
+        recent_failures.forget_failure(cache, key)
+        built = self.published.open(key, hit=False)
+        if built is None:
+            raise disappeared_error(key)
+        return built
+
+    def _is_decided(self) -> bool:
+        """Whether waiting is over: the environment is published, or another container could not build it."""
+        key = self.build.contents.key
+        return self.published.has(key) or recent_failures.recent_failure(self.build.cache, key) is not None
+
+    def _report(self, line: str) -> None:
+        self.build.log.info(f"environment {self.build.contents.key[:12]}: {line}")
+
+    def _build_and_publish(self) -> None:
+        plan, contents, log = self.build.plan, self.build.contents, self.build.log
+        candidates = [item for item in described_environments(self.build.cache) if self.published.trusts(item[0])]
+        nearest = plan.base or nearest_environment(candidates, contents, self.build.purpose)
+        log.info(explain_miss(contents, self.build.purpose, nearest))
+        similar = None if plan.base else choose_base([*candidates, *self.baked], contents)
+        lease = take_lease(similar[0], touch=False) if similar else None
+        try:
+            with self.build.complete_environment(similar if lease is not None else None) as environment:
+                self.published.publish(environment, contents.key, log)
+        finally:
+            if lease is not None:
+                os.close(lease)
