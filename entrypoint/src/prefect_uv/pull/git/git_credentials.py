@@ -85,7 +85,7 @@ def credential_config(url: str, login: Login | None) -> list[tuple[str, str]]:
         # git 2.39: an empty value clears the list of helpers. https://git-scm.com/docs/gitcredentials
         (f"credential.{host}.helper", ""),
         (f"credential.{host}.helper", CREDENTIAL_HELPER),
-        # git 2.46: sends them with the first request; older ones ignore it. https://git-scm.com/docs/git-config
+        # git 2.46: sends them with the first request; older ones ignore it. https://git-scm.com/docs/git-config#Documentation/git-config.txt-httpproactiveAuth
         (f"http.{host}/.proactiveAuth", "basic"),
     ]
 
