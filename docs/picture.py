@@ -24,18 +24,21 @@ COLOURS = (
     (re.compile(r"^    flow_runs"), FOREGROUND),
 )
 """The first expression that a line matches gives its colour; all other lines are dim."""
-SHOWN = re.compile(r"^(Cold: |Warm: |milliseconds|Both runs|    )")
+HEADS = re.compile(r"^(Cold: |Warm: |milliseconds|Both runs)")
+OF_THE_LOG = re.compile(
+    r"^    prefect_uv \| (flow run|cloned|restored|look|environment|ready)|^    flow_runs  \| (Python|An hour)"
+)
+OF_THE_TABLE = re.compile(r"^    \w[\w ]+$")
 
 
 def lines(recorded: str) -> list[str]:
-    """What the picture shows of the output: both logs and the table, without what was built and started before."""
+    """An excerpt of the output: what prefect-uv did, two lines of the flow, and the table."""
     shown = ["$ make demo"]
     for line in recorded.splitlines():
-        if not SHOWN.match(line):
-            continue
-        if not line.startswith("    "):
-            shown.append("")
-        shown.append(line if len(line) <= COLUMNS else f"{line[: COLUMNS - 1]}…")
+        if HEADS.match(line):
+            shown += ["", line]
+        elif OF_THE_LOG.match(line) or OF_THE_TABLE.match(line):
+            shown.append(line if len(line) <= COLUMNS else f"{line[: COLUMNS - 1]}…")
     return shown
 
 
