@@ -1,7 +1,7 @@
 # Run `make` to list the targets. As root on Debian, targets that need Docker install and start it if it is missing, and
 # stop it at the end if they started it.
 .DEFAULT_GOAL := help
-.PHONY: help build-all demo test bench compare lint format type generate check-generated picture lock clean
+.PHONY: help build-all build-tested demo test test-all checked tested bench compare lint format type generate check-generated picture lock clean
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -10,6 +10,9 @@ BIN := .venv/bin
 IMAGES := python3 -m images
 WITH_ENGINE := $(IMAGES) with-engine --
 IMAGE_REPOSITORY ?= prefect-uv
+# Processes of pytest that share the machine: most of the time a test waits. LANES=0 runs one test after another.
+LANES ?= $(shell echo $$((2 * $$(nproc) < 8 ? 2 * $$(nproc) : 8)))
+PYTEST := $(BIN)/pytest --numprocesses=$(LANES) --dist=loadscope
 TYPED := entrypoint/src images tests examples bench docs
 
 unexport PYTHONDONTWRITEBYTECODE
@@ -34,17 +37,26 @@ build-all: ## build all images and print their sizes
 demo: .venv/.complete ## have a real Prefect worker run a flow from git in our image, twice
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/python examples/demo.py'
 
-test: .venv/.complete lint type check-generated ## check everything: lint, types, drift, all tests
-	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/pytest tests'
+test: .venv/.complete ## check everything: lint, types, drift, all tests
+	@$(WITH_ENGINE) $(MAKE) --jobs=3 tested
+
+tested: checked
+	@$(PYTEST) tests
+
+checked: lint type check-generated build-tested
+
+build-tested:
+	@$(IMAGES) build base py313
 
 test/unit: .venv/.complete ## run the tests that need no Docker and build no environments, in seconds
-	@$(BIN)/pytest tests/unit -n auto -m 'not uv'
+	@$(BIN)/pytest tests/unit --numprocesses=$(LANES) -m 'not uv'
 
 test/%: .venv/.complete ## run the tests of one directory with Docker: test/images, test/prefect
-	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/pytest tests/$*'
+	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(PYTEST) tests/$*'
 
 test-all: export PREFECT_UV_TEST_FULL := 1
-test-all: test ## like test, with the long forms of the stress tests
+test-all: export LANES := 0
+test-all: test ## like test, with the long forms of the stress tests, which need the machine for themselves
 
 bench: .venv/.complete ## measure start-up next to Prefect's own path and the floor; QUICK=1 for one round
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/python -m bench'

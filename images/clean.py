@@ -7,7 +7,7 @@ import shutil
 from images import docker_engine, family
 from images.process import run, say
 
-LABELS = ("prefect-uv.bench", "prefect-uv.demo", "prefect-uv.tests")
+LABELS = ("prefect-uv.bench", "prefect-uv.demo", "prefect-uv.suite", "prefect-uv.tests")
 REPOSITORY_SUFFIXES = ("bench", "test-*")
 COMMANDS = {
     "container": (["ls", "--all", "--quiet"], ["rm", "--force"]),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,24 +25,19 @@ class Record(Protocol):
         """Add a result."""
 
 
-@contextmanager
-def _running(home: Path, auth_string: str) -> Iterator[Host]:
-    with PrefectServer.start("127.0.0.1", auth_string, home) as server, Api.connect(server) as api:
-        yield Host.make(home, server, api)
-
-
 @pytest.fixture(scope="session")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+def host(shared_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """This machine, with the entrypoint and a Prefect server with authentication and CSRF protection."""
-    with _running(tmp_path_factory.mktemp("host"), "admin:supervised") as running:
-        yield running
+    with Api.connect(shared_server) as api:
+        yield Host.make(tmp_path_factory.mktemp("host"), shared_server, api)
 
 
 @pytest.fixture(scope="session")
 def open_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """A host whose server needs no authentication, for engines older than PREFECT_API_AUTH_STRING."""
-    with _running(tmp_path_factory.mktemp("open"), "") as running:
-        yield running
+    home = tmp_path_factory.mktemp("open")
+    with PrefectServer.start("127.0.0.1", "", home) as server, Api.connect(server) as api:
+        yield Host.make(home, server, api)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +12,11 @@ import pytest
 from docker.models.containers import Container
 from docker.types import Mount
 
-from tests.stack import CacheVolume, Outcome, Repository, Stack, image_name
+from tests.stack import CacheVolume, Outcome, PrefectServer, Repository, Stack, image_name
 from tests.stack.containers import Containers
 from tests.stack.environment import job_volumes
 from tests.stack.process import tool
+from tests.suite.locks import lock_once
 
 FULL = bool(os.environ.get("PREFECT_UV_TEST_FULL"))
 LABEL = "prefect-uv.store"
@@ -95,7 +95,7 @@ def locked_project(folder: Path, dependencies: Sequence[str], extra: str = "") -
     folder.mkdir(parents=True)
     text = f'[project]\nname = "{folder.name}"\nversion = "1"\nrequires-python = ">=3.11"\n'
     (folder / "pyproject.toml").write_text(f"{text}dependencies = {list(dependencies)}\n{extra}")
-    subprocess.run([tool("uv"), "lock", "--quiet", "--project", folder], check=True, timeout=120)
+    lock_once([tool("uv"), "lock", "--quiet", "--project", str(folder)], folder, os.environ)
     folder.chmod(0o755)
     return folder
 
@@ -113,9 +113,9 @@ def starts(containers: Containers, image: str, project: Path, volume: CacheVolum
 
 
 @pytest.fixture(scope="session")
-def stack(image: str) -> Iterator[Stack]:
-    """A server and everything else that flow runs need."""
-    with Stack.start(image, LABEL) as running:
+def stack(shared_server: PrefectServer, image: str) -> Iterator[Stack]:
+    """A server and what flow runs need that no worker starts."""
+    with Stack.around(shared_server, image, LABEL) as running:
         yield running
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import docker
 
+from tests.suite import mark
+
 LABELS = {"prefect-uv.tests": "images"}
 SECONDS = 60
 
@@ -30,7 +32,8 @@ class Runner:
 
     def __call__(self, command: Sequence[str] = (), **options: Any) -> Outcome:
         """Run a command to its end; `options` are those of the SDK's `containers.create`."""
-        container = self.engine.containers.create(self.image, list(command), labels=LABELS, **options)
+        labels = {**LABELS, **mark.labels()}
+        container = self.engine.containers.create(self.image, list(command), labels=labels, **options)
         try:
             container.start()
             code = int(container.wait(timeout=SECONDS)["StatusCode"])

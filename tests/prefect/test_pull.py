@@ -11,9 +11,8 @@ import pytest
 
 from tests.prefect.conftest import PROJECTS
 from tests.pull.servers import SshGit, ssh_git
-from tests.stack import EXCHANGE, CacheVolume, PackageIndex, Repository, Stack, git_clone
+from tests.stack import EXCHANGE, CacheVolume, PackageIndex, Repository, Run, Stack, git_clone
 from tests.stack.environment import job_volumes
-from tests.stack.stack import Run
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 

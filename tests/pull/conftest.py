@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from fcntl import LOCK_EX
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from prefect_uv.log.run_log import RunLog
 from prefect_uv.pull import pull
 from prefect_uv.settings import Settings
 from tests.stack.server import PrefectServer
+from tests.stack.shared import locked
+from tests.suite import mark
 
 ROOT = Path(__file__).parent.parent.parent
-AUTH = "ada:pull-s3cr3t-auth"
 BLOCKS: dict[tuple[str, str], dict[str, Any]] = {
     ("secret", "token"): {"value": "s3cr3t-of-a-block"},
     ("secret", "nested"): {"value": {"key": {"deep": ["x", {"y": 7}]}, "values": "v"}},
@@ -54,11 +56,11 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 @pytest.fixture(scope="package")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    """A real Prefect server with the blocks and variables of BLOCKS and VARIABLES."""
-    with PrefectServer.start("127.0.0.1", AUTH, tmp_path_factory.mktemp("server")) as running:
-        fill(running, BLOCKS, VARIABLES)
-        yield running
+def server(shared_server: PrefectServer) -> PrefectServer:
+    """A real Prefect server that holds the blocks and variables of the tables."""
+    with locked(mark.required() / "filling", LOCK_EX):
+        fill(shared_server, BLOCKS, VARIABLES)
+    return shared_server
 
 
 def fill(server: PrefectServer, blocks: Mapping[tuple[str, str], Any], variables: Mapping[str, Any]) -> None:

@@ -67,9 +67,9 @@ def main() -> None:
     """Create all blocks and variables of the tables."""
     blocks, variables = json.load(sys.stdin)
     for slug, name, data in blocks:
-        BLOCK_TYPES[slug](**data).save(name)
+        BLOCK_TYPES[slug](**data).save(name, overwrite=True)
     for name, value in variables.items():
-        Variable.set(name, value)
+        Variable.set(name, value, overwrite=True)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ from tests.stack.containers import Outcome, image_name
 from tests.stack.git import GitServer, Repository, git
 from tests.stack.index import PackageIndex
 from tests.stack.network import ClosedNetwork
+from tests.stack.run import Run
 from tests.stack.server import PrefectServer
-from tests.stack.stack import EXCHANGE, POOL, Run, Stack, remove_left
+from tests.stack.stack import EXCHANGE, Stack, remove_left
 from tests.stack.volume import CacheVolume
 
 __all__ = [
     "EXCHANGE",
-    "POOL",
     "CacheVolume",
     "ClosedNetwork",
     "GitServer",

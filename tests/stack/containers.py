@@ -15,6 +15,7 @@ from docker.models.containers import Container
 from docker.models.volumes import Volume
 
 from tests.stack.environment import job_environment
+from tests.suite import mark
 
 RUN_LABEL = "io.prefect.flow-run-id"
 # prefect-docker 0.7.4: its worker reverses Prefect's label `prefect.io/flow-run-id`.
@@ -64,11 +65,11 @@ class Containers:
     @property
     def labels(self) -> dict[str, str]:
         """The labels of everything made here."""
-        return {self.label: self.owner}
+        return {self.label: self.owner, **mark.labels()}
 
     def remove_volume(self, volume: Volume) -> None:
         """Remove a volume, after the containers that still use it."""
-        for container in self.client.containers.list(all=True, filters={"volume": volume.name}):
+        for container in self.client.containers.list(all=True, filters={"volume": volume.name}, ignore_removed=True):
             container.remove(force=True)
         volume.remove()
 
@@ -93,7 +94,8 @@ class Containers:
 
     def of_run(self, flow_run_id: UUID) -> Container | None:
         """The container that a worker started for a flow run, None if there is none yet."""
-        containers = self.client.containers.list(all=True, filters={"label": f"{RUN_LABEL}={flow_run_id}"})
+        label = f"{RUN_LABEL}={flow_run_id}"
+        containers = self.client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
         return containers[0] if containers else None
 
     def wait(self, container: Container, timeout: float) -> Outcome:
@@ -109,10 +111,16 @@ class Containers:
 def remove_labelled(label: str) -> None:
     """Remove every container and volume with this label, running or not."""
     with closing(docker.from_env()) as client:
-        for container in client.containers.list(all=True, filters={"label": label}):
+        for container in client.containers.list(all=True, filters={"label": label}, ignore_removed=True):
             container.remove(force=True, v=True)
         for volume in client.volumes.list(filters={"label": label}):
             volume.remove()
+
+
+def bridge_address() -> str:
+    """The host's address on Docker's default bridge; DockerException when no engine answers."""
+    with closing(docker.from_env()) as client:
+        return _gateway(client)
 
 
 def _gateway(client: docker.DockerClient) -> str:

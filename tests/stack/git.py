@@ -16,9 +16,9 @@ from pathlib import Path
 from tests.stack.environment import index_environment
 from tests.stack.http import Handler, serve
 from tests.stack.process import tool
+from tests.suite.locks import lock_once
 
 GIT_SECONDS = 60
-LOCK_SECONDS = 120
 SERVER_CONFIG = ("uploadpack.allowReachableSHA1InWant", "uploadpack.allowAnySHA1InWant", "uploadpack.allowFilter")
 IGNORED = shutil.ignore_patterns(".venv", "__pycache__", ".ruff_cache", ".mypy_cache")
 IDENTITY = {
@@ -60,16 +60,7 @@ class Repository:
     def lock(self, *options: str, project: str = "", environment: Mapping[str, str] | None = None) -> None:
         """Run `uv lock` in a folder of the working copy."""
         command = [tool("uv"), "lock", "--directory", str(self.work / project), *options]
-        done = subprocess.run(
-            command,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=LOCK_SECONDS,
-            env={**os.environ, **index_environment(), **(environment or {})},
-        )
-        if done.returncode != 0:
-            raise RuntimeError(f"{' '.join(command)} exited with code {done.returncode}:\n{done.stderr}")
+        lock_once(command, self.work, {**os.environ, **index_environment(), **(environment or {})})
 
     def commit(self, message: str) -> str:
         """Commit and push everything in the working copy, and return the commit's ID."""

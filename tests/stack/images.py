@@ -13,6 +13,7 @@ from uuid import uuid4
 from images import docker_engine
 from images.secrets import proxy_options
 from tests.stack.environment import CERTIFICATES, index_environment
+from tests.suite import mark
 
 BUILD_SECONDS = 240
 REMOVE_SECONDS = 60
@@ -45,7 +46,8 @@ def built(folder: Path, *options: str) -> Iterator[str]:
         BuildError: the build failed.
     """
     docker, tag = docker_engine.client() or "docker", f"prefect-uv-test-{uuid4().hex}"
-    command = [docker, "build", "--progress=plain", "--network=host", "--tag", tag]
+    marks = [f"--label={name}={value}" for name, value in mark.labels().items()]
+    command = [docker, "build", "--progress=plain", "--network=host", "--tag", tag, *marks]
     done = subprocess.run(
         [*command, *proxy_options(os.environ), *options, str(folder)],
         check=False,

@@ -18,6 +18,7 @@ from tests.engine.proxy import Proxy
 from tests.stack.containers import Containers
 from tests.stack.process import wait_until
 from tests.stack.server import PrefectServer
+from tests.suite import mark
 
 ADDRESS = "127.0.0.2:4200"
 """Not 127.0.0.1, which the worker replaces with the host's name.
@@ -64,7 +65,7 @@ class ClosedNetwork:
     @contextmanager
     def create(cls, containers: Containers, image: str, server: PrefectServer) -> Iterator[ClosedNetwork]:
         """Start the relay in a container of this image, and remove the container at the end."""
-        with TemporaryDirectory(prefix="prefect-uv-api-") as folder, socket.socket(socket.AF_UNIX) as listener:
+        with TemporaryDirectory(dir=mark.folder()) as folder, socket.socket(socket.AF_UNIX) as listener:
             Path(folder).chmod(0o755)
             path = Path(folder) / "socket"
             listener.bind(str(path))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import re
 import secrets
 import shutil
 import subprocess
@@ -17,16 +15,17 @@ from typing import Any
 from uuid import UUID
 
 from docker.models.containers import Container
-from prefect.client.schemas.objects import FlowRun, Log, State
 
 from tests.stack.api import Api
-from tests.stack.containers import Containers, Outcome, remove_labelled
+from tests.stack.containers import Containers, bridge_address, remove_labelled
 from tests.stack.environment import job_environment, job_volumes
 from tests.stack.git import GitServer
 from tests.stack.process import tool, wait_until
+from tests.stack.run import Run
 from tests.stack.server import PrefectServer
 from tests.stack.volume import CacheVolume
 from tests.stack.worker import base_job_template, start_worker
+from tests.suite import mark
 
 POOL = "docker"
 RUN_SECONDS = 180
@@ -34,53 +33,6 @@ START_SECONDS = 120
 DEPLOY_SECONDS = 60
 END_SECONDS = 30
 EXCHANGE = "/exchange"
-BUSY = "Still processing items"
-"""What Prefect's engine warns of when a slow server holds up its end."""
-TROUBLE = re.compile(r"\b(warning|error|critical|traceback)\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Run:
-    """A flow run that has ended: what the API says of it and what its container left."""
-
-    flow_run: FlowRun
-    logs: list[Log]
-    container: Container
-    outcome: Outcome
-
-    @property
-    def state(self) -> State[Any]:
-        """The final state."""
-        if self.flow_run.state is None:
-            raise RuntimeError(f"flow run {self.flow_run.id} has no state")
-        return self.flow_run.state
-
-    @property
-    def messages(self) -> str:
-        """The flow run's log as text."""
-        return "\n".join(log.message for log in self.logs)
-
-    def unexpected(self, expected: Sequence[str] = ()) -> list[str]:
-        """Warnings and errors in the log and on stderr that no given expression matches."""
-        lines = [log.message for log in self.logs if log.level >= logging.WARNING]
-        lines += [line for line in self.outcome.output.splitlines() if TROUBLE.search(line)]
-        return [line for line in lines if not any(re.search(known, line) for known in (BUSY, *expected))]
-
-    def require_quiet(self, expected: Sequence[str] = ()) -> None:
-        """AssertionError on a warning or an error that is not expected."""
-        if unexpected := self.unexpected(expected):
-            raise AssertionError("\n".join(["unexpected:", *unexpected, self.report()]))
-
-    def require_completed(self) -> None:
-        """AssertionError when it did not complete, or not without a warning or an error."""
-        self.require_quiet()
-        if self.state.name != "Completed":
-            raise AssertionError(self.report())
-
-    def report(self) -> str:
-        """Everything that is known about the run, for a failing test."""
-        state = f"{self.state.name}: {self.state.message}"
-        return f"{state}\nexit code {self.outcome.exit_code}\n-- log\n{self.messages}\n-- output\n{self.outcome.output}"
 
 
 @dataclass(frozen=True)
@@ -93,30 +45,45 @@ class Stack:
     api: Api
     git: GitServer
     cache: CacheVolume
+    pool: str
 
     @classmethod
     @contextmanager
     def start(cls, image: str, label: str) -> Iterator[Stack]:
         """Start everything; at the end, stop and remove exactly that."""
         with ExitStack() as pieces:
-            home = Path(pieces.enter_context(TemporaryDirectory(prefix=f"{label}-")))
+            home = Path(pieces.enter_context(TemporaryDirectory(prefix=f"{label}-", dir=mark.folder())))
+            password = f"admin:{secrets.token_hex(16)}"
+            server = pieces.enter_context(PrefectServer.start(bridge_address(), password, home))
+            stack = pieces.enter_context(cls.around(server, image, label))
+            pieces.enter_context(stack.worker())
+            yield stack
+
+    @classmethod
+    @contextmanager
+    def around(cls, server: PrefectServer, image: str, label: str, pool: str = POOL) -> Iterator[Stack]:
+        """Start everything but the worker around a server that is there; several stacks may share it."""
+        with ExitStack() as pieces:
+            home = Path(pieces.enter_context(TemporaryDirectory(prefix=f"{label}-", dir=mark.folder())))
             containers = pieces.enter_context(Containers.connect(label))
             cache = pieces.enter_context(CacheVolume.create(containers, image))
             git = pieces.enter_context(GitServer.start(containers.gateway, home))
-            password = f"admin:{secrets.token_hex(16)}"
-            server = pieces.enter_context(PrefectServer.start(containers.gateway, password, home))
             api = pieces.enter_context(Api.connect(server))
-            template = base_job_template(
-                job_environment(containers.gateway), job_volumes(cache.name), containers.labels
-            )
-            api.create_pool(POOL, template)
-            pieces.enter_context(start_worker(server, api, POOL, home))
-            yield cls(image, containers, server, api, git, cache)
+            yield cls(image, containers, server, api, git, cache, pool)
+
+    @contextmanager
+    def worker(self) -> Iterator[None]:
+        """Make the pool, whose runs use our cache volume, and serve it by a worker."""
+        gateway, home = self.containers.gateway, self.git.root
+        template = base_job_template(job_environment(gateway), job_volumes(self.cache.name), self.containers.labels)
+        self.api.create_pool(self.pool, template)
+        with start_worker(self.server, self.api, self.pool, home):
+            yield
 
     def deploy(self, name: str, entrypoint: str, pull_steps: Sequence[dict[str, Any]], **variables: Any) -> UUID:
         """Create a deployment on the Docker pool that uses our image; `variables` are further job variables."""
         return self.api.deploy(
-            name, entrypoint, pull_steps, pool=POOL, job_variables={"image": self.image, **variables}
+            name, entrypoint, pull_steps, pool=self.pool, job_variables={"image": self.image, **variables}
         )
 
     def prefect_deploy(self, project: Path, names: Sequence[str]) -> list[UUID]:
@@ -131,9 +98,10 @@ class Stack:
         return [self.api.client.read_deployment_by_name(name).id for name in names]
 
     def follow(self, flow_run: UUID, timeout: float = RUN_SECONDS) -> Run:
-        """Wait until a flow run that the worker has taken is over."""
-        self.api.wait(flow_run, timeout)
-        container = self.find_container(flow_run, END_SECONDS)
+        """Wait until a flow run that the worker has taken is over: for its container first, which takes no polling."""
+        container = self.find_container(flow_run, timeout)
+        container.wait(timeout=timeout)
+        self.api.wait(flow_run, END_SECONDS)
         return self.finish(flow_run, container, END_SECONDS)
 
     def find_container(self, flow_run: UUID, timeout: float = RUN_SECONDS) -> Container:

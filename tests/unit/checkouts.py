@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from prefect_uv.errors import PrefectUvError
 from prefect_uv.project import LockedProject, Project, UnlockedProject, find_project
 from prefect_uv.settings import Settings
+from tests.suite.locks import lock_once
 from tests.unit.wheels import build_wheel
 
 PROJECTS = Path(__file__).parents[1] / "projects"
@@ -38,7 +38,7 @@ class Checkout:
             options = ["--script", script] if script else []
             command = ["uv", "lock", "--quiet", "--python", sys.executable, "--no-index", "--find-links"]
             command += [str(self.wheels), "--cache-dir", str(self.wheels / "cache"), *options]
-            subprocess.run(command, cwd=self.directory / folder, check=True, timeout=30)
+            lock_once([*command, "--directory", folder or "."], self.directory, os.environ)
         return self
 
     def write(self, name: str, content: str) -> None:

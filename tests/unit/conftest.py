@@ -27,7 +27,9 @@ from tests.unit.http_server import Server, running_server
 
 __all__ = ["cache", "etl", "make_store", "pulled", "template", "wheels"]
 
-CLEARED_PREFIXES = ("UV_", "PIP_", "PREFECT", "GIT_", "PYTHON", "VIRTUAL_ENV", "SSL_CERT")
+CLEARED_PREFIXES = ("IMAGE_", "UV_", "PIP_", "PREFECT", "GIT_", "PYTHON", "VIRTUAL_ENV", "SSL_CERT")
+BUILDING_FIXTURES = {"template", "key_of"}
+"""Fixtures whose tests have uv plan and build environments."""
 
 
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "prefect-uv-hypothesis")
@@ -38,9 +40,9 @@ settings.load_profile("unit")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that lock and build with uv: they take most of the time, so `make test/unit` leaves them out."""
+    """Mark the tests that build with uv, or compare with it: they take most of the time, so `test/unit` skips them."""
     for item in items:
-        if "template" in getattr(item, "fixturenames", ()):
+        if not BUILDING_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())) or item.name.startswith("test_uv_"):
             item.add_marker(pytest.mark.uv)
 
 

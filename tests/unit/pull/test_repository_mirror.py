@@ -22,7 +22,7 @@ from prefect_uv.settings import Settings
 from tests.unit.conftest import MakeSettings, Origin
 
 DAY = 86400.0
-ROUNDS = 20
+ROUNDS = 20 if os.environ.get("PREFECT_UV_TEST_FULL") else 8
 CLONE = "prefect.deployments.steps.git_clone"
 
 
