@@ -6,20 +6,20 @@ from images.family import ROOT
 
 QUOTED = (
     ("README.md", "ready in "),
-    ("docs/explanation/environments.md", " is new against "),
+    ("docs/explanation/environments.md", " is new; changes from "),
     ("docs/explanation/start.md", " is not used"),
     ("docs/how-to/bake.md", " does not fit: "),
-    ("docs/how-to/bake.md", " is built in "),
-    ("docs/how-to/bake.md", " of the image"),
-    ("docs/how-to/choose-a-python.md", "There is no Python "),
-    ("docs/how-to/choose-a-python.md", " here, which "),
+    ("docs/how-to/bake.md", "building environment "),
+    ("docs/how-to/bake.md", "image version "),
+    ("docs/how-to/choose-a-python.md", " asks for Python "),
+    ("docs/how-to/choose-a-python.md", ", which is not available here."),
     ("docs/how-to/choose-a-python.md", "Nothing was downloaded: "),
     ("docs/how-to/indexes.md", "used for uv:"),
     ("docs/how-to/offline.md", "offline: restored, as it was on "),
     ("examples/baked/README.md", " does not fit: "),
-    ("examples/baked/README.md", "no groups or extras are set: the ones that the image was baked with are taken ("),
-    ("examples/sealed/README.md", " of the image"),
-    ("examples/workspace/README.md", " is new against "),
+    ("examples/baked/README.md", "no groups or extras are set: using those that the image was baked with ("),
+    ("examples/sealed/README.md", "image version "),
+    ("examples/workspace/README.md", " is new; changes from "),
 )
 """Words of the program that a page quotes, and that no generated block holds."""
 
