@@ -19,7 +19,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from prefect_uv.image_facts import Image, probe_image
 from prefect_uv.log.mask import Mask
 from prefect_uv.log.run_log import RunLog
-from prefect_uv.processes.signals import INTERRUPT_SIGNAL, STOP_SIGNALS
+from prefect_uv.processes.signals import STOP_SIGNALS, WATCH_SIGNAL
 from prefect_uv.settings import Settings
 from tests.unit.checkouts import pulled, wheels
 from tests.unit.etl import cache, etl, make_store, template
@@ -68,7 +68,7 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 @pytest.fixture(autouse=True)
 def restored_signals() -> Iterator[None]:
     """Restore the signal handlers that a test replaces."""
-    before = {signum: signal.getsignal(signum) for signum in (*STOP_SIGNALS, INTERRUPT_SIGNAL, signal.SIGUSR1)}
+    before = {signum: signal.getsignal(signum) for signum in (*STOP_SIGNALS, WATCH_SIGNAL, signal.SIGUSR1)}
     yield
     for signum, handler in before.items():
         signal.signal(signum, handler)

@@ -1,4 +1,4 @@
-"""Importing modules while the API and git keep us waiting, so that half of our modules cost no time (ADR 0015)."""
+"""Importing modules while the API and git keep us waiting, so that half of our modules cost no time (ADR 15)."""
 
 from __future__ import annotations
 

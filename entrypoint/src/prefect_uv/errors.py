@@ -1,6 +1,6 @@
-"""Every error that stops a start on purpose, in the order of the exit codes, and how an error is rendered.
+"""All errors that prefect-uv reports, in the order of the exit codes, and how an error is rendered.
 
-A family of errors shares an exit code, from 64 to 78, because the shell, Docker and Prefect use the others (ADR 0003).
+A family of errors shares an exit code, from 64 to 78, because the shell, Docker and Prefect use the others (ADR 3).
 Each error has its own slug. `make generate` writes the table of errors in the documentation from the docstrings here.
 
 Shell: https://www.gnu.org/software/bash/manual/html_node/Exit-Status.html
@@ -18,7 +18,7 @@ STDERR_LINES = 20
 
 
 class PrefectUvError(Exception):
-    """Base of the catalogue: an error says what happened, what was found, and how to fix it.
+    """The base of all errors: an error says what happened, what was found, and how to fix it.
 
     Attributes:
         exit_code: the container's exit code, shared by a family of errors.
@@ -56,7 +56,7 @@ def tool_report(command: str, exit_code: int, stderr: str) -> str:
 
 
 class UsageError(PrefectUvError):
-    """A `prefect-uv` command was given arguments it does not take, or not the ones it needs."""
+    """A `prefect-uv` command got unknown arguments, or lacks required ones."""
 
     exit_code, slug = 64, "usage"
 
@@ -219,7 +219,7 @@ class RequirementsMissingError(ProjectMissingError):
     slug = "requirements-missing"
 
 
-class DependencyUnreachableError(ProjectMissingError):
+class LocalDependencyMissingError(ProjectMissingError):
     """The project depends on a local directory or file that was not pulled."""
 
     slug = "dependency-unreachable"
@@ -276,14 +276,14 @@ class UnresolvableError(SyncError):
     kind: ClassVar[Kind] = "user"
 
 
-class ExtrasConflictError(SyncError):
+class ExtraPackagesConflictError(SyncError):
     """An extra package of the deployment conflicts with a package in the project's environment."""
 
     slug = "extras-conflict"
     kind: ClassVar[Kind] = "user"
 
 
-class OfflineMissingError(SyncError):
+class OfflinePackageMissingError(SyncError):
     """Packages are neither on the cache volume nor in the wheel directory, and no index may be used."""
 
     slug = "offline-missing"

@@ -19,11 +19,17 @@ from prefect_uv.api.flow_run import FlowRun
 from prefect_uv.errors import SettingsInvalidError
 from prefect_uv.log.mask import Mask
 from prefect_uv.log.run_log import RunLog
-from prefect_uv.processes.signals import Interrupted, Terminated, ignore_signals, interrupt_main, raise_on_signals
+from prefect_uv.processes.signals import (
+    StateCheckNeeded,
+    Terminated,
+    ignore_signals,
+    raise_on_signals,
+    wake_main_thread,
+)
 from prefect_uv.settings import Settings
-from prefect_uv.termination import end
+from prefect_uv.start_ending import end_start
 
-WORKING_DIRECTORY = {"path": "."}  # stands in for a deployment without pull steps
+LOCAL_DEPLOYMENT = {"path": "."}  # stands in for a deployment without pull steps
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -78,12 +84,12 @@ class Session:
             the deployment; without a flow run, one whose code is in the working directory.
         """
         if not self.settings.flow_run_id:
-            return WORKING_DIRECTORY
+            return LOCAL_DEPLOYMENT
         self.api = ApiClient(self.settings)
         self.flow_run = FlowRun(self.api, self.settings.flow_run_id)
         self.log.connect(self.api.send_logs, self.flow_run.id)
         self.flow_run.refuse_when_over()
-        self.watch = CancellationWatch(self.settings, self.flow_run, interrupt_main)
+        self.watch = CancellationWatch(self.settings, self.flow_run, wake_main_thread)
         self.cleanup.callback(self.stop_watching)
         deployment = self.flow_run.deployment()
         self.log.info(f"flow run {self.flow_run.name}, entrypoint {deployment['entrypoint']}")
@@ -121,10 +127,10 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments:
         session = Session(settings, log, arguments, cleanup=cleanup)
         _report_status_on_signal(session)
         return verb(session)
-    except (Exception, Terminated, Interrupted) as reason:  # noqa: BLE001 (the one place where a start ends)
+    except (Exception, Terminated, StateCheckNeeded) as reason:  # noqa: BLE001 (the one place where a start ends)
         ignore_signals()
-        flow_run, behavior = (session.flow_run, session.settings.sigterm) if session else (None, "")
-        return end(reason, flow_run, log, behavior)
+        flow_run, sigterm_behavior = (session.flow_run, session.settings.sigterm_behavior) if session else (None, "")
+        return end_start(reason, flow_run, log, sigterm_behavior)
     finally:
         cleanup.close()
         log.close()

@@ -20,7 +20,7 @@ from prefect_uv.commands.doctor import doctor
 from prefect_uv.environments import Environment, EnvironmentStore
 from prefect_uv.environments.key.manifest import Manifest
 from prefect_uv.environments.uv.uv_command import Uv
-from prefect_uv.errors import BakedMismatchError, DependencyUnreachableError, UsageError, VolumeUnusableError
+from prefect_uv.errors import BakedMismatchError, LocalDependencyMissingError, UsageError, VolumeUnusableError
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import ExtraPackages, find_extra_packages, find_project
 from prefect_uv.project_code import baked_code_directory
@@ -467,7 +467,7 @@ def test_local_package_that_was_not_copied(etl: Etl, baked: Baked) -> None:
     path = etl.directory / "pyproject.toml"
     path.write_text(path.read_text() + '[tool.uv.sources]\nshared = { path = "shared" }\n')
     etl.lock()
-    with pytest.raises(DependencyUnreachableError) as raised:
+    with pytest.raises(LocalDependencyMissingError) as raised:
         baked.bake()
     copy = baked.directory.parent / "build" / "etl"
     assert raised.value.render() == (

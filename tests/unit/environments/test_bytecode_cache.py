@@ -147,7 +147,7 @@ def test_unused_bytecode_is_removed(
     old, new = sorted(bytecode.directory.iterdir())
     then = old.stat().st_mtime - 31 * DAY_SECONDS
     os.utime(old, (then, then))
-    collect_garbage(store.published.cache, store.settings, store.log)
+    collect_garbage(store.volume.cache, store.settings, store.log)
     assert list(bytecode.directory.iterdir()) == [new]
 
 
@@ -159,7 +159,7 @@ def test_bytecode_is_removed_with_uvs_cache(
     environment = sync(store, with_helper)
     kept_bytecode(environment, store)
     os.close(environment.lease)
-    usage = measure_usage(store.published.cache).total
-    freed = collect_garbage(store.published.cache, store.settings, store.log, everything=True)
+    usage = measure_usage(store.volume.cache).total
+    freed = collect_garbage(store.volume.cache, store.settings, store.log, everything=True)
     assert not bytecode.directory.exists()
-    assert freed == usage - measure_usage(store.published.cache).total
+    assert freed == usage - measure_usage(store.volume.cache).total

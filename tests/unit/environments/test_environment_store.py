@@ -326,7 +326,7 @@ def test_shared_files_are_writable_for_the_group(
     """Arbitrary uids share group 0, so that a container can use the lock and index files of another."""
     store = make_store()
     sync(store, etl)
-    store.published.cache.now()
+    store.volume.cache.now()
     files = [path for name in ("index", "locks", "failed") for path in (cache / name).rglob("*")]
     assert files
     assert [path for path in files if not path.stat().st_mode & 0o020] == []

@@ -15,8 +15,8 @@ from prefect_uv.environments import Environment, EnvironmentStore
 from prefect_uv.environments.build.verification import installed_versions
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.errors import (
-    DependencyUnreachableError,
-    ExtrasConflictError,
+    ExtraPackagesConflictError,
+    LocalDependencyMissingError,
     RequirementsMissingError,
     UnresolvableError,
 )
@@ -105,7 +105,7 @@ def test_satisfied_extras_are_the_environment_itself(
 def test_conflict(locked: Etl, cache: Path, make_store: Callable[..., EnvironmentStore]) -> None:
     """A locked package is never changed; the error names both packages."""
     base = sync(make_store(), locked)
-    with pytest.raises(ExtrasConflictError) as caught:
+    with pytest.raises(ExtraPackagesConflictError) as caught:
         extend(make_store(), locked, "modern==1.0")
     found = caught.value.found
     assert caught.value.render() == (
@@ -121,7 +121,7 @@ def test_conflict(locked: Etl, cache: Path, make_store: Callable[..., Environmen
 
 def test_direct_conflict(locked: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
     """An extra package that is locked in another version is a conflict."""
-    with pytest.raises(ExtrasConflictError) as caught:
+    with pytest.raises(ExtraPackagesConflictError) as caught:
         extend(make_store(), locked, "helper==2.0")
     assert caught.value.headline == "helper cannot be added: the environment has helper 1.0."
 
@@ -280,7 +280,7 @@ def test_locked_package_from_git(locked: Etl, make_store: Callable[..., Environm
     locked.lock()
     extended = extend(make_store(), locked, "wants-gitty==1.0")
     assert {"gitty": "1.5", "wants-gitty": "1.0"}.items() <= installed_versions(extended.path).items()
-    with pytest.raises(ExtrasConflictError) as caught:
+    with pytest.raises(ExtraPackagesConflictError) as caught:
         extend(make_store(), locked, "wants-more==1.0")
     assert caught.value.headline == "wants-more cannot be added: the environment has gitty 1.5."
 
@@ -292,7 +292,7 @@ def test_locked_package_from_another_address(
     addresses: Mapping[str, str] = {name: repository(tmp_path / name, "gitty", "1.5") for name in ("first", "second")}
     locked.write("prefect", f"gitty @ {addresses['first']}")
     locked.lock()
-    with pytest.raises(ExtrasConflictError) as caught:
+    with pytest.raises(ExtraPackagesConflictError) as caught:
         extend(make_store(), locked, f"gitty @ {addresses['second']}")
     assert caught.value.headline == "gitty cannot be added: the environment has gitty 1.5."
 
@@ -419,7 +419,7 @@ def test_directory(locked: Etl, make_store: Callable[..., EnvironmentStore]) -> 
 
 def test_directory_that_was_not_pulled(locked: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
     """The full text for a directory that does not exist."""
-    with pytest.raises(DependencyUnreachableError) as caught:
+    with pytest.raises(LocalDependencyMissingError) as caught:
         extend(make_store(), locked, "./lib")
     assert caught.value.render().replace(str(locked.directory), "/code") == (
         "error[dependency-unreachable]: The list of extra packages installs ./lib, which was not pulled.\n\n"

@@ -111,7 +111,7 @@ def test_another_program_does_not_wait_for_our_imports() -> None:
 
 
 def test_later_phases_are_not_imported_before_the_api_is_asked() -> None:
-    """The modules of later phases are imported while the start waits for the API and git (ADR 0015)."""
+    """The modules of later phases are imported while the start waits for the API and git (ADR 15)."""
     assert packages("prefect_uv.recipe").isdisjoint({"pull", "project", "environments", "project_code", "preparation"})
     assert packages("prefect_uv.pull").isdisjoint({"project", "environments", "project_code", "preparation"})
 

@@ -16,7 +16,7 @@ PROJECT_HINT = (
     "hint: Set the job variable to a directory with a pyproject.toml or requirements.txt, or to a script with a"
     " `# /// script` block, relative to the pulled directory."
 )
-SELECTION_HINT = "hint: Remove it from the job variables, or set PREFECT_UV_PROJECT to the directory of a project."
+SELECTION_HINT = "hint: Unset these job variables, or set PREFECT_UV_PROJECT to the directory of a project."
 PATHS_HINT = "hint: Correct the job variable; its paths are relative to the pulled directory."
 
 
@@ -81,7 +81,7 @@ hint: Set PREFECT_UV_ONLY_GROUPS alone, or move its groups to PREFECT_UV_GROUPS.
             """error[selection-invalid]: PREFECT_UV_GROUPS=etl cannot be used: flows.py is a script with its own \
 requirements.
 
-hint: Remove it from the job variables, or set PREFECT_UV_PROJECT=. to use the project instead.""",
+hint: Unset these job variables, or set PREFECT_UV_PROJECT=. to use the project instead.""",
         ),
         (
             "requirements",

@@ -93,7 +93,7 @@ def test_directory_instead_of_a_file(checkout: Checkout, name: str) -> None:
         assert checkout.refusal("flows.py:f") == (
             "error[project-invalid]: /code/pyproject.toml cannot be read.\n\n"
             "Is a directory.\n\n"
-            "hint: Fix it, commit, and push; or correct the job variable that names it."
+            "hint: Make the file readable, commit, and push; or correct the job variable that names it."
         )
 
 
@@ -103,7 +103,7 @@ def test_name_that_is_too_long(checkout: Checkout) -> None:
     assert checkout.refusal(project=name) == (
         f"error[project-invalid]: /code/{name} cannot be read.\n\n"
         "File name too long.\n\n"
-        "hint: Fix it, commit, and push; or correct the job variable that names it."
+        "hint: Make the file readable, commit, and push; or correct the job variable that names it."
     )
 
 

@@ -12,13 +12,13 @@ from images.family import ROOT
 
 PACKAGE = ROOT / "entrypoint" / "src" / "prefect_uv"
 LAYERS = (
-    {"__init__", "errors", "package_names", "background_import", "command_line"},
+    {"__init__", "errors", "package_names", "urls", "background_import", "command_line"},
     {"image_facts", "processes", "log"},
     {"settings"},
     {"api", "cache_volume", "project"},
     {"environments"},
     {"pull", "project_code"},
-    {"termination"},
+    {"start_ending"},
     {"session"},
     {"bake", "engine"},
     {"commands", "preparation"},

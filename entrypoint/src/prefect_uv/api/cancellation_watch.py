@@ -40,7 +40,7 @@ WATCH_POLICY = RetryPolicy(0, 10.0)
 
 
 class CancellationWatch:
-    """A thread that calls `notify` when the run is Cancelling or in a final state.
+    """Calls `notify`, from a thread of its own, when the run is Cancelling or in a final state.
 
     The first read comes after a second, so a quick start is not slowed down and sends no extra request. The pauses then
     double up to ten seconds. Once two reads in a row find the run Running, the watch opens a stream. With the stream

@@ -1,6 +1,6 @@
 """Sending requests to the API: connections, redirects and retries.
 
-Uses http.client of the standard library, because every start imports it, and urllib3 would take 50 ms more (ADR 0015).
+Uses http.client of the standard library, because every start imports it, and urllib3 would take 50 ms more (ADR 15).
 """
 
 from __future__ import annotations

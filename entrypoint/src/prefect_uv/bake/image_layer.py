@@ -19,7 +19,7 @@ from prefect_uv.environments.baked_environments import BakedEnvironments
 from prefect_uv.environments.garbage.disk_usage import DiskUsage, gigabytes
 from prefect_uv.environments.key.manifest import Manifest, described_environments
 from prefect_uv.environments.plan import ExtraPackagesSource, source_of
-from prefect_uv.errors import DependencyUnreachableError, EnvironmentDamagedError, VolumeUnusableError
+from prefect_uv.errors import EnvironmentDamagedError, LocalDependencyMissingError, VolumeUnusableError
 from prefect_uv.image_facts import Image
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import Project, find_extra_packages, find_project, log_project
@@ -50,11 +50,11 @@ def find_copied_project(directory: Path, settings: Settings, log: RunLog) -> Pro
     """The project whose files were copied into the image.
 
     Raises:
-        DependencyUnreachableError: a directory that the lockfile names was not copied.
+        LocalDependencyMissingError: a directory that the lockfile names was not copied.
     """
     try:
         return log_project(log, find_project(directory, None, settings))
-    except DependencyUnreachableError as error:
+    except LocalDependencyMissingError as error:
         error.hint = "COPY its pyproject.toml to that path as well; the sources are not needed."
         raise
 

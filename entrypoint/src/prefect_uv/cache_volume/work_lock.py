@@ -1,7 +1,7 @@
 """Work locks: one process works while the others wait, as far as the file system allows.
 
 A work lock is a flock, which the processes of this node see, and a heartbeat, which every node sees. It only saves
-duplicate work: a waiter goes on without it if the holder falls silent or the wait becomes too long.
+duplicate work: a waiter takes over from a holder that has fallen silent, and goes on without the lock after 15 minutes.
 """
 
 from __future__ import annotations
@@ -136,6 +136,8 @@ def _wait_for_lock(path: Path, is_done: Callable[[], bool], report: LogLine) -> 
 def _watch_holder(lock: WorkLock, is_done: Callable[[], bool], report: LogLine, start: float) -> None:
     """Return when the lock is free or the work is done; unlink the file of a holder that has fallen silent.
 
+    The caller closes the file and tries to take the lock again.
+
     A holder is silent if its heartbeat has not changed for a while by our own monotonic clock, so no two clocks are
     compared.
     """
@@ -158,7 +160,7 @@ def _watch_holder(lock: WorkLock, is_done: Callable[[], bool], report: LogLine, 
 
 
 def _boot_id() -> str:
-    """The node as all its containers see it: on one node, flock alone tells the living from the dead.
+    """The node as all its containers see it: on one node, flock alone shows whether the holder lives.
 
     Linux 2.3.16: https://man7.org/linux/man-pages/man4/random.4.html (boot_id)
     """

@@ -2,7 +2,7 @@
 
 Importing Prefect creates nearly 200 000 objects that stay and hardly any garbage. Scanning them again and again takes a
 tenth of the time until the flow runs, and as much again in the first collections afterwards and at exit. `gc.freeze`
-takes them out of all later collections; the module itself starts with the collector on, as usual (ADR 0015).
+takes them out of all later collections; the module itself starts with the collector on, as usual (ADR 15).
 https://docs.python.org/3/library/gc.html#gc.freeze
 
 `prefect.main` exists in every Prefect from 3.0.0 to 3.8.8 and imports almost everything an engine needs:

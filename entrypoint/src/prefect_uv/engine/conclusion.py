@@ -14,7 +14,7 @@ from prefect_uv.engine.launch import Launch
 from prefect_uv.errors import ApiUnreachableError, PrefectUvError
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.processes.signals import SIGNAL_EXIT
-from prefect_uv.termination import RELINQUISHED_EXIT
+from prefect_uv.start_ending import RELINQUISHED_EXIT
 
 REPORT_SECONDS = 300.0
 RETRY_SECONDS = 5.0
@@ -32,7 +32,8 @@ class Ending:
     Attributes:
         code: its exit code, or 128 + n if signal n killed it.
         tail: the end of what it wrote to stderr.
-        order: why we stopped it: `cancel`, `reschedule`, `relinquish`, or the name of a signal; empty if we did not.
+        stop_reason: why we stopped it: `cancel`, `reschedule`, `relinquish`, or the name of a signal; `end` if it had
+            reported its end; empty if it ended on its own.
         seen: the run's state when we stopped it.
         acknowledged: it acknowledged the reason on the control channel.
         aborted: it reported that the server told it not to run.
@@ -65,7 +66,7 @@ class Conclusion:
 
         Returns:
             The container's exit code: 0 if the run ended in an orderly way or continues later, 1 if the infrastructure
-            shall start it again, else the engine's.
+            should start it again, else the engine's.
         """
         try:
             return self._finish(retry_while_unreachable(self.flow_run.state))

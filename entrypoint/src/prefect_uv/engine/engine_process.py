@@ -18,7 +18,7 @@ from types import FrameType
 
 from prefect_uv.engine.launch import Launch
 from prefect_uv.processes import process_tree
-from prefect_uv.processes.signals import INTERRUPT_SIGNAL, SIGNAL_EXIT, STOP_SIGNALS
+from prefect_uv.processes.signals import SIGNAL_EXIT, STOP_SIGNALS, WATCH_SIGNAL
 
 TAIL_BYTES = 8192
 CHUNK_BYTES = 65536
@@ -67,7 +67,7 @@ class EngineProcess:
         self.tail = b""
         self._signalled = False
         self._events: SimpleQueue[Event] = SimpleQueue()
-        for signum in (*STOP_SIGNALS, INTERRUPT_SIGNAL):
+        for signum in (*STOP_SIGNALS, WATCH_SIGNAL):
             signal.signal(signum, self._arrived)
         piped = not os.isatty(sys.stderr.fileno())
         self._process = launch.start(environ, subprocess.PIPE if piped else None)
@@ -134,7 +134,7 @@ class EngineProcess:
         return self.code or 0
 
     def _arrived(self, signum: int, _frame: FrameType | None) -> None:
-        self._events.put(StateChanged() if signum == INTERRUPT_SIGNAL else StopSignalled(signum))
+        self._events.put(StateChanged() if signum == WATCH_SIGNAL else StopSignalled(signum))
 
     def _reap(self) -> None:
         """Reap adopted orphans until the process itself ends."""

@@ -147,7 +147,7 @@ def _launcher(prepared: PreparedFlow) -> list[str]:
     """The environment's Python, started by `uv run` if `uv run` can have a cache directory of its own.
 
     `uv run` keeps its cache locked as long as it lives (uv 0.13.8: https://github.com/astral-sh/uv/issues/19317); with
-    the shared cache, that would block `uv cache prune` (ADR 0007). `--python` is given because uv honours a
+    the shared cache, that would block `uv cache prune` (ADR 7). `--python` is given because uv honours a
     `.python-version` without a project, too: https://docs.astral.sh/uv/concepts/python-versions/#python-version-files
     """
     python, cache = str(prepared.environment.path / "bin" / "python"), prepared.environment.run_cache

@@ -99,11 +99,11 @@ class Supervisor:
         )
 
     def _exit_code(self, code: int) -> int:
-        """If a signal to us made the run crash, that signal's exit code, whatever the engine's code is."""
+        """128 + n if signal n, sent to us, made the run crash; otherwise the given code."""
         return SIGNAL_EXIT + self._signum if self._signum and code else code
 
     def _handle_state_change(self) -> None:
-        """The watch saw the run cancelled, or in a final state although the engine still runs."""
+        """The watch saw the run Cancelling or in a final state; only Cancelled is not left to the engine."""
         state = self._session.watch.state if self._session.watch else None
         if state is None or not (state.cancelling or state.type == "CANCELLED"):
             return
@@ -119,7 +119,11 @@ class Supervisor:
         return self._engine.code is not None
 
     def _handle_signal(self, signum: int) -> None:
-        """The container is told to stop: because the run was cancelled, by an eviction, or by hand?"""
+        """Decide what a signal to stop means.
+
+        The run may be cancelled or over already; else PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR decides between
+        rescheduling and relinquishing it; else the engine is asked to end, and reports a crash.
+        """
         name = signal.Signals(signum).name
         state = self._read_state()
         if state is not None and (state.cancelling or state.type == "CANCELLED"):
@@ -128,9 +132,9 @@ class Supervisor:
         elif state is not None and state.final and state.type != "CRASHED":
             self._log.info(f"{name} arrived, and the flow run is already {state.name}")
             self._stop_reason = "end"
-        elif self._session.settings.sigterm:
-            self._log.info(f"{name} arrived: {self._session.settings.sigterm}")
-            self._stop(self._session.settings.sigterm, state)
+        elif self._session.settings.sigterm_behavior:
+            self._log.info(f"{name} arrived: {self._session.settings.sigterm_behavior}")
+            self._stop(self._session.settings.sigterm_behavior, state)
         else:
             self._log.info(f"{name} arrived: asking the engine to end")
             self._stop_reason, self._signum = name, signum

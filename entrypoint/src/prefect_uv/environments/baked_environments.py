@@ -87,6 +87,6 @@ class BakedEnvironments:
         log.info(f"{misfit}; {instead}")
 
     def _fingerprint(self, source: Source) -> str:
-        """As on the volume, but for indexes and constraints: the lock was checked against them when it was baked."""
+        """As on the volume, without indexes and constraints: the lock was checked against them when it was baked."""
         environ = {name: value for name, value in self.settings.environ.items() if name not in RESOLUTION_VARIABLES}
         return fingerprint(source.fields(), self.image, environ, source.project.directory)

@@ -1,4 +1,4 @@
-"""The environment store: finds the environment of a project, or has it built once."""
+"""The environment store: finds a project's environment, or builds it if there is none."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class EnvironmentStore:
         self.image = Image.read()
         self.log = log
         self.baked = BakedEnvironments.of(settings, self.image)
-        self.published = environments_at(settings.cache_dir, settings, self.image, read_only=settings.cache_readonly)
+        self.volume = environments_at(settings.cache_dir, settings, self.image, read_only=settings.cache_readonly)
         self._writable: PublishedEnvironments | None = None
 
     def environment(self, project: Project) -> Environment:
@@ -45,18 +45,19 @@ class EnvironmentStore:
 
         Raises:
             BakedMismatchError: no baked environment fits, and no other may be used.
-            LockfileStaleError, PrefectMissingError, PythonMissingError: before anything is built.
+            LockfileStaleError, PrefectMissingError, PythonMissingError: the project cannot be installed as it is;
+                nothing was built.
             SyncError, VolumeFullError: the build failed and left nothing behind.
         """
         return self._find_or_build(source_of(project, self.settings))
 
     def extend(self, environment: Environment, extra_packages: ExtraPackages, project: Project) -> Environment:
-        """An environment that also has the extra packages: the same one if it has them, else one that replaces it.
+        """Return an environment that also has the extra packages.
 
-        The lease of an environment that is replaced is closed.
+        It is the given one if that has them already; else another one, and the lease of the given one is closed.
 
         Raises:
-            ExtrasConflictError, UnresolvableError: before anything is built.
+            ExtraPackagesConflictError, UnresolvableError: the packages do not fit; nothing was built.
             SyncError, VolumeFullError: the build failed and left nothing behind.
         """
         if not extra_packages:
@@ -80,14 +81,14 @@ class EnvironmentStore:
 
     def maintenance(self, environment: Environment, leases: Sequence[int] = ()) -> Maintenance:
         """A context for the time in which an environment is used: keeps leases fresh, and collects garbage when due."""
-        return Maintenance(self.published, self.settings, self.log, environment, leases or (environment.lease,))
+        return Maintenance(self.volume, self.settings, self.log, environment, leases or (environment.lease,))
 
     def _find_or_build(self, source: Source) -> Environment:
         """Look the raw inputs up; ask uv only if they are unknown, or were resolved too long ago."""
         if environment := self.baked.look_up(source):
             return environment
         inputs = fingerprint(source.fields(), self.image, self.settings.environ, source.project.directory)
-        entry = fingerprint_index.look_up_entry(self.published.cache, inputs, self.published.trusted)
+        entry = fingerprint_index.look_up_entry(self.volume.cache, inputs, self.volume.trusted)
         stale = entry is not None and not self.settings.offline and entry.is_stale(self.settings.resolve_days)
         if entry and not stale and (environment := self._open(entry.key)):
             self._report_baked_mismatch(environment, source)
@@ -99,7 +100,7 @@ class EnvironmentStore:
             if entry is None or (environment := self._open(entry.key)) is None:
                 raise
             self.log.warning(
-                f"versions of {source.name} could not be resolved again: {error.headline} Keeping the old ones."
+                f"versions of {source.name} could not be resolved again: {error.headline} Using those resolved earlier."
             )
             return environment
 
@@ -108,17 +109,17 @@ class EnvironmentStore:
         try:
             return work()
         except VolumeFullError as error:
-            if isinstance(error, VolumeUnusableError) or self._writable not in {None, self.published}:
+            if isinstance(error, VolumeUnusableError) or self._writable not in {None, self.volume}:
                 raise
-            root = self.published.cache.root
+            root = self.volume.cache.root
             self.log.warning(f"no space is left on {root}: removing what no run uses, then trying once more")
             with full_disk_as_error(root):
-                collect_garbage(self.published.cache, self.settings, self.log, make_room=True)
+                collect_garbage(self.volume.cache, self.settings, self.log, make_room=True)
             return work()
 
     def _plan_and_build(self, source: Source, inputs: str) -> Environment:
         """Ask uv what to install, find or build that environment, and remember the answer under the fingerprint."""
-        with full_disk_as_error(self.published.cache.root):
+        with full_disk_as_error(self.volume.cache.root):
             writable = self.writable()
             uv = Uv(self.settings, self.image, writable.cache, writable.trusted, source.project.uv_configuration)
             with shared_lock(writable.cache.locks / "uv-cache"):
@@ -148,14 +149,14 @@ class EnvironmentStore:
             self.baked.report_mismatch(manifest.contents, source.name, instead, self.log)
 
     def _open(self, key: str) -> Environment | None:
-        """Take an environment into use: from the image if it is there, else from the volume or a private directory."""
-        locations = dict.fromkeys(filter(None, (self.baked.published, self.published, self._writable)))
+        """Open an environment with a lease on it: from the image, else the volume, else a private directory."""
+        locations = dict.fromkeys(filter(None, (self.baked.published, self.volume, self._writable)))
         return next(filter(None, (location.open(key, hit=True) for location in locations)), None)
 
     def writable(self) -> PublishedEnvironments:
         """Where environments are built: the cache directory, or a private one in the container if it cannot be used."""
         if self._writable is None:
             self._writable = writable_environments(self.settings, self.image, self.log)
-            if self._writable.cache.root == self.published.cache.root:
-                self.published = self._writable
+            if self._writable.cache.root == self.volume.cache.root:
+                self.volume = self._writable
         return self._writable

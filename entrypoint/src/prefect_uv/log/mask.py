@@ -1,4 +1,4 @@
-"""Masking credentials in everything that is logged or sent."""
+"""Masking credentials in everything that we log or send; what the engine prints passes unchanged."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import base64
 import re
 from urllib.parse import quote
 
+from prefect_uv.urls import USERINFO
+
 MASK = "****"
 SHORTEST = 4
-USERINFO = re.compile(r"(?<=://)([^\s/]+)@")
 _QUERY = re.compile(r"(://[^\s'\"`?#<>]+\?)([^\s'\"`#<>]+)")
 _VALUE = re.compile(r"=[^&;]+")
 _AUTHORIZATION = re.compile(r"(?i)(authorization:\s*(?:basic|bearer)\s+)\S+")

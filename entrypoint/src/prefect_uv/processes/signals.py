@@ -17,26 +17,26 @@ class Terminated(BaseException):
         self.signum = signum
 
 
-class Interrupted(BaseException):
+class StateCheckNeeded(BaseException):
     """The cancellation watch wants the main thread to stop what it is doing and check the run's state."""
 
 
 SIGNAL_EXIT = 128  # a process killed by signal n exits with 128 + n, as in a shell
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-INTERRUPT_SIGNAL = signal.SIGUSR2
+WATCH_SIGNAL = signal.SIGUSR2
 
 
 def raise_on_signals() -> None:
     """Make the first signal raise in the main thread and later ones do nothing.
 
-    A signal to stop raises Terminated, that of the cancellation watch raises Interrupted.
+    A signal to stop raises Terminated, that of the cancellation watch raises StateCheckNeeded.
     """
 
     def stop(signum: int, _frame: FrameType | None) -> None:
         ignore_signals()
-        _raise_unless_deferred(Interrupted() if signum == INTERRUPT_SIGNAL else Terminated(signum))
+        _raise_unless_deferred(StateCheckNeeded() if signum == WATCH_SIGNAL else Terminated(signum))
 
-    for signum in (*STOP_SIGNALS, INTERRUPT_SIGNAL):
+    for signum in (*STOP_SIGNALS, WATCH_SIGNAL):
         signal.signal(signum, stop)
 
 
@@ -51,7 +51,7 @@ def _raise_unless_deferred(reason: BaseException) -> None:
 
 @contextmanager
 def deferred_signals() -> Iterator[None]:
-    """Defer what a signal raises to the end of the block, so that a child being started is known before."""
+    """Defer what a signal raises to the end of the block: a child that is being started must be known first."""
     _deferred.append([])
     try:
         yield
@@ -62,10 +62,13 @@ def deferred_signals() -> Iterator[None]:
 
 def ignore_signals() -> None:
     """Make signals to stop do nothing, because we are already stopping."""
-    for signum in (*STOP_SIGNALS, INTERRUPT_SIGNAL):
+    for signum in (*STOP_SIGNALS, WATCH_SIGNAL):
         signal.signal(signum, signal.SIG_IGN)
 
 
-def interrupt_main() -> None:
-    """Raise Interrupted in the main thread, even in a blocking call."""
-    signal.pthread_kill(threading.main_thread().ident or 0, INTERRUPT_SIGNAL)
+def wake_main_thread() -> None:
+    """Send WATCH_SIGNAL to the main thread, which wakes it even from a blocking call.
+
+    Before the launch, the handler raises StateCheckNeeded; afterwards, EngineProcess makes a StateChanged event of it.
+    """
+    signal.pthread_kill(threading.main_thread().ident or 0, WATCH_SIGNAL)

@@ -27,7 +27,7 @@ class Project:
         local_packages: the dependencies that are directories; of a locked project, the project itself as well.
         python_request: what PREFECT_UV_PYTHON or .python-version asks for; empty if neither asks for anything.
         python_origin: which of the two asks, by name.
-        requires_python: the versions that the lock, the project or the script accepts; empty if any.
+        requires_python: the versions that the lock, the project or the script accepts; empty if it accepts every one.
         selection: the groups, extras and workspace member to install.
         summary: what was found, where, and why, for the log.
         ignored_files_warning: names files of other tools if there is nothing else to install from; otherwise empty.

@@ -37,7 +37,7 @@ def check_selection(selection: Selection, projects: Sequence[Pyproject], root: P
     _check_names("PREFECT_UV_EXTRAS", selection.extras, "extra", extras, projects)
 
 
-def refuse_selection(selection: Selection, reason: str, hint: str) -> None:
+def require_no_selection(selection: Selection, reason: str, hint: str) -> None:
     """Refuse any selection from something that has no groups, extras and members.
 
     Raises:

@@ -1,7 +1,7 @@
 """The step `pip_install_requirements`: note the file, to install it once the project's environment exists.
 
 Prefect installs into the environment that runs the flow. Ours is shared and never changes, so the flow gets another
-one that also has these packages (`EnvironmentStore.extended`).
+one that also has these packages (`EnvironmentStore.extend`).
 
 Prefect 3.8.8: pip_install_requirements, https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/deployments/steps/utility.py
 """

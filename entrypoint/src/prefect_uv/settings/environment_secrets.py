@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
-from prefect_uv.log.mask import USERINFO
+from prefect_uv.urls import USERINFO
 
 # uv 0.13.8: https://docs.astral.sh/uv/concepts/indexes/#providing-credentials-directly
 _TOKEN = re.compile(r"UV_.+_(?:PASSWORD|TOKEN)")

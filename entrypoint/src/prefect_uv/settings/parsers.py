@@ -41,7 +41,7 @@ def choice(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
-def sigterm_behavior(text: str) -> str:
+def behavior_on_sigterm(text: str) -> str:
     """`reschedule` or `relinquish` in any case, else an empty text.
 
     Prefect 3.8.8, _termination_intent, ignores other words too: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/cli/flow_run.py

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prefect_uv.settings.declaration import setting
-from prefect_uv.settings.parsers import boolean, choice, seconds, sigterm_behavior
+from prefect_uv.settings.parsers import behavior_on_sigterm, boolean, choice, seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +31,9 @@ class RunSettings:
         "Seconds that a cancelled or stopped flow has to clean up before everything it started is killed.",
     )
     # prefect-kubernetes: https://github.com/PrefectHQ/prefect/pull/19223
-    sigterm: str = setting(
+    sigterm_behavior: str = setting(
         "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR",
-        sigterm_behavior,
+        behavior_on_sigterm,
         "",
         "What to do on a SIGTERM to the container: `reschedule` the run, or `relinquish` it to the infrastructure's own"
         " retry; otherwise the run crashes. The Kubernetes worker sets it.",

@@ -172,7 +172,7 @@ def test_interpreter_of_an_environment_stays(
     environment = sync(store, etl)
     (interpreter,) = cache.glob("python/cpython-*.*.*-*")
     os.utime(interpreter, (1, 1))
-    collect_garbage(store.published.cache, Settings(), log)
+    collect_garbage(store.volume.cache, Settings(), log)
     assert (environment.path / "bin" / "python").exists()
 
 

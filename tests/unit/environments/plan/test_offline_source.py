@@ -10,7 +10,7 @@ import pytest
 
 from prefect_uv.environments import Environment, EnvironmentStore
 from prefect_uv.environments.build.verification import installed_versions
-from prefect_uv.errors import HashMismatchError, OfflineMissingError
+from prefect_uv.errors import HashMismatchError, OfflinePackageMissingError
 from tests.unit.environments.test_extra_packages_source import extend
 from tests.unit.etl import WHEEL, Etl, environments, leftovers, sync, unlocked
 from tests.unit.http_server import Answer, Server
@@ -44,7 +44,7 @@ def test_missing_offline(
     indexed: Etl, make_store: Callable[..., EnvironmentStore], cache: Path, server: Server
 ) -> None:
     """The error names the package, and does not stop the next container that may use the network."""
-    with pytest.raises(OfflineMissingError) as caught:
+    with pytest.raises(OfflinePackageMissingError) as caught:
         sync(make_store(**OFFLINE), indexed)
     assert caught.value.render() == (
         "error[offline-missing]: No index may be used, and neither uv's cache nor the wheel directory has"
@@ -59,7 +59,7 @@ def test_missing_offline(
 
 def test_unlocked_missing_offline(make_store: Callable[..., EnvironmentStore], server: Server) -> None:
     """The error names the package even without a version."""
-    with pytest.raises(OfflineMissingError) as caught:
+    with pytest.raises(OfflinePackageMissingError) as caught:
         make_store(**OFFLINE, UV_DEFAULT_INDEX=server.url).environment(unlocked("prefect", "helper"))
     assert "neither uv's cache nor the wheel directory has prefect." in caught.value.headline
 
@@ -78,7 +78,7 @@ def test_missing_wheels(indexed: Etl, make_store: Callable[..., EnvironmentStore
     """The error names all of them."""
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(OfflineMissingError) as caught:
+    with pytest.raises(OfflinePackageMissingError) as caught:
         sync(make_store(**OFFLINE, PREFECT_UV_WHEELS=str(empty)), indexed)
     assert caught.value.render() == (
         f"error[offline-missing]: A wheel is missing from {empty}.\n\nprefect 3.8.8\n\n"
@@ -106,7 +106,7 @@ def test_requirements_and_extra_packages_from_wheels(
     extended = extend(make_store(**from_wheels), indexed, "helper==1.0")
     assert installed_versions(extended.path) == {"prefect": "3.8.8", "helper": "1.0"}
     for missing in ("helper==7", "nowhere"):
-        with pytest.raises(OfflineMissingError) as caught:
+        with pytest.raises(OfflinePackageMissingError) as caught:
             extend(make_store(**from_wheels), indexed, missing)
         assert f"neither uv's cache nor the wheel directory has {missing}." in caught.value.headline
 

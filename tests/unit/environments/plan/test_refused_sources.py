@@ -116,7 +116,7 @@ def test_stale_lock(start: Start, pulled_with_wheels: MakeCheckout, tmp_path: Pa
     path.write_text(path.read_text().replace('"prefect==3.8.8"', '"prefect==3.8.8", "trinket"'))
     text = start.refusal(checkout, UV_CONFIG_FILE=str(tmp_path / "uv.toml"))
     assert text.replace(" --no-emit-package stale-lockfile", "") == (
-        f"""error[lockfile-stale]: uv.lock no longer matches pyproject.toml.
+        f"""error[lockfile-stale]: The lockfile no longer matches pyproject.toml or the script.
 
 {EXPORT} 1:
     Using CPython 3.X.Y interpreter at: PYTHON
@@ -125,7 +125,8 @@ def test_stale_lock(start: Start, pulled_with_wheels: MakeCheckout, tmp_path: Pa
 
     hint: To update the lockfile, run `uv lock`.
 
-hint: Run `uv lock`, commit uv.lock, and push; or set PREFECT_UV_LOCK=frozen to install what uv.lock says."""  # noqa: S608 (no SQL)
+hint: Run `uv lock` (`uv lock --script FILE` for a script), commit the lockfile, and push; or set \
+PREFECT_UV_LOCK=frozen to install what the lockfile says."""  # noqa: S608 (no SQL)
     )
 
 

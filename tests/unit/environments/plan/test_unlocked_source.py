@@ -14,9 +14,9 @@ from prefect_uv.environments import Environment, EnvironmentStore
 from prefect_uv.environments.build.verification import installed_versions
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.errors import (
-    DependencyUnreachableError,
     HashMismatchError,
     IndexUnreachableError,
+    LocalDependencyMissingError,
     PrefectMissingError,
     UnresolvableError,
 )
@@ -180,7 +180,7 @@ def test_source_that_was_not_pulled(make_store: Callable[..., EnvironmentStore],
     """The full text, before uv is asked."""
     script = tmp_path / "flow.py"
     script.write_text(SOURCES.format(wheels="", helper="vendor/helper.whl"))
-    with pytest.raises(DependencyUnreachableError) as caught:
+    with pytest.raises(LocalDependencyMissingError) as caught:
         script_environment(make_store(), script)
     assert caught.value.render().replace(str(tmp_path), "/code") == (
         "error[dependency-unreachable]: /code/flow.py installs vendor/helper.whl, which was not pulled.\n\n"

@@ -8,7 +8,7 @@ import pytest
 
 from prefect_uv.environments import EnvironmentStore
 from prefect_uv.environments.build.verification import installed_versions
-from prefect_uv.errors import OfflineMissingError
+from prefect_uv.errors import OfflinePackageMissingError
 from tests.unit.etl import Etl, sync
 from tests.unit.wheels import build_wheel
 
@@ -29,7 +29,7 @@ def test_missing_version_is_named(etl: Etl, make_store: Callable[..., Environmen
     etl.write("prefect", "days")
     etl.lock()
     (etl.wheels / "days-2024.01.02-py3-none-any.whl").rename(etl.wheels / "days-2024.01.03-py3-none-any.whl")
-    with pytest.raises(OfflineMissingError) as caught:
+    with pytest.raises(OfflinePackageMissingError) as caught:
         sync(make_store(PREFECT_UV_WHEELS=str(etl.wheels)), etl)
     assert "days 2024.1.2" in caught.value.found
 

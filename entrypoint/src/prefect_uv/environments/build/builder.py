@@ -92,7 +92,7 @@ class EnvironmentBuild:
     def _fill(self, environment: Path, similar: DescribedEnvironment | None) -> None:
         """Build on a similar environment if that works, else from scratch; damaged packages are fetched again, once.
 
-        uv 0.13.8: does not verify its cache (held by test_damaged_package_in_uvs_cache_is_fetched_again).
+        uv 0.13.8: does not verify its cache (covered by test_damaged_package_in_uvs_cache_is_fetched_again).
         https://docs.astral.sh/uv/concepts/cache/#cache-safety
         """
         link_mode = self._link_mode(environment.parent)

@@ -1,7 +1,8 @@
 """One build per environment: containers that want the same one wait while one of them builds it.
 
 The key's work lock decides who builds. If its holder dies or falls silent, the next container builds; if the file
-system has no locks, several build and the first rename wins. A failure is everybody's answer for a minute.
+system has no locks, several build and the first rename wins. For a minute, a failed build is reported
+to every container that needs the same environment.
 """
 
 from __future__ import annotations

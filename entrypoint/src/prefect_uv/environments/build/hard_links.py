@@ -3,7 +3,8 @@
 Unchanged packages keep their bytecode. The other environment is not touched, because what will change is not linked,
 and uv never writes into an installed file.
 
-uv 0.13.8: replaces installed files by a rename, in every link mode (held by test_running_environment_is_not_disturbed).
+uv 0.13.8: replaces installed files by a rename, in every link mode (covered by
+test_running_environment_is_not_disturbed).
 https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-fs/src/link.rs
 """
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
-from prefect_uv.errors import OfflineMissingError, SyncError
+from prefect_uv.errors import OfflinePackageMissingError, SyncError
 from prefect_uv.log.mask import masked
 
 REMEMBERED_SECONDS = 60.0
@@ -17,7 +17,7 @@ _WRONG_CREDENTIALS = re.compile(r"\b(401|403)\b")
 
 def remember_failure(cache: CacheDirectory, key: str, error: SyncError) -> None:
     """Store why a build failed, unless the reason concerns this container only: its credentials or offline mode."""
-    if not (_WRONG_CREDENTIALS.search(error.found) or isinstance(error, OfflineMissingError)):
+    if not (_WRONG_CREDENTIALS.search(error.found) or isinstance(error, OfflinePackageMissingError)):
         value = {"slug": error.slug, "headline": error.headline, "found": masked(error.found), "hint": error.hint}
         cache.write(cache.failures / key, json.dumps(value))
 

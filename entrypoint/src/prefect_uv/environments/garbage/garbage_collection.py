@@ -1,6 +1,7 @@
-"""Garbage collection: removes leftovers, what is too old, and what is too much, but nothing that is in use.
+"""Garbage collection: removes leftovers, expired environments and mirrors, and whatever exceeds the size limit.
 
-It runs after a launch, or when a build has filled the disk; it never delays a launch.
+It removes nothing that is in use. It runs after the launch, so that no start waits for it, unless a build has filled
+the disk: then it runs immediately, and the build continues.
 """
 
 from __future__ import annotations
@@ -57,14 +58,14 @@ class Limits:
 def collect_garbage(
     cache: CacheDirectory, settings: Settings, log: RunLog, *, make_room: bool = False, everything: bool = False
 ) -> int:
-    """Remove leftovers, then what is too old, then what is too much.
+    """Remove leftovers, then what has expired, then what exceeds the size limit.
 
     Args:
         cache: the cache directory.
         settings: with `cache_limit` and `cache_days`.
         log: gets one line about what was removed, if anything was.
         make_room: reduce the cache directory to half its present size, or to its limit if that is less.
-        everything: remove all that is not in use.
+        everything: remove all that is not in use; on a network file system, not what was used within a day.
 
     Returns:
         the number of bytes that were freed; 0 if another process is collecting.
@@ -131,9 +132,9 @@ def _limits(cache: CacheDirectory, settings: Settings, total: int, *, make_room:
 
 
 def _trim(cache: CacheDirectory, usage: DiskUsage, limits: Limits, *, nobody_builds: bool) -> list[str]:
-    """Remove what is too old and what is too much, least recently used first; returns phrases for the log.
+    """Remove what has expired and what exceeds the size limit, least recently used first; returns phrases for the log.
 
-    If dropping uv's caches is enough to meet the size limit, no environment is removed for its sake.
+    If dropping uv's caches is enough to meet the size limit, no environment is removed to meet it.
     """
     removed: Counter[str] = Counter()
     unlocked_caches = [uv_cache for uv_cache in uv_caches(cache) if nobody_builds and _is_unlocked(uv_cache)]

@@ -20,9 +20,9 @@ from typing import Any
 from prefect_uv.cache_volume.cache_directory import LAYOUT
 from prefect_uv.environments.uv.uv_command import CONTROLLED_VARIABLES
 from prefect_uv.image_facts import Image
-from prefect_uv.log.mask import USERINFO
 from prefect_uv.project import Project
 from prefect_uv.project.files.requirements_files import Requirements
+from prefect_uv.urls import USERINFO
 
 Field = bytes | str
 

@@ -19,7 +19,7 @@ from prefect_uv.environments.plan.resolution import installer, option_with_file,
 from prefect_uv.environments.plan.source import Plan
 from prefect_uv.environments.plan.wheel_directory import list_wheels
 from prefect_uv.environments.uv.uv_command import Uv
-from prefect_uv.errors import ExtrasConflictError, OfflineMissingError, PrefectUvError, UnresolvableError
+from prefect_uv.errors import ExtraPackagesConflictError, OfflinePackageMissingError, PrefectUvError, UnresolvableError
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.package_names import normalized
 from prefect_uv.processes.subprocesses import CompletedCommand
@@ -98,7 +98,7 @@ class ExtraPackagesSource:
         """The base's contents and what has to be added; the base itself if it satisfies the extra packages.
 
         Raises:
-            ExtrasConflictError: an extra package needs another version of a package of the base.
+            ExtraPackagesConflictError: an extra package needs another version of a package of the base.
             UnresolvableError: no versions of the extra packages fit together, or one does not exist.
         """
         path, manifest = self.base
@@ -142,10 +142,10 @@ class ExtraPackagesSource:
     def _explain(self, error: PrefectUvError, finished: CompletedCommand, present: Mapping[str, str]) -> PrefectUvError:
         """A conflict if uv's report names a package of the base with its version; otherwise the error as it is.
 
-        uv 0.13.8: names `NAME==VERSION` (held by test_conflict).
+        uv 0.13.8: names `NAME==VERSION` (covered by test_conflict).
         https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-resolver/src/pubgrub/report.rs
         """
-        if not isinstance(error, UnresolvableError | OfflineMissingError):
+        if not isinstance(error, UnresolvableError | OfflinePackageMissingError):
             return error
         words = {normalized(word) for word in _NAME.findall(finished.stderr)}
         pins = {name: rf"\b{re.escape(name)}=={re.escape(version)}(?![\w.])" for name, version in present.items()}
@@ -156,9 +156,9 @@ class ExtraPackagesSource:
 
 def _conflict_error(
     extras: Sequence[str], fixed: Sequence[str], present: Mapping[str, str], found: str
-) -> ExtrasConflictError:
+) -> ExtraPackagesConflictError:
     versions = ", ".join(f"{name} {present[name]}" for name in sorted(fixed))
-    return ExtrasConflictError(
+    return ExtraPackagesConflictError(
         f"{', '.join(extras)} cannot be added: the environment has {versions}.", found, CONFLICT_HINT
     )
 

@@ -1,7 +1,7 @@
 """Which indexes uv may use to check whether a lock is current: only those that the lock was made with.
 
 With other indexes, even if only a trailing slash differs, `uv export --locked` resolves again and refuses a good lock.
-With none among its variables, it asks no index (ADR 0014).
+With none among its variables, it asks no index (ADR 14).
 
 uv 0.13.8: "if _no_ indexes were provided, we assume that the user wants to reuse the existing distributions".
 https://github.com/astral-sh/uv/blob/0.13.8/crates/uv/src/commands/project/lock.rs

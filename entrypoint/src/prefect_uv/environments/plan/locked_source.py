@@ -31,7 +31,7 @@ class LockedSource:
 
     @property
     def name(self) -> str:
-        """The project's."""
+        """The project's name."""
         return self.project.name
 
     def fields(self) -> list[Field]:
@@ -73,7 +73,7 @@ class LockedSource:
     def _planned_versions(self, uv: Uv, python: str) -> dict[str, str]:
         """Names and versions of what a sync installs here.
 
-        uv 0.13.8: has no version for packages that it has not built yet (held by test_locked_package_from_git), and
+        uv 0.13.8: has no version for packages that it has not built yet (covered by test_locked_package_from_git), and
         calls this JSON experimental. https://docs.astral.sh/uv/reference/cli/#uv-sync--output-format
         """
         options = ("--dry-run", "--output-format", "json")

@@ -27,7 +27,7 @@ class UnlockedSource:
 
     @property
     def name(self) -> str:
-        """The project's."""
+        """The project's name."""
         return self.project.name
 
     def fields(self) -> list[Field]:

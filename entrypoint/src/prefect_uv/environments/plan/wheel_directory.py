@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from prefect_uv.environments.key.environment_contents import Contents
 from prefect_uv.environments.key.fingerprint_index import file_stamp
 from prefect_uv.environments.uv.uv_command import Uv
-from prefect_uv.errors import OfflineMissingError
+from prefect_uv.errors import OfflinePackageMissingError
 from prefect_uv.project.files.requirement_lines import Requirement, parse_requirements
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def install_from_wheels(uv: Uv, pins: Sequence[str], environment: Path, link_mod
     """Install exactly these requirement lines from the wheel directory.
 
     Raises:
-        OfflineMissingError: the directory lacks some of the wheels.
+        OfflinePackageMissingError: the directory lacks some of the wheels.
     """
     _refuse_missing_wheels(pins, uv.settings.wheels or Path())
     with tempfile.TemporaryDirectory(prefix="prefect-uv-wheels-") as private:
@@ -62,7 +62,7 @@ def _refuse_missing_wheels(pins: Sequence[str], wheels: Path) -> None:
     needed = sorted((item.name, item.version) for item in parse_requirements("\n".join(pins)) if item.named)
     if missing := [f"{name} {version}" for name, version in needed if (name, Version(version)) not in present]:
         count = f"{len(missing)} wheels are" if len(missing) > 1 else "A wheel is"
-        raise OfflineMissingError(f"{count} missing from {wheels}.", "\n".join(missing), WHEELS_HINT)
+        raise OfflinePackageMissingError(f"{count} missing from {wheels}.", "\n".join(missing), WHEELS_HINT)
 
 
 def _names_and_versions(wheels: Path) -> Iterator[tuple[str, Version]]:

@@ -160,7 +160,7 @@ def stable_path(directory: Path) -> Iterator[Path]:
     Under a new path, uv would start the environment's interpreter to query it in every build.
 
     uv 0.13.8: caches what it knows of an interpreter by the path that it is given, links and all, and the resolved one
-    (held by test_uv_asks_an_interpreter_once).
+    (covered by test_uv_asks_an_interpreter_once).
     https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-python/src/interpreter.rs (cache_entry)
     """
     link = _make_link(directory.absolute())

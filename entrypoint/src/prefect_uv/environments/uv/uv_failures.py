@@ -12,7 +12,7 @@ from prefect_uv.errors import (
     HashMismatchError,
     IndexUnreachableError,
     LockfileStaleError,
-    OfflineMissingError,
+    OfflinePackageMissingError,
     PackageNotFoundError,
     PrefectUvError,
     ProjectInvalidError,
@@ -60,8 +60,11 @@ _UV_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
     (
         r"lockfile .* needs to be updated",
         LockfileStaleError,
-        "uv.lock no longer matches pyproject.toml.",
-        "Run `uv lock`, commit uv.lock, and push; or set PREFECT_UV_LOCK=frozen to install what uv.lock says.",
+        "The lockfile no longer matches pyproject.toml or the script.",
+        (
+            "Run `uv lock` (`uv lock --script FILE` for a script), commit the lockfile, and push;"
+            " or set PREFECT_UV_LOCK=frozen to install what the lockfile says."
+        ),
     ),
     (
         r"No interpreter found|incompatible with the project's Python requirement",
@@ -167,11 +170,11 @@ def explain_uv_failure(finished: CompletedCommand) -> PrefectUvError:
     return SyncError("uv could not build the environment.", finished.report)
 
 
-def offline_missing(finished: CompletedCommand) -> OfflineMissingError:
+def offline_missing(finished: CompletedCommand) -> OfflinePackageMissingError:
     """The error that names the packages that uv could not get without a network or from the wheel directory."""
     named = dict.fromkeys(name for names in _NAMED_PACKAGE.findall(finished.stderr) for name in names if name)
     what = ", ".join(named) or "what uv's report names"
-    return OfflineMissingError(
+    return OfflinePackageMissingError(
         f"No index may be used, and neither uv's cache nor the wheel directory has {what}.",
         finished.report,
         "Warm the volume with `prefect-uv sync` where there is a network; or put the wheels into a directory and set"

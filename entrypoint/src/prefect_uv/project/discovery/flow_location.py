@@ -51,7 +51,7 @@ class FlowLocation:
             self.flow_file.parent if self.flow_file else self.working_directory, self.working_directory
         )
 
-    def shown(self, path: Path) -> str:
+    def display_path(self, path: Path) -> str:
         """A path as messages show it: relative to the working directory."""
         return os.path.relpath(path, self.working_directory)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from prefect_uv.errors import DependencyUnreachableError
+from prefect_uv.errors import LocalDependencyMissingError
 from prefect_uv.project.discovery.flow_location import FlowLocation, directories_upwards
 from prefect_uv.project.lockfile.local_packages import LocalPackage, local_package_paths
 
@@ -25,13 +25,13 @@ def check_local_dependencies(
             (uv 0.13.8: https://github.com/astral-sh/uv/blob/0.13.8/crates/uv/src/commands/project/sync.rs).
 
     Raises:
-        DependencyUnreachableError: a package was not pulled.
+        LocalDependencyMissingError: a package was not pulled.
     """
     names = {package.name for package in needed}
     for name, path in local_package_paths(lock, file.parent):
         target = path.resolve()
         if not _exists(target) and (name in names or not frozen):
-            raise DependencyUnreachableError(
+            raise LocalDependencyMissingError(
                 f"{name}, a path dependency in {file}, was not pulled.",
                 f"{target} {'is empty' if target.is_dir() else 'does not exist'}.",
                 _remedy(target, directories_upwards(file.parent, location.working_directory)[-1], location),
@@ -51,7 +51,7 @@ def _remedy(target: Path, top: Path, location: FlowLocation) -> str:
         return "It is in a submodule: set `include_submodules: true` in the `git_clone` step."
     if (top / ".git" / "info" / "sparse-checkout").is_file():
         return f"Add {inside} to the `directories` of the `git_clone` step."
-    return f"Commit and push {location.shown(target)}, or remove the dependency and run `uv lock`."
+    return f"Commit and push {location.display_path(target)}, or remove the dependency and run `uv lock`."
 
 
 def _submodules(top: Path) -> list[str]:

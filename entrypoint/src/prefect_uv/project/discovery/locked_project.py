@@ -32,7 +32,7 @@ def locked_project(location: FlowLocation, nearest: Pyproject, settings: Setting
 
     Raises:
         SelectionInvalidError: the project does not define what is selected.
-        DependencyUnreachableError: a local dependency was not pulled.
+        LocalDependencyMissingError: a local dependency was not pulled.
     """
     above = directories_upwards(nearest.directory, location.working_directory)
     root = workspace_root(nearest, above[1:])
@@ -66,7 +66,7 @@ def locked_script(location: FlowLocation, script: Script, settings: Settings) ->
     """A script with its own lockfile; with PREFECT_UV_LOCK=relock that may not exist yet.
 
     Raises:
-        DependencyUnreachableError: a local dependency was not pulled.
+        LocalDependencyMissingError: a local dependency was not pulled.
     """
     lock, directory = _text_if_present(script.lock), script.path.parent
     packages = local_packages(lock, directory, directory, Selection())
@@ -85,7 +85,7 @@ def locked_script(location: FlowLocation, script: Script, settings: Settings) ->
         source_roots=_import_path(location, packages, directory, settings),
         local_packages=packages,
         requires_python=requires_python(lock) or script.requires_python,
-        summary=f"script {location.shown(script.path)}{lock_status}",
+        summary=f"script {location.display_path(script.path)}{lock_status}",
     )
 
 
@@ -133,7 +133,7 @@ def _shape(root: Pyproject, project: Pyproject) -> str:
 def _summary(location: FlowLocation, root: Pyproject, project: Pyproject, selection: Selection) -> str:
     layout = ", src layout" if (project.directory / "src").is_dir() else ""
     backend = f" ({project.backend}{layout})" if project.backend else ""
-    directory = location.shown(project.directory)
+    directory = location.display_path(project.directory)
     where = f" in {directory}" if directory != "." else ""
     lock_place = "next to it" if root.directory == project.directory else "in the workspace root"
     lock_status = f"uv.lock {lock_place}" if (root.directory / LOCK).is_file() else "not locked yet"

@@ -19,14 +19,16 @@ def other_tools_warning(location: FlowLocation, directories: Iterable[Path]) -> 
     found += [document.directory / PYPROJECT for document in _documents(directories) if document.is_poetry]
     if not found:
         return ""
-    names = ", ".join(map(location.shown, found))
+    names = ", ".join(map(location.display_path, found))
     return f"nothing is installed from {names}: add a pyproject.toml and run `uv lock`, or add a requirements.txt"
 
 
 def unread_pyproject_note(location: FlowLocation, directories: Iterable[Path]) -> str:
     """The end of a sentence that names each pyproject.toml without a project; empty if there are none."""
     found = [
-        location.shown(document.directory / PYPROJECT) for document in _documents(directories) if not document.is_poetry
+        location.display_path(document.directory / PYPROJECT)
+        for document in _documents(directories)
+        if not document.is_poetry
     ]
     return f"; no [project] table in {', '.join(found)}" if found else ""
 

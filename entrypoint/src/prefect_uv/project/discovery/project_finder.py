@@ -1,6 +1,8 @@
 """Find the project that the flow belongs to, by the files of the pulled code.
 
-A script comes first, then a project with a lockfile, then requirements files, then nothing at all (docs/adr/0013).
+PREFECT_UV_REQUIREMENTS and PREFECT_UV_PROJECT come first; then the flow's file, if it is a script; then the nearest
+project with a lockfile; then requirements files; then no project at all. A project without a lockfile and without
+requirements files is an error (ADR 13).
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ def find_project(working_directory: Path, entrypoint: str | None, settings: Sett
     """Find the project of a flow.
 
     Args:
-        working_directory: the directory that the pull steps ended in.
+        working_directory: the working directory after the pull steps.
         entrypoint: the deployment's entrypoint, `path/to/file.py:function` or `module.path:function`.
         settings: the deployment's settings.
 
@@ -39,21 +41,21 @@ def find_project(working_directory: Path, entrypoint: str | None, settings: Sett
     try:
         return _locate(working_directory, entrypoint, settings)
     except OSError as error:
-        hint = "Fix it, commit, and push; or correct the job variable that names it."
+        hint = "Make the file readable, commit, and push; or correct the job variable that names it."
         raise ProjectInvalidError(f"{error.filename} cannot be read.", f"{error.strerror}.", hint) from None
 
 
 def _locate(working_directory: Path, entrypoint: str | None, settings: Settings) -> Project:
     location = FlowLocation.of(working_directory, entrypoint, settings.source_root)
     if settings.requirements:
-        project = _requirements_of_setting(location, settings)
+        project = _requirements_from_settings(location, settings)
     elif settings.project:
         project = _project_of_setting(location, settings)
     elif script := Script.read(location.flow_file):
         project = _script_project(location, script, settings)
     else:
         project = _nearest_project(location, location.search_directories, settings)
-    # Without a project, a .python-version alone asks for nothing: the flow runs on the image as it is.
+    # Without a project, a .python-version is ignored: the flow runs on the image's own Python.
     pins = () if project.shape == NO_PROJECT else directories_upwards(project.directory, location.working_directory)
     request, origin = python_request.requested_python(pins, settings)
     return replace(
@@ -69,7 +71,7 @@ def log_project(log: RunLog, project: Project) -> Project:
     return project
 
 
-def _requirements_of_setting(location: FlowLocation, settings: Settings) -> Project:
+def _requirements_from_settings(location: FlowLocation, settings: Settings) -> Project:
     """The files that PREFECT_UV_REQUIREMENTS names."""
     if settings.project:
         raise SelectionInvalidError(
@@ -100,10 +102,10 @@ def _project_of_setting(location: FlowLocation, settings: Settings) -> Project:
 
 
 def _script_project(location: FlowLocation, script: Script, settings: Settings) -> Project:
-    selection_check.refuse_selection(
+    selection_check.require_no_selection(
         Selection.of(settings),
-        f"{location.shown(script.path)} is a script with its own requirements",
-        "Remove it from the job variables, or set PREFECT_UV_PROJECT=. to use the project instead.",
+        f"{location.display_path(script.path)} is a script with its own requirements",
+        "Unset these job variables, or set PREFECT_UV_PROJECT=. to use the project instead.",
     )
     if script.lock.is_file() or settings.lock == "relock":
         return locked_script(location, script, settings)
@@ -111,17 +113,23 @@ def _script_project(location: FlowLocation, script: Script, settings: Settings) 
 
 
 def _nearest_project(location: FlowLocation, directories: Sequence[Path], settings: Settings) -> Project:
-    """The nearest project with a lockfile, else the nearest requirements.txt, else no project."""
+    """The nearest project, if it has a lockfile; else a requirements.txt in it or below it; else no project.
+
+    Raises:
+        LockfileMissingError: the nearest project has neither.
+    """
     pyproject = _nearest_pyproject(directories)
     candidates = (directory / REQUIREMENTS_TXT for directory in directories)
     requirements = next((file for file in candidates if file.is_file()), None)
     if pyproject and (settings.lock == "relock" or _lockfile(location, pyproject).is_file()):
         locked = locked_project(location, pyproject, settings)
-        note = f"; {location.shown(requirements)} is not used" if requirements else ""
+        note = f"; {location.display_path(requirements)} is not used" if requirements else ""
         return replace(locked, summary=f"{locked.summary}{note}")
     if requirements and (not pyproject or requirements.is_relative_to(pyproject.directory)):
         unlocked = requirements_project(location, requirements.parent, [requirements], settings)
-        reason = f", because {location.shown(pyproject.directory / PYPROJECT)} has no uv.lock" if pyproject else ""
+        reason = (
+            f", because {location.display_path(pyproject.directory / PYPROJECT)} has no uv.lock" if pyproject else ""
+        )
         return replace(unlocked, summary=f"{unlocked.shape} {unlocked.summary}{reason}")
     if pyproject:
         raise _lockfile_missing_error(location, pyproject)
@@ -149,7 +157,9 @@ def _lockfile(location: FlowLocation, project: Pyproject) -> Path:
 def _lockfile_missing_error(location: FlowLocation, project: Pyproject) -> LockfileMissingError:
     lock = _lockfile(location, project)
     option = (
-        "" if project.directory == location.working_directory else f" --project {location.shown(project.directory)}"
+        ""
+        if project.directory == location.working_directory
+        else f" --project {location.display_path(project.directory)}"
     )
     found = [f"{project.directory / PYPROJECT} is present, {lock} is not."]
     if other := _lockfile_above(location, project):

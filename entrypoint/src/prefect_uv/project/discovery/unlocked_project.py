@@ -28,7 +28,7 @@ from prefect_uv.project.selection import Selection
 from prefect_uv.settings import Settings
 
 NO_PROJECT = "no project"
-SELECTION_HINT = "Remove it from the job variables, or set PREFECT_UV_PROJECT to the directory of a project."
+SELECTION_HINT = "Unset these job variables, or set PREFECT_UV_PROJECT to the directory of a project."
 
 
 def requirements_project(
@@ -40,12 +40,12 @@ def requirements_project(
         PrefectMissingError: they have hashes, and Prefect is not among them.
         SelectionInvalidError: groups, extras or a package are selected.
     """
-    selection_check.refuse_selection(
+    selection_check.require_no_selection(
         Selection.of(settings), "requirements files have neither groups nor extras", SELECTION_HINT
     )
     requirements = Requirements.read(directory, files, settings.environ)
     added = () if requirements.has_prefect else (_image_prefect(),)
-    names = ", ".join(location.shown(file) for file in requirements.files)
+    names = ", ".join(location.display_path(file) for file in requirements.files)
     if added and requirements.hashed:
         raise PrefectMissingError(
             f"Prefect is not among the hashed requirements in {names}.",
@@ -73,7 +73,7 @@ def unlocked_script(location: FlowLocation, script: Script, settings: Settings) 
     """A script without a lockfile, with the requirements in its own block.
 
     Raises:
-        DependencyUnreachableError: a directory or an archive that it names was not pulled.
+        LocalDependencyMissingError: a directory or an archive that it names was not pulled.
     """
     directory = script.path.parent
     configuration = uv_configuration_file(directory, location)
@@ -93,7 +93,7 @@ def unlocked_script(location: FlowLocation, script: Script, settings: Settings) 
         local_packages=packages,
         script=script,
         requires_python=script.requires_python,
-        summary=f"script {location.shown(script.path)} without a lock",
+        summary=f"script {location.display_path(script.path)} without a lock",
     )
 
 
@@ -103,7 +103,7 @@ def no_project(location: FlowLocation, settings: Settings) -> UnlockedProject:
     Raises:
         SelectionInvalidError: groups, extras or a package are selected.
     """
-    selection_check.refuse_selection(Selection.of(settings), "there is no project", SELECTION_HINT)
+    selection_check.require_no_selection(Selection.of(settings), "there is no project", SELECTION_HINT)
     prefect, directory = _image_prefect(), location.working_directory
     configuration = uv_configuration_file(directory, location)
     return UnlockedProject(

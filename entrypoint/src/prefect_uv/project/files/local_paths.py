@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from prefect_uv.errors import DependencyUnreachableError
+from prefect_uv.errors import LocalDependencyMissingError
 from prefect_uv.project.files.input_files import InputFiles, read_inputs
 from prefect_uv.project.files.pyproject import PYPROJECT
 from prefect_uv.project.files.toml_tables import Table, read_toml, table_at
@@ -37,10 +37,10 @@ def require_path(path: Path, origin: object, written: str) -> Path:
         written: how it is written there.
 
     Raises:
-        DependencyUnreachableError: it does not exist.
+        LocalDependencyMissingError: it does not exist.
     """
     if not path.exists():
-        raise DependencyUnreachableError(
+        raise LocalDependencyMissingError(
             f"{origin} installs {written}, which was not pulled.",
             f"{path.resolve()} does not exist.",
             "Pull it with the code, or remove the line.",

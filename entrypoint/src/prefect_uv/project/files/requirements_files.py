@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_uv.errors import RequirementsMissingError
-from prefect_uv.log.mask import USERINFO
 from prefect_uv.package_names import has_prefect
 from prefect_uv.project.files.input_files import InputFiles, read_inputs
 from prefect_uv.project.files.local_paths import read_local_paths, require_path, with_path_dependencies
 from prefect_uv.project.files.path_patterns import paths_matching
 from prefect_uv.project.files.requirement_lines import Include, Requirement, parse_statements, with_variables
 from prefect_uv.project.files.text_files import decode_text
+from prefect_uv.urls import USERINFO
 
 REQUIREMENTS_TXT = "requirements.txt"
 PACKAGE_LIST = "The list of extra packages"
@@ -51,7 +51,7 @@ class Requirements:
 
         Raises:
             RequirementsMissingError: an included file does not exist.
-            DependencyUnreachableError: a directory or an archive to install does not exist.
+            LocalDependencyMissingError: a directory or an archive to install does not exist.
             ProjectInvalidError: a file is not text.
         """
         given = tuple(files)

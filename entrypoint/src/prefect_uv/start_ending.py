@@ -1,4 +1,7 @@
-"""Ending a start before the flow runs: the log line, the flow run's state and the exit code for each reason."""
+"""The end of a start that does not reach the flow: its log line, the flow run's state and the exit code.
+
+Once the engine runs, `engine/supervisor.py` decides what a signal means, and `engine/conclusion.py` reports the end.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +10,27 @@ import traceback
 from prefect_uv.api.flow_run import AlreadyOver, FlowRun
 from prefect_uv.errors import InternalError, PrefectUvError
 from prefect_uv.log.run_log import RunLog
-from prefect_uv.processes.signals import SIGNAL_EXIT, Interrupted, Terminated
+from prefect_uv.processes.signals import SIGNAL_EXIT, StateCheckNeeded, Terminated
 
 # prefect-kubernetes: any failure makes the infrastructure retry. https://github.com/PrefectHQ/prefect/pull/19223
 RELINQUISHED_EXIT = 1
-REPORT = "This is a bug in prefect-uv; please report it with the lines above."
+REPORT = "This is a bug in prefect-uv; please report it with the traceback in the log."
 
 
-def end(reason: BaseException, flow_run: FlowRun | None, log: RunLog, behavior: str) -> int:
+def end_start(reason: BaseException, flow_run: FlowRun | None, log: RunLog, sigterm_behavior: str) -> int:
     """Log why the flow was not started, and set the flow run's state.
 
     Args:
         reason: what stopped the start.
         flow_run: the run; None if it is not known yet, or there is none.
         log: the log.
-        behavior: the value of PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR.
+        sigterm_behavior: the value of PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR.
 
     Returns:
         the container's exit code.
     """
     try:
-        return _end(reason, flow_run, log, behavior)
+        return _end(reason, flow_run, log, sigterm_behavior)
     except AlreadyOver as over:
         log.info(str(over))
         return 0
@@ -36,32 +39,32 @@ def end(reason: BaseException, flow_run: FlowRun | None, log: RunLog, behavior: 
         return _exit_code(reason)
 
 
-def _end(reason: BaseException, flow_run: FlowRun | None, log: RunLog, behavior: str) -> int:
+def _end(reason: BaseException, flow_run: FlowRun | None, log: RunLog, sigterm_behavior: str) -> int:
     match reason:
         case AlreadyOver():
             raise reason
-        case Interrupted() if flow_run:
+        case StateCheckNeeded() if flow_run:
             flow_run.refuse_when_over(again=True)
         case Terminated():
             log.error(f"{reason} arrived before the flow started.")
-            return _end_by_signal(reason, flow_run, log, behavior)
+            return _end_by_signal(reason, flow_run, log, sigterm_behavior)
         case PrefectUvError():
             log.error(reason.render())
             _crash(flow_run, log.mask(reason.summary()))
         case Exception():
             text = "".join(traceback.format_exception(reason))
-            return _end(InternalError("prefect-uv itself failed.", text, REPORT), flow_run, log, behavior)
+            return _end(InternalError("prefect-uv itself failed.", text, REPORT), flow_run, log, sigterm_behavior)
     return _exit_code(reason)
 
 
-def _end_by_signal(signalled: Terminated, flow_run: FlowRun | None, log: RunLog, behavior: str) -> int:
+def _end_by_signal(signalled: Terminated, flow_run: FlowRun | None, log: RunLog, sigterm_behavior: str) -> int:
     """Leave a run that is over or Cancelling to its end; reschedule, relinquish or crash any other."""
     if flow_run and flow_run.state().type != "CRASHED":
         flow_run.refuse_when_over(again=True)
-    if flow_run and behavior == "reschedule":
+    if flow_run and sigterm_behavior == "reschedule":
         log.info(f"flow run {flow_run.name} is {flow_run.reschedule().name}")
         return 0
-    if behavior == "relinquish":
+    if sigterm_behavior == "relinquish":
         return RELINQUISHED_EXIT
     _crash(flow_run, f"{signalled} arrived before the flow started.")
     return _exit_code(signalled)
