@@ -48,7 +48,7 @@ def start(phase: str, host: Host, tmp_path: Path) -> Iterator[Start]:
 
     def wait(environment: Mapping[str, str]) -> Run:
         run = host.start(PREFECT, FLOW, {}, {**environment, "PREFECT_UV_CACHE_DIR": str(tmp_path)})
-        run.wait_for("it waits for the other", lambda: "waiting for" in run.output)
+        run.wait_for("it waits for the other", lambda: "waited " in run.output)
         return run
 
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -115,7 +115,7 @@ def test_extra_package_on_the_baked_environment(baked: BuiltExample) -> None:
     run = baked.run({"PREFECT_UV_EXTRA_PACKAGES": "tabulate==0.9.0"})
     assert (run.state.name, lookup_result(run)) == ("Completed", "miss"), run.report()
     assert "12,345 orders, counted by /cache/envs/v1" in run.messages, run.report()
-    assert "does not fit: + tabulate 0.9.0; environment " in run.messages, run.report()
+    assert "does not fit: + tabulate 0.9.0; building environment " in run.messages, run.report()
 
 
 def test_baked_layer_survives_an_edit_of_code(baked: BuiltExample) -> None:
