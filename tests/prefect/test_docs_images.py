@@ -141,7 +141,7 @@ def test_volume_is_filled_without_running_the_flow(stack: Stack, etl: Path, cach
 
 
 def test_volume_is_listed_and_emptied(stack: Stack, cache: CacheVolume, tmp_path: Path) -> None:
-    """Both commands work on a volume that nobody has used yet."""
+    """Both commands work on a volume that no run has used yet."""
     (commands,) = run_by("test_volume_is_listed_and_emptied", DOCKER_WORK_POOL)
     start(stack, commands, tmp_path, cache.name)
 
@@ -149,14 +149,14 @@ def test_volume_is_listed_and_emptied(stack: Stack, cache: CacheVolume, tmp_path
 def test_command_runs_in_the_environment_of_a_checkout(stack: Stack, etl: Path, cache: CacheVolume) -> None:
     """The flow's module can be imported, and with it Prefect."""
     (command,) = run_by("test_command_runs_in_the_environment_of_a_checkout", RUN_LOCALLY)
-    assert "look: virtual project etl, uv.lock beside it" in start(stack, command, etl, cache.name)
+    assert "look: virtual project etl, uv.lock next to it" in start(stack, command, etl, cache.name)
 
 
 def test_project_is_tried_in_a_checkout(stack: Stack, etl: Path, cache: CacheVolume, tmp_path: Path) -> None:
     """The log says which project would be used."""
     etl.rename(tmp_path / "reports")
     (command,) = run_by("test_project_is_tried_in_a_checkout", CHOOSE_A_PROJECT)
-    assert "look: virtual project etl in reports, uv.lock beside it" in start(stack, command, tmp_path, cache.name)
+    assert "look: virtual project etl in reports, uv.lock next to it" in start(stack, command, tmp_path, cache.name)
 
 
 def test_doctor_of_the_page(stack: Stack, cache: CacheVolume, tmp_path: Path) -> None:
