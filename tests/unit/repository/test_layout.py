@@ -125,10 +125,10 @@ def test_old_words_stay_away() -> None:
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=30).stdout
     texts = {name: (ROOT / name).read_text() for name in listed.split("\0") if name and (ROOT / name).is_file()}
     assert {"Makefile", "README.md", "Dockerfile.base"} <= texts.keys()
-    found = [
+    uses = [
         f"{name}:{number}: {line.strip()}"
         for name, text in texts.items()
         for number, line in enumerate(text.splitlines(), 1)
         if OLD_WORDS.search(line)
     ]
-    assert found == []
+    assert uses == []

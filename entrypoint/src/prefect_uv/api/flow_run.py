@@ -89,7 +89,7 @@ class FlowRun:
             ) from None
 
     def refuse_when_over(self, *, again: bool = False) -> None:
-        """Refuse to execute a run that is over or Cancelling; `again` reads its state again.
+        """Refuse to execute a run that is over or Cancelling; with `again`, its state is read again first.
 
         The server does not refuse: it accepts Running over every final state except a Completed with a stored result.
 

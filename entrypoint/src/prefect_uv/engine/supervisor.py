@@ -119,7 +119,7 @@ class Supervisor:
         return self._engine.code is not None
 
     def _handle_signal(self, signum: int) -> None:
-        """The container is told to stop: because the run was cancelled, by an eviction, or by hand?"""
+        """Stop the engine in the way that fits the signal's reason: a cancelled run, an eviction, or a manual stop."""
         name = signal.Signals(signum).name
         state = self._read_state()
         if state is not None and (state.cancelling or state.type == "CANCELLED"):
