@@ -121,7 +121,7 @@ def test_secrets_are_known_in_every_form(environ: dict[str, str], secrets: set[s
 
 @pytest.mark.parametrize("variable", ["NETRC", "HOME"])
 def test_passwords_in_netrc_are_known(tmp_path: Path, variable: str) -> None:
-    """The passwords in $NETRC, or else in ~/.netrc, are known as secrets."""
+    """The passwords in $NETRC or in ~/.netrc are known as secrets."""
     path = tmp_path / ".netrc"
     path.write_text('machine a login bot password hush-hush\nmachine b\n  login ada\n  password "hu sh \\" x"\n')
     settings = Settings.from_environ({variable: str(path if variable == "NETRC" else tmp_path)})
