@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Write what the code knows into the documentation: tables, listings and versions. `--check` only compares.
+"""Generate tables, listings and versions in the documentation from the code. `--check` only compares.
 
-A table stands between two markers, `<!-- generated: NAME -->` and `<!-- end: NAME -->`. To add one, write a function
-here, enter it in TABLES, and put the pair of markers into the page. Versions are written by `docs/pins.py`.
+A table is between two markers, `<!-- generated: NAME -->` and `<!-- end: NAME -->`. To add one, write a function here,
+add it to TABLES, and put the two markers into the page. Versions are written by `docs/pins.py`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def settings() -> str:
-    """All variables, in the order in which they are declared."""
+    """All variables, in the order of their declarations."""
     return table(("Variable", "Default", "Meaning"), map(_setting, _declared()))
 
 
@@ -62,7 +62,7 @@ def common_settings() -> str:
 
 
 def pip_variables_table() -> str:
-    """pip's variables and what they are for uv."""
+    """pip's variables and the variables of uv that they become."""
     rows = [
         (f"`{row.pip}`", f"`{row.uv}`", ", ".join(f"`{name}`" for name in (row.uv, *row.also)))
         for row in pip_variables.PIP_VARIABLES
@@ -72,7 +72,7 @@ def pip_variables_table() -> str:
 
 
 def secret_files_table() -> str:
-    """The variables whose value may come from a file."""
+    """The variables whose values may be read from files."""
     names = (
         *secret_files.API_SECRETS,
         *secret_files.INDEX_SECRETS,
@@ -83,7 +83,7 @@ def secret_files_table() -> str:
 
 
 def errors() -> str:
-    """Every error of the catalogue, by exit code."""
+    """Every error, ordered by exit code."""
     rows = (
         (f"`{error.exit_code}`", f"`{error.slug}`", inspect.getdoc(error) or "", FIXED_BY[error.kind])
         for error in sorted(_catalogue(PrefectUvError), key=lambda error: error.exit_code)
@@ -107,7 +107,7 @@ def supervision_costs() -> str:
 
 
 def _listing(path: Path) -> str:
-    """A file as it stands in the repository."""
+    """A file of the repository as a block of code."""
     return f"```{'yaml' if path.suffix else 'dockerfile'}\n{path.read_text()}```"
 
 
@@ -177,7 +177,7 @@ def _catalogue(error: type[PrefectUvError]) -> Iterator[type[PrefectUvError]]:
 
 
 def generated(page: str, text: str) -> str:
-    """The page's text with its tables and versions as they should be."""
+    """The page's text with current tables and versions."""
     for (owner, name), render in TABLES.items():
         if owner == page:
             text = _fill(page, text, name, render())
@@ -198,7 +198,7 @@ def _difference(page: str, old: str, new: str) -> Iterator[str]:
 
 
 def main() -> int:
-    """Write every page, or with `--check` say how it differs; 1 when a page differs."""
+    """Write every page, or print the differences with `--check`; return 1 if there are any."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and show what would change")
     check = parser.parse_args().check

@@ -1,6 +1,6 @@
-"""The README's picture: the terminal after `make demo`, drawn as SVG from its saved output.
+"""Draw the README's picture: a terminal with the saved output of `make demo`, as SVG.
 
-`make picture` writes `docs/demo.svg` from `docs/demo.txt`. To refresh both, run `make demo > docs/demo.txt` before it.
+`make picture` writes `docs/demo.svg` from `docs/demo.txt`. To refresh both, run `make demo > docs/demo.txt` first.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ COLOURS = (
     (re.compile(r"^    prefect_uv"), FOREGROUND),
     (re.compile(r"^    flow_runs"), FOREGROUND),
 )
-"""The first expression that a line matches gives its colour; all other lines are dim."""
-HEADS = re.compile(r"^(Cold: |Warm: |milliseconds|Both runs)")
-OF_THE_LOG = re.compile(
+"""A line has the colour of the first expression that matches it; all other lines are dim."""
+HEADINGS = re.compile(r"^(Cold: |Warm: |milliseconds|Both runs)")
+LOG_LINE = re.compile(
     r"^    prefect_uv \| (flow run|cloned|restored|look|environment|ready)|^    flow_runs  \| (Python|An hour)"
 )
-OF_THE_TABLE = re.compile(r"^    \w[\w ]+$")
+TABLE_LINE = re.compile(r"^    \w[\w ]+$")
 
 
 def lines(recorded: str) -> list[str]:
-    """An excerpt of the output: what prefect-uv did, two lines of the flow, and the table."""
-    shown = ["$ make demo"]
+    """The excerpt to draw: what prefect-uv did, two lines of the flow, and the table."""
+    excerpt = ["$ make demo"]
     for line in recorded.splitlines():
-        if HEADS.match(line):
-            shown += ["", line]
-        elif OF_THE_LOG.match(line) or OF_THE_TABLE.match(line):
-            shown.append(line if len(line) <= COLUMNS else f"{line[: COLUMNS - 1]}…")
-    return shown
+        if HEADINGS.match(line):
+            excerpt += ["", line]
+        elif LOG_LINE.match(line) or TABLE_LINE.match(line):
+            excerpt.append(line if len(line) <= COLUMNS else f"{line[: COLUMNS - 1]}…")
+    return excerpt
 
 
-def draw(shown: list[str]) -> str:
-    """The lines in a window."""
-    width, height = round(2 * MARGIN + COLUMNS * CHARACTER), BAR + 2 * MARGIN + ROW * len(shown)
+def draw(excerpt: list[str]) -> str:
+    """An SVG image of a window with these lines."""
+    width, height = round(2 * MARGIN + COLUMNS * CHARACTER), BAR + 2 * MARGIN + ROW * len(excerpt)
     size = {"width": str(width), "height": str(height), "viewBox": f"0 0 {width} {height}"}
     svg = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", **size})
     ET.SubElement(svg, "title").text = "The output of make demo"
@@ -53,10 +53,10 @@ def draw(shown: list[str]) -> str:
         ET.SubElement(svg, "circle", {"cx": str(20 + 20 * number), "cy": "18", "r": "6", "fill": light})
     font = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
     text = ET.SubElement(svg, "g", {"font-family": font, "font-size": "13"})
-    for number, line in enumerate(shown):
-        place = {"x": str(MARGIN), "y": str(BAR + MARGIN + ROW * number + 4), "fill": _colour(line)}
+    for number, line in enumerate(excerpt):
+        position = {"x": str(MARGIN), "y": str(BAR + MARGIN + ROW * number + 4), "fill": _colour(line)}
         length = {"textLength": f"{len(line) * CHARACTER:.0f}"} if line else {}
-        row = ET.SubElement(text, "text", {"xml:space": "preserve", **place, **length})
+        row = ET.SubElement(text, "text", {"xml:space": "preserve", **position, **length})
         row.text = line
     ET.indent(svg)
     return ET.tostring(svg, encoding="unicode") + "\n"

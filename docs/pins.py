@@ -1,7 +1,7 @@
-"""Versions in the documentation: they come from `images/family.toml`.
+"""Write the versions in `images/family.toml` into the documentation.
 
-In code blocks every requirement of a pinned package is rewritten (`fastapi<0.151`, `prefect==3.8.8`). In prose, a
-version stands between two comments: `Prefect <!-- pin: prefect -->3.8.8<!-- end -->`.
+In code blocks, every requirement of a pinned package is rewritten (`fastapi<0.151`, `prefect==3.8.8`). In prose, a
+version is between two comments: `Prefect <!-- pin: prefect -->3.8.8<!-- end -->`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import re
 
 from images.family import ROOT, read
 
-PLACES = ("README.md", "docs/*.md", "docs/[!a]*/*.md", "examples/*/README.md", "images/*/README.md")
-"""Decisions (`docs/adr`) are left out: their versions are those of their day."""
+PAGES = ("README.md", "docs/*.md", "docs/[!a]*/*.md", "examples/*/README.md", "images/*/README.md")
+"""Without decisions (`docs/adr`): their versions are those of the day when they were written."""
 PINS = read().pins
 NAMES = "|".join(sorted(PINS, key=len, reverse=True))
 REQUIREMENT = re.compile(rf"(?<![\w-])(?P<name>{NAMES})(?:==|<)[0-9][0-9.]*[0-9]")
@@ -20,7 +20,7 @@ PROSE = re.compile(r"(?P<before><!-- pin: (?P<name>[\w-]+) -->)[^<]*(?P<after><!
 
 def pinned_pages() -> set[str]:
     """The pages whose versions are generated."""
-    return {str(path.relative_to(ROOT)) for place in PLACES for path in ROOT.glob(place)}
+    return {str(path.relative_to(ROOT)) for pattern in PAGES for path in ROOT.glob(pattern)}
 
 
 def pinned(text: str) -> str:
@@ -30,8 +30,8 @@ def pinned(text: str) -> str:
 
 
 def images() -> str:
-    """The images of the family as a Markdown table, those for projects first."""
+    """The images of the family as a Markdown table; images for projects come first."""
     family = read()
-    for_projects_first = sorted(family.images.values(), key=lambda image: image.parent is None)
-    rows = [f"| `prefect-uv:{one.name}` | {one.description} | `make build/{one.name}` |" for one in for_projects_first]
+    ordered = sorted(family.images.values(), key=lambda image: image.parent is None)
+    rows = [f"| `prefect-uv:{image.name}` | {image.description} | `make build/{image.name}` |" for image in ordered]
     return "\n".join(["| Tag | What it is | Build it with |", "| --- | --- | --- |", *rows])

@@ -1,4 +1,4 @@
-"""Output of the program that the documentation quotes, from the program itself."""
+"""Run the program to get the output that the documentation quotes."""
 
 from __future__ import annotations
 

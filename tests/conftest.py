@@ -1,4 +1,4 @@
-"""One server for the session, one stack for each process of it; how the tests run: see tests/suite."""
+"""Fixtures: one Prefect server for the test run, and one stack for each of its processes (see tests/suite)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Told to stop, the tests clean up as after Ctrl-C; the process that was started reports for all."""
+    """Make SIGTERM clean up like Ctrl-C, and let the first process report for all."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Leftovers(mark.begin()))
@@ -27,13 +27,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> lanes.Lanes | None:
-    """`--dist loadscope` keeps together what shares fixtures."""
+    """Make `--dist loadscope` keep tests together that share fixtures."""
     return lanes.Lanes(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Side by side, what takes longest begins first."""
+    """Start the longest units first if tests run in parallel."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: lanes.rank(item.nodeid))
 
@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def shared_server() -> Iterator[PrefectServer]:
     """The Prefect server of all tests that do not need one of their own, with authentication and CSRF protection."""
-    from tests.stack.shared import shared_server  # noqa: PLC0415 (costs a second that the unit tests need not wait)
+    from tests.stack.shared import shared_server  # noqa: PLC0415 (takes a second, which unit tests need not wait for)
 
     with shared_server(mark.required()) as running:
         yield running
@@ -49,7 +49,7 @@ def shared_server() -> Iterator[PrefectServer]:
 
 @pytest.fixture(scope="session")
 def stack(shared_server: PrefectServer) -> Iterator[Stack]:
-    """The server, a worker, a git server and a cache volume that most tests share."""
+    """The server, a worker, a git server and a cache volume, which most tests share."""
     from tests.stack import Stack, image_name  # noqa: PLC0415 (as above)
 
     pool = f"docker-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
@@ -59,7 +59,7 @@ def stack(shared_server: PrefectServer) -> Iterator[Stack]:
 
 @pytest.fixture
 def closed(stack: Stack) -> Iterator[ClosedNetwork]:
-    """A network on which there is only the server's API."""
+    """A network on which only the server's API can be reached."""
     from tests.stack import ClosedNetwork  # noqa: PLC0415 (as above)
 
     with ClosedNetwork.create(stack.containers, stack.image, stack.server) as network:

@@ -1,4 +1,4 @@
-"""The cases of the engine matrix: what is done to a run, and how it must end on every version of Prefect."""
+"""The cases of the engine matrix: what happens to a run, and how it must end on every version of Prefect."""
 
 from __future__ import annotations
 
@@ -28,14 +28,16 @@ class Case:
     """One row of the table in docs/reference/supervision.md.
 
     Attributes:
-        title: what the table calls it.
+        title: the name of the row.
         flow: the entrypoint.
-        act: what is done once the flow's own code runs (`early`: once the container has been started).
-        state: the name of the state in which the run must end.
+        act: what to do to the run once the flow's own code runs.
+        early: call `act` as soon as the container has started.
+        state: the name of the run's final state.
         cancellation, crashed: how often these hooks must run.
         code: the container's exit code.
-        short: part of the short form.
-        levels: flows within flows; engines until 3.8.3 send themselves the signal again for each level above.
+        short: whether `make test` runs the case; `make test-all` runs all.
+        levels: how deep flows are nested; engines up to 3.8.3 repeat the signal to themselves for each outer flow.
+        since: the first Prefect version that the case applies to.
     """
 
     title: str
@@ -81,7 +83,7 @@ def kill_uv(run: Run) -> None:
 
 
 def set_cancelled(run: Run) -> None:
-    """Set the run to Cancelled while it runs, as somebody might by hand."""
+    """Set the run to Cancelled while it runs, as a user may do by hand."""
     run.acted = time.monotonic()
     run.host.api.client.set_flow_run_state(run.flow_run, Cancelled(), force=True)
 
@@ -93,7 +95,7 @@ def set_cancelled_and_stop(run: Run) -> None:
 
 
 def cancel_while_importing(run: Run) -> None:
-    """Press Cancel before the engine listens."""
+    """Press Cancel before the engine connects to the control channel."""
     run.wait_for("the module is being imported", lambda: list(run.host.home.glob("project-*/imported")))
     time.sleep(1)
     run.cancel()

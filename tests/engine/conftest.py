@@ -1,4 +1,4 @@
-"""One server and one host for the session."""
+"""Fixtures: the host, and the record of results."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ RESULTS = ROOT / "docs" / "reference" / "supervision.json"
 
 
 class Record(Protocol):
-    """Collects results for the table in the docs."""
+    """Saves results for the table in the docs."""
 
     def __call__(self, case: str, version: str, **result: Any) -> None:
-        """Add a result."""
+        """Save a result."""
 
 
 @pytest.fixture(scope="session")
@@ -42,17 +42,17 @@ def open_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
 @pytest.fixture(scope="session")
 def record() -> Record:
-    """Results of the full form go to docs/reference/supervision.json, from which the table is generated."""
+    """Save results of the full matrix in docs/reference/supervision.json, from which the table is generated."""
 
-    def keep(case: str, version: str, **result: Any) -> None:
+    def save(case: str, version: str, **result: Any) -> None:
         if not os.environ.get("PREFECT_UV_TEST_FULL"):
             return
         with Path(RESULTS).open("a+") as file:
             flock(file, LOCK_EX)
             file.seek(0)
-            known = json.loads(file.read() or "{}")
-            known.setdefault(case, {})[version] = result
+            results = json.loads(file.read() or "{}")
+            results.setdefault(case, {})[version] = result
             file.truncate(0)
-            file.write(json.dumps(known, indent=1, sort_keys=True) + "\n")
+            file.write(json.dumps(results, indent=1, sort_keys=True) + "\n")
 
-    return keep
+    return save

@@ -67,12 +67,12 @@ class Host:
 
     @property
     def cache(self) -> Path:
-        """The directory that stands for the cache volume."""
+        """The directory that takes the place of the cache volume."""
         return self.home / "cache"
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment variables of a container, as far as this machine can have them."""
+        """A container's environment variables, as far as they apply to this machine."""
         certificates = {"UV_SYSTEM_CERTS": "1"} if os.environ.get("SSL_CERT_FILE") else {}
         path = f"{Path(tool('uv')).parent}:{os.environ['PATH']}"
         own = {"PATH": path, "UV_CACHE_DIR": str(self.home / "uv"), "PREFECT_UV_CACHE_DIR": str(self.cache)}
@@ -100,7 +100,7 @@ class Host:
         subprocess.run(command, env=self.environment, cwd=directory, check=True, timeout=300)
         return directory
 
-    def start(  # noqa: PLR0913, PLR0917 (what a container can differ in)
+    def start(  # noqa: PLR0913, PLR0917 (everything that may differ between containers)
         self,
         prefect: str,
         entrypoint: str,
@@ -142,7 +142,7 @@ class Run:
 
     @property
     def notes(self) -> list[str]:
-        """What the flow and its hooks wrote."""
+        """The lines that the flow and its hooks wrote."""
         notes = self.folder / "notes"
         return notes.read_text().split("\n")[:-1] if notes.exists() else []
 
@@ -154,12 +154,12 @@ class Run:
 
     @property
     def output(self) -> str:
-        """What the container would have printed."""
+        """Everything that the process printed."""
         return (self.folder / "output").read_text(errors="replace")
 
     @property
     def engine(self) -> int:
-        """The engine's process id."""
+        """The engine's process ID."""
         return int(next(line for line in self.notes if line.startswith("engine")).split()[1])
 
     @property
@@ -185,17 +185,17 @@ class Run:
         self.wait_for("the flow runs", lambda: any(line.startswith("engine") for line in self.notes))
         return self
 
-    def wait_for(self, what: str, poll: Any) -> None:
-        """Wait until a condition holds; fail if the run's process ends first."""
+    def wait_for(self, awaited: str, poll: Any) -> None:
+        """Wait until `poll` returns something true; fail if the run's process ends first."""
 
-        def so() -> bool:
+        def holds() -> bool:
             if poll():
                 return True
             if self.process.poll() is not None:
-                raise RuntimeError(f"{what}: ended before\n{self.output}")
+                raise RuntimeError(f"{awaited}: the process ended first\n{self.output}")
             return False
 
-        wait_until(so, f"{what}\n{self.output}", START_SECONDS)
+        wait_until(holds, f"{awaited}\n{self.output}", START_SECONDS)
 
     def cancel(self) -> None:
         """Press Cancel."""
@@ -208,12 +208,12 @@ class Run:
         self.process.send_signal(signum)
 
     def kill(self, pid: int) -> None:
-        """Kill the engine, as the kernel does when memory runs out."""
+        """Kill a process, as the kernel does when memory runs out."""
         self.acted = time.monotonic()
         os.kill(pid, signal.SIGKILL)
 
     def end(self, timeout: float = END_SECONDS) -> tuple[int, float]:
-        """Wait for the end; returns the exit code and the seconds since the last action on the run."""
+        """Wait for the end; return the exit code and the seconds since the last action on the run."""
         try:
             code = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -222,21 +222,21 @@ class Run:
         return code, time.monotonic() - self.acted
 
     def left_behind(self) -> list[str]:
-        """Processes, temporary files and leases that are left; uv keeps one lock file per project."""
-        found = [f"process {pid}" for pid in self._processes()]
+        """Processes, temporary files and leases that are left, except uv's one lock file per project."""
+        leftovers = [f"process {pid}" for pid in self._processes()]
         temporary = [path.name for path in (self.folder / "tmp").iterdir()]
-        found += [f"temporary {name}" for name in temporary if not re.fullmatch(r"uv-\w+\.lock", name)]
+        leftovers += [f"temporary {name}" for name in temporary if not re.fullmatch(r"uv-\w+\.lock", name)]
         for lease in self.host.cache.glob("envs/*/*/.inuse"):
             with lease.open("r+") as file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    found.append(f"lease {lease}")
-        return found
+                    leftovers.append(f"lease {lease}")
+        return leftovers
 
     def _processes(self) -> list[int]:
-        mark = f"PREFECT__FLOW_RUN_ID={self.flow_run}".encode()
-        return [pid for pid in _pids() if pid != self.process.pid and mark in _environ(pid)]
+        assignment = f"PREFECT__FLOW_RUN_ID={self.flow_run}".encode()
+        return [pid for pid in _pids() if pid != self.process.pid and assignment in _environ(pid)]
 
 
 def _pids() -> list[int]:
@@ -258,5 +258,5 @@ def _program(pid: int) -> str:
 
 
 def parent(pid: int) -> int:
-    """The parent of a process."""
+    """The process ID of a process's parent."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

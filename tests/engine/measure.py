@@ -1,7 +1,7 @@
-"""What supervision costs and how fast Cancel is: ours and Prefect's own path, alternating on one machine.
+"""Measure the cost of supervision and the speed of Cancel: our path and Prefect's own, alternating on one machine.
 
-`python -m tests.engine.measure [ROUNDS]` prints the table; with `--write` it also goes into
-docs/reference/supervision-costs.json, from which the documentation's table is made.
+`python -m tests.engine.measure [ROUNDS]` prints the figures; with `--write`, it also saves them in
+docs/reference/supervision-costs.json, from which the documentation's table is generated.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def counted_host() -> Iterator[tuple[Host, Proxy]]:
             yield Host.make(home, proxy.server, api), proxy
 
 
-def theirs(host: Host) -> list[str]:
+def prefect_command(host: Host) -> list[str]:
     """Prefect's own path: `prefect flow-run execute` in the project's environment."""
     environment = next(host.cache.glob("envs/*/*/bin/prefect"))
     return [str(environment), "flow-run", "execute"]
@@ -64,7 +64,7 @@ def measure(host: Host, counter: Proxy, command: list[str] | None) -> dict[str, 
 
 
 def latency(host: Host, command: list[str] | None) -> dict[str, float]:
-    """Measure one run that is only cancelled."""
+    """Measure the time from Cancel to Cancelled and to the end of one run."""
     run = host.start(PREFECT, "flows.py:sleeping", {"seconds": 1000}, command=command)
     run.wait_for_flow()
     time.sleep(5)
@@ -91,16 +91,16 @@ def main() -> None:
     options = parser.parse_args()
     with counted_host() as (host, counter):
         host.project(PREFECT)
-        paths: dict[str, Any] = {"prefect-uv": None, "prefect flow-run execute": theirs(host)}
+        paths: dict[str, Any] = {"prefect-uv": None, "prefect flow-run execute": prefect_command(host)}
         figures = {name: measure(host, counter, command) for name, command in paths.items()}
         rounds: dict[str, list[dict[str, float]]] = {name: [] for name in paths}
         for _ in range(options.rounds):
             for name, command in paths.items():
                 rounds[name].append(latency(host, command))
-    for name, each in rounds.items():
+    for name, measurements in rounds.items():
         for key in ("cancelled_seconds", "ended_seconds"):
-            figures[name][key] = statistics.median(one[key] for one in each)
-        figures[name]["rounds"] = len(each)
+            figures[name][key] = statistics.median(figure[key] for figure in measurements)
+        figures[name]["rounds"] = len(measurements)
     text = json.dumps({name: {k: round(v, 2) for k, v in each.items()} for name, each in figures.items()}, indent=1)
     print(text)  # noqa: T201
     if options.write:

@@ -20,8 +20,8 @@ class Proxy:
     """A running proxy.
 
     Attributes:
-        server: the server as it is seen through the proxy.
-        requests: how many have passed.
+        server: the server with the proxy's address.
+        requests: how many HTTP requests the proxy has forwarded.
     """
 
     server: PrefectServer
@@ -32,7 +32,7 @@ class Proxy:
     @classmethod
     @contextmanager
     def before(cls, server: PrefectServer, address: str = "127.0.0.1") -> Iterator[Proxy]:
-        """Serve in front of this server, at an address of the host."""
+        """Start a proxy for this server at an address of the host."""
         with (
             socket.create_server((address, 0)) as listener,
             cls.behind(listener, server, f"{address}:{listener.getsockname()[1]}") as proxy,
@@ -41,9 +41,9 @@ class Proxy:
 
     @classmethod
     @contextmanager
-    def behind(cls, listener: socket.socket, server: PrefectServer, seen: str) -> Iterator[Proxy]:
-        """Forward connections of a listener, so that the server is reached at this address."""
-        proxy = cls(replace(server, url=ADDRESS.sub(seen, server.url)))
+    def behind(cls, listener: socket.socket, server: PrefectServer, public: str) -> Iterator[Proxy]:
+        """Forward a listener's connections to the server; clients reach it at the `public` address."""
+        proxy = cls(replace(server, url=ADDRESS.sub(public, server.url)))
         host, port = ADDRESS.findall(server.url)[0]
         threading.Thread(target=proxy._accept, args=(listener, (host, int(port))), daemon=True).start()
         try:
@@ -53,14 +53,14 @@ class Proxy:
             proxy.cut()
 
     def cut(self) -> None:
-        """Close all connections, and every new one immediately."""
+        """Close all connections, and each new one immediately."""
         self._cut.set()
         for end in list(self._open):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
-    def mend(self) -> None:
-        """Forward connections again."""
+    def restore(self) -> None:
+        """Forward new connections again."""
         self._cut.clear()
 
     def _accept(self, listener: socket.socket, address: tuple[str, int]) -> None:

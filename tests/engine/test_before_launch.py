@@ -1,4 +1,4 @@
-"""A run cancelled or stopped while we pull, build or wait for a builder: work stops, and the state is reported."""
+"""A run is cancelled or stopped while we pull, build or wait for a build: we stop and report the state."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(300)
 PREFECT = "3.8.8"
 FLOW = "flows.py:sleeping"
 ANY = "any"
-MEANS = {"": ("Crashed", 143), "reschedule": ("AwaitingRetry", 0), "relinquish": ("Pending", 1)}
+ENDINGS = {"": ("Crashed", 143), "reschedule": ("AwaitingRetry", 0), "relinquish": ("Pending", 1)}
 
 Start = Callable[[Mapping[str, str]], Run]
 
@@ -38,17 +38,17 @@ def start(phase: str, host: Host, tmp_path: Path) -> Iterator[Start]:
 
     def pull(environment: Mapping[str, str]) -> Run:
         run = host.start(PREFECT, FLOW, {}, environment, [git_clone(f"http://127.0.0.1:{port}/r.git")])
-        run.wait_for("git asks", lambda: _asked(silent))
+        run.wait_for("git connects", lambda: _is_connected(silent))
         return run
 
     def sync(environment: Mapping[str, str]) -> Run:
         run = host.start(PREFECT, FLOW, {}, {**environment, "PREFECT_UV_CACHE_DIR": str(tmp_path)})
-        run.wait_for("it builds", lambda: "is the first one here" in run.output)
+        run.wait_for("the build", lambda: "is the first one here" in run.output)
         return run
 
     def wait(environment: Mapping[str, str]) -> Run:
         run = host.start(PREFECT, FLOW, {}, {**environment, "PREFECT_UV_CACHE_DIR": str(tmp_path)})
-        run.wait_for("it waits for the other", lambda: "waited " in run.output)
+        run.wait_for("waiting for the other build", lambda: "waited " in run.output)
         return run
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -63,12 +63,12 @@ def start(phase: str, host: Host, tmp_path: Path) -> Iterator[Start]:
             other.end()
 
 
-def _asked(server: socket.socket) -> bool:
-    """Whether somebody has connected; the connection stays in the backlog and is never answered."""
+def _is_connected(server: socket.socket) -> bool:
+    """Whether a client has connected; the connection stays in the backlog and gets no answer."""
     return bool(select.select([server], [], [], 0)[0])
 
 
-def test_cancel_ends_it_as_cancelled(start: Start, phase: str, tmp_path: Path, record: Record) -> None:
+def test_cancel_before_launch_ends_the_run(start: Start, phase: str, tmp_path: Path, record: Record) -> None:
     """The run is Cancelled, no hooks run, no partial environment and no process is left, and the exit code is 0."""
     run = start({})
     run.cancel()
@@ -79,16 +79,16 @@ def test_cancel_ends_it_as_cancelled(start: Start, phase: str, tmp_path: Path, r
     assert phase == "wait" or not _builds(tmp_path)
 
 
-@pytest.mark.parametrize("behavior", list(MEANS) if os.environ.get("PREFECT_UV_TEST_FULL") else ["reschedule"])
-def test_docker_stop_means_what_it_should(
+@pytest.mark.parametrize("behavior", list(ENDINGS) if os.environ.get("PREFECT_UV_TEST_FULL") else ["reschedule"])
+def test_docker_stop_before_launch_ends_the_run(
     start: Start, phase: str, tmp_path: Path, record: Record, behavior: str
 ) -> None:
-    """SIGTERM means the same as while the flow runs; relinquish leaves the state as it is."""
+    """SIGTERM has the same effect as while the flow runs; relinquish leaves the state unchanged."""
     run = start({SIGTERM_BEHAVIOR: behavior})
     run.signal(signal.SIGTERM)
     code, seconds = run.end()
     _record(record, f"docker stop during {phase}" + (f", {behavior}" if behavior else ""), run, code, seconds)
-    assert (run.state.name, code, run.notes) == (*MEANS[behavior], []), run.output
+    assert (run.state.name, code, run.notes) == (*ENDINGS[behavior], []), run.output
     assert run.left_behind() == [], run.output
     assert phase == "wait" or not _builds(tmp_path)
 
@@ -99,5 +99,5 @@ def _builds(cache: Path) -> list[Path]:
 
 
 def _record(record: Record, case: str, run: Run, code: int, seconds: float) -> None:
-    nothing = {"on_cancellation": 0, "on_crashed": 0, "sigterms": 0}
-    record(case, ANY, state=run.state.name, code=code, seconds=round(seconds, 1), **nothing)
+    no_hooks = {"on_cancellation": 0, "on_crashed": 0, "sigterms": 0}
+    record(case, ANY, state=run.state.name, code=code, seconds=round(seconds, 1), **no_hooks)

@@ -1,4 +1,4 @@
-"""Every case on every engine: final state, hooks, exit code, one SIGTERM, and nothing left behind."""
+"""Every case on every Prefect version: final state, hooks, exit code, one SIGTERM, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tests.engine.conftest import Record
 from tests.engine.host import Host
 
 VERSIONS = ["3.0.11", "3.2.15", "3.4.25", "3.6.26", "3.6.29", "3.8.3", "3.8.8"]
-ONE_OF_EACH_FAMILY = {"3.4.25", "3.6.29", "3.8.8"}
+ONE_PER_FAMILY = {"3.4.25", "3.6.29", "3.8.8"}
 FULL = bool(os.environ.get("PREFECT_UV_TEST_FULL"))
-CHOSEN = [
+SELECTED = [
     pytest.param(case, version, id=f"{version}-{case.title}")
     for version, case in product(VERSIONS, CASES)
-    if (FULL or (case.short and version in ONE_OF_EACH_FAMILY)) and version_of(version) >= case.since
+    if (FULL or (case.short and version in ONE_PER_FAMILY)) and version_of(version) >= case.since
 ]
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("case", "version"), CHOSEN)
-def test_run_ends_as_it_must(request: pytest.FixtureRequest, record: Record, case: Case, version: str) -> None:
-    """State, hooks and exit code are those of the table, the engine got at most one SIGTERM, and nothing is left."""
+@pytest.mark.parametrize(("case", "version"), SELECTED)
+def test_run_ends_as_the_table_says(request: pytest.FixtureRequest, record: Record, case: Case, version: str) -> None:
+    """State, hooks and exit code are as in the table, the engine gets at most one SIGTERM, and nothing is left."""
     host: Host = request.getfixturevalue("host" if version_of(version) >= AUTH_STRING else "open_host")
     for flag in host.project(version).glob("imported"):
         flag.unlink()

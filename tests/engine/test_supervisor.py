@@ -1,4 +1,4 @@
-"""What does not depend on Prefect's version: an unreachable API, an engine that does not end, no supervisor."""
+"""Cases that do not depend on Prefect's version: an unreachable API, an engine that hangs, no supervisor."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def _start(host: Host, proxy: Proxy, flow: str, **parameters: float) -> Run:
     return host.start(PREFECT, f"flows.py:{flow}", parameters, {"PREFECT_API_URL": proxy.server.url}).wait_for_flow()
 
 
-def test_run_is_not_disturbed_when_the_api_is_away(host: Host, proxy: Proxy) -> None:
-    """The API goes and comes back while the flow runs: it completes, and Cancel would have been seen again."""
+def test_run_is_not_disturbed_by_an_outage_of_the_api(host: Host, proxy: Proxy) -> None:
+    """The API is unreachable for a while: the flow completes, and the watch falls back to polling."""
     run = _start(host, proxy, "sleeping", seconds=25)
-    run.wait_for("the watch has the stream", lambda: _asked(run).endswith("watch: stream"))
+    run.wait_for("the watch has the stream", lambda: _status(run).endswith("watch: stream"))
     assert proxy.requests > 0
     proxy.cut()
-    run.wait_for("the watch has noticed", lambda: _asked(run).endswith("watch: polling"))
-    proxy.mend()
+    run.wait_for("the watch has noticed", lambda: _status(run).endswith("watch: polling"))
+    proxy.restore()
     code, _ = run.end()
     assert (run.state.name, code) == ("Completed", 0), run.output
 
@@ -43,11 +43,11 @@ def test_run_is_not_disturbed_when_the_api_is_away(host: Host, proxy: Proxy) -> 
 def test_cancel_is_seen_without_the_stream(host: Host, proxy: Proxy) -> None:
     """After an outage of the API, polling finds what happened in the meantime."""
     run = _start(host, proxy, "sleeping")
-    run.wait_for("the watch has the stream", lambda: _asked(run).endswith("watch: stream"))
+    run.wait_for("the watch has the stream", lambda: _status(run).endswith("watch: stream"))
     proxy.cut()
     run.cancel()
-    run.wait_for("the watch has noticed", lambda: _asked(run).endswith("watch: polling"))
-    proxy.mend()
+    run.wait_for("the watch has noticed", lambda: _status(run).endswith("watch: polling"))
+    proxy.restore()
     code, _ = run.end()
     assert (run.state.name, code, run.notes.count("on_cancellation")) == ("Cancelled", 0, 1), run.output
 
@@ -58,14 +58,14 @@ def test_crash_is_reported_when_the_api_is_back(host: Host, proxy: Proxy) -> Non
     proxy.cut()
     run.kill(run.engine)
     run.wait_for("the engine is gone", lambda: not Path(f"/proc/{run.engine}").exists())
-    proxy.mend()
+    proxy.restore()
     code, _ = run.end(120)
     assert (run.state.name, code, run.notes.count("on_crashed")) == ("Crashed", 137, 1), run.output
     assert "killed by SIGKILL" in str(run.state.message)
 
 
-def test_thread_that_outlives_the_flow_is_ended(host: Host) -> None:
-    """Ten grace periods after the engine reported the end, it is killed; the run stays Completed."""
+def test_engine_that_does_not_exit_is_killed(host: Host) -> None:
+    """An engine with a thread that outlives the flow is killed ten grace periods after it reported the end."""
     environment = {"PREFECT_UV_CANCEL_GRACE_SECONDS": "0.5"}
     run = host.start(PREFECT, "flows.py:threading_on", environment=environment).wait_for_flow()
     code, _ = run.end()
@@ -75,7 +75,7 @@ def test_thread_that_outlives_the_flow_is_ended(host: Host) -> None:
 
 
 def test_flow_sees_nothing_of_the_channel(host: Host) -> None:
-    """A process that the flow starts has neither the port nor the token in its environment."""
+    """Processes that the flow starts do not have the channel's port and token in their environment."""
     run = host.start(PREFECT, "flows.py:daemonizing", {"seconds": 120}).wait_for_flow()
     run.wait_for("the child is there", lambda: run.children("sleep"))
     assert not any(b"PREFECT__CONTROL" in environment for environment in run.children("sleep"))
@@ -86,23 +86,23 @@ def test_flow_sees_nothing_of_the_channel(host: Host) -> None:
 def test_memory_stays_small(host: Host) -> None:
     """The supervisor, including the event stream, needs less than 25 MB (PSS)."""
     run = host.start(PREFECT, "flows.py:sleeping").wait_for_flow()
-    run.wait_for("the watch has the stream", lambda: _asked(run).endswith("watch: stream"))
+    run.wait_for("the watch has the stream", lambda: _status(run).endswith("watch: stream"))
     pss = run.pss
     run.signal(signal.SIGTERM)
     run.end()
     assert pss < 25
 
 
-def test_without_supervision_nothing_of_ours_is_left(host: Host) -> None:
-    """PREFECT_UV_SUPERVISE=false: the process becomes uv, one line says what is lost, the engine's code is ours."""
+def test_without_supervision_the_process_becomes_uv(host: Host) -> None:
+    """PREFECT_UV_SUPERVISE=false: a warning says what is lost, and the exit code is the engine's."""
     run = host.start(PREFECT, "flows.py:exiting", {"code": 3}, {"PREFECT_UV_SUPERVISE": "false"})
     code, _ = run.end()
     assert (run.state.name, code) == ("Running", 3), run.output
     assert "warning: PREFECT_UV_SUPERVISE=false: cancellation, crashes and evictions" in run.output
 
 
-def _asked(run: Run) -> str:
-    """The answer to SIGUSR1."""
+def _status(run: Run) -> str:
+    """The supervisor's answer to SIGUSR1."""
     run.process.send_signal(signal.SIGUSR1)
     answers = [line for line in run.output.splitlines() if line.startswith("prefect-uv: engine ")]
     return answers[-1] if answers else ""

@@ -61,7 +61,7 @@ def in_files(container: Container, planted: Planted) -> dict[str, list[str]]:
 
 
 def _changed(container: Container) -> list[PurePosixPath]:
-    """What the container has that its image has not: new directories as a whole, new and changed files."""
+    """What the container added to its image: new directories as a whole, new and changed files."""
     kinds = {PurePosixPath(str(change["Path"])): change["Kind"] for change in container.diff()}
     holding = {path.parent for path in kinds}
     new = [path for path, kind in kinds.items() if kind == ADDED and kinds.get(path.parent) != ADDED]

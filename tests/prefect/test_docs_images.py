@@ -141,7 +141,7 @@ def test_volume_is_filled_without_running_the_flow(stack: Stack, etl: Path, cach
 
 
 def test_volume_is_listed_and_emptied(stack: Stack, cache: CacheVolume, tmp_path: Path) -> None:
-    """Both commands work on a volume that nobody has used yet."""
+    """Both commands work on a volume that no run has used yet."""
     (commands,) = run_by("test_volume_is_listed_and_emptied", DOCKER_WORK_POOL)
     start(stack, commands, tmp_path, cache.name)
 

@@ -1,7 +1,7 @@
 """A real local Prefect stack: server, worker, git server, package index and containers.
 
-Each of them is started and stopped by a context manager, and can be reached from containers, through the Docker bridge,
-but not from other machines.
+A context manager starts and stops each of them. Containers can reach them through the Docker bridge, but other machines
+cannot.
 """
 
 from tests.stack.api import git_clone

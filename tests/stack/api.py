@@ -95,8 +95,8 @@ class Api:
         """Wait until the flow run is in a final state, and return it."""
 
         def final() -> FlowRun | None:
-            read = self.client.read_flow_run(flow_run)
-            return read if read.state is not None and read.state.is_final() else None
+            current = self.client.read_flow_run(flow_run)
+            return current if current.state is not None and current.state.is_final() else None
 
         return wait_until(final, f"flow run {flow_run} in a final state", timeout)
 

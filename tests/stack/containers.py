@@ -1,4 +1,4 @@
-"""The containers of the stack, which are removed by their label."""
+"""The stack's containers and volumes, which are found and removed by their label."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Containers:
-    """A connection to the Docker engine; everything that it creates has the label `label`, with `owner` as value."""
+    """A connection to the Docker engine; everything that it creates has the label `label` with the value `owner`."""
 
     client: docker.DockerClient
     label: str
@@ -64,11 +64,11 @@ class Containers:
 
     @property
     def labels(self) -> dict[str, str]:
-        """The labels of everything made here."""
+        """The labels of everything that is created here."""
         return {self.label: self.owner, **mark.labels()}
 
     def remove_volume(self, volume: Volume) -> None:
-        """Remove a volume, after the containers that still use it."""
+        """Remove the containers that still use a volume, then the volume."""
         for container in self.client.containers.list(all=True, filters={"volume": volume.name}, ignore_removed=True):
             container.remove(force=True)
         volume.remove()
@@ -93,13 +93,13 @@ class Containers:
         )
 
     def of_run(self, flow_run_id: UUID) -> Container | None:
-        """The container that a worker started for a flow run, None if there is none yet."""
+        """The container that a worker started for a flow run; None if there is none yet."""
         label = f"{RUN_LABEL}={flow_run_id}"
         containers = self.client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
         return containers[0] if containers else None
 
     def wait(self, container: Container, timeout: float) -> Outcome:
-        """Wait until the container has exited, and return what it left."""
+        """Wait until the container has exited, and return its exit code and output."""
         code = container.wait(timeout=timeout)["StatusCode"]
         return Outcome(
             code,
@@ -118,13 +118,13 @@ def remove_labelled(label: str) -> None:
 
 
 def bridge_address() -> str:
-    """The host's address on Docker's default bridge; DockerException when no engine answers."""
+    """The host's address on Docker's default bridge; DockerException if no engine answers."""
     with closing(docker.from_env()) as client:
         return _gateway(client)
 
 
 def _gateway(client: docker.DockerClient) -> str:
-    """The host's address on Docker's default bridge, by which containers reach the host."""
+    """The host's address on Docker's default bridge, where containers reach it."""
     configuration = client.networks.get("bridge").attrs["IPAM"]["Config"][0]
     subnet = ipaddress.ip_network(configuration["Subnet"])
     return str(configuration.get("Gateway") or next(subnet.hosts()))

@@ -16,7 +16,7 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"
 
 
 def index_environment() -> dict[str, str]:
-    """The variables of this machine's package index, which `uv lock` and the containers must have in common."""
+    """The variables of this machine's package index, which must be the same for `uv lock` and the containers."""
     passed = {name: os.environ[name] for name in PASSED_ON if os.environ.get(name)}
     default = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL")
     return {**passed, **({"UV_DEFAULT_INDEX": default} if default else {})}

@@ -72,7 +72,7 @@ class Repository:
 
 @dataclass(frozen=True)
 class GitServer:
-    """A server of the bare repositories in a folder, at `http://host:port/<name>.git`."""
+    """A server for the bare repositories in a folder, at `http://host:port/<name>.git`."""
 
     address: str
     root: Path

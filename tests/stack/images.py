@@ -1,4 +1,4 @@
-"""Images that are built from ours, as users build theirs, and removed at the end."""
+"""Images that tests build from ours, as users do, and remove at the end."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ REMOVE_SECONDS = 60
 
 
 class BuildError(Exception):
-    """A build failed; the message is everything that it printed."""
+    """A build failed; the message is its output."""
 
 
 @contextmanager
 def configured(image: str, folder: Path) -> Iterator[str]:
-    """Our image with this machine's package index and certificates, like the base image of a company."""
+    """Build on our image with this machine's package index and certificates, like a company does; yield the tag."""
     variables = index_environment()
     lines = [f"FROM {image}"]
     if bundle := os.environ.get("SSL_CERT_FILE"):
@@ -40,7 +40,7 @@ def configured(image: str, folder: Path) -> Iterator[str]:
 
 @contextmanager
 def built(folder: Path, *options: str) -> Iterator[str]:
-    """Build the Dockerfile of a folder, with these options of `docker build`, and yield the tag.
+    """Build a folder's Dockerfile with these options of `docker build`, and yield the tag.
 
     Raises:
         BuildError: the build failed.

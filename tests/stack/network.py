@@ -1,8 +1,8 @@
-"""A network on which nothing but the Prefect API can be reached.
+"""A network on which only the Prefect API can be reached.
 
-From Docker's internal networks, every service of the host can be reached
+Containers on Docker's internal networks can reach every service of the host
 (https://docs.docker.com/reference/cli/docker/network/create/#internal). This network has only a loopback interface: a
-container without a network relays connections from there to a socket in a shared folder, and other containers join it.
+container without a network relays connections from it to a socket in a shared folder, and other containers join it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class ClosedNetwork:
 
     Attributes:
         mode: the network mode of a container that joins it.
-        environment: the variables of the API's address and credentials.
+        environment: the variables with the API's address and credentials.
     """
 
     mode: str

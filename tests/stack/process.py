@@ -1,4 +1,4 @@
-"""The processes of the stack: each is started in a session of its own, and stopped with its whole process group."""
+"""The stack's processes: each starts in its own session, and is stopped together with its process group."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STOP_SECONDS = 15
 
 
 def tool(name: str) -> str:
-    """The path of a program in the tools environment, which also runs this code."""
+    """The path of a program in the environment that runs this code."""
     path = Path(sys.prefix) / "bin" / name
     if not path.exists():
         raise FileNotFoundError(f"{name} is not in {path.parent}: install requirements/dev.txt there")
@@ -33,19 +33,19 @@ def free_port(host: str) -> int:
         return port
 
 
-def wait_until(poll: Callable[[], T | None], what: str, timeout: float) -> T:
+def wait_until(poll: Callable[[], T | None], awaited: str, timeout: float) -> T:
     """Call `poll` until it returns neither None nor False, and return that value.
 
     Raises:
-        TimeoutError: it did not within `timeout` seconds.
+        TimeoutError: it did not within `timeout` seconds; the message begins with `awaited`.
     """
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        answer = poll()
-        if answer is not None and answer is not False:
-            return answer
+        value = poll()
+        if value is not None and value is not False:
+            return value
         time.sleep(POLL_SECONDS)
-    raise TimeoutError(f"{what}: not within {timeout:g} s")
+    raise TimeoutError(f"{awaited}: not within {timeout:g} s")
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def background(command: Sequence[str], log: Path, environment: Mapping[str, str]
 
 
 def _stop_session(process: subprocess.Popen[bytes]) -> None:
-    """Send SIGTERM to the process group, then SIGKILL to what is left of it."""
+    """Send SIGTERM to the process group, then SIGKILL to the processes that remain."""
     for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, None)):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)

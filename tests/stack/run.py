@@ -1,4 +1,4 @@
-"""A flow run that is over: what the API says of it, and what its container left."""
+"""A flow run that has ended: its state and log from the API, and its container's exit code and output."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from prefect.client.schemas.objects import FlowRun, Log, State
 from tests.stack.containers import Outcome
 
 BUSY = "Still processing items"
-"""What Prefect's engine warns of when a slow server holds up its end."""
+"""Part of a warning that Prefect's engine logs if a slow server delays its exit."""
 TROUBLE = re.compile(r"\b(warning|error|critical|traceback)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Run:
-    """A flow run that has ended: what the API says of it and what its container left."""
+    """A flow run that has ended, and its container."""
 
     flow_run: FlowRun
     logs: list[Log]
@@ -46,17 +46,17 @@ class Run:
         return [line for line in lines if not any(re.search(known, line) for known in (BUSY, *expected))]
 
     def require_quiet(self, expected: Sequence[str] = ()) -> None:
-        """AssertionError on a warning or an error that is not expected."""
+        """Raise AssertionError if there is an unexpected warning or error."""
         if unexpected := self.unexpected(expected):
             raise AssertionError("\n".join(["unexpected:", *unexpected, self.report()]))
 
     def require_completed(self) -> None:
-        """AssertionError when it did not complete, or not without a warning or an error."""
+        """Raise AssertionError if the run did not complete, or if there is a warning or an error."""
         self.require_quiet()
         if self.state.name != "Completed":
             raise AssertionError(self.report())
 
     def report(self) -> str:
-        """Everything that is known about the run, for a failing test."""
+        """Everything about the run, for the message of a failing test."""
         state = f"{self.state.name}: {self.state.message}"
         return f"{state}\nexit code {self.outcome.exit_code}\n-- log\n{self.messages}\n-- output\n{self.outcome.output}"

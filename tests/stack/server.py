@@ -63,7 +63,7 @@ def plain_environment(home: Path) -> dict[str, str]:
 def is_healthy(url: str) -> bool:
     """Whether the server answers and is healthy."""
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:  # noqa: S310 - our own http address
-            return bool(answer.status == 200)
+        with urllib.request.urlopen(f"{url}/health", timeout=2) as response:  # noqa: S310 - our own http address
+            return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False

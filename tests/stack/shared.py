@@ -1,7 +1,7 @@
 """One Prefect server for all processes of a test run.
 
-The first that asks starts a process that owns the server: `python -m tests.stack.shared FOLDER`. It stops the server
-when the last user is gone, however that one ended: users hold a shared file lock, which the owner waits for.
+The first process that needs it starts an owner of the server: `python -m tests.stack.shared FOLDER`. Each user holds a
+shared file lock. The owner waits for an exclusive one and then stops the server, even if the last user was killed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 LOOPBACK = "127.0.0.1"
 USERS = "users"
 OWNERS: list[subprocess.Popen[bytes]] = []
-"""Kept, since they outlive their use here: Popen warns when it is forgotten before it is waited for."""
+"""Kept because Popen warns if it is garbage-collected while its process still runs."""
 
 
 @contextmanager
@@ -39,15 +39,15 @@ def locked(path: Path, kind: int) -> Iterator[None]:
 
 @contextmanager
 def shared_server(folder: Path) -> Iterator[PrefectServer]:
-    """The server of the run with this folder, started if it is not there; it stays while this context lasts."""
+    """Yield the server of the run with this folder, and start it if necessary; it runs at least during the context."""
     with locked(folder / USERS, LOCK_SH):
         with locked(folder / "starting", LOCK_EX):
-            if not _facts(folder).exists():
+            if not _server_file(folder).exists():
                 _start_owner(folder)
-        yield PrefectServer(**json.loads(_facts(folder).read_text()))
+        yield PrefectServer(**json.loads(_server_file(folder).read_text()))
 
 
-def _facts(folder: Path) -> Path:
+def _server_file(folder: Path) -> Path:
     return folder / "server.json"
 
 
@@ -67,13 +67,13 @@ def _start_owner(folder: Path) -> None:
     def started() -> bool:
         if owner.poll() is not None:
             raise RuntimeError(f"the shared Prefect server did not start:\n{log.read_text()}")
-        return _facts(folder).exists()
+        return _server_file(folder).exists()
 
     wait_until(started, "the shared Prefect server", START_SECONDS)
 
 
-def own(folder: Path) -> None:
-    """Run the server until nobody uses it any more; a new user waits until it has stopped, and starts another one."""
+def own_server(folder: Path) -> None:
+    """Run the server until it has no users; a later user waits until it has stopped, and starts another one."""
     home = folder / "server"
     home.mkdir(exist_ok=True)
     password = f"admin:{secrets.token_hex(16)}"
@@ -81,13 +81,13 @@ def own(folder: Path) -> None:
         with PrefectServer.start(_address(), password, home) as server:
             written = folder / "server.json.new"
             written.write_text(json.dumps(asdict(server)))
-            written.rename(_facts(folder))
+            written.rename(_server_file(folder))
             flock(users, LOCK_EX)
-        _facts(folder).unlink()
+        _server_file(folder).unlink()
 
 
 def _address() -> str:
-    """Docker's bridge, by which containers reach the server; without Docker the loopback interface."""
+    """The address of Docker's bridge, where containers reach the server; the loopback interface without Docker."""
     try:
         return bridge_address()
     except DockerException:
@@ -95,4 +95,4 @@ def _address() -> str:
 
 
 if __name__ == "__main__":
-    own(Path(sys.argv[1]))
+    own_server(Path(sys.argv[1]))

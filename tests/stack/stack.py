@@ -1,4 +1,4 @@
-"""The whole stack as one object, which can run flows and wait for them."""
+"""The whole stack as one object that runs flows and waits for them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Stack:
     @classmethod
     @contextmanager
     def around(cls, server: PrefectServer, image: str, label: str, pool: str = POOL) -> Iterator[Stack]:
-        """Start everything but the worker around a server that is there; several stacks may share it."""
+        """Start everything except the worker for a running server, which several stacks may share."""
         with ExitStack() as pieces:
             home = Path(pieces.enter_context(TemporaryDirectory(prefix=f"{label}-", dir=mark.folder())))
             containers = pieces.enter_context(Containers.connect(label))
@@ -73,7 +73,7 @@ class Stack:
 
     @contextmanager
     def worker(self) -> Iterator[None]:
-        """Make the pool, whose runs use our cache volume, and serve it by a worker."""
+        """Create the pool, whose runs use our cache volume, and start a worker for it."""
         gateway, home = self.containers.gateway, self.git.root
         template = base_job_template(job_environment(gateway), job_volumes(self.cache.name), self.containers.labels)
         self.api.create_pool(self.pool, template)
@@ -98,7 +98,7 @@ class Stack:
         return [self.api.client.read_deployment_by_name(name).id for name in names]
 
     def follow(self, flow_run: UUID, timeout: float = RUN_SECONDS) -> Run:
-        """Wait until a flow run that the worker has taken is over: for its container first, which takes no polling."""
+        """Wait until a flow run of the worker has ended: for its container first, because that needs no polling."""
         container = self.find_container(flow_run, timeout)
         container.wait(timeout=timeout)
         self.api.wait(flow_run, END_SECONDS)
@@ -116,30 +116,30 @@ class Stack:
         environment: Mapping[str, str] | None = None,
         expected: Sequence[str] = (),
     ) -> Run:
-        """Run a deployment through the worker.
+        """Run a deployment through the worker, and wait until the run has ended.
 
         Raises:
-            AssertionError: there is a warning or an error that no expression in `expected` matches.
+            AssertionError: no expression in `expected` matches a warning or an error.
         """
         run = self.follow(self.api.create_run(deployment, parameters, environment))
         run.require_quiet(expected)
         return run
 
     def run_together(self, deployments: Sequence[UUID], environment: Mapping[str, str] | None = None) -> list[Run]:
-        """Run several deployments at once; warnings and errors are not checked."""
+        """Run several deployments at the same time, without checking for warnings and errors."""
         started = [self.api.create_run(deployment, environment=environment) for deployment in deployments]
         return [self.follow(flow_run) for flow_run in started]
 
     def wait_for_file(self, path: Path, container: Container) -> None:
-        """Wait until a container has written a file in a folder of the host."""
+        """Wait until a container has written a file to a folder of the host."""
 
-        def exists() -> bool:
+        def is_written() -> bool:
             container.reload()
             if container.status == "exited":
                 raise RuntimeError(container.logs().decode(errors="replace"))
             return path.exists()
 
-        wait_until(exists, str(path), START_SECONDS)
+        wait_until(is_written, str(path), START_SECONDS)
 
     def start_directly(
         self,
@@ -150,7 +150,7 @@ class Stack:
         exchange: Path | None = None,
         **options: Any,
     ) -> Container:
-        """Start a container for a flow run without a worker; `exchange` is a folder of the host that it shares."""
+        """Start a container for a flow run without a worker; `exchange` is a folder that it shares with the host."""
         variables = {**self.server.environment, "PREFECT__FLOW_RUN_ID": str(flow_run), **(environment or {})}
         volumes = [*job_volumes(cache or self.cache.name), *options.pop("volumes", [])]
         if exchange is not None:
@@ -165,7 +165,7 @@ class Stack:
 
 
 def remove_left(label: str) -> None:
-    """Remove what killed stacks with this label have left behind; none of them may still be running."""
+    """Remove what stacks with this label left behind when they were killed; no such stack may be running."""
     remove_labelled(label)
     for folder in Path(gettempdir()).glob(f"{label}-*"):
         shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""A cache volume whose content tests can read and change."""
+"""A cache volume that tests can look into and change."""
 
 from __future__ import annotations
 
@@ -41,6 +41,6 @@ class CacheVolume:
         return b"".join([output] if isinstance(output, bytes) else output).decode(errors="replace")
 
     def leftovers(self) -> list[str]:
-        """The files of unfinished builds, and garbage that is not deleted yet."""
+        """The files of unfinished builds, and garbage that has not been deleted."""
         script = "for d in tmp trash; do if [ -d /cache/envs/$d ]; then find /cache/envs/$d -mindepth 1; fi; done"
         return self.run("sh", "-c", script).splitlines()

@@ -1,1 +1,1 @@
-"""How the tests run: side by side in several processes, within a budget, and with nothing left behind."""
+"""How the tests run: in parallel processes, within a time budget, and without leaving anything behind."""

@@ -1,8 +1,8 @@
-"""Which tests run in one process, one after the other, and which side by side.
+"""Which tests run one after another in the same process, and which run in parallel.
 
-Most of the time a test waits: for a container, an engine, a grace period. So several processes of pytest-xdist, the
-lanes, share the machine. Tests that share costly fixtures, or the names of deployments, are one unit, which a lane
-takes as a whole. The longest units come first, and the many short ones of the unit tests fill what is left.
+A test spends most of its time waiting: for a container, an engine, a grace period. So the machine runs more processes
+of pytest-xdist (lanes) than it has processors. Tests that share expensive fixtures or deployment names form a unit,
+which always runs in one lane. The longest units start first, and the short unit tests fill the gaps.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ UNITS = (
     r"tests/pull/test_delegated\b",
     r"tests/images/",
 )
-"""Patterns of node ids, one for each unit, the longest unit first; any other test goes with its module, at the end."""
+"""A pattern of node IDs for each unit, the longest unit first. Each other module is a unit, after all of these."""
 
 
 def unit_of(nodeid: str) -> str:
-    """The unit of a test."""
+    """The unit that a test belongs to."""
     return next((unit for unit in UNITS if re.match(unit, nodeid)), nodeid.partition("::")[0])
 
 
 def rank(nodeid: str) -> int:
-    """Where its unit stands in the order."""
+    """The position of a test's unit in the order; all unlisted units come last."""
     unit = unit_of(nodeid)
     return UNITS.index(unit) if unit in UNITS else len(UNITS)
 
 
 class Lanes(LoadScopeScheduling):  # type: ignore[misc] # pytest-xdist has no type hints
-    """Gives each lane whole units, in their order."""
+    """Assigns whole units to the lanes, in order."""
 
     def __init__(self, config: pytest.Config, log: Any) -> None:
         super().__init__(config, log)

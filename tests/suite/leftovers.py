@@ -1,7 +1,7 @@
-"""What a run of the tests has left behind when its fixtures could not clean up: it is removed, and reported.
+"""Remove and report what a test run left behind because its fixtures could not clean up.
 
-A run that ends normally leaves nothing. One that is interrupted may: a process of pytest-xdist that has not torn down
-its fixtures within a few seconds is killed.
+A run that ends normally leaves nothing. An interrupted one may: pytest-xdist kills a process that does not tear down
+its fixtures within a few seconds.
 """
 
 from __future__ import annotations
@@ -23,53 +23,57 @@ POLL_SECONDS = 0.1
 
 
 class Leftovers:
-    """Cleans up when the session is over, and names in the summary what there was to clean up."""
+    """Cleans up at the end of the session, and lists in the summary what it removed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._found: list[str] = []
+        self._removed: list[str] = []
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        """After all fixtures, and after the processes of pytest-xdist."""
-        self._found = remove(self._folder)
+        """Clean up after all fixtures and all processes of pytest-xdist."""
+        self._removed = remove(self._folder)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Name what was found."""
-        if self._found:
+        """List what was removed."""
+        if self._removed:
             terminalreporter.section("left behind by the tests, and removed")
-            for line in self._found:
+            for line in self._removed:
                 terminalreporter.line(line)
 
 
 def remove(folder: Path, seconds: float = END_SECONDS) -> list[str]:
-    """Kill the processes, and remove the containers, volumes and images that carry this run's mark, then its folder."""
-    found = _processes(folder, seconds)
+    """Kill the processes and remove the containers, volumes and images with this run's mark, then its folder.
+
+    Returns:
+        A line for each of them.
+    """
+    removed = _kill_processes(folder, seconds)
     if (folder / mark.DOCKER).exists():
-        found += _of_docker(f"{mark.LABEL}={folder.name}")
+        removed += _remove_from_docker(f"{mark.LABEL}={folder.name}")
     shutil.rmtree(folder, ignore_errors=True)
-    return found
+    return removed
 
 
-def _processes(folder: Path, seconds: float) -> list[str]:
-    """Those that do not end by themselves: the shared server does, when its last user is gone."""
+def _kill_processes(folder: Path, seconds: float) -> list[str]:
+    """Kill what does not end on its own in this time; the shared server does, as soon as it has no users."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and any(_marked(folder)):
         time.sleep(POLL_SECONDS)
-    found = []
+    killed = []
     for pid in _marked(folder):
         with suppress(OSError):
-            found.append(f"process {pid}: {_command_line(pid)}")
+            killed.append(f"process {pid}: {_command_line(pid)}")
             os.kill(pid, signal.SIGKILL)
-    return found
+    return killed
 
 
 def _marked(folder: Path) -> Iterator[int]:
-    """The processes that have inherited the run's variable; this one has set it too late to be among them."""
-    wanted = f"{mark.VARIABLE}={folder}".encode()
+    """The processes that inherited the run's variable: not this one, which set the variable after it had started."""
+    assignment = f"{mark.VARIABLE}={folder}".encode()
     for entry in Path("/proc").iterdir():
         with suppress(OSError):
-            if entry.name.isdecimal() and wanted in (entry / "environ").read_bytes().split(b"\0"):
+            if entry.name.isdecimal() and assignment in (entry / "environ").read_bytes().split(b"\0"):
                 yield int(entry.name)
 
 
@@ -77,18 +81,18 @@ def _command_line(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:120]
 
 
-def _of_docker(label: str) -> list[str]:
-    import docker  # noqa: PLC0415 (half a second that the unit tests need not wait)
+def _remove_from_docker(label: str) -> list[str]:
+    import docker  # noqa: PLC0415 (takes half a second, which unit tests need not wait for)
 
-    found = []
+    removed = []
     with closing(docker.from_env(timeout=120)) as client:
         for container in client.containers.list(all=True, filters={"label": label}, ignore_removed=True):
-            found.append(f"container {container.name}")
+            removed.append(f"container {container.name}")
             container.remove(force=True, v=True)
         for volume in client.volumes.list(filters={"label": label}):
-            found.append(f"volume {volume.name}")
+            removed.append(f"volume {volume.name}")
             volume.remove(force=True)
         for image in client.images.list(filters={"label": label}):
-            found.append(f"image {image.tags}")
+            removed.append(f"image {image.tags}")
             client.images.remove(str(image.id), force=True)
-    return found
+    return removed

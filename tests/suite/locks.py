@@ -1,7 +1,7 @@
-"""`uv lock`, run once in a run of the tests for the same project: many tests begin with the same lockfile.
+"""Run `uv lock` once per test run for each project, because many tests start from the same lockfile.
 
-What uv answers depends on the project's files, the arguments, the variables and the index. Projects that name an index
-of a test, which is on plain HTTP, are locked each time: what such an index has changes.
+The lockfile depends on the project's files, the arguments, the variables and the index. A project that names a test's
+own index, which uses plain HTTP, is locked each time, because the packages on it change.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from tests.suite import mark
 
 SECONDS = 120
 READ_BY_UV = ("*.toml", "*.lock", "*.py", "*.txt", "*.cfg", ".python-version")
-INDEX_OF_A_TEST = b"http://"
+TEST_INDEX = b"http://"
 
 
 def lock_once(command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> None:
-    """Run this command, which writes lockfiles below the directory, or write what it wrote the last time.
+    """Run this command, which writes lockfiles below the directory, or restore the files that it wrote the last time.
 
     Raises:
-        RuntimeError: with uv's messages, if it fails.
+        RuntimeError: it failed; the message has its output.
     """
     folder, key = mark.folder(), _key(command, directory, environment)
     if folder is None or not key:
         _run(command, directory, environment)
         return
-    kept = folder / f"lock-{key}.json"
-    if not kept.exists():
+    record = folder / f"lock-{key}.json"
+    if not record.exists():
         _run(command, directory, environment)
-        written = kept.with_suffix(f".{os.getpid()}")
+        written = record.with_suffix(f".{os.getpid()}")
         written.write_text(json.dumps(dict(_lockfiles(directory))))
-        written.rename(kept)
-    for name, text in json.loads(kept.read_text()).items():
+        written.rename(record)
+    for name, text in json.loads(record.read_text()).items():
         (directory / name).write_text(text)
 
 
@@ -60,11 +60,11 @@ def _lockfiles(directory: Path) -> Iterator[tuple[str, str]]:
 
 
 def _key(command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> str:
-    """A digest of all that the answer depends on; empty if the index is one of a test."""
+    """A digest of everything that the lockfile depends on; empty if a test's own index is used."""
     variables = {name: value for name, value in environment.items() if name.startswith("UV_")}
     parts = [json.dumps([list(command), variables], sort_keys=True).replace(str(directory), "").encode()]
     for path in sorted({path for pattern in READ_BY_UV for path in directory.rglob(pattern)}):
         parts += [str(path.relative_to(directory)).encode(), path.read_bytes()]
-    if any(INDEX_OF_A_TEST in part for part in parts):
+    if any(TEST_INDEX in part for part in parts):
         return ""
     return hashlib.sha256(b"\0".join(parts)).hexdigest()

@@ -1,7 +1,7 @@
-"""The mark of one run of the tests: its folder, named in an environment variable and in Docker's labels.
+"""The mark of one test run: its folder, named in an environment variable and in Docker's labels.
 
-Processes inherit the variable, containers and volumes carry the label, and what several processes of the run share
-is in the folder. So all of it can be found at the end, whatever became of the process that started it.
+Processes inherit the variable, containers and volumes have the label, and files that the run's processes share are in
+the folder. So everything can be found at the end, even if the process that started it was killed.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ DOCKER = "docker"
 
 
 def begin() -> Path:
-    """Make the folder of a new run, and mark this process's children with it."""
+    """Create the folder of a new run, and mark the children of this process with it."""
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     os.environ[VARIABLE] = str(folder)
     return folder
 
 
 def folder() -> Path | None:
-    """The folder of the run that this process belongs to; None outside of the tests."""
+    """The folder of the run that this process belongs to; None if it is not part of a test run."""
     name = os.environ.get(VARIABLE)
     return Path(name) if name else None
 
 
 def required() -> Path:
-    """The folder of the run; RuntimeError outside of the tests."""
-    found = folder()
-    if found is None:
-        raise RuntimeError(f"{VARIABLE} is not set: this is no run of the tests")
-    return found
+    """The folder of the run; RuntimeError if this process is not part of a test run."""
+    current = folder()
+    if current is None:
+        raise RuntimeError(f"{VARIABLE} is not set: this process is not part of a test run")
+    return current
 
 
 def labels() -> dict[str, str]:
-    """The labels of what this run makes in Docker; asking for them notes that there is something to look for."""
+    """The labels for what this run creates in Docker; a call also records that there is something to remove there."""
     current = folder()
     if current is None:
         return {}

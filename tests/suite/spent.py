@@ -1,6 +1,6 @@
-"""What the tests of each directory have taken, beside the budget that CONTRIBUTING.md gives them.
+"""The time that each directory's tests took, compared with the budget in CONTRIBUTING.md.
 
-Nothing fails by it: the figures depend on the machine. They show whoever adds a test what it costs.
+Nothing fails if it is exceeded, because the figures depend on the machine. They show the author of a new test its cost.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ DIRECTORY = re.compile(r"^tests/(\w+)/")
 
 
 def budgets() -> dict[str, int]:
-    """The seconds of each directory of tests, from the table in CONTRIBUTING.md."""
+    """The seconds that each directory of tests may take, from the table in CONTRIBUTING.md."""
     return {name: int(seconds) for name, seconds in ROW.findall(CONTRIBUTING.read_text())}
 
 
 class Spent:
-    """Adds up the seconds of setups, calls and teardowns, and prints them before the closing line."""
+    """Adds up the seconds of setups, calls and teardowns, and prints them before pytest's last line."""
 
     def __init__(self, allowed: Mapping[str, int]) -> None:
         self._allowed = allowed
@@ -33,7 +33,7 @@ class Spent:
         self._tests: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add a part of a test."""
+        """Add the seconds of a test's setup, call or teardown."""
         if directory := DIRECTORY.match(report.nodeid):
             self._seconds[directory[1]] += report.duration
             self._tests[directory[1]] += report.when == "setup"
@@ -47,7 +47,7 @@ class Spent:
             terminalreporter.line(line)
 
     def lines(self) -> list[str]:
-        """A line for each directory, and one for all of them."""
+        """A line for each directory, and a line with the total."""
         lines = [self._line(name) for name in sorted(self._tests)]
         clock = time.monotonic() - self._began
         total = f"{'all':<20}{self._tests.total():>6} tests {sum(self._seconds.values()):>6.0f} s"

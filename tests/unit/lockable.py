@@ -163,7 +163,7 @@ class LockedCopy:
         """The lockfile, which is in the workspace root for a member."""
         if self.is_script:
             return self.path.with_name(f"{self.path.name}.lock")
-        return next(file for place in (self.path, *self.path.parents) if (file := place / "uv.lock").is_file())
+        return next(file for folder in (self.path, *self.path.parents) if (file := folder / "uv.lock").is_file())
 
     def uv(self, command: str, *options: str) -> str:
         """Run uv on the project or script and return what it prints."""
@@ -175,7 +175,7 @@ class LockedCopy:
         return finished.stdout
 
     def metadata(self) -> Any:
-        """What uv says about the whole lock. This is a preview feature, and the option silences uv's warning about it.
+        """uv's report of the whole lock. This is a preview feature, and the option silences uv's warning about it.
 
         uv 0.13.8: https://docs.astral.sh/uv/concepts/preview/#using-preview-features
         """

@@ -1,4 +1,4 @@
-"""What is reported after the engine's end. States are scripted here; tests/engine runs the hooks of real engines."""
+"""What we report after the engine has ended. States are scripted here; tests/engine uses real engines and hooks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _accept(request: Request) -> Answer:
 
 @pytest.fixture
 def hooks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The kinds of hooks that were run."""
+    """The kinds of hooks that ran."""
     kinds: list[str] = []
     monkeypatch.setattr(conclusion, "run_hooks", lambda kind, _launch, _log: kinds.append(kind))
     return kinds
@@ -60,8 +60,8 @@ def _proposed(server: Server) -> list[str]:
 
 
 @pytest.mark.parametrize("state", ["COMPLETED", "FAILED", "CANCELLED", "PAUSED", "SCHEDULED"])
-def test_settled_run_is_left_alone(conclude: Conclude, server: Server, hooks: list[str], state: str) -> None:
-    """A run in a final state, or one that continues later, ends with 0, whatever the engine's exit code is."""
+def test_run_that_is_over_is_left_alone(conclude: Conclude, server: Server, hooks: list[str], state: str) -> None:
+    """A run in a final state, or one that continues later, ends with 0 for every exit code of the engine."""
     assert conclude(state, code=137) == 0
     assert (_proposed(server), hooks) == ([], [])
 
@@ -85,15 +85,15 @@ def test_unreported_end_is_a_crash(conclude: Conclude, server: Server, hooks: li
     assert hooks == ["crashed"]
 
 
-def test_last_words_of_a_failed_import(conclude: Conclude, server: Server) -> None:
-    """The state's message has the line that says why."""
+def test_last_line_of_a_failed_import(conclude: Conclude, server: Server) -> None:
+    """The state's message quotes the last line of the traceback."""
     conclude("PENDING", code=1, tail="Traceback\n  ...\nModuleNotFoundError: No module named 'x'\n\n")
     (request,) = server.to("POST", SET_STATE)
     assert request.json["state"]["message"].endswith("Its last line: ModuleNotFoundError: No module named 'x'")
 
 
-def test_cancel_that_came_with_the_crash(conclude: Conclude, server: Server, hooks: list[str]) -> None:
-    """The server refuses Crashed over Cancelling; then the run ends as Cancelled."""
+def test_cancel_at_the_time_of_a_crash(conclude: Conclude, server: Server, hooks: list[str]) -> None:
+    """The server rejects Crashed because the run is Cancelling, so the run ends as Cancelled."""
     rejected = Answer(200, {"status": "REJECT", "state": _state("CANCELLING")})
     server.on(f"POST {SET_STATE}", rejected, _accept)
     assert conclude("RUNNING", code=137) == 0
@@ -116,7 +116,7 @@ CANCELLING = State("seen", "CANCELLING", "Cancelling")
             ["cancellation"],
         ),
     ],
-    ids=["by itself", "refused to start", "by the signal", "killed", "killed in its hooks", "swallowed, then killed"],
+    ids=["on its own", "refused to start", "by the signal", "killed", "killed in its hooks", "swallowed, then killed"],
 )
 def test_cancelling_is_finished(
     conclude: Conclude, server: Server, hooks: list[str], ending: dict[str, Any], expected: list[str]
@@ -130,14 +130,16 @@ def test_cancelling_is_finished(
     ("stop_reason", "code", "expected"),
     [("relinquish", 1, []), ("reschedule", 0, ["SCHEDULED"]), ("SIGTERM", 143, ["CRASHED"])],
 )
-def test_ordered_end(conclude: Conclude, server: Server, stop_reason: str, code: int, expected: list[str]) -> None:
-    """The run keeps its state, or is rescheduled if that failed before, or has crashed."""
+def test_requested_end(conclude: Conclude, server: Server, stop_reason: str, code: int, expected: list[str]) -> None:
+    """A relinquished run keeps its state, an unfinished reschedule is completed, and SIGTERM alone is a crash."""
     assert conclude("RUNNING", stop_reason=stop_reason, code=143) == code
     assert _proposed(server) == expected
 
 
-def test_api_that_stays_away(conclude: Conclude, server: Server, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    """Retries end: with one last line, and an exit code that is never 0."""
+def test_api_that_stays_unreachable(
+    conclude: Conclude, server: Server, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Retries stop with a last log line and an exit code other than 0."""
     monkeypatch.setattr(conclusion, "REPORT_SECONDS", 0.2)
     monkeypatch.setattr(conclusion, "RETRY_SECONDS", 0.01)
     server.on(f"POST {SET_STATE}", Answer(503))

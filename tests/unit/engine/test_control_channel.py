@@ -1,4 +1,4 @@
-"""The control channel, against the wire protocol of all three variants of engines."""
+"""The control channel follows the wire protocol of all three variants of engines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HELLO = b"\x00PF\x02\x01"
 
 @pytest.fixture
 def receipts() -> list[str]:
-    """One entry for each announced receipt."""
+    """One entry for each receipt that the channel announced."""
     return []
 
 
@@ -34,7 +34,7 @@ def control(receipts: list[str]) -> Iterator[ControlChannel]:
 
 @dataclass
 class Engine:
-    """The engine's side."""
+    """The engine's end of the connection."""
 
     connection: socket.socket
     intent: bytes = b""
@@ -57,13 +57,13 @@ Connect = Callable[..., Engine]
 
 @pytest.fixture
 def connect(control: ControlChannel) -> Iterator[Connect]:
-    """Connect an engine that sends the token and more in one segment."""
+    """Connect an engine that sends the token and more data in one segment."""
     with ExitStack() as connections:
 
-        def make(token: str | None = None, then: bytes = b"") -> Engine:
+        def make(token: str | None = None, data: bytes = b"") -> Engine:
             port = int(control.environ["PREFECT__CONTROL_PORT"])
             connection = connections.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
-            connection.sendall((token or control.environ["PREFECT__CONTROL_TOKEN"]).encode() + b"\n" + then)
+            connection.sendall((token or control.environ["PREFECT__CONTROL_TOKEN"]).encode() + b"\n" + data)
             return Engine(connection)
 
         yield make
@@ -80,7 +80,7 @@ def test_intent_is_acknowledged(
     connect: Connect, control: ControlChannel, hello: bytes, intent: str, byte: bytes
 ) -> None:
     """The intent is one byte, and so is the answer."""
-    engine = connect(then=hello)
+    engine = connect(data=hello)
     wait_until(lambda: control.connected)
     if hello:
         assert engine.connection.recv(5) == HELLO
@@ -90,7 +90,7 @@ def test_intent_is_acknowledged(
     assert engine.intent == byte
 
 
-@pytest.mark.parametrize("answer", [b"", b"x"], ids=["closes", "says something else"])
+@pytest.mark.parametrize("answer", [b"", b"x"], ids=["closes", "answers something else"])
 def test_refused_intent_is_unheard(connect: Connect, control: ControlChannel, answer: bytes) -> None:
     """An engine that does not know the intent, or whose handler the flow has replaced, closes the connection."""
     engine = connect()
@@ -108,12 +108,12 @@ def test_silent_engine_is_unheard_after_a_second(connect: Connect, control: Cont
 
 
 def test_engine_that_never_connected_is_unheard(control: ControlChannel) -> None:
-    """Older engines never connect, and others not while they import the flow."""
+    """Older engines never connect, and newer ones do not while they import the flow."""
     assert control.send("cancel") == "unheard"
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
-def test_receipt_is_taken_in_any_pieces(
+def test_receipt_may_arrive_in_pieces(
     connect: Connect, control: ControlChannel, receipts: list[str], size: int
 ) -> None:
     """A receipt is acknowledged, announced once, and takes precedence over any later intent."""
@@ -128,9 +128,9 @@ def test_receipt_is_taken_in_any_pieces(
     assert (answer, control.receipt, receipts, control.aborted) == ("concluded", REPORTED, ["receipt"], False)
 
 
-def test_abort_is_told(connect: Connect, control: ControlChannel, receipts: list[str]) -> None:
-    """The server told the engine not to run."""
-    connect(then=_framed({"disposition": "ORCHESTRATION_ABORTED"}))
+def test_abort_is_reported(connect: Connect, control: ControlChannel, receipts: list[str]) -> None:
+    """The channel knows if the engine reports that the server told it not to run."""
+    connect(data=_framed({"disposition": "ORCHESTRATION_ABORTED"}))
     wait_until(lambda: bool(receipts))
     assert control.aborted
 
@@ -139,14 +139,14 @@ def test_abort_is_told(connect: Connect, control: ControlChannel, receipts: list
     "data",
     [b"\x01\xff\xff\xff\xff", b"\x01\x00\x00\x00\x00", b"\x01\x00\x00\x00\x02{]", b"\x01\x00\x00\x00\x02[]", b"?"],
 )
-def test_nonsense_ends_the_conversation(connect: Connect, receipts: list[str], data: bytes) -> None:
-    """A malformed message is ignored, and nothing hangs."""
-    engine = connect(then=data)
+def test_malformed_message_closes_the_connection(connect: Connect, receipts: list[str], data: bytes) -> None:
+    """A malformed message closes the connection and is not announced."""
+    engine = connect(data=data)
     assert engine.connection.recv(1) == b""
     assert receipts == []
 
 
-def test_strangers_are_turned_away(connect: Connect, control: ControlChannel) -> None:
+def test_connection_with_a_wrong_token_is_closed(connect: Connect, control: ControlChannel) -> None:
     """A wrong token closes the connection, and the engine can still connect; the token works only once."""
     stranger = connect(token="0" * 32)
     assert stranger.connection.recv(1) == b""

@@ -1,4 +1,4 @@
-"""What the program knows about engines: versions and exit codes."""
+"""Engine versions and what they support, and explanations of exit codes."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from prefect_uv.engine.exit_codes import explain_exit_code
         ("4.0", True, True, True, True),
     ],
 )
-def test_families(version: str, flow_engine: bool, crashed_hooks: bool, cancel: bool, reschedule: bool) -> None:  # noqa: FBT001
-    """Versions are compared as numbers, and a later version can do at least as much."""
+def test_capabilities(version: str, flow_engine: bool, crashed_hooks: bool, cancel: bool, reschedule: bool) -> None:  # noqa: FBT001
+    """Versions are compared as numbers, and a later version supports at least as much."""
     engine = EngineVersion.of(version)
     assert engine.has_flow_engine == flow_engine
     assert engine.runs_crashed_hooks == crashed_hooks

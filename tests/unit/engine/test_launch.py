@@ -62,8 +62,8 @@ def ready(make_settings: MakeSettings, prefect: str = "3.8.8", **variables: str)
 @pytest.fixture
 def session(server: Server, make_settings: MakeSettings, log: RunLog) -> Session:
     """A session with a flow run that may start."""
-    told = {"id": RUN, "name": "brave-fox", "state": {"type": "PENDING"}}
-    server.on(f"GET /api/flow_runs/{RUN}", Answer(body=told))
+    run = {"id": RUN, "name": "brave-fox", "state": {"type": "PENDING"}}
+    server.on(f"GET /api/flow_runs/{RUN}", Answer(body=run))
     settings = make_settings(PREFECT__FLOW_RUN_ID=RUN)
     return Session(settings, log, flow_run=FlowRun(ApiClient(settings), RUN))
 
@@ -91,11 +91,11 @@ def test_python_launcher(session: Session, make_settings: MakeSettings) -> None:
 
 
 def test_environment_is_active(session: Session, make_settings: MakeSettings) -> None:
-    """PATH, the import path and uv's settings are changed for the engine and what it starts; all else is as given."""
-    flow = ready(make_settings, PYTHONPATH="/mine", PREFECT_API_KEY="pnu_key", MY_OWN="kept")
+    """The engine gets another PATH, import path and uv settings; all other variables are unchanged."""
+    flow = ready(make_settings, PYTHONPATH="/extra", PREFECT_API_KEY="pnu_key", MY_OWN="kept")
     launch = launch_flow(session.flow_run, flow)
     assert launch.environ["PATH"] == f"/tmp/installed/bin:{ENVIRONMENT}/bin:{os.environ['PATH']}"
-    assert launch.environ["PYTHONPATH"] == f"{CODE}/src:/code/lib:/tmp/metadata:/mine"
+    assert launch.environ["PYTHONPATH"] == f"{CODE}/src:/code/lib:/tmp/metadata:/extra"
     assert launch.environ["UV_PYTHON"] == platform.python_version()
     assert launch.environ["VIRTUAL_ENV"] == str(ENVIRONMENT)
     assert (launch.environ["UV_NO_PROJECT"], launch.environ["UV_SYSTEM_PYTHON"]) == ("1", "1")
@@ -117,7 +117,7 @@ def test_variables_are_documented(session: Session, make_settings: MakeSettings,
 
 @pytest.fixture
 def elsewhere(make_settings: MakeSettings, tmp_path: Path) -> Callable[..., PreparedFlow]:
-    """Prepares flows in a project that asks for a Python that does not exist."""
+    """Return a function that prepares a flow in a project that requests a Python that does not exist."""
     (tmp_path / "prefect").mkdir()
     (tmp_path / "prefect" / "__init__.py").touch()
     (tmp_path / "prefect" / "flow_engine.py").write_text("import sys; print(sys.prefix, *sys.argv[1:])")
@@ -136,33 +136,39 @@ def elsewhere(make_settings: MakeSettings, tmp_path: Path) -> Callable[..., Prep
     return make
 
 
-def finished(begin: Launch) -> tuple[int, str, str]:
-    """The exit code and the output of a launch."""
+def run_launch(launch: Launch) -> tuple[int, str, str]:
+    """Run a command as launched, and return its exit code, stdout and stderr."""
     done = subprocess.run(
-        begin.command, env=begin.environ, cwd=begin.directory, capture_output=True, text=True, check=False, timeout=20
+        launch.command,
+        env=launch.environ,
+        cwd=launch.directory,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
     )
     return done.returncode, done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("launcher", ["uv", "python"])
 def test_real_launch(session: Session, elsewhere: Callable[..., PreparedFlow], launcher: str) -> None:
-    """A real uv starts the environment's Python, whatever the directory asks for, and prints nothing itself."""
-    begin = launch_flow(session.flow_run, elsewhere(PREFECT_UV_LAUNCHER=launcher))
-    assert finished(begin) == (0, f"{ENVIRONMENT} flow.py:main\n", "")
+    """A real uv starts the environment's Python, ignores the directory's own request, and prints nothing itself."""
+    launch = launch_flow(session.flow_run, elsewhere(PREFECT_UV_LAUNCHER=launcher))
+    assert run_launch(launch) == (0, f"{ENVIRONMENT} flow.py:main\n", "")
 
 
 def test_uv_in_the_flow(elsewhere: Callable[..., PreparedFlow], tmp_path: Path) -> None:
-    """`uv run` uses the environment; `uv sync` and `uv add` create one of the project's own."""
+    """In a flow, `uv run` uses the environment, and `uv sync` creates the project's own `.venv`."""
     run = launch_command(elsewhere(), ["uv", "run", "python", "-c", "import sys; print(sys.prefix)"])
-    assert finished(run) == (0, f"{ENVIRONMENT}\n", "")
+    assert run_launch(run) == (0, f"{ENVIRONMENT}\n", "")
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "etl"\nversion = "1"\nrequires-python = ">=3"\n')
     sync = launch_command(elsewhere(PATH=f"{sys.base_prefix}/bin:{os.environ['PATH']}"), ["uv", "sync"])
-    code, _, told = finished(sync)
-    assert (code, "Creating virtual environment at: .venv" in told) == (0, True), told
+    code, _, messages = run_launch(sync)
+    assert (code, "Creating virtual environment at: .venv" in messages) == (0, True), messages
 
 
 def test_environment_without_python(make_settings: MakeSettings, tmp_path: Path) -> None:
-    """The environment's interpreter belonged to another image: the error, word for word."""
+    """The exact error if the environment's interpreter belonged to another image."""
     flow = ready(make_settings)
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").symlink_to("/opt/python/gone")
@@ -175,7 +181,7 @@ def test_environment_without_python(make_settings: MakeSettings, tmp_path: Path)
     )
 
 
-def test_cancelled_meanwhile(session: Session, server: Server, make_settings: MakeSettings) -> None:
+def test_run_that_was_cancelled_meanwhile(session: Session, server: Server, make_settings: MakeSettings) -> None:
     """The state is read once more right before the launch."""
     server.on(f"POST /api/flow_runs/{RUN}/set_state", Answer(201, {"status": "ACCEPT"}))
     server.on(f"GET /api/flow_runs/{RUN}", Answer(body={"name": "brave-fox", "state": {"type": "CANCELLING"}}))
@@ -212,9 +218,9 @@ def launch(tmp_path: Path, *command: str, **environ: str) -> Launch:
 def test_process_has_its_own_session_and_the_lease(tmp_path: Path) -> None:
     """Signals to our process group do not reach it, and it keeps the environment in use."""
     script = "import os, sys; sys.exit(os.getsid(0) == os.getpid() and os.fstat(int(sys.argv[1])).st_size == 0)"
-    begin = launch(tmp_path, sys.executable, "-c", script)
-    ours = replace(begin, command=(*begin.command, str(begin.leases[0])))
-    assert ours.start({}).wait(20) == 1
+    command = launch(tmp_path, sys.executable, "-c", script)
+    command = replace(command, command=(*command.command, str(command.leases[0])))
+    assert command.start({}).wait(20) == 1
 
 
 @pytest.mark.parametrize("change", [{"command": ("no-such-program",)}, {"directory": Path("/no/such/directory")}])
@@ -226,7 +232,7 @@ def test_program_that_cannot_be_started(tmp_path: Path, change: dict[str, Any]) 
 
 
 def test_replace_becomes_the_command(tmp_path: Path) -> None:
-    """Without a supervisor, the same process becomes the command, in its directory, with the lease open."""
+    """Without a supervisor, the process itself becomes the command, in its directory, with the lease open."""
     program = (
         "import os; from pathlib import Path; from prefect_uv.engine.launch import Launch;"
         "from prefect_uv.engine.engine_version import EngineVersion;"
@@ -241,7 +247,7 @@ def test_replace_becomes_the_command(tmp_path: Path) -> None:
     assert (process.returncode, output) == (0, f"{process.pid} {tmp_path} w\n")
 
 
-def test_read_only_store_is_run_by_its_own_python(session: Session, make_settings: MakeSettings) -> None:
+def test_environment_on_a_read_only_volume_starts_without_uv(session: Session, make_settings: MakeSettings) -> None:
     """Without a writable cache, Python starts without uv, writes no bytecode, and uv in the flow has no cache."""
     flow = ready(make_settings)
     flow = replace(flow, environment=replace(flow.environment, run_cache=None, uv_cache=None))

@@ -1,4 +1,4 @@
-"""A supervised command, with the supervisor in its own process: it adopts and kills everything below itself."""
+"""A supervisor in its own process passes on exit codes, output and one SIGTERM, and leaves no process behind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from prefect_uv.processes.signals import STOP_SIGNALS
 from tests.unit.program.test_processes import wait_until
 
 SOURCES = Path(__file__).parents[3] / "entrypoint" / "src"
-ATTEND = f"""
+SUPERVISE = f"""
 import os, sys
 from pathlib import Path
 sys.path.insert(0, {str(SOURCES)!r})
@@ -30,7 +30,7 @@ lease = os.open("lease", os.O_RDWR | os.O_CREAT)
 launch = Launch(sys.argv[1:], os.environ, Path.cwd(), (lease,), sys.executable, EngineVersion.of("3.8.8"))
 sys.exit(supervise_command(launch, Session(Settings(), RunLog(Mask()))))
 """
-COUNT = """
+COUNT_SIGNALS = """
 import pathlib, signal, sys, time
 seen = []
 for name in ("SIGTERM", "SIGINT", "SIGHUP"):
@@ -42,16 +42,16 @@ pathlib.Path("seen").write_text(" ".join(seen))
 sys.exit(9)
 """
 
-Attend = Callable[..., "subprocess.Popen[str]"]
+Supervise = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def attend(tmp_path: Path) -> Iterator[Attend]:
+def supervise(tmp_path: Path) -> Iterator[Supervise]:
     """Start a process that supervises a command."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*command: str) -> subprocess.Popen[str]:
-        arguments = [sys.executable, "-c", ATTEND, *command]
+        arguments = [sys.executable, "-c", SUPERVISE, *command]
         started.append(
             subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         )
@@ -64,22 +64,22 @@ def attend(tmp_path: Path) -> Iterator[Attend]:
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 64, 125, 247, 255])
-def test_exit_code_passes_through(attend: Attend, code: int) -> None:
-    """The command's exit code is the exit code."""
-    assert attend("sh", "-c", f"exit {code}").wait(20) == code
+def test_exit_code_passes_through(supervise: Supervise, code: int) -> None:
+    """The supervisor exits with the command's exit code."""
+    assert supervise("sh", "-c", f"exit {code}").wait(20) == code
 
 
 @pytest.mark.parametrize("name", ["TERM", "KILL", "SEGV", "ABRT"])
-def test_killed_process_gives_128_and_the_signal(attend: Attend, name: str) -> None:
+def test_killed_process_gives_128_and_the_signal(supervise: Supervise, name: str) -> None:
     """A signal that kills the command gives 128 and its number, as in a shell."""
     expected = 128 + getattr(signal, f"SIG{name}")
-    assert attend("sh", "-c", f"ulimit -c 0; kill -{name} $$").wait(20) == expected
+    assert supervise("sh", "-c", f"ulimit -c 0; kill -{name} $$").wait(20) == expected
 
 
 @pytest.mark.parametrize("first", STOP_SIGNALS)
-def test_exactly_one_sigterm_reaches_it(attend: Attend, tmp_path: Path, first: signal.Signals) -> None:
-    """The command gets one SIGTERM, however many signals of any kind arrive."""
-    parent = attend(sys.executable, "-c", COUNT)
+def test_exactly_one_sigterm_reaches_it(supervise: Supervise, tmp_path: Path, first: signal.Signals) -> None:
+    """The command gets one SIGTERM, however many stop signals of any kind arrive."""
+    parent = supervise(sys.executable, "-c", COUNT_SIGNALS)
     wait_until((tmp_path / "ready").exists)
     for signum in (first, *STOP_SIGNALS, *STOP_SIGNALS):
         parent.send_signal(signum)
@@ -89,32 +89,32 @@ def test_exactly_one_sigterm_reaches_it(attend: Attend, tmp_path: Path, first: s
     assert (tmp_path / "seen").read_text() == "SIGTERM"
 
 
-def test_no_signal_is_made_up(attend: Attend, tmp_path: Path) -> None:
-    """A command that ends on its own gets no signal."""
+def test_command_that_ends_on_its_own_gets_no_signal(supervise: Supervise, tmp_path: Path) -> None:
+    """The supervisor sends no signal to a command that ends on its own."""
     (tmp_path / "end").touch()
-    assert attend(sys.executable, "-c", COUNT).wait(20) == 9
+    assert supervise(sys.executable, "-c", COUNT_SIGNALS).wait(20) == 9
     assert (tmp_path / "seen").read_text() == ""
 
 
-def test_output_passes_through(attend: Attend) -> None:
+def test_output_passes_through(supervise: Supervise) -> None:
     """Both streams pass through completely, including a last line without a newline."""
-    parent = attend("sh", "-c", "seq 1 20000 >&2; echo out; printf last >&2")
+    parent = supervise("sh", "-c", "seq 1 20000 >&2; echo out; printf last >&2")
     stdout, stderr = parent.communicate(timeout=20)
     assert (stdout, stderr) == ("out\n", "".join(f"{number}\n" for number in range(1, 20001)) + "last")
 
 
-def test_nothing_is_left_of_it(attend: Attend, tmp_path: Path) -> None:
+def test_nothing_is_left_of_it(supervise: Supervise, tmp_path: Path) -> None:
     """Nothing survives the command, not even a process in its own session whose parent has died."""
     script = "setsid sh -c 'echo $$ > orphan; exec sleep 1000' & until [ -s orphan ]; do sleep 0.01; done"
-    assert attend("sh", "-c", script).wait(20) == 0
+    assert supervise("sh", "-c", script).wait(20) == 0
     orphan = int((tmp_path / "orphan").read_text())
     assert not Path(f"/proc/{orphan}").exists()
 
 
-def test_long_run_leaves_no_zombies(attend: Attend, tmp_path: Path) -> None:
+def test_long_run_leaves_no_zombies(supervise: Supervise, tmp_path: Path) -> None:
     """Orphans that end while the command still runs are reaped."""
     script = "(sleep 0.1 & echo $! > orphan); touch begun; until [ -e end ]; do sleep 0.01; done"
-    parent = attend("sh", "-c", script)
+    parent = supervise("sh", "-c", script)
     wait_until((tmp_path / "begun").exists)
     orphan = Path(f"/proc/{(tmp_path / 'orphan').read_text().strip()}")
     wait_until(lambda: not orphan.exists())

@@ -1,6 +1,6 @@
-"""The border of ADR 19: libraries of the entrypoint's environment are there for misses, and no warm start imports them.
+"""Only a miss imports the libraries that the entrypoint depends on; a warm start imports none of them (ADR 19).
 
-The program itself is started, twice: the first start builds the environment, the second one finds it.
+Each test starts the real program twice: the first start builds the environment, the second one finds it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PROGRAM = """
 import json, sys
 before = set(sys.modules)
 from prefect_uv.image_facts import Image
-_, place, facts = sys.argv
+_, output, facts = sys.argv
 sys.argv = ["prefect-uv", "run"]
 facts = Image(**json.loads(facts))
 Image.read = classmethod(lambda *_: facts)
@@ -41,27 +41,27 @@ try:
     main()
 finally:
     imported = {name.partition(".")[0] for name in set(sys.modules) - before}
-    with open(place, "w") as file:
+    with open(output, "w") as file:
         json.dump(sorted(imported), file)
 """
 KINDS = ("lock", "requirements", "script", "extra packages", "another Python is asked for")
 
 
 def libraries() -> set[str]:
-    """What the entrypoint depends on, as it is imported."""
+    """The import names of the entrypoint's dependencies."""
     document = tomllib.loads((ROOT / "entrypoint" / "pyproject.toml").read_text())
     return {requirement.partition(">")[0].replace("-", "_") for requirement in document["project"]["dependencies"]}
 
 
 @dataclass(frozen=True)
 class Starts:
-    """Starts of one flow run after another.
+    """Starts the program for a flow run, as often as a test needs.
 
     Attributes:
         etl: the project.
-        server: the API.
-        image: what the program believes to run in.
-        variables: of the container.
+        server: the Prefect API.
+        image: the image facts that the program reads.
+        variables: the container's environment variables.
     """
 
     etl: Etl
@@ -70,17 +70,17 @@ class Starts:
     variables: Mapping[str, str]
 
     def imported(self) -> tuple[str, set[str]]:
-        """Start the program; what it wrote, and the packages that it imported."""
-        place = self.etl.directory.parent
-        ran, modules = place / "ran", place / "modules.json"
+        """Start the program, and return its log and the top-level packages that it imported."""
+        folder = self.etl.directory.parent
+        ran, modules = folder / "ran", folder / "modules.json"
         ran.unlink(missing_ok=True)
 
-        def told(_: Request) -> Answer:
+        def describe_run(_: Request) -> Answer:
             state = "COMPLETED" if ran.exists() else "PENDING"
             body = {"id": RUN, "name": "brave-fox", "deployment_id": DEPLOYMENT, "state": {"type": state}}
             return Answer(body=body)
 
-        self.server.on(f"GET /api/flow_runs/{RUN}", told)
+        self.server.on(f"GET /api/flow_runs/{RUN}", describe_run)
         environ = {**os.environ, **self.variables, "PREFECT__FLOW_RUN_ID": RUN, "ENGINE_RAN": str(ran)}
         words = [sys.executable, "-c", PROGRAM, str(modules), json.dumps(asdict(self.image))]
         finished = subprocess.run(
@@ -93,7 +93,7 @@ class Starts:
 
 @pytest.fixture(params=KINDS)
 def starts(request: pytest.FixtureRequest, etl: Etl, server: Server, image: Image, tmp_path: Path) -> Starts:
-    """Starts of each kind of project."""
+    """Starts for each kind of project."""
     build_wheel(etl.wheels, "prefect", "3.8.8", ENGINE)
     flow = etl.directory / "flow.py"
     flow.write_text("")
@@ -120,7 +120,7 @@ def starts(request: pytest.FixtureRequest, etl: Etl, server: Server, image: Imag
 
 
 def test_warm_start_imports_no_library(starts: Starts) -> None:
-    """An import at the top of a module that a warm start needs is a red test; the miss before it needs them."""
+    """A miss imports the libraries; a warm start does not, or a module that it needs imports one at the top."""
     _, cold = starts.imported()
     log, warm = starts.imported()
     assert "(hit " in log

@@ -1,4 +1,4 @@
-"""The documentation is complete and consistent, and every block of commands is run or says why not."""
+"""The documentation is complete and consistent, and every block of commands is tested or says why not."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 FENCED = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 LIST_ITEM = re.compile(r"\s*([-*]|\d+\.) ")
 OWN = re.compile(r"\bPREFECT_UV_[A-Z_]*[A-Z]\b")
-OF_THE_TESTS = {"PREFECT_UV_TEST_FULL"}
+TEST_VARIABLES = {"PREFECT_UV_TEST_FULL"}
 RUN = re.compile(r"prefect deployment run ([\w-]+/[\w-]+)")
 TESTS = [path.read_text() for path in sorted((ROOT / "tests").rglob("test_*.py"))]
 PAGES = pages()
@@ -41,7 +41,7 @@ BLOCKS = [block for page in PAGES for block in blocks(page)]
 
 
 def test_every_block_has_a_language() -> None:
-    """Commands, data that a test parses, or output; blocks by indentation can say none of it."""
+    """Every block is commands, data that a test parses, or output; none is indented, because it could not say which."""
     assert [str(block) for block in BLOCKS if block.language not in COMMANDS | set(DATA) | OUTPUT] == []
     assert [(page, block) for page in PAGES for block in _indented(page)] == []
 
@@ -53,7 +53,7 @@ def _indented(page: str) -> list[str]:
 
 
 def test_commands_are_run_or_say_why_not() -> None:
-    """Each block is marked with a test that takes it from the page or with a reason, or it is a file that is tested."""
+    """Each block names a test that takes it from the page, gives a reason, or is a file that is tested."""
     assert [str(block) for block in BLOCKS if block.language in COMMANDS and not _is_explained(block)] == []
 
 
@@ -68,14 +68,14 @@ def _is_explained(block: Block) -> bool:
 
 
 def test_marks_name_tests_that_exist() -> None:
-    """Also above data, and in the reasons."""
+    """Every test that a mark names exists: above commands, above data, and in reasons."""
     marks = [block.mark[1] for block in BLOCKS if block.mark and block.mark[0] != "generated"]
     named = {name for mark in marks for name in re.findall(r"\btest_\w+", mark.replace("/test_", " "))}
     assert {name for name in named if not any(f"def {name}(" in code for code in TESTS)} == set()
 
 
 def test_data_is_well_formed() -> None:
-    """What a reader copies into a file can be parsed as such a file."""
+    """Data that a reader copies into a file can be parsed."""
     assert [str(block) for block in BLOCKS if block.language in DATA and not _is_parsed(block)] == []
 
 
@@ -87,7 +87,7 @@ def _is_parsed(block: Block) -> bool:
 
 
 def test_settings_in_job_variables_are_accepted() -> None:
-    """Every `env` of a page has texts as values, and prefect-uv reads ours without a complaint."""
+    """Every `env` on a page has strings as values, and prefect-uv accepts its own settings among them."""
     assert [str(block) for block in BLOCKS if block.language == "yaml" and not _is_accepted(block)] == []
 
 
@@ -104,7 +104,7 @@ def _is_accepted(block: Block) -> bool:
 
 
 def _environments(data: Any) -> Iterator[dict[str, Any]]:
-    """Each mapping called `env`, however deep."""
+    """Yield each mapping called `env` at any depth."""
     if isinstance(data, dict):
         if isinstance(data.get("env"), dict):
             yield data["env"]
@@ -115,10 +115,10 @@ def _environments(data: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_settings_that_pages_name_exist() -> None:
-    """A variable that was renamed or removed is on no page."""
+    """Pages name no setting that was renamed or removed."""
     declared = {name for item in Settings.__dataclass_fields__.values() for name in item.metadata.get("names", ())}
-    found = {(page, name) for page in PAGES for name in OWN.findall((ROOT / page).read_text())}
-    assert {(page, name) for page, name in found if name not in declared | OF_THE_TESTS} == set()
+    named = {(page, name) for page in PAGES for name in OWN.findall((ROOT / page).read_text())}
+    assert {(page, name) for page, name in named if name not in declared | TEST_VARIABLES} == set()
 
 
 def test_links_resolve() -> None:
@@ -138,7 +138,7 @@ def _resolves(page: str, target: str) -> bool:
 
 @cache
 def _anchors(path: Path) -> set[str]:
-    """The headings of a page as GitHub names them."""
+    """The anchors that GitHub gives a page's headings."""
     headings = HEADING.findall(FENCED.sub("", path.read_text()))
     return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
 
@@ -148,14 +148,14 @@ def _prose(page: str) -> str:
 
 
 def test_index_is_complete() -> None:
-    """docs/README.md leads to every other page below docs/."""
+    """docs/README.md links to every other page below docs/."""
     linked = {(ROOT / "docs" / target).resolve() for target in _links("docs/README.md")}
     missing = [page for page in PAGES if page.startswith("docs/") and (ROOT / page).resolve() not in linked]
     assert missing == ["docs/README.md"]
 
 
 def test_pages_have_their_own_deployments() -> None:
-    """No two pages deploy or run under one name: they would overwrite each other. An example runs what it deploys."""
+    """No two pages use the same deployment, which they would overwrite. An example runs exactly what it deploys."""
     owners: dict[str, str] = {}
     for block in BLOCKS:
         for name in {*RUN.findall(block.text), *_deployments(block)}:
@@ -167,10 +167,10 @@ def test_pages_have_their_own_deployments() -> None:
 
 
 def _deployments(block: Block) -> set[str]:
-    """The full names of those that a prefect.yaml on a page makes."""
+    """The full names of the deployments in a prefect.yaml on a page."""
     data = DATA["yaml"](block.text) if block.language == "yaml" else None
-    found = data.get("deployments", []) if isinstance(data, dict) else []
-    return {f"{one['entrypoint'].rpartition(':')[2]}/{one['name']}" for one in found}
+    deployments = data.get("deployments", []) if isinstance(data, dict) else []
+    return {f"{item['entrypoint'].rpartition(':')[2]}/{item['name']}" for item in deployments}
 
 
 def test_picture_is_drawn_from_the_recorded_demo() -> None:

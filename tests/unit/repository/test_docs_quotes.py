@@ -1,4 +1,4 @@
-"""What pages quote of errors and of the log is what the program writes."""
+"""The errors and log lines that pages quote are those that the program writes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ QUOTED = (
     ("examples/sealed/README.md", "image version "),
     ("examples/workspace/README.md", " is new; changes from "),
 )
-"""Words of the program that a page quotes, and that no generated block holds."""
+"""Words of the program that a page quotes outside of generated blocks."""
 
 
 def test_quoted_words_are_those_of_the_program() -> None:
-    """An error or a line of the log that was rewritten is rewritten on the pages, too."""
+    """If an error or a log line changes, the pages that quote it change, too."""
     program = "\n".join(path.read_text() for path in sorted((ROOT / "entrypoint/src").rglob("*.py")))
     wrong = [(page, words) for page, words in QUOTED if words not in (ROOT / page).read_text() or words not in program]
     assert wrong == []

@@ -1,9 +1,10 @@
-"""The layout of the program: one direction of imports, folders that can be read at a glance, one meaning for a name."""
+"""The layout of the program: imports in one direction, small folders, one meaning for each name."""
 
 from __future__ import annotations
 
 import ast
 import re
+import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +28,16 @@ LAYERS = (
 )
 MOST_MODULES = 13
 SCRIPTS = {"main", "__all__"}
-"""`main` is what a script runs, `__all__` what a package shows."""
+"""Several modules may define these: `main` is a script's function, `__all__` a package's exports."""
+
+OLD_WORDS = re.compile(
+    r"\b(?:shelf|keeper|mend|mended|mends|belongs into|counts more than|excludes? each other|has not what|"
+    r"files of peace|forbids to)\b",
+    re.IGNORECASE,
+)
+"""Words that were replaced in the whole repository."""
+TEXTS = ("*.py", "*.md", "*.toml", "Makefile", "Dockerfile*")
+OLD_WORDS_ALLOWED = ("CHANGELOG.md", "docs/adr", "tests/unit/repository/test_layout.py")
 
 
 def modules() -> list[Path]:
@@ -35,21 +45,21 @@ def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
-def room(name: str) -> str:
-    """The package or top-level module below `prefect_uv` that a dotted name leads to."""
+def top_level(name: str) -> str:
+    """The package or module directly below `prefect_uv` that a dotted name belongs to."""
     parts = name.split(".")
     return parts[1] if len(parts) > 1 else "__init__"
 
 
 def imported(module: Path) -> Iterator[str]:
-    """The dotted names of ours that a module imports, at the top or in a function."""
+    """Yield the modules of `prefect_uv` that a module imports, at the top or in a function."""
     for node in ast.walk(ast.parse(module.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "prefect_uv":
             yield str(node.module)
 
 
-def named(module: Path) -> Iterator[str]:
-    """The functions, classes and constants that a module defines."""
+def defined(module: Path) -> Iterator[str]:
+    """Yield the functions, classes and constants that a module defines."""
     for node in ast.parse(module.read_text()).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield node.name
@@ -66,13 +76,13 @@ def test_imports_go_one_way() -> None:
         wrong += [
             f"{module.relative_to(PACKAGE)} imports {name}"
             for name in imported(module)
-            if room(name) != here and height[room(name)] >= height[here]
+            if top_level(name) != here and height[top_level(name)] >= height[here]
         ]
     assert wrong == []
 
 
 def test_folders_are_small() -> None:
-    """A folder has about a dozen modules at most."""
+    """No folder has more than about a dozen modules."""
     sizes = Counter(module.parent.relative_to(PACKAGE) for module in modules() if module.name != "__init__.py")
     assert {str(folder): size for folder, size in sizes.items() if size > MOST_MODULES} == {}
 
@@ -80,29 +90,45 @@ def test_folders_are_small() -> None:
 def test_packages_say_what_they_are_for() -> None:
     """Each package has a docstring."""
     folders = {module.parent for module in modules()}
-    silent = [
+    undocumented = [
         str(folder) for folder in folders if not ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
     ]
-    assert silent == []
+    assert undocumented == []
 
 
 def test_names_have_one_meaning() -> None:
-    """No module name and no function, class or constant stands twice in the program."""
-    places: dict[str, list[str]] = defaultdict(list)
+    """No two modules, functions, classes or constants of the program have the same name."""
+    owners: dict[str, list[str]] = defaultdict(list)
     for module in modules():
         path = str(module.relative_to(PACKAGE))
         if module.stem != "__init__":
-            places[f"{module.stem}.py"].append(path)
-        for name in set(named(module)) - SCRIPTS:
-            places[name].append(path)
-    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+            owners[f"{module.stem}.py"].append(path)
+        for name in set(defined(module)) - SCRIPTS:
+            owners[name].append(path)
+    assert {name: paths for name, paths in owners.items() if len(paths) > 1} == {}
 
 
-def test_map_is_true() -> None:
-    """Every path that CONTRIBUTING.md names exists, and every package of the program is on its map."""
+def test_contributing_names_every_package() -> None:
+    """Every path in CONTRIBUTING.md exists, and its map names every package of the program."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
     words = set(re.findall(r"`([\w./-]+)`", text))
     paths = {word for word in words if re.match(r"(?:entrypoint|tests|docs|images|requirements)/", word)}
     assert {path for path in paths if not (ROOT / path).exists()} == set()
     packages = {f"{folder.name}/" for folder in PACKAGE.iterdir() if (folder / "__init__.py").is_file()}
     assert packages - words == set()
+
+
+def test_old_words_stay_away() -> None:
+    """No committed text uses a word that was replaced; the changelog and decisions may quote them."""
+    patterns = [*TEXTS, *(f":(exclude){path}" for path in OLD_WORDS_ALLOWED)]
+    command = ["git", "ls-files", "-z", "--", *patterns]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=30).stdout
+    texts = {name: (ROOT / name).read_text() for name in listed.split("\0") if name and (ROOT / name).is_file()}
+    assert {"Makefile", "README.md", "Dockerfile.base"} <= texts.keys()
+    uses = [
+        f"{name}:{number}: {line.strip()}"
+        for name, text in texts.items()
+        for number, line in enumerate(text.splitlines(), 1)
+        if OLD_WORDS.search(line)
+    ]
+    assert uses == []

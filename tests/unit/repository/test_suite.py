@@ -1,4 +1,4 @@
-"""How the tests run: which go together, and what they are allowed to take."""
+"""How the tests run: which of them share a process, how long they may take, and what is cleaned up."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ TESTS = Path(__file__).parents[2]
 
 
 def report(nodeid: str, when: str, duration: float) -> pytest.TestReport:
-    """A part of a test that has passed."""
+    """The report of a test's setup, call or teardown that passed."""
     return pytest.TestReport(nodeid, ("", 0, ""), {}, "passed", None, when, duration=duration)  # type: ignore[arg-type]
 
 
 def test_every_directory_of_tests_has_a_budget() -> None:
-    """CONTRIBUTING.md names it, and no other."""
+    """CONTRIBUTING.md has a budget for each directory of tests, and for no other."""
     assert set(budgets()) == {path.relative_to(TESTS).parts[0] for path in TESTS.rglob("test_*.py")}
 
 
 def test_spent_is_summed_up_by_directory() -> None:
-    """Setup, call and teardown count; what is over its budget says so."""
+    """Setups, calls and teardowns are added up, and a directory over its budget is marked."""
     spent = Spent({"pull": 3, "engine": 1})
     for when, seconds in (("setup", 1.0), ("call", 1.0), ("teardown", 0.5)):
         spent.pytest_runtest_logreport(report("tests/pull/test_x.py::test_y", when, seconds))
@@ -41,13 +41,13 @@ def test_spent_is_summed_up_by_directory() -> None:
 
 
 def test_every_pattern_of_units_has_tests() -> None:
-    """A pattern that matches no module would leave its tests to chance."""
+    """Each pattern matches a module; otherwise its tests would no longer share a process."""
     modules = [str(path.relative_to(TESTS.parent)) for path in TESTS.rglob("test_*.py")]
     assert {lanes.unit_of(module) for module in modules} >= set(lanes.UNITS)
 
 
 def test_same_project_is_locked_once(tmp_path: Path) -> None:
-    """Another copy of it gets the lockfile that the first one got; another project, or an index of a test, does not."""
+    """A second copy of a project gets the first one's lockfile; others, and those with a test's index, do not."""
     runs = tmp_path / "runs"
     command = ["sh", "-c", f"echo run >> {runs}; cat pyproject.toml > uv.lock"]
     texts = ("one", "one", "two", "http://127.0.0.1/simple", "http://127.0.0.1/simple")
@@ -61,19 +61,19 @@ def test_same_project_is_locked_once(tmp_path: Path) -> None:
 
 
 def test_failed_lock_is_an_error(tmp_path: Path) -> None:
-    """With what was printed, and it is not remembered."""
+    """A failure raises an error with the output, and the next call tries again."""
     command = ["sh", "-c", "echo no solution >&2; exit 1"]
     for _ in range(2):
         with pytest.raises(RuntimeError, match="no solution"):
             lock_once(command, tmp_path, os.environ)
 
 
-def test_what_is_left_behind_is_ended(tmp_path: Path) -> None:
-    """A process that has inherited the mark of a run."""
+def test_process_left_behind_is_killed(tmp_path: Path) -> None:
+    """A process that inherited the run's mark is killed and reported, and the run's folder is removed."""
     folder = tmp_path / "run"
     folder.mkdir()
     with subprocess.Popen(["sleep", "60"], env={**os.environ, mark.VARIABLE: str(folder)}) as process:
-        found = remove(folder, seconds=0)
+        removed = remove(folder, seconds=0)
         assert process.wait(10) == -signal.SIGKILL
-    assert found == [f"process {process.pid}: sleep 60 "]
+    assert removed == [f"process {process.pid}: sleep 60 "]
     assert not folder.exists()

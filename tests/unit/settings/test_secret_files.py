@@ -121,8 +121,16 @@ def test_secrets_are_known_in_every_form(environ: dict[str, str], secrets: set[s
 
 @pytest.mark.parametrize("variable", ["NETRC", "HOME"])
 def test_passwords_in_netrc_are_known(tmp_path: Path, variable: str) -> None:
-    """The passwords in $NETRC, or else in ~/.netrc, are known as secrets."""
+    """The passwords in $NETRC or in ~/.netrc are known as secrets."""
     path = tmp_path / ".netrc"
     path.write_text('machine a login bot password hush-hush\nmachine b\n  login ada\n  password "hu sh \\" x"\n')
     settings = Settings.from_environ({variable: str(path if variable == "NETRC" else tmp_path)})
     assert settings.secrets()[-2:] == ["hush-hush", 'hu sh " x']
+
+
+def test_passwords_of_both_netrc_files_are_known(tmp_path: Path) -> None:
+    """With NETRC set, uv reads that file and git still reads ~/.netrc, so the passwords of both are secrets."""
+    (tmp_path / ".netrc").write_text("machine git.invalid login bot password for-git\n")
+    (tmp_path / "netrc").write_text("machine index.invalid login bot password for-uv\n")
+    settings = Settings.from_environ({"NETRC": str(tmp_path / "netrc"), "HOME": str(tmp_path)})
+    assert {"for-git", "for-uv"} <= {*settings.secrets()}

@@ -107,7 +107,7 @@ class Conclusion:
         return 0
 
     def _engine_ran_cancellation_hooks(self, state: State) -> bool:
-        """Whether the engine ran the hooks: it does on its way out, unless a signal killed it first.
+        """Whether the engine ran the hooks: it does so before it exits, unless a signal killed it first.
 
         In that case, its own Cancelling shows it: an engine that acknowledged the cancellation sets it before it runs
         the hooks (Prefect 3.8.8, `handle_cancellation`:

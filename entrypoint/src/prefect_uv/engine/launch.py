@@ -35,7 +35,7 @@ class PreparedFlow:
         checkout: the code, and the environment variables that the pull steps left.
         environment: the Python environment.
         code: where the project's own code is imported from.
-        maintenance: what runs beside the flow for the cache volume.
+        maintenance: what runs alongside the flow for the cache volume.
         entrypoint: the deployment's entrypoint; None without a flow run.
     """
 

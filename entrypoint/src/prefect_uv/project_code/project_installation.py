@@ -1,8 +1,8 @@
-"""Build and install local packages, anew each time.
+"""Build and install local packages, again for each run.
 
 uv takes the wheel of a directory from its cache unless pyproject.toml, setup.py or setup.cfg has changed, or a `src`
 directory has come or gone (uv 0.13.8: https://docs.astral.sh/uv/concepts/cache/#dynamic-metadata). `uv build` does not
-(uv 0.13.8, observed; covered by tests/unit/project_code/test_importable_code.py::test_installed_anew_after_an_edit).
+(uv 0.13.8, observed; covered by tests/unit/project_code/test_importable_code.py::test_installed_again_after_an_edit).
 
 The build works on a copy: a read-only checkout suffices, no two builds write to a shared one, and what setuptools left
 in `build/` is not packed again (https://github.com/pypa/setuptools/issues/1871).

@@ -37,15 +37,16 @@ def secrets_in_urls(text: str) -> Iterator[str]:
 
 
 def _in_netrc(environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield the passwords of the netrc file that uv reads: $NETRC, or else ~/.netrc.
+    """Yield the passwords of both netrc files: the one that NETRC names, and ~/.netrc.
 
-    uv 0.13.8: https://docs.astral.sh/uv/concepts/authentication/http/#netrc-files
+    uv 0.13.8 reads the first, and the second if NETRC is not set:
+    https://docs.astral.sh/uv/concepts/authentication/http/#netrc-files
     git 2.47 reads ~/.netrc even if NETRC is set: https://curl.se/libcurl/c/CURLOPT_NETRC.html
     """
-    path = environ.get("NETRC") or f"{environ.get('HOME', '/nonexistent')}/.netrc"
-    try:
-        text = Path(path).read_text()
-    except (OSError, UnicodeDecodeError):
-        return
-    for password in _NETRC.findall(text):
-        yield re.sub(r"\\(.)", r"\1", password.strip('"')) if password.startswith('"') else password
+    for path in filter(None, (environ.get("NETRC"), f"{environ.get('HOME', '/nonexistent')}/.netrc")):
+        try:
+            text = Path(path).read_text()
+        except (OSError, UnicodeDecodeError):
+            continue
+        for password in _NETRC.findall(text):
+            yield re.sub(r"\\(.)", r"\1", password.strip('"')) if password.startswith('"') else password

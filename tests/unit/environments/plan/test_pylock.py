@@ -1,4 +1,4 @@
-"""Resolved packages as uv writes them and reads them back, with `packaging` between."""
+"""uv writes a pylock.toml, `Pylock` reads, filters and writes it, and uv reads it again."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def entry(name: str, rest: str) -> str:
     return f'\n[[packages]]\nname = "{name}"\n{rest}\n'
 
 
-def file(kind: str, name: str, mark: str = "aa") -> str:
+def file(kind: str, name: str, sha256: str = "aa") -> str:
     """A file of a package."""
-    return f'{kind} = {{ url = "https://index.invalid/{name}", hashes = {{ sha256 = "{mark}" }} }}'
+    return f'{kind} = {{ url = "https://index.invalid/{name}", hashes = {{ sha256 = "{sha256}" }} }}'
 
 
 WHEELS = 'version = "1.0"\nwheels = [{{ url = "https://index.invalid/{}", hashes = {{ sha256 = "aa" }} }}]'
 
 
 def uv(*words: str, cwd: Path) -> str:
-    """What uv prints."""
+    """Run uv and return what it prints."""
     command = ["uv", *words, "--python", sys.executable, "--cache-dir", str(cwd / "cache")]
     return subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True, timeout=60).stdout
 
@@ -74,15 +74,15 @@ def test_what_uv_writes_is_read_and_read_back(tmp_path: Path, server: Server, or
     lines = f"trinket ; python_version > '3'\nbauble @ file://{archive}\nflows @ git+{origin.url}\nold>=1.0b0\n./lib\n"
     (tmp_path / "requirements.in").write_text(lines)
     options = ("--universal", "--default-index", server.url, "--find-links", str(wheel.parent), *PREVIEW)
-    told = uv("pip", "compile", "-q", "--format", "pylock.toml", *options, "requirements.in", cwd=tmp_path)
-    lock = Pylock.read(told, tmp_path)
+    text = uv("pip", "compile", "-q", "--format", "pylock.toml", *options, "requirements.in", cwd=tmp_path)
+    lock = Pylock.read(text, tmp_path)
     assert lock.names == {"trinket", "bauble", "flows", "old", "lib"}
-    found = lock.without_directories()
-    versions = {name: package.version for name, package in found.packages().items()}
+    kept = lock.without_directories()
+    versions = {name: package.version for name, package in kept.packages().items()}
     assert versions == {"trinket": "1.0", "bauble": "1.0", "flows": "1.0", "old": "1.0b0"}
-    found.write(tmp_path / "pylock.toml")
-    form = ("--dry-run", "--output-format", "json", "--target", "empty", *PREVIEW)
-    plan = json.loads(uv("pip", "install", *form, "-r", "pylock.toml", cwd=tmp_path))
+    kept.write(tmp_path / "pylock.toml")
+    options = ("--dry-run", "--output-format", "json", "--target", "empty", *PREVIEW)
+    plan = json.loads(uv("pip", "install", *options, "-r", "pylock.toml", cwd=tmp_path))
     assert {change["name"] for change in plan["changes"]} == versions.keys()
 
 
@@ -101,7 +101,7 @@ def test_what_uv_writes_is_read_and_read_back(tmp_path: Path, server: Server, or
     ],
 )
 def test_keys_of_packages_stay(text: str, digested: list[str], tmp_path: Path) -> None:
-    """What a package counts as in an environment's key is as it was: no environment is built anew by a new library."""
+    """A package's part of the key never changes, so no new library makes us build an environment again."""
     (package,) = Pylock.read(HEAD + entry("a", text), tmp_path).packages().values()
     hasher = hashlib.sha256()
     for part in digested:
@@ -110,7 +110,7 @@ def test_keys_of_packages_stay(text: str, digested: list[str], tmp_path: Path) -
 
 
 def test_relative_archive(tmp_path: Path) -> None:
-    """The file is written elsewhere than it was made for."""
+    """The path of a local archive becomes absolute, because the file is written to another directory."""
     text = HEAD + entry("a", 'archive = { path = "vendor/a-1.0-py3-none-any.whl", hashes = { sha256 = "aa" } }')
     Pylock.read(text, tmp_path / "project").write(tmp_path / "pylock.toml")
     written = tomllib.loads((tmp_path / "pylock.toml").read_text())
@@ -118,12 +118,12 @@ def test_relative_archive(tmp_path: Path) -> None:
 
 
 def test_no_packages(tmp_path: Path) -> None:
-    """Requirements may need nothing."""
+    """Requirements may resolve to no package."""
     assert Pylock.read(f"{HEAD}packages = []\n", tmp_path).packages() == {}
 
 
 def test_only_accepted_files_are_kept(tmp_path: Path) -> None:
-    """Of the files of a package, those whose hash a requirement names; without any, it is refused."""
+    """Only the files whose hash a requirement names are kept; a package without such a file is refused."""
     wheels = 'wheels = [{ url = "https://index.invalid/a-1.0-py3-none-any.whl", hashes = { sha256 = "bb" } }]'
     lock = Pylock.read(HEAD + entry("a", f'version = "1.0"\n{file("sdist", "a-1.0.tar.gz")}\n{wheels}'), tmp_path)
     lock.accepting(parse_requirements("a==1.0 --hash=sha256:bb"), hashed=True).write(tmp_path / "pylock.toml")
@@ -134,6 +134,6 @@ def test_only_accepted_files_are_kept(tmp_path: Path) -> None:
 
 
 def test_another_form_is_refused(tmp_path: Path) -> None:
-    """uv's support is a preview: if it writes something else one day, nothing is installed by guessing."""
+    """uv's support is a preview: if uv ever writes another format, we refuse it instead of guessing."""
     with pytest.raises(PylockValidationError, match="wheels"):
         Pylock.read(HEAD + entry("a", 'version = "1.0"\nwheels = [{ url = "https://index.invalid/a" }]'), tmp_path)

@@ -61,39 +61,39 @@ SCRIPT = """#!/bin/sh
 
 
 class Fake:
-    """The only interpreter that uv sees, which tells it another version than its own."""
+    """The only interpreter that uv finds; it reports a made-up version."""
 
     def __init__(self, directory: Path, version: str) -> None:
         self.directory = directory
         self.python = directory / "python3"
         own = platform.python_version()
-        minors = (".".join(one.split(".")[:2]) for one in (own, version))
+        minors = (".".join(number.split(".")[:2]) for number in (own, version))
         words = dict(zip(("minor", "other"), minors, strict=True))
         sed = shutil.which("sed")
         self.python.write_text(SCRIPT.format(python=sys.executable, sed=sed, own=own, version=version, **words))
         self.python.chmod(0o755)
 
     def is_found(self, request: str) -> bool:
-        """Whether uv takes it for a request."""
+        """Whether uv accepts the interpreter for a request."""
         return self._uv("python", "find", "--no-project", "--no-python-downloads", request)
 
     def is_allowed(self, requires_python: str) -> bool:
-        """Whether uv takes it for a project that requires this."""
+        """Whether uv accepts the interpreter for a project with this `requires-python`."""
         project = f'[project]\nname = "etl"\nversion = "1"\nrequires-python = "{requires_python}"\n'
         (self.directory / "pyproject.toml").write_text(project)
         return self._uv("lock", "--dry-run", "--python", str(self.python))
 
     def _uv(self, *words: str) -> bool:
-        place = str(self.directory)
+        directory = str(self.directory)
         environ = {
-            "PATH": place,
-            "HOME": place,
-            "UV_CACHE_DIR": f"{place}/cache",
+            "PATH": directory,
+            "HOME": directory,
+            "UV_CACHE_DIR": f"{directory}/cache",
             "UV_PYTHON_PREFERENCE": "only-system",
         }
         uv = str(shutil.which("uv"))
         finished = subprocess.run(
-            [uv, *words], cwd=place, env=environ, check=False, capture_output=True, text=True, timeout=20
+            [uv, *words], cwd=directory, env=environ, check=False, capture_output=True, text=True, timeout=20
         )
         return finished.returncode == 0
 
@@ -101,7 +101,7 @@ class Fake:
 @pytest.mark.uv
 @pytest.mark.parametrize("version", ["3.13.5", "3.14.0", "3.14.0rc1"])
 def test_uv_agrees(tmp_path: Path, version: str) -> None:
-    """Yes to a request saves asking uv, so that uv must say it too; no to a requires-python is an error of ours."""
+    """What we accept without asking uv, uv accepts; what we refuse as a `requires-python`, uv refuses."""
     fake = Fake(tmp_path, version)
     answers = {request: accepts(request, version) for request in REQUESTS}
     yes = [request for request, answer in answers.items() if answer is True]
@@ -127,16 +127,16 @@ def test_uv_agrees(tmp_path: Path, version: str) -> None:
     ],
 )
 def test_pre_release(request_: str, *, answer: bool | None) -> None:
-    """3.14.0rc1 is before 3.14.0 (PEP 440). What uv makes of it is left to uv, and is no contradiction either."""
+    """3.14.0rc1 precedes 3.14.0 (PEP 440). Where uv may judge differently, uv decides, and we refuse nothing."""
     assert accepts(request_, "3.14.0rc1") is answer
 
 
 @pytest.mark.parametrize("request_", NOT_NUMBERS)
 def test_requests_that_only_uv_understands(request_: str) -> None:
-    """They are no specifiers."""
+    """A request that is not a version specifier is left to uv."""
     assert accepts(request_, "3.14.0") is None
 
 
 def test_version_of_a_development_build() -> None:
-    """Python built from its repository puts a plus behind its version."""
+    """A Python that was built from a git checkout appends a plus to its version."""
     assert accepts(">=3.14", "3.14.2+") is True

@@ -1,4 +1,4 @@
-"""A lock's versions in a directory of wheels, whose files may spell them in another way."""
+"""The locked versions are found in a directory of wheels, even if file names spell them differently."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.unit.wheels import build_wheel
 
 
 def test_version_that_is_not_normalized(etl: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
-    """2024.01.02 in a file's name is 2024.1.2 in the lock; a file that is no wheel is passed over."""
+    """2024.01.02 in a file's name is 2024.1.2 in the lock; a file that is not a wheel is ignored."""
     build_wheel(etl.wheels, "Calendar.Days", "2024.01.02", {"days.py": ""})
     (etl.wheels / "not-a-wheel.whl").write_text("")
     etl.write("prefect", "calendar-days")
@@ -24,7 +24,7 @@ def test_version_that_is_not_normalized(etl: Etl, make_store: Callable[..., Envi
 
 
 def test_missing_version_is_named(etl: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
-    """Before anything is installed."""
+    """A locked version without a wheel is an error that names it, before anything is installed."""
     build_wheel(etl.wheels, "days", "2024.01.02", {"days.py": ""})
     etl.write("prefect", "days")
     etl.lock()
@@ -35,7 +35,7 @@ def test_missing_version_is_named(etl: Etl, make_store: Callable[..., Environmen
 
 
 def test_wheel_in_the_repository_of_a_member(etl: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
-    """uv names it from the workspace's root (`uv export`, 0.13.8), wherever the member is."""
+    """A member's own wheel is found: its path in `uv export` (uv 0.13.8) is relative to the workspace root."""
     member = etl.directory / "packages" / "member"
     build_wheel(member / "vendor", "days", "1.0", {"days.py": ""})
     etl.write("prefect")

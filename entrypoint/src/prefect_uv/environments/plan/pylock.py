@@ -1,7 +1,8 @@
-"""Resolved packages with their files and hashes, in the form of PEP 751, which `uv pip compile` writes and uv installs.
+"""Resolved packages with their files and hashes in a pylock.toml (PEP 751): `uv pip compile` writes it, uv installs it.
 
-Read, filtered and written again here: what is not to be installed is left out before uv sees it. `packaging` knows the
-form and refuses what is not in it; uv 0.13.8 calls its own support a preview.
+In between, the packages that must not be installed are removed here. `packaging` refuses a document that does not
+follow PEP 751. uv's own support is a preview (uv 0.13.8:
+https://docs.astral.sh/uv/concepts/preview/#using-preview-features).
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pylock:
-    """Packages as uv resolved them: for one interpreter on this platform, or until `chosen` for any."""
+    """Packages as uv resolved them: for one interpreter on this platform, or for any until `chosen`."""
 
     document: pylock.Pylock
 
     @classmethod
     def read(cls, text: str, directory: Path) -> Pylock:
-        """From uv's output; relative paths in it start from `directory`."""
+        """Read uv's output, whose relative paths are relative to `directory`."""
         from packaging import pylock  # noqa: PLC0415 (no warm start resolves)
 
         content = tomllib.loads(text)
@@ -44,68 +45,70 @@ class Pylock:
 
     @property
     def names(self) -> set[str]:
-        """The packages."""
+        """The names of the packages."""
         return {package.name for package in self.document.packages}
 
     def without(self, names: Iterable[str]) -> Pylock:
-        """All but these."""
-        left_out = {*names}
-        return self._only(lambda package: package.name not in left_out)
+        """All packages except these."""
+        excluded = {*names}
+        return self._only(lambda package: package.name not in excluded)
 
     def without_directories(self) -> Pylock:
-        """All but what would be built from source code that is here, which changes with each commit."""
+        """All packages except local directories, whose source code changes with each commit."""
         return self._only(lambda package: package.directory is None)
 
     def chosen(self, versions: Mapping[str, str]) -> Pylock:
-        """Those that are for this interpreter; what comes from an address may have no version here."""
+        """The packages for one interpreter, by version; one from a direct URL may have no version in the document."""
         return self._only(
             lambda package: package.name in versions and _version(package) in {"", versions[package.name]}
         )
 
-    def accepting(self, given: Sequence[Requirement], *, hashed: bool) -> Pylock:
-        """Only the files whose hashes the requirements name, where they name any; uv 0.13.8 does not look at them.
+    def accepting(self, requirements: Sequence[Requirement], *, hashed: bool) -> Pylock:
+        """For packages with hashes in the requirements, keep only the files that have one; uv 0.13.8 ignores them.
 
         Args:
-            given: the requirements.
-            hashed: they name the hashes of everything, so that nothing else is accepted.
+            requirements: the requirements.
+            hashed: they name hashes for everything, so a file without a named hash is refused.
 
         Raises:
-            HashMismatchError: a package has no such file.
+            HashMismatchError: no file of a package has one of its hashes.
         """
         packages = []
         for package in self.document.packages:
-            hashes = _given(package, given)
-            every = not hashes and (not hashed or package.vcs is not None)
-            packages.append(package if every else _with_files(package, hashes))
-        if bad := [f"{package.name} {_version(package)}" for package in packages if not _origin(package)]:
+            hashes = _required_hashes(package, requirements)
+            keep_all = not hashes and (not hashed or package.vcs is not None)
+            packages.append(package if keep_all else _with_files(package, hashes))
+        if mismatched := [f"{package.name} {_version(package)}" for package in packages if not _origin(package)]:
             raise HashMismatchError(
                 "The package index has no file with a hash that the requirements name.",
-                "\n".join(bad),
+                "\n".join(mismatched),
                 "Compile the requirements again if they lack the package, or if it was rebuilt on purpose; else ask who"
                 " did it.",
             )
         return Pylock(replace(self.document, packages=packages))
 
     def packages(self) -> dict[str, Package]:
-        """For the key: versions, and a digest of the files' hashes, or of a repository's commit."""
-        found = self.document.packages
-        return {package.name: Package(_version(package), digest_fields(_origin(package))) for package in found}
+        """The packages as the key needs them: a version, and a digest of the files' hashes or a repository's commit."""
+        return {
+            package.name: Package(_version(package), digest_fields(_origin(package)))
+            for package in self.document.packages
+        }
 
     def write(self, path: Path) -> None:
-        """For uv to install."""
+        """Write the file that uv installs."""
         import tomli_w  # noqa: PLC0415 (see read)
 
         path.write_text(tomli_w.dumps(self.document.to_dict()))
 
-    def _only(self, wanted: Callable[[pylock.Package], bool]) -> Pylock:
-        return Pylock(replace(self.document, packages=[*filter(wanted, self.document.packages)]))
+    def _only(self, accept: Callable[[pylock.Package], bool]) -> Pylock:
+        return Pylock(replace(self.document, packages=[*filter(accept, self.document.packages)]))
 
 
 def _with_regular_name(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An entry whose sdist has the file name that PEP 625 demands.
+    """Give an entry's sdist the file name that PEP 625 requires.
 
-    uv 0.13.8 takes other names from an index, such as `a-1.0-beta.tar.gz`, and `packaging` does not. In a pylock.toml,
-    the file at an address may be given a name, and then both use that one.
+    uv 0.13.8 accepts other names from an index, such as `a-1.0-beta.tar.gz`, but `packaging` does not. A pylock.toml
+    may name the file at a URL, and then both use that name.
     """
     sdist = entry.get("sdist")
     if not sdist or "version" not in entry:
@@ -116,7 +119,7 @@ def _with_regular_name(entry: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _with_absolute_path(package: pylock.Package, directory: Path) -> pylock.Package:
-    """With paths that can be read from anywhere."""
+    """Make the path of a local archive absolute."""
     if package.archive and package.archive.path:
         return replace(package, archive=replace(package.archive, path=str(directory / package.archive.path)))
     return package
@@ -126,11 +129,11 @@ def _version(package: pylock.Package) -> str:
     return str(package.version or "")
 
 
-def _given(package: pylock.Package, requirements: Iterable[Requirement]) -> set[str]:
-    """The hashes for this version of a package."""
+def _required_hashes(package: pylock.Package, requirements: Iterable[Requirement]) -> set[str]:
+    """The hashes that the requirements name for this version of a package."""
     versions = {"", _version(package)}
-    mine = (item for item in requirements if item.name == package.name and item.version in versions)
-    return {mark for item in mine for mark in item.hashes}
+    matching = (item for item in requirements if item.name == package.name and item.version in versions)
+    return {file_hash for item in matching for file_hash in item.hashes}
 
 
 def _entry_files(package: pylock.Package) -> Iterator[File]:
@@ -143,13 +146,13 @@ def _hashes(file: File) -> list[str]:
 
 
 def _origin(package: pylock.Package) -> list[str]:
-    """The files' hashes, which PEP 751 demands; a commit for a repository."""
-    found = sorted(mark for file in _entry_files(package) for mark in _hashes(file))
-    return [*found, *filter(None, (package.vcs.commit_id, package.vcs.subdirectory) if package.vcs else ())]
+    """The files' hashes, which PEP 751 requires, or a repository's commit and subdirectory."""
+    hashes = sorted(file_hash for file in _entry_files(package) for file_hash in _hashes(file))
+    return [*hashes, *filter(None, (package.vcs.commit_id, package.vcs.subdirectory) if package.vcs else ())]
 
 
 def _with_files(package: pylock.Package, hashes: set[str]) -> pylock.Package:
-    """Only the files that have one of these hashes."""
+    """Keep only the files that have one of these hashes."""
     kept = [file for file in _entry_files(package) if hashes & {*_hashes(file)}]
     return replace(
         package,

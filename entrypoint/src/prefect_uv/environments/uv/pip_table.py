@@ -1,7 +1,8 @@
-"""A project's settings as `uv pip` is to see them: what its [tool.uv.pip] says of other work is left out.
+"""Give `uv pip` a project's settings without those in [tool.uv.pip] that are meant for other work.
 
-The table is for people who work with `uv pip`: an output file, another Python or platform, packages that are not
-written down. uv 0.13.8 applies it to every call, and no option takes it back.
+The table also configures a developer's own `uv pip` calls: an output file, another Python or platform, packages to omit
+from the output. uv applies it to every call, and no option disables it
+(uv 0.13.8: https://docs.astral.sh/uv/concepts/configuration-files/#configuring-the-pip-interface).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from prefect_uv.project.files.pyproject import PYPROJECT
 from prefect_uv.project.files.toml_tables import Table, read_toml, table_at
 
-CHOOSING = {
+CHOOSES_PACKAGES = {
     "config-settings",
     "config-settings-package",
     "dependency-metadata",
@@ -40,35 +41,36 @@ CHOOSING = {
     "resolution",
     "torch-backend",
 }
+"""The keys that choose packages, their indexes, or how they are built: these are kept."""
 ADDRESSES = ("find-links", "index-url", "extra-index-url", "url")
 
 
 @contextmanager
 def settings_options(configuration: Path | None) -> Iterator[tuple[str, ...]]:
-    """Options that make uv read its settings from a file, wherever it works; none where there is no file."""
+    """Yield the options that make uv read its settings from this file in any working directory; none without a file."""
     document = read_toml(configuration) if configuration else {}
     settings = table_at(document, "tool", "uv") if configuration and configuration.name == PYPROJECT else document
     if configuration is None:
         yield ()
-    elif not table_at(settings, "pip").keys() - CHOOSING:
+    elif not table_at(settings, "pip").keys() - CHOOSES_PACKAGES:
         yield ("--project", str(configuration.parent))
     else:
-        with tempfile.TemporaryDirectory(prefix="prefect-uv-settings-") as private:
-            (Path(private) / PYPROJECT).write_text(_written(settings, configuration.parent))
-            yield ("--project", private)
+        with tempfile.TemporaryDirectory(prefix="prefect-uv-settings-") as directory:
+            (Path(directory) / PYPROJECT).write_text(_pyproject(settings, configuration.parent))
+            yield ("--project", directory)
 
 
-def _written(settings: Table, directory: Path) -> str:
-    """As the settings of a project of its own, which has neither members nor sources."""
+def _pyproject(settings: Table, directory: Path) -> str:
+    """The text of a pyproject.toml with these settings, without workspace members and sources."""
     import tomli_w  # noqa: PLC0415 (no warm start asks uv)
 
     kept = {key: value for key, value in settings.items() if key not in {"pip", "sources", "workspace"}}
-    kept["pip"] = {key: value for key, value in table_at(settings, "pip").items() if key in CHOOSING}
+    kept["pip"] = {key: value for key, value in table_at(settings, "pip").items() if key in CHOOSES_PACKAGES}
     return tomli_w.dumps({"tool": {"uv": _with_absolute_addresses(kept, "", directory)}})
 
 
 def _with_absolute_addresses(value: Any, key: str, directory: Path) -> Any:
-    """Addresses may be paths, from the file's directory."""
+    """Make paths absolute: an address may be a path relative to the settings file."""
     match value:
         case dict():
             return {name: _with_absolute_addresses(item, name, directory) for name, item in value.items()}

@@ -1,4 +1,4 @@
-"""Read the user's TOML files leniently: uv reports best what is wrong with them."""
+"""Read users' TOML files without reporting mistakes in them, because uv reports those best."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read_toml(path: Path) -> Table:
 
 
 def table_at(document: Table, *keys: str) -> Table:
-    """The table below these keys; empty if there is none, or something that is not a table."""
+    """The table below these keys; empty if there is none, or if it is not a table."""
     for key in keys:
         value = document.get(key)
         document = value if isinstance(value, Mapping) else {}
@@ -27,5 +27,5 @@ def table_at(document: Table, *keys: str) -> Table:
 
 
 def strings(value: object) -> list[str]:
-    """The strings of a list; other items are left out, and anything but a list is empty."""
+    """The strings in a list; other items are skipped. Empty if the value is not a list."""
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

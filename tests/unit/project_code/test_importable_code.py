@@ -194,7 +194,7 @@ def test_installed(make_session: Callable[..., Session], shop: Path, environment
     assert not installation.exists()
 
 
-def test_installed_anew_after_an_edit(
+def test_installed_again_after_an_edit(
     make_session: Callable[..., Session], shop: Path, environment: Environment
 ) -> None:
     """Changed code is installed although pyproject.toml is the same, unlike with uv's cached wheels."""
