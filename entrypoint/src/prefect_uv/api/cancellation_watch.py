@@ -29,7 +29,7 @@ FIRST_SECONDS = 1.0
 WATCH_POLL_SECONDS = 10.0
 RUNNING_READS = 2
 STREAM_CHECK_SECONDS = 300.0
-# Prefect 3.8.8, observed: a server accepts a subscription slightly before it sends events; held by
+# Prefect 3.8.8, observed: a server accepts a subscription slightly before it sends events; covered by
 # tests/unit/api/test_cancellation_watch.py::test_cancel_before_the_subscription
 SETTLING_SECONDS = (1.0, 5.0)
 LONGEST_POLL_SECONDS = 120.0

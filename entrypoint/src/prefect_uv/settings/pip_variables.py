@@ -21,7 +21,7 @@ def joined_words(text: str) -> str:
 def existing_links(text: str) -> str:
     """The URLs, and the paths that exist: pip only warns about the others, but uv fails.
 
-    (uv 0.13.8, observed; held by
+    (uv 0.13.8, observed; covered by
     tests/unit/settings/test_pip_variables.py::test_directory_that_does_not_exist_is_left_out)
     """
     return ",".join(word for word in text.split() if "://" in word or Path(word).exists())

@@ -50,7 +50,7 @@ def resolve_script(uv: Uv, python: str, script: Path) -> Pylock:
     Source code in the checkout is left out. `uv export` answers for all interpreters, so a dry run has to tell which of
     the packages are for this one.
 
-    uv 0.13.8: `uv export` reads a script's sources and writes no lock; `uv pip compile` does not read them (held by
+    uv 0.13.8: `uv export` reads a script's sources and writes no lock; `uv pip compile` does not read them (covered by
     test_sources_of_a_script). https://docs.astral.sh/uv/guides/scripts/#locking-dependencies
     The JSON of the dry run is experimental: https://docs.astral.sh/uv/reference/cli/#uv-pip-install--output-format
     """

@@ -1,6 +1,6 @@
 """Find the error of the catalogue for a failure of git, by the texts that git and OpenSSH print with LC_ALL=C.
 
-Upstream promises none of these texts (git 2.39 to 2.47 and OpenSSH 9 and 10, observed; held by
+Upstream promises none of these texts (git 2.39 to 2.47 and OpenSSH 9 and 10, observed; covered by
 tests/unit/pull/test_git_failures.py::test_failure_has_its_slug and tests/pull/test_servers.py::test_failure).
 """
 
