@@ -1,8 +1,7 @@
-"""Fixtures: one Prefect server for the test run, and one stack for each of its processes (see tests/suite)."""
+"""Fixtures: one Prefect server and one stack for each process of the tests (see tests/suite)."""
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -33,9 +32,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> lanes.Lanes 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Start the longest units first if tests run in parallel."""
+    """If tests run in parallel, start the longest units first, and allow each test more time."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: lanes.rank(item.nodeid))
+        for item in items:
+            lanes.extend_timeout(item)
 
 
 @pytest.fixture(scope="session")
@@ -52,8 +53,7 @@ def stack(shared_server: PrefectServer) -> Iterator[Stack]:
     """The server, a worker, a git server and a cache volume, which most tests share."""
     from tests.stack import Stack, image_name  # noqa: PLC0415 (as above)
 
-    pool = f"docker-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
-    with Stack.around(shared_server, image_name("py313"), "prefect-uv.tests", pool) as running, running.worker():
+    with Stack.around(shared_server, image_name("py313"), "prefect-uv.tests") as running, running.worker():
         yield running
 
 

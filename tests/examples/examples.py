@@ -41,11 +41,7 @@ class Example:
     def publish(self, stack: Stack, name: str = "") -> Repository:
         """Serve the folder as a git repository, locked as its README says and with the stack's addresses."""
         url = f"http://{stack.git.address}/{name or self.name}.git"
-        replace = {
-            f"https://git.example.com/me/{self.name}.git": url,
-            "prefect-uv:py313": stack.image,
-            "name: docker": f"name: {stack.pool}",
-        }
+        replace = {f"https://git.example.com/me/{self.name}.git": url, "prefect-uv:py313": stack.image}
         repository = stack.git.create(name or self.name, FOLDER / self.name, lock=False, replace=replace)
         if self.lock is not None:
             repository.lock(project=self.lock)

@@ -11,7 +11,7 @@ import docker
 from tests.suite import mark
 
 LABELS = {"prefect-uv.tests": "images"}
-SECONDS = 60
+SECONDS = 180
 
 
 @dataclass(frozen=True)

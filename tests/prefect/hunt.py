@@ -89,7 +89,7 @@ def in_volume(cache: CacheVolume, planted: Planted) -> list[str]:
 def process_lists(container: Container) -> Iterator[set[str]]:
     """Collect the command lines in the container, sampled twenty times a second.
 
-    Read from this machine's /proc: the engine runs `ps` to answer, which would take a third of a processor.
+    Read from this machine's /proc: the engine runs `ps` to answer, which takes twice as much of the processor.
     """
     seen: set[str] = set()
     over = threading.Event()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.prefect.conftest import PROJECTS
-from tests.stack import CacheVolume, Repository, Run, Stack, git_clone
+from tests.stack import POOL, CacheVolume, Repository, Run, Stack, git_clone
 from tests.stack.environment import job_volumes, unreachable_network
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
@@ -58,7 +58,7 @@ def test_deployment_made_by_prefect_deploy(stack: Stack, plain: Repository) -> N
         "name": "by-cli",
         "entrypoint": "flows.py:hello",
         "parameters": {"name": "CLI"},
-        "work_pool": {"name": stack.pool, "job_variables": {"image": stack.image}},
+        "work_pool": {"name": POOL, "job_variables": {"image": stack.image}},
     }
     manifest = {"name": "plain", "pull": [git_clone(plain.url)], "deployments": [deployment]}
     (plain.work / "prefect.yaml").write_text(json.dumps(manifest))

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from fcntl import LOCK_EX
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,6 @@ from prefect_uv.log.run_log import RunLog
 from prefect_uv.pull import pull
 from prefect_uv.settings import Settings
 from tests.stack.server import PrefectServer
-from tests.stack.shared import locked
-from tests.suite import mark
 
 ROOT = Path(__file__).parent.parent.parent
 BLOCKS: dict[tuple[str, str], dict[str, Any]] = {
@@ -58,8 +55,7 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 @pytest.fixture(scope="package")
 def server(shared_server: PrefectServer) -> PrefectServer:
     """A real Prefect server that holds the blocks and variables of the tables."""
-    with locked(mark.required() / "filling", LOCK_EX):
-        fill(shared_server, BLOCKS, VARIABLES)
+    fill(shared_server, BLOCKS, VARIABLES)
     return shared_server
 
 

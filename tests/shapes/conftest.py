@@ -18,7 +18,7 @@ from tests.stack.environment import job_volumes
 from tests.stack.process import tool
 
 LABEL = "prefect-uv.shapes"
-SECONDS = 60
+SECONDS = 180
 PROJECTS = Path(__file__).parent.parent / "projects"
 CODE = "def flow(function=None, **options):\n    return function or flow\n"
 PACKAGES = {"prefect": "3.8.8", "prefect_client": "3.8.8", "trinket": "1.0", "bauble": "1.0"}

@@ -11,11 +11,12 @@ from tests.stack.index import PackageIndex
 from tests.stack.network import ClosedNetwork
 from tests.stack.run import Run
 from tests.stack.server import PrefectServer
-from tests.stack.stack import EXCHANGE, Stack, remove_left
+from tests.stack.stack import EXCHANGE, POOL, Stack, remove_left
 from tests.stack.volume import CacheVolume
 
 __all__ = [
     "EXCHANGE",
+    "POOL",
     "CacheVolume",
     "ClosedNetwork",
     "GitServer",

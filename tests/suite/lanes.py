@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+TIMEOUT_FACTOR = 3
 UNITS = (
     r"tests/prefect/test_(bake|compiled|extra_packages|offline|providers|pull)\b",
     r"tests/prefect/",
@@ -39,6 +40,13 @@ def rank(nodeid: str) -> int:
     """The position of a test's unit in the order; all unlisted units come last."""
     unit = unit_of(nodeid)
     return UNITS.index(unit) if unit in UNITS else len(UNITS)
+
+
+def extend_timeout(item: pytest.Item) -> None:
+    """Give a test more time than it has alone: the lanes share the processors."""
+    mark = item.get_closest_marker("timeout")
+    if mark:
+        item.add_marker(pytest.mark.timeout(mark.args[0] * TIMEOUT_FACTOR), append=False)
 
 
 class Lanes(LoadScopeScheduling):  # type: ignore[misc] # pytest-xdist has no type hints

@@ -56,7 +56,7 @@ def remove(folder: Path, seconds: float = END_SECONDS) -> list[str]:
 
 
 def _kill_processes(folder: Path, seconds: float) -> list[str]:
-    """Kill what does not end on its own in this time; the shared server does, as soon as it has no users."""
+    """Kill what does not end on its own in this time; the servers of a process get SIGTERM with it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and any(_marked(folder)):
         time.sleep(POLL_SECONDS)
