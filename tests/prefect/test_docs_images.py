@@ -137,7 +137,7 @@ def test_volume_is_filled_without_running_the_flow(stack: Stack, etl: Path, cach
     assert "(miss " in start(stack, command, tmp_path, cache.name, str(flow_run))
     state = stack.api.client.read_flow_run(flow_run).state
     assert state is not None
-    assert state.name == "Scheduled"
+    assert state.is_scheduled(), "Scheduled, or Late when the machine is slow"
 
 
 def test_volume_is_listed_and_emptied(stack: Stack, cache: CacheVolume, tmp_path: Path) -> None:
