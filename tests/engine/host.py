@@ -116,9 +116,15 @@ class Host:
         deployment = self.api.deploy(f"{prefect}-{uuid4().hex[:6]}", entrypoint, pull_steps or [step])
         flow_run = self.api.create_run(deployment, {"folder": str(folder), **(parameters or {})})
         self.api.submit(flow_run)
-        variables = {"PREFECT__FLOW_RUN_ID": str(flow_run), "TMPDIR": str(folder / "tmp"), **(environment or {})}
-        with (folder / "output").open("wb") as output:
-            process = subprocess.Popen(
+        return Run(self, flow_run, folder, self.container(flow_run, folder, environment or {}, command))
+
+    def container(
+        self, flow_run: UUID, folder: Path, environment: Mapping[str, str], command: list[str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start what a container for this flow run would start; its output goes to the folder."""
+        variables = {"PREFECT__FLOW_RUN_ID": str(flow_run), "TMPDIR": str(folder / "tmp"), **environment}
+        with (folder / "output").open("ab") as output:
+            return subprocess.Popen(
                 command or [str(self.python), "-I", "-m", "prefect_uv"],
                 env={**self.environment, **variables},
                 cwd=folder,
@@ -127,7 +133,6 @@ class Host:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        return Run(self, flow_run, folder, process)
 
 
 @dataclass

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prefect.states import Cancelling
 
+from tests.engine.cases import RESCHEDULE
 from tests.engine.host import Host, Run
 from tests.engine.proxy import Proxy
+from tests.stack.process import wait_until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -72,6 +75,38 @@ def test_engine_that_does_not_exit_is_killed(host: Host) -> None:
     assert (run.state.name, code) == ("Completed", 0), run.output
     assert "did not end within 5 s" in run.output
     assert run.left_behind() == []
+
+
+def test_attempt_that_was_rescheduled_leaves_the_next_one_alone(host: Host) -> None:
+    """The worker starts the next attempt while the clean-up of the first still runs: nobody reschedules it again."""
+    run = host.start(PREFECT, "flows.py:tidying", environment=RESCHEDULE).wait_for_flow()
+    run.signal(signal.SIGTERM)
+    run.wait_for("the run is rescheduled", lambda: run.state.name == "AwaitingRetry")
+    host.api.submit(run.flow_run)
+    with host.container(run.flow_run, run.folder, RESCHEDULE) as second:
+        code, _ = run.end()
+        wait_until(lambda: run.notes.count("tidied") == 1, "the clean-up of the first attempt", 60)
+        wait_until(
+            lambda: len([line for line in run.notes if line.startswith("engine")]) == 2, "the second attempt", 60
+        )
+        assert (run.state.name, code) == ("Running", 0), run.output
+        host.api.client.set_flow_run_state(run.flow_run, Cancelling())
+        assert second.wait(60) == 0
+    names = [state.name for state in host.api.client.read_flow_run_states(run.flow_run)]
+    assert names.count("AwaitingRetry") == 1, names
+    assert run.state.name == "Cancelled"
+
+
+def test_kill_after_the_grace_period_is_reported_as_ours(host: Host) -> None:
+    """The state says that the engine did not end in time and that we killed it, not that memory ran out."""
+    environment = {"PREFECT_UV_CANCEL_GRACE_SECONDS": "1"}
+    run = host.start(PREFECT, "flows.py:swallowing", environment=environment).wait_for_flow()
+    run.signal(signal.SIGTERM)
+    code, _ = run.end()
+    assert (run.state.name, code) == ("Crashed", 143), run.output
+    assert str(run.state.message).startswith(
+        "SIGTERM arrived, the engine did not end within 1 s, and prefect-uv killed it"
+    )
 
 
 def test_flow_sees_nothing_of_the_channel(host: Host) -> None:

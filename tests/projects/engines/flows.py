@@ -131,3 +131,13 @@ def generating(folder: str):
     begin(folder)
     yield 1
     yield 2
+
+
+@flow(**HOOKS)
+def tidying(folder: str, seconds: float = 120):
+    begin(folder)
+    try:
+        time.sleep(seconds)
+    finally:
+        time.sleep(8)
+        note(folder, "tidied")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ class Ending:
         seen: the run's state when we stopped it.
         acknowledged: it acknowledged the reason on the control channel.
         aborted: it reported that the server told it not to run.
+        handed_on: the run was rescheduled, so that its state is now that of the next attempt.
+        killed_after: the seconds after which it was killed because it had not ended; None if we did not kill it.
     """
 
     code: int
@@ -45,11 +48,20 @@ class Ending:
     seen: State | None = None
     acknowledged: bool = False
     aborted: bool = False
+    handed_on: bool = False
+    killed_after: float | None = None
 
     @property
     def by_signal(self) -> bool:
         """Whether a signal killed it, so that it could report nothing."""
         return self.code > SIGNAL_EXIT
+
+    def explain(self) -> str:
+        """Why the engine ended, in one sentence."""
+        if self.killed_after is None:
+            return explain_exit_code(self.code)
+        reason = f"{self.stop_reason} arrived, " if self.stop_reason in signal.Signals.__members__ else ""
+        return f"{reason}the engine did not end within {self.killed_after:g} s, and prefect-uv killed it."
 
 
 @dataclass(frozen=True)
@@ -68,10 +80,13 @@ class Conclusion:
             The container's exit code: 0 if the run ended in an orderly way or continues later, 1 if the infrastructure
             should start it again, else the engine's.
         """
+        if self.ending.handed_on:
+            self.log.info(f"flow run {self.flow_run.name} was rescheduled; this attempt has ended")
+            return 0
         try:
             return self._finish(retry_while_unreachable(self.flow_run.state))
         except PrefectUvError as error:
-            message = f"the end of the run could not be reported ({explain_exit_code(self.ending.code)} {error})"
+            message = f"the end of the run could not be reported ({self.ending.explain()} {error})"
             self.log.error(f"{message}; the worker has to report it, by the exit code")  # noqa: TRY400 (not a logger)
             return self.ending.code or error.exit_code
 
@@ -118,7 +133,7 @@ class Conclusion:
 
     def _crashed(self, state: State) -> int:
         """Report the crash that the engine did not report; with its last line if it ended before the flow began."""
-        message = explain_exit_code(self.ending.code)
+        message = self.ending.explain()
         lines = [line for line in self.log.mask(self.ending.tail).splitlines() if line.strip()][-TAIL_LINES:]
         if lines and state.type == "PENDING" and not self.ending.by_signal:
             message += f" Its last line: {lines[-1].strip()[:LINE_CHARACTERS]}"

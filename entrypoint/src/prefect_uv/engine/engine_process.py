@@ -108,24 +108,25 @@ class EngineProcess:
         if self.code is None:
             process_tree.kill_all()
 
-    def finish(self, grace: float) -> bool:
+    def finish(self, grace: float) -> float | None:
         """Wait for the process to end, kill it after the grace period (seconds), and kill what it left behind.
 
         A signal to stop shortens the grace period, because its sender will not wait long.
 
         Returns:
-            True if the process ended within the grace period.
+            The seconds after which the process was killed; None if it ended on its own.
         """
-        deadline = time.monotonic() + grace
+        start = time.monotonic()
+        deadline = start + grace
         while self.code is None and (event := self.next(deadline)):
             if isinstance(event, StopSignalled):
                 deadline = min(deadline, time.monotonic() + HURRY_SECONDS)
-        in_time = self.code is not None
+        killed_after = round(deadline - start, 1) if self.code is None else None
         while self.code is None:
             self.kill()
             self.next(time.monotonic() + KILL_AGAIN_SECONDS)
         self.clear()
-        return in_time
+        return killed_after
 
     def clear(self) -> int:
         """Kill what the process left behind, read the rest of its stderr, and return its exit code."""

@@ -69,6 +69,8 @@ class Supervisor:
         self._stop_reason = ""
         self._seen: State | None = None
         self._acknowledged = False
+        self._handed_on = False
+        self._killed_after: float | None = None
         self._signum = 0
 
     def run(self) -> int:
@@ -81,8 +83,9 @@ class Supervisor:
                 self._handle_state_change()
             elif isinstance(event, EndReported):
                 self._stop_reason, self._grace = "end", REPORTED_END_FACTOR * self._grace
-        if not self._engine.finish(self._grace):
-            self._log.warning(f"killed the engine and what it started: it did not end within {self._grace:g} s")
+        self._killed_after = self._engine.finish(self._grace)
+        if self._killed_after is not None:
+            self._log.warning(f"killed the engine and what it started: it did not end within {self._killed_after:g} s")
         self._session.stop_watching()
         self._control.close()
         code = Conclusion(self._ending(), self._flow_run, self._launch, self._log).report()
@@ -96,6 +99,8 @@ class Supervisor:
             self._seen,
             self._acknowledged,
             self._control.aborted,
+            self._handed_on,
+            self._killed_after,
         )
 
     def _exit_code(self, code: int) -> int:
@@ -166,6 +171,7 @@ class Supervisor:
         except PrefectUvError as error:
             self._log.warning(f"the flow run could not be rescheduled: {error}")
             return
+        self._handed_on = state.type == "SCHEDULED"
         self._log.info(f"flow run {self._flow_run.name} is {state.name}")
 
     def _read_state(self) -> State | None:
