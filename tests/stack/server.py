@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,14 +29,16 @@ class PrefectServer:
 
     @classmethod
     @contextmanager
-    def start(cls, host: str, auth_string: str, home: Path) -> Iterator[PrefectServer]:
+    def start(
+        cls, host: str, auth_string: str, home: Path, settings: Mapping[str, str] | None = None
+    ) -> Iterator[PrefectServer]:
         """Run `prefect server start` with its database in `home`; an empty `auth_string` disables authentication."""
         port = free_port(host)
         server = cls(f"http://{host}:{port}/api", auth_string)
         log = home / "server.log"
         address = ["--host", host, "--port", str(port)]
         command = [tool("prefect"), "server", "start", "--no-ui", "--analytics-off", *address]
-        with background(command, log, _environment(home, auth_string)) as process:
+        with background(command, log, {**_environment(home, auth_string), **(settings or {})}) as process:
 
             def healthy() -> bool:
                 ensure_running(process, log)
