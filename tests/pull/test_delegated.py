@@ -126,7 +126,7 @@ def test_step_that_does_not_exist(stored: Ours, base: Path) -> None:
 def test_requirement_that_does_not_exist(stored: Ours, base: Path) -> None:
     """A requirement that does not exist is an error before the step runs."""
     outcome = stored([{"own_steps.nothing": {"requires": "no-such-package-of-prefect-uv==1.0"}}], base)
-    assert outcome.slug == "package-not-found"
+    assert outcome.slug == "package-not-found", outcome.error
 
 
 def test_package_that_needs_all_of_prefect(stored: Ours, base: Path) -> None:

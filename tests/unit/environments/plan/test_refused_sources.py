@@ -304,9 +304,12 @@ hint: Change the requirements as uv's report says; for a package that is on anot
 def test_extra_packages(
     start: Start, pulled_with_wheels: MakeCheckout, tmp_path: Path, project: str, text: str
 ) -> None:
-    """requirements-extras.txt names a package that conflicts with the lock, or does not exist."""
+    """requirements-extras.txt names a package that conflicts with the lock, or does not exist.
+
+    uv's report is not wrapped in a narrow terminal either: prefect-uv reads it.
+    """
     checkout = pulled_with_wheels(project).lock()
-    assert start.refusal(checkout, UV_CONFIG_FILE=str(tmp_path / "uv.toml")) == text
+    assert start.refusal(checkout, UV_CONFIG_FILE=str(tmp_path / "uv.toml"), COLUMNS="40") == text
 
 
 def test_baked_environment_that_does_not_fit(

@@ -63,10 +63,15 @@ class Uv:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The variables of every call. uv downloads no interpreter in passing, and finds none by a movable link."""
+        """The variables of every call. uv downloads no interpreter in passing, and finds none by a movable link.
+
+        uv 0.13.8: wraps its reports, which prefect-uv reads, at the width that COLUMNS gives.
+        https://docs.astral.sh/uv/reference/environment/#uv_no_wrap
+        """
         kept = {name: value for name, value in self.settings.environ.items() if name not in IGNORED_VARIABLES}
         own = {
             "UV_CACHE_DIR": str(self.cache.uv_cache),
+            "UV_NO_WRAP": "1",
             "UV_PYTHON_DOWNLOADS": "never",
             "UV_PYTHON_INSTALL_DIR": NOWHERE,
         }
