@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +16,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
+from prefect_uv.cache_volume.cache_directory import CacheDirectory
+from prefect_uv.environments.garbage.garbage_collection import collect_garbage
 from prefect_uv.image_facts import Image, probe_image
 from prefect_uv.log.mask import Mask
 from prefect_uv.log.run_log import RunLog
@@ -28,6 +30,7 @@ from tests.unit.http_server import Server, running_server
 __all__ = ["cache", "etl", "make_store", "pulled", "template", "wheels"]
 
 CLEARED_PREFIXES = ("IMAGE_", "UV_", "PIP_", "PREFECT", "GIT_", "PYTHON", "VIRTUAL_ENV", "SSL_CERT")
+Collect = Callable[..., int]
 BUILDING_FIXTURES = {"template", "key_of"}
 """Fixtures whose tests have uv plan and build environments."""
 
@@ -162,3 +165,17 @@ def origin(tmp_path: Path) -> Origin:
     repository = Origin(tmp_path / "origin" / "flows")
     repository.commit("flow.py", "first")
     return repository
+
+
+@pytest.fixture
+def cache_directory(tmp_path: Path) -> CacheDirectory:
+    """An empty cache directory."""
+    made = CacheDirectory(tmp_path / "cache", tmp_path / "cache" / "uv-0.13")
+    made.prepare()
+    return made
+
+
+@pytest.fixture
+def collect(cache_directory: CacheDirectory, log: RunLog) -> Collect:
+    """Collects garbage there, with settings from variables."""
+    return lambda **variables: collect_garbage(cache_directory, Settings.from_environ(variables), log)

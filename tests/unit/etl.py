@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,12 @@ def leftovers(cache: Path) -> list[Path]:
 def sync(store: EnvironmentStore, etl: Etl) -> Environment:
     """The environment of the project, as a start gets it."""
     return store.environment(find_project(etl.directory, None, store.settings))
+
+
+def sync_at_once(make_store: Callable[..., EnvironmentStore], etl: Etl, starts: int) -> list[Environment]:
+    """The environments that simultaneous starts get."""
+    with ThreadPoolExecutor(starts) as pool:
+        return list(pool.map(lambda _: sync(make_store(), etl), range(starts)))
 
 
 def only_wheels(etl: Etl) -> str:

@@ -7,13 +7,12 @@ import fcntl
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from prefect_uv.environments import Environment, EnvironmentStore
+from prefect_uv.environments import EnvironmentStore
 from prefect_uv.environments.plan.locked_source import LockedSource
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.errors import (
@@ -27,7 +26,7 @@ from prefect_uv.errors import (
     PythonMissingError,
     VolumeFullError,
 )
-from tests.unit.etl import WHEEL, Etl, environments, leftovers, sync
+from tests.unit.etl import WHEEL, Etl, environments, leftovers, sync, sync_at_once
 from tests.unit.http_server import Answer, Server, running_server
 
 TOKEN = "s3cr3t-t0ken"  # noqa: S105 (planted, to look for it)
@@ -140,12 +139,7 @@ def test_simultaneous_builders(
         create_venv(self, python, environment)
 
     monkeypatch.setattr(Uv, "create_venv", counted)
-    obtained: list[Environment] = []
-    threads = [threading.Thread(target=lambda: obtained.append(sync(make_store(), etl))) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
+    obtained = sync_at_once(make_store, etl, 3)
     assert len(builds) == 1
     assert sorted(environment.hit for environment in obtained) == [False, True, True]
     assert len(environments(cache)) == 1

@@ -15,29 +15,12 @@ from prefect_uv.cache_volume.lease import take_lease
 from prefect_uv.environments import EnvironmentStore
 from prefect_uv.environments.garbage import garbage_collection as gc_module
 from prefect_uv.environments.garbage.disk_usage import measure_usage
-from prefect_uv.environments.garbage.garbage_collection import collect_garbage
-from prefect_uv.log.run_log import RunLog
-from prefect_uv.settings import Settings
+from tests.unit.conftest import Collect
 from tests.unit.etl import Etl, environments, leftovers, sync
 from tests.unit.wheels import build_wheel
 
 DAY = 86400.0
 MEGABYTE = 1 << 20
-Collect = Callable[..., int]
-
-
-@pytest.fixture
-def cache_directory(tmp_path: Path) -> CacheDirectory:
-    """An empty cache directory."""
-    made = CacheDirectory(tmp_path / "cache", tmp_path / "cache" / "uv-0.13")
-    made.prepare()
-    return made
-
-
-@pytest.fixture
-def collect(cache_directory: CacheDirectory, log: RunLog) -> Collect:
-    """Collects garbage there, with settings from variables."""
-    return lambda **variables: collect_garbage(cache_directory, Settings.from_environ(variables), log)
 
 
 def environment(cache_directory: CacheDirectory, name: str, days: float = 0, size: int = MEGABYTE) -> Path:

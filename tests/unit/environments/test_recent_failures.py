@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from prefect_uv.cache_volume import work_lock as lock_module
-from prefect_uv.environments import Environment, EnvironmentStore
+from prefect_uv.environments import EnvironmentStore
 from prefect_uv.environments.build import recent_failures as failures_module
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.errors import IndexUnreachableError, SyncError
-from tests.unit.etl import WHEEL, Etl, environments, leftovers, sync
+from tests.unit.etl import WHEEL, Etl, environments, leftovers, sync, sync_at_once
 from tests.unit.http_server import Answer, Server
 
 DOWN = Answer(500)
@@ -95,11 +95,6 @@ def test_double_build_is_harmless(
         create_venv(self, python, environment)
 
     monkeypatch.setattr(Uv, "create_venv", simultaneously)
-    built: list[Environment] = []
-    threads = [threading.Thread(target=lambda: built.append(sync(make_store(), etl))) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    built = sync_at_once(make_store, etl, 3)
     assert [environment.path for environment in built] == environments(cache) * 3
     assert leftovers(cache) == []

@@ -20,7 +20,6 @@ from prefect_uv.errors import (
 )
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.pull.checkout import Checkout, StepContext
-from prefect_uv.pull.git import git_commands as git_module
 from prefect_uv.pull.git.clone_step import git_clone
 from prefect_uv.pull.templating import Blocks
 from prefect_uv.settings import Settings
@@ -28,12 +27,6 @@ from tests.unit.conftest import Origin
 from tests.unit.git_server import git_server
 
 PASSWORD = "s3cr3t-t0ken"  # noqa: S105 (planted, to look for it)
-
-
-@pytest.fixture(autouse=True)
-def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retry without a pause."""
-    monkeypatch.setattr(git_module, "BACKOFF_SECONDS", 0)
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import pytest
 from prefect_uv.errors import OfflineCodeError, OfflineStepError, PullStepError
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.pull import pull
-from prefect_uv.pull.git import git_commands as git_module
 from prefect_uv.settings import Settings
 from tests.unit.conftest import Origin
 from tests.unit.git_server import git_server
@@ -25,12 +24,6 @@ PASSWORD = "s3cr3t-t0ken"  # noqa: S105 (planted, to look for it)
 FIRST, SECOND = 1_790_000_000, 1_790_086_400  # 2026-09-21 14:13 UTC, and a day later
 
 Pull = Callable[..., Path]
-
-
-@pytest.fixture(autouse=True)
-def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retry without a pause."""
-    monkeypatch.setattr(git_module, "BACKOFF_SECONDS", 0)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,25 +19,11 @@ from prefect_uv.pull import pull
 from prefect_uv.pull.git.git_commands import CloneRequest
 from prefect_uv.pull.git.repository_mirror import Mirror
 from prefect_uv.settings import Settings
-from tests.unit.conftest import MakeSettings, Origin
+from tests.unit.conftest import Collect, MakeSettings, Origin
 
 DAY = 86400.0
 ROUNDS = 20 if os.environ.get("PREFECT_UV_TEST_FULL") else 8
 CLONE = "prefect.deployments.steps.git_clone"
-
-
-@pytest.fixture
-def cache_directory(tmp_path: Path) -> CacheDirectory:
-    """A cache directory for the test."""
-    made = CacheDirectory(tmp_path / "cache", tmp_path / "cache" / "uv-0.13")
-    made.prepare()
-    return made
-
-
-@pytest.fixture
-def collect(cache_directory: CacheDirectory, log: RunLog) -> Callable[..., int]:
-    """Collects the cache directory's garbage, with these variables."""
-    return lambda **variables: collect_garbage(cache_directory, Settings.from_environ(variables), log)
 
 
 def mirror(cache_directory: CacheDirectory, name: str) -> Mirror:
@@ -60,7 +46,7 @@ def mark_used(made: Mirror, cache_directory: CacheDirectory, days: float) -> Non
     os.utime(made.directory / ".inuse", (then, then))
 
 
-def test_unused_mirrors_are_removed(cache_directory: CacheDirectory, collect: Callable[..., int]) -> None:
+def test_unused_mirrors_are_removed(cache_directory: CacheDirectory, collect: Collect) -> None:
     """A mirror is removed after PREFECT_UV_CACHE_DAYS without a pull."""
     old, new = mirror(cache_directory, "old"), mirror(cache_directory, "new")
     mark_used(old, cache_directory, 6)
@@ -70,7 +56,7 @@ def test_unused_mirrors_are_removed(cache_directory: CacheDirectory, collect: Ca
     assert list(cache_directory.trash.iterdir()) == []
 
 
-def test_mirrors_count_towards_the_limit(cache_directory: CacheDirectory, collect: Callable[..., int]) -> None:
+def test_mirrors_count_towards_the_limit(cache_directory: CacheDirectory, collect: Collect) -> None:
     """PREFECT_UV_CACHE_LIMIT includes mirrors; the least recently used one is removed first."""
     old, new = mirror(cache_directory, "old"), mirror(cache_directory, "new")
     mark_used(old, cache_directory, 2)
@@ -80,7 +66,7 @@ def test_mirrors_count_towards_the_limit(cache_directory: CacheDirectory, collec
     assert measure_usage(cache_directory).total < 1.5 * (1 << 20)
 
 
-def test_mirror_in_use_is_kept(cache_directory: CacheDirectory, collect: Callable[..., int]) -> None:
+def test_mirror_in_use_is_kept(cache_directory: CacheDirectory, collect: Collect) -> None:
     """A mirror is kept during a pull, however low the limit, and removed afterwards; a later pull makes a new one."""
     made = mirror(cache_directory, "busy")
     lease = made.lease()

@@ -93,14 +93,14 @@ class Supervisor:
 
     def _ending(self) -> Ending:
         return Ending(
-            self._engine.code or 0,
-            self._engine.tail.decode(errors="replace"),
-            self._stop_reason,
-            self._seen,
-            self._acknowledged,
-            self._control.aborted,
-            self._handed_on,
-            self._killed_after,
+            code=self._engine.code or 0,
+            tail=self._engine.tail.decode(errors="replace"),
+            stop_reason=self._stop_reason,
+            seen=self._seen,
+            acknowledged=self._acknowledged,
+            aborted=self._control.aborted,
+            handed_on=self._handed_on,
+            killed_after=self._killed_after,
         )
 
     def _exit_code(self, code: int) -> int:
