@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 
 SWITCH_SECONDS = 0.0005
@@ -17,7 +17,7 @@ def importing_in_background(*modules: str) -> Iterator[None]:
 
     An import that fails is not reported here: it fails again where the module is imported for use.
     """
-    thread = threading.Thread(target=lambda: list(map(import_module, modules)), daemon=True, name="imports")
+    thread = threading.Thread(target=_import_modules, args=(modules,), daemon=True, name="imports")
     interval = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
     thread.start()
@@ -26,3 +26,9 @@ def importing_in_background(*modules: str) -> Iterator[None]:
     finally:
         sys.setswitchinterval(interval)
     thread.join()
+
+
+def _import_modules(modules: Iterable[str]) -> None:
+    with suppress(Exception):
+        for module in modules:
+            import_module(module)
