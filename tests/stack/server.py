@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.stack.process import background, ensure_running, free_port, tool, wait_until
+from tests.suite import mark
 
 START_SECONDS = 90
+DATABASE = "prefect.db"
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class PrefectServer:
         """Run `prefect server start` with its database in `home`; an empty `auth_string` disables authentication."""
         port = free_port(host)
         server = cls(f"http://{host}:{port}/api", auth_string)
-        log = home / "server.log"
+        log, database = home / "server.log", home / ".prefect" / DATABASE
+        _restore_database(database)
         address = ["--host", host, "--port", str(port)]
         command = [tool("prefect"), "server", "start", "--no-ui", "--analytics-off", *address]
         with background(command, log, {**_environment(home, auth_string), **(settings or {})}) as process:
@@ -45,7 +50,27 @@ class PrefectServer:
                 return is_healthy(server.url)
 
             wait_until(healthy, "Prefect server", START_SECONDS)
+            _keep_database(database)
             yield server
+
+
+def _keep_database(database: Path) -> None:
+    """Keep a copy of the first server's new database for the later servers of the test run."""
+    folder = mark.folder()
+    if folder is None or (folder / DATABASE).exists():
+        return
+    copy = folder / f"{DATABASE}.{os.getpid()}"
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    copy.rename(folder / DATABASE)
+
+
+def _restore_database(database: Path) -> None:
+    """Start from a copy with all tables, if there is one: to create them takes as long as the rest of the start."""
+    folder = mark.folder()
+    if folder is not None and (folder / DATABASE).exists():
+        database.parent.mkdir(parents=True)
+        shutil.copyfile(folder / DATABASE, database)
 
 
 def _environment(home: Path, auth_string: str) -> dict[str, str]:
