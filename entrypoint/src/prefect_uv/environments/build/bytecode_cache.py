@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 from prefect_uv.environments.build.hard_links import files_below, link_or_copy
+from prefect_uv.environments.build.shared_files import shared_files
 from prefect_uv.environments.build.verification import distributions, read_record, site_packages
 from prefect_uv.environments.key.environment_contents import Contents
 
@@ -36,23 +37,35 @@ class BytecodeCache:
     trusted: Container[int]
 
     def keep(self, environment: Path, contents: Contents) -> None:
-        """Keep what runs in an environment have compiled, replacing older bytecode of the same packages."""
+        """Keep what runs in an environment have compiled, replacing older bytecode of the same packages.
+
+        A module that several packages install is not kept, because it may be the other package's.
+        """
         site = site_packages(environment)
+        shared = shared_files(environment)
         for package, distribution in self._packages(environment, contents):
             package.mkdir(parents=True, exist_ok=True)
             if self._is_trusted(package):
                 _touch(package)
-                for compiled in _compiled_modules(distribution, _cache_tag(site)):
+                paths = (path for path, _, _ in read_record(distribution) if path not in shared)
+                for compiled in filter(Path.exists, _bytecode_files(paths, _cache_tag(site))):
                     _keep_file(package / compiled.relative_to(site), compiled)
 
     def restore(self, environment: Path, contents: Contents) -> None:
-        """Link the kept bytecode of its packages into a new environment."""
+        """Link the kept bytecode of its packages into a new environment.
+
+        A module that several packages install gets none, and loses what came with the environment that this one was
+        built on: Python would use it for the other package's source if size and time are the same.
+        """
         site = site_packages(environment)
+        unsure = frozenset(map(str, _bytecode_files(shared_files(environment), _cache_tag(site))))
+        for compiled in unsure:
+            Path(compiled).unlink(missing_ok=True)
         for package, _ in self._packages(environment, contents):
             with suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # garbage collection may delete it
                 if self._is_trusted(package):
                     _touch(package)
-                    _restore_package(str(package), str(site), f".{_cache_tag(site)}.pyc")
+                    _restore_package(str(package), str(site), f".{_cache_tag(site)}.pyc", unsure)
 
     def _packages(self, environment: Path, contents: Contents) -> Iterator[tuple[Path, Path]]:
         """For each package of an environment, its directory here and its .dist-info directory there."""
@@ -71,12 +84,10 @@ def forget_unused_bytecode(directory: Path, before: float) -> None:
             shutil.rmtree(package, ignore_errors=True)
 
 
-def _compiled_modules(distribution: Path, tag: str) -> Iterator[Path]:
-    """The existing bytecode files of a distribution's modules."""
-    sources = (Path(path) for path, _, _ in read_record(distribution) if path.endswith(".py"))
-    modules = (path for path in sources if ".." not in path.parts)
-    compiled = (path.parent / "__pycache__" / f"{path.stem}.{tag}.pyc" for path in modules)
-    return filter(Path.exists, compiled)
+def _bytecode_files(paths: Iterable[str], tag: str) -> Iterator[Path]:
+    """Where Python writes the bytecode of the modules among these files."""
+    modules = (Path(path) for path in paths if path.endswith(".py"))
+    return (path.parent / "__pycache__" / f"{path.stem}.{tag}.pyc" for path in modules if ".." not in path.parts)
 
 
 def _touch(package: Path) -> None:
@@ -85,11 +96,13 @@ def _touch(package: Path) -> None:
         os.utime(package)
 
 
-def _restore_package(package: str, site: str, suffix: str) -> None:
+def _restore_package(package: str, site: str, suffix: str, unsure: Container[str]) -> None:
     """Link a package's bytecode, except files that exist and those without a module (by strings, as in hard_links)."""
     for kept in files_below(package):
         if kept.name.endswith(suffix):
             target = site + kept.path.removeprefix(package)
+            if target in unsure:
+                continue
             with suppress(FileExistsError, FileNotFoundError):
                 os.mkdir(os.path.dirname(target))  # noqa: PTH102, PTH120
             with suppress(FileExistsError, FileNotFoundError):

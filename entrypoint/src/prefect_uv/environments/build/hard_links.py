@@ -17,6 +17,7 @@ import shutil
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
+from prefect_uv.environments.build.shared_files import with_sharing_packages
 from prefect_uv.environments.build.verification import distributions, read_record
 
 NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
@@ -38,7 +39,8 @@ def clone_environment(source: Path, target: Path, without: Iterable[str] = ()) -
     Args:
         source: the environment to clone.
         target: where to; must not exist.
-        without: names of packages to leave out, with their bytecode.
+        without: names of packages to leave out, with their bytecode. Packages that share a file with one of them are
+            left out, too, because the file may not be theirs.
     """
     target.mkdir()
     source = source.resolve()
@@ -57,7 +59,7 @@ def clone_environment(source: Path, target: Path, without: Iterable[str] = ()) -
 def _package_files(environment: Path, names: Iterable[str]) -> Iterator[str]:
     """The files of some packages in an environment, the bytecode of their modules included."""
     present = distributions(environment)
-    for distribution in (present[name] for name in names if name in present):
+    for distribution in (present[name] for name in with_sharing_packages(environment, names)):
         yield str(distribution)
         for path in (os.path.normpath(path) for path, _, _ in read_record(distribution)):
             yield path

@@ -11,7 +11,7 @@ import csv
 import errno
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from prefect_uv.environments.key.environment_contents import Contents
@@ -61,17 +61,31 @@ def read_record(distribution: Path) -> Iterator[tuple[str, str, str]]:
 def damaged_files(environment: Path, *, hashes: bool = False) -> dict[str, list[str]]:
     """By distribution, the files that are missing or differ from its RECORD; empty if all are intact.
 
+    A file that several packages install is intact if it is what one of them says.
+
     Args:
         environment: its directory.
         hashes: compare hashes too, not only sizes.
     """
-    damaged: dict[str, list[str]] = {}
-    for name, distribution in sorted(distributions(environment).items()):
-        if not (distribution / "RECORD").is_file():
-            damaged[name] = ["has no RECORD"]
-        elif files := [row[0] for row in read_record(distribution) if not _is_intact(*row, hashes=hashes)]:
-            damaged[name] = files
-    return damaged
+    present = dict(sorted(distributions(environment).items()))
+    records = {name: directory for name, directory in present.items() if (directory / "RECORD").is_file()}
+    found = {name: list(_differing_files(directory, hashes=hashes)) for name, directory in records.items()}
+    intact = _intact_elsewhere({path for files in found.values() for path in files}, records.values(), hashes=hashes)
+    found = {name: [path for path in files if path not in intact] for name, files in found.items()}
+    found |= {name: ["has no RECORD"] for name in present.keys() - records.keys()}
+    return {name: files for name, files in found.items() if files}
+
+
+def _differing_files(distribution: Path, *, hashes: bool) -> Iterator[str]:
+    return (row[0] for row in read_record(distribution) if not _is_intact(*row, hashes=hashes))
+
+
+def _intact_elsewhere(paths: set[str], records: Iterable[Path], *, hashes: bool) -> frozenset[str]:
+    """Those of the differing files that are what another package says; no RECORD is read twice if there are none."""
+    if not paths:
+        return frozenset()
+    rows = (row for distribution in records for row in read_record(distribution) if row[0] in paths)
+    return frozenset(row[0] for row in rows if _is_intact(*row, hashes=hashes))
 
 
 def mismatches(environment: Path, contents: Contents, *, hashes: bool = False) -> dict[str, list[str]]:
