@@ -87,7 +87,7 @@ def test_nowhere_to_build(starts: Starts) -> None:
 
 
 def test_any_uid_in_group_0(starts: Starts) -> None:
-    """Containers of different uids share uv's cache, and the environments of users that they trust."""
+    """Containers of different uids share what users that they trust have written, and build the rest next to it."""
     first = starts.run(user="1000730000:0")
     assert (first.exit_code, warnings(first.stderr)) == (0, []), first.output
     same = starts.run(user="1000730000:0")

@@ -170,7 +170,7 @@ def origin(tmp_path: Path) -> Origin:
 @pytest.fixture
 def cache_directory(tmp_path: Path) -> CacheDirectory:
     """An empty cache directory."""
-    made = CacheDirectory(tmp_path / "cache", tmp_path / "cache" / "uv-0.13")
+    made = CacheDirectory(tmp_path / "cache", frozenset({os.geteuid()}), tmp_path / "cache" / "uv-0.13")
     made.prepare()
     return made
 

@@ -182,6 +182,13 @@ class HostKeyUnknownError(CloneError):
     kind: ClassVar[Kind] = "user"
 
 
+class AddressRefusedError(CloneError):
+    """Git does not read from this kind of address: `ext::`, `fd::`, or a submodule in a local directory."""
+
+    slug = "address-refused"
+    kind: ClassVar[Kind] = "user"
+
+
 class CheckoutFullError(CloneError):
     """No space is left where the code is cloned."""
 

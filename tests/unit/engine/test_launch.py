@@ -50,7 +50,7 @@ def ready(make_settings: MakeSettings, prefect: str = "3.8.8", **variables: str)
         run_cache=ENVIRONMENT / ".uv",
         lease=0,
     )
-    published = PublishedEnvironments(CacheDirectory(Path("/cache"), Path("/cache/uv-0.13")), ())
+    published = PublishedEnvironments(CacheDirectory(Path("/cache"), (), Path("/cache/uv-0.13")))
     maintenance = Maintenance(published, make_settings(variables), RunLog(Mask()), environment, (0,))
     roots = (CODE / "src", Path("/code/lib"))
     code = FlowCode((*roots, Path("/tmp/metadata")), (Path("/tmp/installed/bin"),))

@@ -6,11 +6,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from prefect_uv.cache_volume.cache_directory import DAY_SECONDS
+from prefect_uv.cache_volume.cache_directory import DAY_SECONDS, CacheDirectory
 from prefect_uv.environments import Environment, EnvironmentStore
 from prefect_uv.environments.build.bytecode_cache import BytecodeCache
 from prefect_uv.environments.garbage.disk_usage import measure_usage
@@ -18,8 +19,6 @@ from prefect_uv.environments.garbage.garbage_collection import collect_garbage
 from prefect_uv.environments.key.manifest import Manifest
 from tests.unit.etl import Etl, environments, sync
 from tests.unit.wheels import build_wheel
-
-TRUSTED = (os.geteuid(),)
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ def with_helper(etl: Etl) -> Etl:
 @pytest.fixture
 def bytecode(cache: Path) -> BytecodeCache:
     """The bytecode cache on the volume."""
-    return BytecodeCache(cache / "bytecode" / "v1", TRUSTED)
+    return BytecodeCache(CacheDirectory(cache, {os.geteuid()}, cache / "uv-0.13"))
 
 
 def kept_bytecode(environment: Environment, store: EnvironmentStore) -> Path:
@@ -109,7 +108,7 @@ def test_bytecode_of_untrusted_users_is_not_used(
     kept_bytecode(environment, store).unlink()
     manifest = Manifest.read(environment.path)
     assert manifest
-    BytecodeCache(bytecode.directory, ()).restore(environment.path, manifest.contents)
+    BytecodeCache(replace(bytecode.cache, trusted=())).restore(environment.path, manifest.contents)
     assert compiled_in(environment) == []
     bytecode.restore(environment.path, manifest.contents)
     assert len(compiled_in(environment)) == 1
@@ -128,14 +127,16 @@ def test_bytecode_deleted_during_a_build(
     forget_environments(cache)
     touch = os.utime
 
-    def delete_first(path: Path | int, times: tuple[float, float] | None = None) -> None:
-        if isinstance(path, Path) and path.parent == bytecode.directory:
+    def delete_first(
+        path: Path | int, times: tuple[float, float] | None = None, *, follow_symlinks: bool = True
+    ) -> None:
+        if isinstance(path, Path) and path.parent == bytecode.cache.bytecode:
             shutil.rmtree(path)
-        touch(path, times)
+        touch(path, times, follow_symlinks=follow_symlinks)
 
     monkeypatch.setattr(os, "utime", delete_first)
     assert compiled_in(sync(make_store(), with_helper)) == []
-    assert list(bytecode.directory.iterdir()) == []
+    assert list(bytecode.cache.bytecode.iterdir()) == []
 
 
 def test_unused_bytecode_is_removed(
@@ -144,11 +145,11 @@ def test_unused_bytecode_is_removed(
     """It is removed at the same age as environments."""
     store = make_store()
     kept_bytecode(sync(store, with_helper), store)
-    old, new = sorted(bytecode.directory.iterdir())
+    old, new = sorted(bytecode.cache.bytecode.iterdir())
     then = old.stat().st_mtime - 31 * DAY_SECONDS
     os.utime(old, (then, then))
     collect_garbage(store.volume.cache, store.settings, store.log)
-    assert list(bytecode.directory.iterdir()) == [new]
+    assert list(bytecode.cache.bytecode.iterdir()) == [new]
 
 
 def test_bytecode_is_removed_with_uvs_cache(
@@ -161,5 +162,5 @@ def test_bytecode_is_removed_with_uvs_cache(
     os.close(environment.lease)
     usage = measure_usage(store.volume.cache).total
     freed = collect_garbage(store.volume.cache, store.settings, store.log, everything=True)
-    assert not bytecode.directory.exists()
+    assert not bytecode.cache.bytecode.exists()
     assert freed == usage - measure_usage(store.volume.cache).total

@@ -51,7 +51,7 @@ def test_prune_all_spares_environments_in_use(
 ) -> None:
     """Everything else is removed."""
     used = sync(make_store(), etl)
-    (cache / "envs" / "v1" / "idle").mkdir()
+    (cache / "envs" / "v1" / ("0" * 64)).mkdir()
     assert run("prune", "--all") == 0
     assert environments(cache) == [used.path]
     assert re.fullmatch(r"freed \d\.\d\d GB\n", capsys.readouterr().out)

@@ -25,7 +25,7 @@ MEGABYTE = 1 << 20
 
 def environment(cache_directory: CacheDirectory, name: str, days: float = 0, size: int = MEGABYTE) -> Path:
     """An environment that was last used some days ago."""
-    path = cache_directory.environments / name
+    path = cache_directory.environments / name.encode().hex().ljust(64, "0")
     path.mkdir()
     (path / "file").write_bytes(os.urandom(size))
     (path / ".inuse").touch()
@@ -36,7 +36,8 @@ def environment(cache_directory: CacheDirectory, name: str, days: float = 0, siz
 
 def names(cache_directory: CacheDirectory) -> list[str]:
     """The names of the environments that are left."""
-    return sorted(path.name for path in cache_directory.environments.iterdir())
+    keys = (path.name.rstrip("0") for path in cache_directory.environments.iterdir())
+    return sorted(bytes.fromhex(key.ljust(len(key) + len(key) % 2, "0")).decode() for key in keys)
 
 
 def test_least_recently_used_goes_first(cache_directory: CacheDirectory, collect: Collect) -> None:
@@ -132,18 +133,19 @@ def test_uv_cache_in_use_stays(cache_directory: CacheDirectory, collect: Collect
 def test_leftovers_of_dead_builders_are_removed(cache_directory: CacheDirectory, collect: Collect) -> None:
     """Builds whose work lock is abandoned are removed, and so is the trash."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text()
-    for name, node in (("dead", boot), ("elsewhere", "another-node")):
+    dead, elsewhere = (f"{number:012}-{'0' * 32}" for number in range(2))
+    for name, node in ((dead, boot), (elsewhere, "another-node")):
         (cache_directory.builds / name).mkdir()
         (cache_directory.builds / name / "claim").write_text(f"{node} host 1\n")
-    (cache_directory.trash / "half").mkdir()
+    (cache_directory.trash / f"half-{'0' * 32}").mkdir()
     collect()
-    assert [path.name for path in cache_directory.builds.iterdir()] == ["elsewhere"]
+    assert [path.name for path in cache_directory.builds.iterdir()] == [elsewhere]
     assert list(cache_directory.trash.iterdir()) == []
 
 
 def test_earlier_layouts_follow_the_same_rules(cache_directory: CacheDirectory, collect: Collect) -> None:
     """An environment of an earlier layout stays while it is recent, and is removed like the others."""
-    old = cache_directory.environments.parent / "v0" / "abc"
+    old = cache_directory.environments.parent / "v0" / ("abc".ljust(64, "0"))
     old.mkdir(parents=True)
     (old / "file").write_bytes(os.urandom(MEGABYTE))
     collect()

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from prefect_uv.errors import (
+    AddressRefusedError,
     CloneError,
     GitUnauthorizedError,
     PullStepError,
@@ -23,6 +24,7 @@ from prefect_uv.pull.checkout import Checkout, StepContext
 from prefect_uv.pull.git.clone_step import git_clone
 from prefect_uv.pull.templating import Blocks
 from prefect_uv.settings import Settings
+from tests.pull.repositories import with_submodule
 from tests.unit.conftest import Origin
 from tests.unit.git_server import git_server
 
@@ -165,6 +167,47 @@ def test_contradictory_inputs(base: Path, log: RunLog, inputs: dict[str, str], h
     with pytest.raises(PullStepError) as caught:
         clone(base, log, repository="https://git.invalid/x", **inputs)
     assert caught.value.headline == headline
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"clone_directory_name": "../x"},
+        {"clone_directory_name": "../../tmp/x"},
+        {"clone_directory_name": "a/../../x"},
+        {"clone_directory_name": "/tmp/x"},
+        {"repository": "https://git.invalid/.."},
+    ],
+    ids=str,
+)
+def test_directory_outside_is_refused(base: Path, log: RunLog, inputs: dict[str, str]) -> None:
+    """A clone never goes anywhere but below the directory that the step starts in, whatever the name comes from."""
+    with pytest.raises(PullStepError) as caught:
+        clone(base, log, **{"repository": "https://git.invalid/x", **inputs})
+    assert caught.value.headline.endswith(f" is not below {base}.")
+
+
+@pytest.mark.parametrize("address", ["ext::sh -c touch% {base}/ran", "fd::17", "fd::17,18/x"])
+def test_address_that_git_refuses(
+    base: Path, log: RunLog, address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An address that is a command or a descriptor is refused at once, online too, and no command runs."""
+    monkeypatch.setenv("PREFECT_UV_GIT_TIMEOUT", "10")
+    url = address.format(base=tmp_path)
+    with pytest.raises(AddressRefusedError) as caught:
+        clone(base, log, repository=url, clone_directory_name="x")
+    assert caught.value.headline == (
+        f"Git may not read from {url} or one of its submodules: it refuses this kind of address."
+    )
+    assert not (tmp_path / "ran").exists()
+
+
+def test_submodule_in_a_local_directory(base: Path, log: RunLog, origin: Origin) -> None:
+    """git refuses it unless it is told otherwise, and the error says how."""
+    with_submodule(origin, "inner", f"file://{origin.path.parent}/inner")
+    with pytest.raises(AddressRefusedError) as caught:
+        clone(base, log, repository=origin.url, include_submodules=True)
+    assert "protocol.file.allow" in caught.value.hint
 
 
 def test_no_such_branch(base: Path, log: RunLog, origin: Origin, recorded: Path) -> None:

@@ -30,6 +30,10 @@ TEXTS = [
     ("fatal: unable to access 'https://x/': Operation too slow. Less than 1000 bytes/sec", "git-unreachable"),
     ("fatal: write error: No space left on device", "checkout-full"),
     ("fatal: destination path 'x' already exists and is not an empty directory.", "pull-step-invalid"),
+    ("fatal: transport 'file' not allowed", "address-refused"),
+    ("fatal: transport 'helper' not allowed", "address-refused"),
+    ("fatal: transport 'https' not allowed", "offline-code-missing"),
+    ("fatal: transport 'ssh' not allowed", "offline-code-missing"),
     ("fatal: something that nobody has seen", "clone-failed"),
 ]
 

@@ -15,7 +15,7 @@ from prefect_uv.bake.bake_record import VERSION_FILE, BakedSelection
 from prefect_uv.cache_volume.cache_directory import CacheDirectory, shared_umask
 from prefect_uv.cache_volume.lease import take_lease
 from prefect_uv.environments import Environment, EnvironmentStore
-from prefect_uv.environments.baked_environments import BakedEnvironments
+from prefect_uv.environments.baked_environments import EVERY_UID, BakedEnvironments
 from prefect_uv.environments.garbage.disk_usage import DiskUsage, gigabytes
 from prefect_uv.environments.key.manifest import Manifest, described_environments
 from prefect_uv.environments.plan import ExtraPackagesSource, source_of
@@ -68,14 +68,14 @@ def baked_layer(settings: Settings, log: RunLog) -> Iterator[Settings]:
     uv 0.13.8: bytecode and cache mounts as in https://docs.astral.sh/uv/guides/integration/docker/#caching
     """
     baked_dir = settings.baked_dir
-    cache = CacheDirectory(baked_dir, baked_dir)
+    cache = CacheDirectory(baked_dir, EVERY_UID, baked_dir)
     cache.prepare()
     leases = [take_lease(path, touch=False) for path, _ in described_environments(cache)]
     with _uv_cache(settings, log) as variables:
         environ = {**settings.environ, **variables, "UV_COMPILE_BYTECODE": "1"}
         yield replace(settings, cache_dir=baked_dir, cache_readonly=False, environ=environ)
     for directory in (cache.builds, cache.trash, cache.locks, cache.failures.parent):
-        shutil.rmtree(directory, ignore_errors=True)
+        cache.delete(directory)
     for descriptor in filter(None, leases):
         os.close(descriptor)
 

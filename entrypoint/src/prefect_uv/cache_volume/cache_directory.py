@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +19,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from prefect_uv.cache_volume.volume import Volume
+
 LAYOUT = "v1"
 IN_USE = ".inuse"
 MIRRORS = Path("git", "v1")
+# The names of our own: nothing else on the volume is deleted.
+LAYOUT_NAME = re.compile(r"(?:[a-z]+-)?v\d+")
+KEY_NAME = re.compile(r"[0-9a-f]{64}(?:\.\d+)?")
+BUILD_NAME = re.compile(r"[0-9a-f]{1,12}-[0-9a-f]{32}")
+TRASH_NAME = re.compile(r".+-[0-9a-f]{32}")
+MIRROR_NAME = re.compile(r"[0-9a-f]{32}(?:\.\d+)?")
+UV_CACHE_NAME = re.compile(r"uv-\d+(?:\.\d+)+")
+SMALL_FILE_NAME = re.compile(rf"{KEY_NAME.pattern}|python-[0-9a-f]{{12}}|write-[0-9a-f]{{32}}")
 DAY_SECONDS = 86400.0
 NAME_TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
 SHARED_UMASK = 0o002
@@ -42,16 +53,14 @@ NETWORK_FILE_SYSTEMS = (
 
 
 @dataclass(frozen=True)
-class CacheDirectory:
+class CacheDirectory(Volume):
     """A cache directory and the paths in it, which need not exist.
 
     Attributes:
-        root: the directory itself.
         uv_cache: uv's own cache, one per minor version of uv.
         read_only: nothing is written here.
     """
 
-    root: Path
     uv_cache: Path
     read_only: bool = False
 
@@ -64,11 +73,6 @@ class CacheDirectory:
     def builds(self) -> Path:
         """Unfinished environments, each in a directory with a work lock."""
         return self.root / "envs" / "tmp"
-
-    @property
-    def trash(self) -> Path:
-        """Directories that are being deleted."""
-        return self.root / "envs" / "trash"
 
     @property
     def pythons(self) -> Path:
@@ -100,11 +104,24 @@ class CacheDirectory:
         """Lock files: work locks by key, and a few with fixed names."""
         return self.root / "locks"
 
+    @property
+    def areas(self) -> tuple[Path, ...]:
+        """Every directory in which garbage is collected."""
+        kept = (self.environments, self.mirrors, self.pythons, self.index, self.bytecode, self.failures, self.locks)
+        return (*kept, self.builds, self.trash)
+
     def prepare(self) -> None:
-        """Create the directories that every build needs. Those of earlier layouts stay until they are garbage."""
-        directories = (self.environments, self.builds, self.trash, self.index, self.failures, self.locks)
-        for directory in (*directories, self.uv_cache):
-            directory.mkdir(parents=True, exist_ok=True)
+        """Create the directories that every build needs. Those of earlier layouts stay until they are garbage.
+
+        Raises:
+            LinkFoundError: there is a link in the place of one.
+        """
+        for directory in (self.environments, self.builds, self.trash, self.index, self.failures, self.locks):
+            self.make_directory(directory)
+        if self.uv_cache.is_relative_to(self.root):
+            self.make_directory(self.uv_cache)
+        else:
+            self.uv_cache.mkdir(parents=True, exist_ok=True)
 
     def write(self, path: Path, text: str) -> None:
         """Write a small file atomically: readers see the old content or the new one."""
@@ -114,11 +131,6 @@ class CacheDirectory:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-
-    def discard(self, path: Path) -> None:
-        """Move a directory to the trash atomically; processes that use it keep their open files."""
-        self.trash.mkdir(parents=True, exist_ok=True)
-        path.rename(self.trash / f"{path.name}-{uuid4().hex}")
 
     def now(self) -> float:
         """The time by the volume's own clock, comparable with the times of its files."""

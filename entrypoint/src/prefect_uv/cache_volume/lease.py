@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from prefect_uv.cache_volume.cache_directory import IN_USE
-from prefect_uv.cache_volume.file_lock import same_file, try_lock
+from prefect_uv.cache_volume.file_lock import open_file, same_file, try_lock
+from prefect_uv.cache_volume.volume import LinkFoundError
 
 DISCARD_SECONDS = 2.0
 LEASE_POLL_SECONDS = 0.01
@@ -27,13 +28,13 @@ def take_lease(environment: Path, *, touch: bool = True) -> int | None:
         touch: also note the time of use, which needs a writable volume.
 
     Returns:
-        a descriptor that holds the lease until its last copy is closed; None if the environment does not exist or is
-        being discarded.
+        a descriptor that holds the lease until its last copy is closed; None if the environment does not exist, is
+        being discarded, or has a link in the place of the file.
     """
     path = environment / IN_USE
     try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except (FileNotFoundError, NotADirectoryError):
+        descriptor = open_file(path, os.O_RDONLY)
+    except (FileNotFoundError, NotADirectoryError, LinkFoundError):
         return None
     deadline = time.monotonic() + DISCARD_SECONDS
     while not try_lock(descriptor, fcntl.LOCK_SH) and time.monotonic() < deadline:
@@ -55,15 +56,15 @@ def refresh_lease(descriptor: int) -> None:
 def last_use(environment: Path) -> float:
     """When the environment was last used, by the volume's clock."""
     path = environment / IN_USE
-    return (path if path.exists() else environment).stat().st_mtime
+    return (path if path.exists() else environment).lstat().st_mtime
 
 
 @contextmanager
 def lock_if_unused(environment: Path) -> Iterator[bool]:
     """Keep others from using an environment; yields False if it is in use, or if we cannot tell."""
     try:
-        descriptor = os.open(environment / IN_USE, os.O_RDWR)
-    except FileNotFoundError:
+        descriptor = open_file(environment / IN_USE, os.O_RDWR)
+    except (FileNotFoundError, LinkFoundError):
         yield True
         return
     except OSError:

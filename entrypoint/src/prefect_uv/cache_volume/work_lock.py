@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from prefect_uv.cache_volume.file_lock import same_file, try_lock
+from prefect_uv.cache_volume.file_lock import open_file, same_file, try_lock
 
 HEARTBEAT_SECONDS = 1.0
 STATUS_SECONDS = 10.0
@@ -33,7 +33,7 @@ class WorkLock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o664)
+        self.descriptor = open_file(path)
         self._stopped = threading.Event()
         self._heartbeat: threading.Thread | None = None
 

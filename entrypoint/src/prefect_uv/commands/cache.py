@@ -20,6 +20,7 @@ from prefect_uv.environments.garbage.disk_usage import (
 from prefect_uv.environments.garbage.garbage_collection import collect_garbage, prune_uv_cache
 from prefect_uv.environments.key import fingerprint_index
 from prefect_uv.environments.key.manifest import Manifest
+from prefect_uv.environments.writable_location import environments_at, links_as_error
 from prefect_uv.errors import UsageError
 from prefect_uv.image_facts import Image
 from prefect_uv.session import Session
@@ -35,7 +36,8 @@ def cache(session: Session) -> int:
     Returns:
         1 if `verify` found damage, else 0.
     """
-    directory = CacheDirectory(session.settings.cache_dir, session.settings.cache_dir / f"uv-{Image.read().uv_minor}")
+    settings = session.settings
+    directory = environments_at(settings.cache_dir, settings, Image.read(), read_only=False).cache
     if not directory.environments.is_dir():
         sys.stdout.write(f"{directory.root} has no environments yet\n")
         return 0
@@ -65,8 +67,9 @@ def _list_environments(directory: CacheDirectory) -> int:
 
 
 def _prune(directory: CacheDirectory, session: Session, *, everything: bool) -> int:
-    freed = collect_garbage(directory, session.settings, session.log, everything=everything)
-    prune_uv_cache(directory, session.settings.environ)
+    with links_as_error():
+        freed = collect_garbage(directory, session.settings, session.log, everything=everything)
+        prune_uv_cache(directory, session.settings.environ)
     sys.stdout.write(f"freed {gigabytes(freed)}\n")
     return 0
 

@@ -40,8 +40,8 @@ class BakedEnvironments:
     @classmethod
     def of(cls, settings: Settings, image: Image) -> BakedEnvironments:
         """This image's environments, all of which are trusted, like the image itself."""
-        cache = CacheDirectory(settings.baked_dir, settings.baked_dir, read_only=True)
-        return cls(PublishedEnvironments(cache, EVERY_UID), image, settings)
+        cache = CacheDirectory(settings.baked_dir, EVERY_UID, settings.baked_dir, read_only=True)
+        return cls(PublishedEnvironments(cache), image, settings)
 
     @property
     def is_empty(self) -> bool:
@@ -56,8 +56,7 @@ class BakedEnvironments:
         """The environment that was baked from the same files and selection, found without uv; None if there is none."""
         if self.is_empty:
             return None
-        cache, trusted = self.published.cache, self.published.trusted
-        entry = fingerprint_index.look_up_entry(cache, self._fingerprint(source), trusted)
+        entry = fingerprint_index.look_up_entry(self.published.cache, self._fingerprint(source))
         return self.published.open(entry.key, hit=True) if entry else None
 
     def remember(self, source: Source, manifest: Manifest) -> None:

@@ -21,7 +21,12 @@ from prefect_uv.environments.maintenance import Maintenance
 from prefect_uv.environments.plan import ExtraPackagesSource, Source, source_of
 from prefect_uv.environments.published_environments import Environment, PublishedEnvironments, disappeared_error
 from prefect_uv.environments.uv.uv_command import Uv
-from prefect_uv.environments.writable_location import environments_at, full_disk_as_error, writable_environments
+from prefect_uv.environments.writable_location import (
+    environments_at,
+    full_disk_as_error,
+    links_as_error,
+    writable_environments,
+)
 from prefect_uv.errors import IndexUnreachableError, VolumeFullError, VolumeUnusableError
 from prefect_uv.image_facts import Image
 from prefect_uv.log.run_log import RunLog
@@ -88,7 +93,7 @@ class EnvironmentStore:
         if environment := self.baked.look_up(source):
             return environment
         inputs = fingerprint(source.fields(), self.image, self.settings.environ, source.project.directory)
-        entry = fingerprint_index.look_up_entry(self.volume.cache, inputs, self.volume.trusted)
+        entry = fingerprint_index.look_up_entry(self.volume.cache, inputs)
         stale = entry is not None and not self.settings.offline and entry.is_stale(self.settings.resolve_days)
         if entry and not stale and (environment := self._open(entry.key)):
             self._report_baked_mismatch(environment, source)
@@ -119,9 +124,9 @@ class EnvironmentStore:
 
     def _plan_and_build(self, source: Source, inputs: str) -> Environment:
         """Ask uv what to install, find or build that environment, and remember the answer under the fingerprint."""
-        with full_disk_as_error(self.volume.cache.root):
+        with full_disk_as_error(self.volume.cache.root), links_as_error():
             writable = self.writable()
-            uv = Uv(self.settings, self.image, writable.cache, writable.trusted, source.project.uv_configuration)
+            uv = Uv(self.settings, self.image, writable.cache, source.project.uv_configuration)
             with shared_lock(writable.cache.locks / "uv-cache"):
                 plan = source.plan(uv, self.log)
                 resolved = 0.0 if plan.pinned else time.time()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from prefect_uv.cache_volume.cache_directory import shared_umask
+from prefect_uv.cache_volume.file_lock import touch_file
 from prefect_uv.cache_volume.lease import refresh_lease
 from prefect_uv.environments.build.bytecode_cache import BytecodeCache
 from prefect_uv.environments.garbage.garbage_collection import collect_garbage, prune_uv_cache
@@ -39,7 +40,7 @@ class Maintenance:
         leases: Sequence[int],
     ) -> None:
         self._cache = published.cache
-        self._bytecode = BytecodeCache(published.cache.bytecode, published.trusted)
+        self._bytecode = BytecodeCache(published.cache)
         self._settings = settings
         self._log = log
         self._environment = environment
@@ -69,7 +70,7 @@ class Maintenance:
     def _is_due(self) -> bool:
         stamp = self._cache.locks / "collected"
         try:
-            age = self._cache.now() - stamp.stat().st_mtime
+            age = self._cache.now() - stamp.lstat().st_mtime
         except FileNotFoundError:
             age = COLLECT_SECONDS
         return not self._environment.hit or age >= COLLECT_SECONDS
@@ -79,7 +80,7 @@ class Maintenance:
             with shared_umask():
                 if not self._is_due():
                     return
-                (self._cache.locks / "collected").touch()
+                touch_file(self._cache.locks / "collected")
                 if manifest := Manifest.read(self._environment.path):
                     self._bytecode.keep(self._environment.path, manifest.contents)
                 collect_garbage(self._cache, self._settings, self._log)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,10 +49,9 @@ class Environment:
 
 @dataclass(frozen=True)
 class PublishedEnvironments:
-    """A cache directory's environments, and the user ids whose environments are used."""
+    """A cache directory's environments."""
 
     cache: CacheDirectory
-    trusted: Container[int]
 
     def open(self, key: str, *, hit: bool) -> Environment | None:
         """Take an environment into use; None if there is none that is complete and trusted."""
@@ -67,9 +65,8 @@ class PublishedEnvironments:
     def publish(self, environment: Path, key: str, log: RunLog) -> None:
         """Rename a complete environment to its key, unless a complete one is there already; replace a damaged one."""
         for target in self._paths(key):
-            if target.exists() and not self.trusts(target):
-                uid = target.stat().st_uid
-                log.warning(f"{target} belongs to uid {uid}, which is not in PREFECT_UV_CACHE_TRUST: not used")
+            if reason := self.cache.distrust(target):
+                log.warning(f"{target} {reason}: not used")
                 continue
             if target.exists() and Manifest.read(target) is None:
                 self.cache.discard(target)
@@ -79,10 +76,6 @@ class PublishedEnvironments:
                 if Manifest.read(target) is None:
                     raise
             return
-
-    def trusts(self, path: Path) -> bool:
-        """Whether a trusted user owns the path."""
-        return path.stat().st_uid in self.trusted
 
     def _open(self, path: Path, key: str, *, hit: bool) -> Environment | None:
         manifest = Manifest.read(path)
@@ -96,13 +89,11 @@ class PublishedEnvironments:
         uv_cache, run_cache = self.cache.uv_cache if writable else None, path / RUN_CACHE if own else None
         return Environment(path, key, hit, prefect, manifest.contents.python_version, uv_cache, run_cache, lease)
 
-    def _paths(self, key: str) -> Iterator[Path]:
-        """The paths of an environment; the second, with our uid, serves if an untrusted user has taken the first."""
-        yield self.cache.environments / key
-        yield self.cache.environments / f"{key}.{os.geteuid()}"
+    def _paths(self, key: str) -> tuple[Path, Path]:
+        return self.cache.places(self.cache.environments / key)
 
     def _is_usable(self, path: Path) -> bool:
-        return path.is_dir() and self.trusts(path) and is_executable(path)
+        return path.is_dir() and self.cache.trusts(path) and is_executable(path)
 
 
 def disappeared_error(key: str) -> EnvironmentDamagedError:

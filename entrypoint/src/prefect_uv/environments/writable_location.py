@@ -6,9 +6,12 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from prefect_uv.cache_volume.cache_directory import CacheDirectory, is_executable
+from prefect_uv.cache_volume.uv_cache import choose_uv_cache, safe_uv_cache
+from prefect_uv.cache_volume.volume import LinkFoundError, Volume, trusted_users
 from prefect_uv.environments.build.builder import DISK_FULL
 from prefect_uv.environments.published_environments import PublishedEnvironments
 from prefect_uv.errors import VolumeFullError, VolumeUnusableError
@@ -18,12 +21,11 @@ from prefect_uv.settings import Settings
 
 
 def environments_at(root: Path, settings: Settings, image: Image, *, read_only: bool) -> PublishedEnvironments:
-    """The environments of a cache directory. We trust ourselves, root, its owner, and the users in the settings."""
+    """The environments of a cache directory."""
+    volume = Volume(root, trusted_users(root, settings.cache_trust))
     users_cache = settings.environ.get("UV_CACHE_DIR")
-    uv_cache = Path(users_cache) if users_cache else root / f"uv-{image.uv_minor}"
-    owner = {root.stat().st_uid} if root.exists() else set()
-    trusted = frozenset({0, os.geteuid(), *owner, *settings.cache_trust})
-    return PublishedEnvironments(CacheDirectory(root, uv_cache, read_only), trusted)
+    uv_cache = Path(users_cache) if users_cache else choose_uv_cache(volume, image.uv_minor)
+    return PublishedEnvironments(CacheDirectory(root, volume.trusted, uv_cache, read_only))
 
 
 def writable_environments(settings: Settings, image: Image, log: RunLog) -> PublishedEnvironments:
@@ -35,7 +37,7 @@ def writable_environments(settings: Settings, image: Image, log: RunLog) -> Publ
     root = settings.cache_dir
     reason = _reason_not_writable(environments_at(root, settings, image, read_only=settings.cache_readonly).cache)
     if not reason:
-        return environments_at(root, settings, image, read_only=False)
+        return _with_safe_uv_cache(environments_at(root, settings, image, read_only=False), log)
     environ = settings.environ
     for parent in (environ.get("TMPDIR", "/tmp"), environ.get("HOME", "/"), str(Path.cwd())):  # noqa: S108
         if os.access(parent, os.W_OK) and is_executable(Path(parent)):
@@ -51,6 +53,17 @@ def writable_environments(settings: Settings, image: Image, log: RunLog) -> Publ
     )
 
 
+def _with_safe_uv_cache(published: PublishedEnvironments, log: RunLog) -> PublishedEnvironments:
+    cache = published.cache
+    uv_cache = safe_uv_cache(cache, cache.uv_cache)
+    if uv_cache == cache.uv_cache:
+        return published
+    log.warning(
+        f"{cache.uv_cache} has links, or files of users who are not in PREFECT_UV_CACHE_TRUST: using {uv_cache} instead"
+    )
+    return PublishedEnvironments(replace(cache, uv_cache=uv_cache))
+
+
 def _reason_not_writable(cache: CacheDirectory) -> str:
     """Why nothing can be built in a cache directory; empty if it can, or if only room is lacking."""
     if cache.read_only:
@@ -59,6 +72,8 @@ def _reason_not_writable(cache: CacheDirectory) -> str:
         cache.prepare()
         with tempfile.TemporaryFile(dir=cache.builds):
             pass
+    except LinkFoundError as error:
+        return f"is not usable ({error.filename} {error.strerror})"
     except OSError as error:
         if error.errno in DISK_FULL:
             raise
@@ -85,4 +100,21 @@ def full_disk_as_error(root: Path) -> Iterator[None]:
             f"No space is left on {root}.",
             str(error),
             "Enlarge the cache volume, or set PREFECT_UV_CACHE_LIMIT so that old environments are removed sooner.",
+        ) from None
+
+
+@contextmanager
+def links_as_error() -> Iterator[None]:
+    """Turn the discovery of a link into an error of the catalogue.
+
+    Raises:
+        VolumeUnusableError: there is a link where a directory or file of ours should be.
+    """
+    try:
+        yield
+    except LinkFoundError as error:
+        raise VolumeUnusableError(
+            f"{error.filename} {error.strerror}.",
+            "Nothing on the cache volume is written or deleted through a link.",
+            "Remove the link, and find out who has put it there.",
         ) from None

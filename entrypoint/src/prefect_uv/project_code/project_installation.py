@@ -64,7 +64,7 @@ def install_packages(
     with tempfile.TemporaryDirectory(prefix="prefect-uv-build-") as temporary:
         build_directory = Path(temporary)
         uv_cache = environment.uv_cache or build_directory / "uv"
-        uv = Uv(settings, Image.read(), CacheDirectory(uv_cache.parent, uv_cache))
+        uv = Uv(settings, Image.read(), CacheDirectory(uv_cache.parent, frozenset(), uv_cache))
         builder = WheelBuilder(uv, environment.path / "bin" / "python", BuildCopies(build_directory / "code", root))
         for package in packages:
             builder.build(package, build_directory / "wheels")

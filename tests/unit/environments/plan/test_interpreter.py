@@ -151,7 +151,7 @@ def test_request_that_contradicts_the_project(
 
 def test_unused_interpreters_are_removed(cache: Path, log: RunLog) -> None:
     """Unused interpreters are removed after a day, as are dangling links and interrupted downloads."""
-    cache_directory = CacheDirectory(cache, cache / "uv-0.13")
+    cache_directory = CacheDirectory(cache, {os.geteuid()}, cache / "uv-0.13")
     cache_directory.prepare()
     old, new, unfinished = (cache_directory.pythons / name for name in ("cpython-3.1.0", "cpython-3.2.0", ".temp/x"))
     for directory in (old, new, unfinished):

@@ -85,7 +85,7 @@ class EnvironmentBuild:
         with build_directory(self.cache, self.contents.key) as directory:
             environment = directory / ENVIRONMENT
             self._fill(environment, similar)
-            BytecodeCache(self.cache.bytecode, self.uv.trusted).restore(environment, self.contents)
+            BytecodeCache(self.cache).restore(environment, self.contents)
             self._finish(environment)
             yield environment
 

@@ -16,25 +16,27 @@ https://docs.python.org/3/reference/import.html#cached-bytecode-invalidation
 from __future__ import annotations
 
 import os
-import shutil
+import re
 from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.environments.build.hard_links import files_below, link_or_copy
 from prefect_uv.environments.build.shared_files import shared_files
 from prefect_uv.environments.build.verification import distributions, read_record, site_packages
 from prefect_uv.environments.key.environment_contents import Contents
 
+PACKAGE_NAME = re.compile(r".+-[0-9a-f]{16}")
+
 
 @dataclass(frozen=True)
 class BytecodeCache:
-    """The bytecode in a directory of the volume, and the user ids whose files are used."""
+    """The bytecode on the volume."""
 
-    directory: Path
-    trusted: Container[int]
+    cache: CacheDirectory
 
     def keep(self, environment: Path, contents: Contents) -> None:
         """Keep what runs in an environment have compiled, replacing older bytecode of the same packages.
@@ -44,12 +46,12 @@ class BytecodeCache:
         site = site_packages(environment)
         shared = shared_files(environment)
         for package, distribution in self._packages(environment, contents):
-            package.mkdir(parents=True, exist_ok=True)
-            if self._is_trusted(package):
+            self.cache.make_directory(package)
+            if self.cache.trusts(package):
                 _touch(package)
                 paths = (path for path, _, _ in read_record(distribution) if path not in shared)
                 for compiled in filter(Path.exists, _bytecode_files(paths, _cache_tag(site))):
-                    _keep_file(package / compiled.relative_to(site), compiled)
+                    self._keep_file(package / compiled.relative_to(site), compiled)
 
     def restore(self, environment: Path, contents: Contents) -> None:
         """Link the kept bytecode of its packages into a new environment.
@@ -63,25 +65,45 @@ class BytecodeCache:
             Path(compiled).unlink(missing_ok=True)
         for package, _ in self._packages(environment, contents):
             with suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # garbage collection may delete it
-                if self._is_trusted(package):
+                if self.cache.trusts(package):
                     _touch(package)
-                    _restore_package(str(package), str(site), f".{_cache_tag(site)}.pyc", unsure)
+                    self._restore_package(str(package), site, unsure)
 
     def _packages(self, environment: Path, contents: Contents) -> Iterator[tuple[Path, Path]]:
         """For each package of an environment, its directory here and its .dist-info directory there."""
         for name, distribution in distributions(environment).items():
             package = contents.packages[name]
-            yield self.directory / f"{name}-{package.version}-{package.source[:16]}", distribution
+            yield self.cache.bytecode / f"{name}-{package.version}-{package.source[:16]}", distribution
 
-    def _is_trusted(self, package: Path) -> bool:
-        return package.is_dir() and package.stat().st_uid in self.trusted
+    def _restore_package(self, package: str, site: Path, unsure: Container[str]) -> None:
+        """Link a package's bytecode, except files that exist and those without a module (by strings, as in hard_links)."""
+        suffix = f".{_cache_tag(site)}.pyc"
+        for kept in files_below(package):
+            if kept.name.endswith(suffix) and not kept.is_symlink() and kept.stat().st_uid in self.cache.trusted:
+                target = str(site) + kept.path.removeprefix(package)
+                if target in unsure:
+                    continue
+                with suppress(FileExistsError, FileNotFoundError):
+                    os.mkdir(os.path.dirname(target))  # noqa: PTH102, PTH120
+                with suppress(FileExistsError, FileNotFoundError):
+                    link_or_copy(kept.path, target)
+
+    def _keep_file(self, kept: Path, compiled: Path) -> None:
+        """Replace a kept file atomically, because other containers read and write here too."""
+        with suppress(FileNotFoundError):
+            if kept.samefile(compiled):
+                return
+        self.cache.make_directory(kept.parent)
+        temporary = kept.with_name(f"{kept.name}.{uuid4().hex}")
+        link_or_copy(str(compiled), str(temporary))
+        temporary.replace(kept)
 
 
-def forget_unused_bytecode(directory: Path, before: float) -> None:
+def forget_unused_bytecode(cache: CacheDirectory, before: float) -> None:
     """Delete packages whose bytecode no environment has kept or restored since a time, by the volume's clock."""
-    for package in directory.iterdir() if directory.is_dir() else ():
-        if package.stat().st_mtime < before:
-            shutil.rmtree(package, ignore_errors=True)
+    for package in cache.entries(cache.bytecode, PACKAGE_NAME):
+        if package.lstat().st_mtime < before:
+            cache.delete(package)
 
 
 def _bytecode_files(paths: Iterable[str], tag: str) -> Iterator[Path]:
@@ -93,31 +115,7 @@ def _bytecode_files(paths: Iterable[str], tag: str) -> Iterator[Path]:
 def _touch(package: Path) -> None:
     """Note the use; if the directory is another user's, that user's runs will."""
     with suppress(PermissionError):
-        os.utime(package)
-
-
-def _restore_package(package: str, site: str, suffix: str, unsure: Container[str]) -> None:
-    """Link a package's bytecode, except files that exist and those without a module (by strings, as in hard_links)."""
-    for kept in files_below(package):
-        if kept.name.endswith(suffix):
-            target = site + kept.path.removeprefix(package)
-            if target in unsure:
-                continue
-            with suppress(FileExistsError, FileNotFoundError):
-                os.mkdir(os.path.dirname(target))  # noqa: PTH102, PTH120
-            with suppress(FileExistsError, FileNotFoundError):
-                link_or_copy(kept.path, target)
-
-
-def _keep_file(kept: Path, compiled: Path) -> None:
-    """Replace a kept file atomically, because other containers read and write here too."""
-    with suppress(FileNotFoundError):
-        if kept.samefile(compiled):
-            return
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    temporary = kept.with_name(f"{kept.name}.{uuid4().hex}")
-    link_or_copy(str(compiled), str(temporary))
-    temporary.replace(kept)
+        os.utime(package, follow_symlinks=False)
 
 
 def _cache_tag(site: Path) -> str:

@@ -75,7 +75,7 @@ class ExclusiveBuild:
 
     def _build_and_publish(self) -> None:
         plan, contents, log = self.build.plan, self.build.contents, self.build.log
-        candidates = [item for item in described_environments(self.build.cache) if self.published.trusts(item[0])]
+        candidates = [item for item in described_environments(self.build.cache) if self.build.cache.trusts(item[0])]
         nearest = plan.base or nearest_environment(candidates, contents, self.build.purpose)
         log.info(explain_miss(contents, self.build.purpose, nearest))
         similar = None if plan.base else choose_base([*candidates, *self.baked], contents)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.errors import OfflinePackageMissingError, SyncError
@@ -26,12 +27,12 @@ def recent_failure(cache: CacheDirectory, key: str) -> SyncError | None:
     """The error of a build that failed within the last minute, with the time of the next attempt; None if none did."""
     path = cache.failures / key
     try:
-        written = path.stat().st_mtime
+        written = path.lstat().st_mtime
         value = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
         return None
     age = cache.now() - written
-    if not 0 <= age < REMEMBERED_SECONDS:
+    if not 0 <= age < REMEMBERED_SECONDS or not cache.trusts(path):
         return None
     error_class = next((member for member in _with_subclasses(SyncError) if member.slug == value["slug"]), SyncError)
     again = (
@@ -42,7 +43,8 @@ def recent_failure(cache: CacheDirectory, key: str) -> SyncError | None:
 
 def forget_failure(cache: CacheDirectory, key: str) -> None:
     """Remove a failure once a build has succeeded."""
-    (cache.failures / key).unlink(missing_ok=True)
+    with suppress(PermissionError):
+        cache.delete(cache.failures / key)
 
 
 def _with_subclasses(error_class: type[SyncError]) -> Iterator[type[SyncError]]:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prefect_uv.cache_volume.cache_directory import CacheDirectory
+from prefect_uv.cache_volume.cache_directory import (
+    KEY_NAME,
+    LAYOUT_NAME,
+    MIRROR_NAME,
+    UV_CACHE_NAME,
+    CacheDirectory,
+)
 
 BLOCK_BYTES = 512  # the unit of st_blocks
 
@@ -71,16 +78,12 @@ def measure_usage(cache: CacheDirectory) -> DiskUsage:
 
 def environment_directories(cache: CacheDirectory) -> list[Path]:
     """The environments of all layouts: garbage collection treats earlier ones the same."""
-    hidden = {cache.builds, cache.trash}
-    return [
-        path for layout in cache.builds.parent.iterdir() if layout not in hidden for path in _subdirectories(layout)
-    ]
+    return _entries_of_layouts(cache, cache.builds.parent, KEY_NAME)
 
 
 def mirror_directories(cache: CacheDirectory) -> list[Path]:
     """The mirrors of git repositories, of all layouts; like environments, they have leases."""
-    layouts = _subdirectories(cache.mirrors.parent) if cache.mirrors.parent.is_dir() else []
-    return [path for layout in layouts for path in _subdirectories(layout)]
+    return _entries_of_layouts(cache, cache.mirrors.parent, MIRROR_NAME)
 
 
 def gigabytes(size: int) -> str:
@@ -90,7 +93,12 @@ def gigabytes(size: int) -> str:
 
 def uv_caches(cache: CacheDirectory) -> list[Path]:
     """uv's caches, one per minor version of uv."""
-    return [path for path in _subdirectories(cache.root) if path.name.startswith("uv-")]
+    return [path for path in cache.entries(cache.root, UV_CACHE_NAME) if _is_real_directory(path)]
+
+
+def _entries_of_layouts(cache: CacheDirectory, area: Path, form: re.Pattern[str]) -> list[Path]:
+    layouts = cache.entries(area, LAYOUT_NAME)
+    return [path for layout in layouts for path in cache.entries(layout, form) if _is_real_directory(path)]
 
 
 def _others(cache: CacheDirectory) -> Iterator[Path]:
@@ -102,7 +110,11 @@ def _others(cache: CacheDirectory) -> Iterator[Path]:
 
 
 def _subdirectories(directory: Path) -> list[Path]:
-    return [path for path in directory.iterdir() if path.is_dir() and not path.is_symlink()]
+    return [path for path in directory.iterdir() if _is_real_directory(path)]
+
+
+def _is_real_directory(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _walk(directory: Path) -> Iterator[os.stat_result]:

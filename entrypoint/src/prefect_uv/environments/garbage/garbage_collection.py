@@ -16,8 +16,6 @@ from pathlib import Path
 from prefect_uv.cache_volume.cache_directory import DAY_SECONDS, CacheDirectory, crosses_nodes
 from prefect_uv.cache_volume.file_lock import exclusive_lock
 from prefect_uv.cache_volume.lease import last_use, lock_if_unused
-from prefect_uv.cache_volume.work_lock import is_abandoned
-from prefect_uv.environments.build.builder import BUILD_LOCK
 from prefect_uv.environments.build.bytecode_cache import forget_unused_bytecode
 from prefect_uv.environments.garbage.disk_usage import (
     DiskUsage,
@@ -27,14 +25,11 @@ from prefect_uv.environments.garbage.disk_usage import (
     mirror_directories,
     uv_caches,
 )
-from prefect_uv.environments.key import fingerprint_index
-from prefect_uv.environments.plan.interpreter import discard_unused_interpreters
+from prefect_uv.environments.garbage.leftovers import MARGIN_SECONDS, empty_trash, remove_leftovers
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.processes.subprocesses import run_command
 from prefect_uv.settings import Settings
 
-MARGIN_SECONDS = DAY_SECONDS
-SMALL_FILE_DAYS = 30
 SHARE_OF_VOLUME = 0.8
 # uv 0.13.8: holds a shared flock on this file while it runs. https://docs.astral.sh/uv/concepts/cache/#clearing-the-cache
 UV_LOCK = ".lock"
@@ -68,20 +63,24 @@ def collect_garbage(
         everything: remove all that is not in use; on a network file system, not what was used within a day.
 
     Returns:
-        the number of bytes that were freed; 0 if another process is collecting.
+        the number of bytes that were freed; 0 if another process is collecting, or a stranger owns the trash.
     """
     cache.prepare()
     with exclusive_lock(cache.locks / "gc") as free:
         if not free:
             return 0
+        if sentences := list(cache.not_collected(cache.areas)):
+            log.warning(f"garbage is left alone in {len(sentences)} of {len(cache.areas)} directories: {sentences[0]}")
+        if cache.distrust(cache.trash):
+            return 0
         remove_leftovers(cache)
-        forget_unused_bytecode(cache.bytecode, cache.now() - settings.cache_days * DAY_SECONDS)
+        forget_unused_bytecode(cache, cache.now() - settings.cache_days * DAY_SECONDS)
         usage = measure_usage(cache)
         before = usage.total
         limits = _limits(cache, settings, before, make_room=make_room, everything=everything)
         with exclusive_lock(cache.locks / "uv-cache") as nobody_builds:
             removed = _trim(cache, usage, limits, nobody_builds=nobody_builds)
-        _empty_trash(cache.trash)
+        empty_trash(cache)
         if removed:
             log.info(
                 f"garbage: removed {', '.join(removed)}; {gigabytes(usage.total)} in use, the limit is"
@@ -90,28 +89,14 @@ def collect_garbage(
         return before - usage.total
 
 
-def remove_leftovers(cache: CacheDirectory) -> None:
-    """Remove what is garbage under any limits: abandoned builds, dangling index entries, unused interpreters."""
-    now = cache.now()
-    for build in cache.builds.iterdir():
-        if build.is_dir() and is_abandoned(build / BUILD_LOCK, now):
-            with suppress(OSError):
-                cache.discard(build)
-    keys = {path.name.partition(".")[0] for path in cache.environments.iterdir()}
-    for entry in cache.index.iterdir():
-        content = fingerprint_index.read_entry(entry)
-        if content is None or content.key not in keys:
-            entry.unlink(missing_ok=True)
-    discard_unused_interpreters(cache, now - MARGIN_SECONDS)
-    for directory in (cache.index, cache.failures, cache.locks, cache.builds):
-        _remove_old_files(directory, now - SMALL_FILE_DAYS * DAY_SECONDS)
-    _empty_trash(cache.trash)
-
-
 def prune_uv_cache(cache: CacheDirectory, environ: Mapping[str, str]) -> None:
-    """Let uv remove its own leftovers, unless another uv uses its cache: pruning would wait for that."""
+    """Let uv remove its own leftovers, unless another uv uses its cache: pruning would wait for that.
+
+    uv 0.13.8: removes links in its cache, and follows none except the one to the cache itself (covered by
+    test_nothing_outside_is_changed). https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-cache/src/removal.rs
+    """
     lock = cache.uv_cache / UV_LOCK
-    if not lock.exists():
+    if not lock.exists() or (cache.uv_cache.is_relative_to(cache.root) and cache.distrust(cache.uv_cache)):
         return
     with exclusive_lock(lock) as free:
         pass
@@ -183,18 +168,3 @@ def _discard_uv_cache(cache: CacheDirectory, uv_cache: Path) -> bool:
 def _is_unlocked(uv_cache: Path) -> bool:
     with exclusive_lock(uv_cache / UV_LOCK) as free:
         return free
-
-
-def _remove_old_files(directory: Path, before: float) -> None:
-    for path in directory.iterdir():
-        with suppress(OSError):
-            if path.is_file() and path.stat().st_mtime < before:
-                path.unlink()
-
-
-def _empty_trash(trash: Path) -> None:
-    for path in trash.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,11 +55,11 @@ def read_entry(path: Path) -> IndexEntry | None:
         return None
 
 
-def look_up_entry(cache: CacheDirectory, fingerprint: str, trusted: Container[int]) -> IndexEntry | None:
+def look_up_entry(cache: CacheDirectory, fingerprint: str) -> IndexEntry | None:
     """The entry of a fingerprint; None unless a trusted user wrote it and its interpreter is unchanged."""
     path = cache.index / fingerprint
     entry = read_entry(path)
-    if entry is None or path.stat().st_uid not in trusted or file_stamp(entry.python) != entry.stamp:
+    if entry is None or not cache.trusts(path) or file_stamp(entry.python) != entry.stamp:
         return None
     return entry
 

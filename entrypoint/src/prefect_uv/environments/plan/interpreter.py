@@ -8,6 +8,7 @@ https://github.com/astral-sh/uv/blob/0.13.8/crates/uv/src/commands/python/instal
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ from prefect_uv.project import Project
 COMPLETE_MARK = ".whole"
 # uv 0.13.8: values that disable downloads. https://docs.astral.sh/uv/reference/settings/#python-downloads
 NO_DOWNLOADS = {"never", "manual"}
+# uv 0.13.8: names of installations. https://docs.astral.sh/uv/concepts/python-versions/#requesting-a-version
+PYTHON_NAME = re.compile(r"(?:cpython|pypy|graalpy|pyodide)-.+")
+ANY_NAME = re.compile(r".+")
 
 
 def choose_interpreter(uv: Uv, project: Project, log: RunLog) -> str:
@@ -56,10 +60,11 @@ def discard_unused_interpreters(cache: CacheDirectory, before: float) -> None:
     https://docs.astral.sh/uv/concepts/python-versions/#minor-version-directories
     """
     used = [Path(manifest.contents.python) for _, manifest in described_environments(cache)]
-    for path in [*cache.pythons.glob("[!.]*"), *cache.pythons.glob(".temp/*")]:
+    installed, unfinished = cache.entries(cache.pythons, PYTHON_NAME), cache.entries(cache.pythons / ".temp", ANY_NAME)
+    for path in [*installed, *unfinished]:
         if path.is_symlink() and not path.exists():
-            path.unlink()
-        elif path.is_symlink() or path.stat().st_mtime >= before:
+            cache.delete(path)
+        elif path.is_symlink() or path.lstat().st_mtime >= before:
             continue
         elif not any(python.is_relative_to(path) for python in used):
             cache.discard(path)
@@ -137,7 +142,7 @@ class InterpreterRequest:
         if not python.is_relative_to(self.uv.cache.pythons):
             return True
         mark = python.parent.parent / COMPLETE_MARK
-        return mark.exists() and mark.stat().st_uid in self.uv.trusted
+        return self.uv.cache.trusts(mark)
 
     def _reason_not_to_download(self) -> str:
         if self.uv.settings.offline:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,14 +51,12 @@ class Uv:
         settings: the deployment's settings, with the user's variables.
         image: the image's facts.
         cache: the cache directory.
-        trusted: the user ids whose interpreters there are used.
         configuration: the project's file that `uv pip` reads its settings from; other commands find it themselves.
     """
 
     settings: Settings
     image: Image
     cache: CacheDirectory
-    trusted: Container[int] = ()
     configuration: Path | None = None
 
     @property

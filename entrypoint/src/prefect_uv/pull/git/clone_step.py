@@ -6,6 +6,7 @@ Prefect 3.8.8: GitRepository, https://github.com/PrefectHQ/prefect/blob/3.8.8/sr
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -83,7 +84,7 @@ def directory_name(url: str, branch: str | None) -> str:
 
 
 def _clone_directory(base: Path, name: str) -> Path:
-    directory = base / name
+    directory = Path(os.path.normpath(base / name))
     if not directory.is_relative_to(base):
         message = f"git_clone's clone_directory_name {name} is not below {base}."
         raise PullStepError(message)
@@ -131,6 +132,6 @@ def _clone_or_restore(git: Git, settings: Settings) -> str:
         what was done, for the log: `cloned`, `updated`, `restored`, or words that begin with `offline:`.
     """
     if settings.offline and not git.request.url.startswith(LOCAL_ADDRESSES):
-        return clone_offline(git, Mirror.at(settings.cache_dir, git.request))
+        return clone_offline(git, Mirror.at(settings, git.request))
     mirror = Mirror.of(settings, git.request)
     return clone_with_mirror(git, mirror) if mirror else clone_or_update(git)

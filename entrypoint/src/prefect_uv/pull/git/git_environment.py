@@ -21,6 +21,11 @@ ALWAYS_CONFIGURED = [
     ("http.lowSpeedTime", "60"),
     # git 2.36: respected in the environment, which is protected configuration. https://git-scm.com/docs/git-config
     ("safe.directory", "*"),
+    # git 2.47: programs that a repository's own files name. https://git-scm.com/docs/git-config
+    ("core.fsmonitor", "false"),
+    ("core.hooksPath", os.devnull),
+    # git 2.47: reads from a descriptor, which nothing here ever writes to. https://git-scm.com/docs/git-remote-fd
+    ("protocol.fd.allow", "never"),
 ]
 # OpenSSH 9.9: https://man7.org/linux/man-pages/man5/ssh_config.5.html
 SSH_COMMAND = "ssh -o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=4"

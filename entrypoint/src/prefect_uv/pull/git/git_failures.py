@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from prefect_uv.errors import (
+    AddressRefusedError,
     CheckoutFullError,
     CloneError,
     GitCertificateError,
@@ -24,6 +25,15 @@ from prefect_uv.errors import (
 from prefect_uv.processes.subprocesses import CompletedCommand
 
 _GIT_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
+    (
+        r"transport '(?!https?'|ssh'|git')\S+' not allowed",
+        AddressRefusedError,
+        "Git may not read from {url} or one of its submodules: it refuses this kind of address.",
+        (
+            "Use an https or ssh address. For submodules in local directories, set git's protocol.file.allow to"
+            " `always` (GIT_CONFIG_COUNT, GIT_CONFIG_KEY_0 and GIT_CONFIG_VALUE_0)."
+        ),
+    ),
     (
         r"transport '.+' not allowed",
         OfflineCodeError,

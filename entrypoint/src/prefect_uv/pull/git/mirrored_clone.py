@@ -15,6 +15,7 @@ from pathlib import Path
 from prefect_uv.cache_volume.cache_directory import shared_umask
 from prefect_uv.errors import PrefectUvError, RevisionNotFoundError
 from prefect_uv.pull.git.git_commands import Git, check_out, clone_or_update, clone_repository, update_clone
+from prefect_uv.pull.git.git_directory import copy_git_directory
 from prefect_uv.pull.git.repository_mirror import Mirror
 
 MAX_PACKS = 20
@@ -66,30 +67,30 @@ def _restore_or_update(git: Git, mirror: Mirror) -> str | None:
     base = exact or next((path for path in snapshots if len(list(path.glob("objects/pack/*.pack"))) < MAX_PACKS), None)
     if base is None:
         return None
-    if not restore_snapshot(git, base, update=exact is None):
+    if not restore_snapshot(git, mirror, base, update=exact is None):
         return None
     if exact is None:
         return "updated"
     with suppress(OSError):
-        os.utime(exact)
+        os.utime(exact, follow_symlinks=False)
     return "restored"
 
 
-def restore_snapshot(git: Git, snapshot: Path, *, update: bool = False) -> bool:
+def restore_snapshot(git: Git, mirror: Mirror, snapshot: Path, *, update: bool = False) -> bool:
     """Put a snapshot into the clone's directory and check it out, after an update from the server if asked for.
 
     Returns:
         whether it worked; if not, a warning is logged and the directory is removed.
     """
     try:
-        shutil.copytree(snapshot, git.request.directory / ".git", symlinks=True)
+        copy_git_directory(snapshot, git.request.directory / ".git", mirror.volume.trusted)
         if update or git.request.commit:  # a reset notices damaged objects, a fetch on top of them does not
             git.in_clone("cat-file", "-e", f"{snapshot.name}^{{commit}}")
         if update:
             update_clone(git, mode="--hard")
         else:
             check_out(git, snapshot.name)
-    except (OSError, shutil.Error, PrefectUvError) as error:
+    except (OSError, PrefectUvError) as error:
         git.log.warning(f"the mirror's snapshot {snapshot} could not be used: {error}")
         shutil.rmtree(git.request.directory, ignore_errors=True)
         return False
@@ -118,5 +119,5 @@ def _try_to_save(git: Git, mirror: Mirror) -> None:
     try:
         with shared_umask():
             mirror.save_snapshot(git)
-    except (OSError, shutil.Error, PrefectUvError) as error:
+    except (OSError, PrefectUvError) as error:
         git.log.warning(f"the clone could not be saved to the mirror {mirror.directory}: {error}")

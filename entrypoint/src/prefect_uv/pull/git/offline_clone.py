@@ -39,7 +39,7 @@ def clone_offline(git: Git, mirror: Mirror) -> str:
     lease = take_lease(mirror.directory)
     try:
         candidates = [path for path in mirror.snapshots() if lease and _has_commit(path, git.request.commit)]
-        snapshot = next((path for path in candidates if restore_snapshot(git, path)), None)
+        snapshot = next((path for path in candidates if restore_snapshot(git, mirror, path)), None)
         if snapshot is None:
             raise _not_on_volume(git, f"No usable snapshot was found in {mirror.directory}.")
         seen = datetime.fromtimestamp(snapshot.stat().st_mtime, UTC)

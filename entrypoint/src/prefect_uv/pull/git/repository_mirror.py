@@ -1,17 +1,15 @@
 """Snapshots of clones on the cache volume, so that a warm pull transfers only what is new.
 
-<cache>/git/v1/<request>/<commit>/    the `.git` directory of a finished clone, which never changes
+<cache>/git/v1/<request>/<commit>/    what `git_directory.py` copies of a finished clone; it never changes
 
-Snapshots are made in `tmp` and renamed, so kills and other containers never leave half of one. A pull holds a lease on
-its mirror, and garbage collection (`environments/garbage/garbage_collection.py`) removes mirrors that nobody uses.
-
-git 2.39: the files of a `.git` directory. https://git-scm.com/docs/gitrepository-layout
+A snapshot is used only if trusted users own all of it. It is made in `tmp` and renamed, so kills and other containers
+never leave half of one. A pull holds a lease on its mirror, and garbage collection
+(`environments/garbage/garbage_collection.py`) removes mirrors that nobody uses.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,9 +17,12 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
-from prefect_uv.cache_volume.cache_directory import IN_USE, MIRRORS, rename_into_place, shared_umask
+from prefect_uv.cache_volume.cache_directory import IN_USE, MIRRORS, TRASH_NAME, rename_into_place, shared_umask
+from prefect_uv.cache_volume.file_lock import touch_file
 from prefect_uv.cache_volume.lease import take_lease
+from prefect_uv.cache_volume.volume import Volume, trusted_users
 from prefect_uv.pull.git.git_commands import CloneRequest, Git
+from prefect_uv.pull.git.git_directory import copy_git_directory
 from prefect_uv.settings import Settings
 
 SNAPSHOTS_KEPT = 3
@@ -33,12 +34,12 @@ class Mirror:
     """The snapshots of one request.
 
     Attributes:
+        volume: the cache volume.
         directory: has a subdirectory for each snapshot, with the commit as its name.
-        tmp: where snapshots are made and deleted.
     """
 
+    volume: Volume
     directory: Path
-    tmp: Path
 
     @classmethod
     def of(cls, settings: Settings, request: CloneRequest) -> Mirror | None:
@@ -46,14 +47,21 @@ class Mirror:
         root = settings.cache_dir
         if not settings.git_mirror or settings.cache_readonly or not os.access(root, os.W_OK | os.X_OK):
             return None
-        return cls.at(root, request)
+        return cls.at(settings, request)
 
     @classmethod
-    def at(cls, root: Path, request: CloneRequest) -> Mirror:
-        """The mirror for a request below a cache directory."""
+    def at(cls, settings: Settings, request: CloneRequest) -> Mirror:
+        """The mirror for a request, whether it may be written or not."""
+        volume = Volume(settings.cache_dir, trusted_users(settings.cache_dir, settings.cache_trust))
         parts = (request.url, request.branch or "", request.commit or "", request.submodules, request.directories)
         name = sha256(repr(parts).encode()).hexdigest()[:32]
-        return cls(root / MIRRORS / name, root / "tmp")
+        shared, own = volume.places(volume.root / MIRRORS / name)
+        return cls(volume, own if volume.distrust(shared) else shared)
+
+    @property
+    def tmp(self) -> Path:
+        """Where snapshots are made and deleted."""
+        return self.directory / "tmp"
 
     def lease(self) -> int | None:
         """Take a lease, so that garbage collection leaves the mirror alone.
@@ -62,45 +70,47 @@ class Mirror:
             the descriptor to close; None if the mirror is being removed right now.
         """
         with shared_umask():
-            self.directory.mkdir(parents=True, exist_ok=True)
-            (self.directory / IN_USE).touch(0o664)
+            self.volume.make_directory(self.directory)
+            touch_file(self.directory / IN_USE)
         return take_lease(self.directory)
 
     def snapshots(self) -> list[Path]:
-        """All snapshots, beginning with the one whose commit the server had last."""
+        """All snapshots of trusted users, beginning with the one whose commit the server had last."""
         dated = []
-        for path in self.directory.glob("[0-9a-f]*"):
+        for path in filter(self.volume.trusts, self.directory.glob("[0-9a-f]*")):
             with suppress(FileNotFoundError):
-                dated.append((path.stat().st_mtime_ns, path))
+                dated.append((path.lstat().st_mtime_ns, path))
         return [path for _, path in sorted(dated, reverse=True)]
 
     def save_snapshot(self, git: Git) -> None:
-        """Save the clone's `.git` under its commit, and delete all but the newest few snapshots."""
+        """Save the clone's `.git` under its commit, and delete all but the newest few snapshots.
+
+        A clone that borrows objects of another repository is not saved.
+        """
         commit = git.query("rev-parse", "--verify", "--quiet", "HEAD")
-        if not commit or (self.directory / commit).exists():
+        repository = git.request.directory / ".git"
+        borrows = (repository / "objects" / "info" / "alternates").exists()
+        if not commit or borrows or (self.directory / commit).exists():
             return
-        self.tmp.mkdir(parents=True, exist_ok=True)
+        self.volume.make_directory(self.tmp)
         copy = self.tmp / f"git-{uuid4().hex}"
         try:
-            shutil.copytree(git.request.directory / ".git", copy, symlinks=True)
+            copy_git_directory(repository, copy, {os.geteuid()})
             _flush_to_disk(copy)
-            copy.touch()
             rename_into_place(copy, self.directory / commit)
         finally:
-            shutil.rmtree(copy, ignore_errors=True)
+            self.volume.delete(copy)
         self._delete_old_snapshots()
 
     def _delete_old_snapshots(self) -> None:
         """Delete old snapshots, and leftovers of processes that were killed; others may do so at the same time."""
         for snapshot in self.snapshots()[SNAPSHOTS_KEPT:]:
-            garbage = self.tmp / f"git-{uuid4().hex}"
             with suppress(FileNotFoundError):
-                snapshot.rename(garbage)
-            shutil.rmtree(garbage, ignore_errors=True)
-        for leftover in self.tmp.glob("git-*"):
+                self.volume.delete(self.volume.discard(snapshot, self.tmp))
+        for leftover in self.volume.entries(self.tmp, TRASH_NAME):
             with suppress(FileNotFoundError):
-                if time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS:
-                    shutil.rmtree(leftover, ignore_errors=True)
+                if time.time() - leftover.lstat().st_mtime > LEFTOVER_SECONDS:
+                    self.volume.delete(leftover)
 
 
 def _flush_to_disk(directory: Path) -> None:

@@ -1,0 +1,53 @@
+"""Leftovers: what is garbage under any limits, such as the directories of builders that were killed."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from prefect_uv.cache_volume.cache_directory import (
+    BUILD_NAME,
+    DAY_SECONDS,
+    KEY_NAME,
+    SMALL_FILE_NAME,
+    TRASH_NAME,
+    CacheDirectory,
+)
+from prefect_uv.cache_volume.work_lock import is_abandoned
+from prefect_uv.environments.build.builder import BUILD_LOCK
+from prefect_uv.environments.key import fingerprint_index
+from prefect_uv.environments.plan.interpreter import discard_unused_interpreters
+
+MARGIN_SECONDS = DAY_SECONDS
+SMALL_FILE_DAYS = 30
+
+
+def remove_leftovers(cache: CacheDirectory) -> None:
+    """Remove abandoned builds, dangling index entries, unused interpreters."""
+    now = cache.now()
+    for build in cache.entries(cache.builds, BUILD_NAME):
+        if not build.is_symlink() and is_abandoned(build / BUILD_LOCK, now):
+            with suppress(OSError):
+                cache.discard(build)
+    keys = {path.name.partition(".")[0] for path in cache.environments.iterdir()}
+    for entry in cache.entries(cache.index, KEY_NAME):
+        content = fingerprint_index.read_entry(entry)
+        if content is None or content.key not in keys:
+            cache.delete(entry)
+    discard_unused_interpreters(cache, now - MARGIN_SECONDS)
+    for directory in (cache.index, cache.failures, cache.locks, cache.builds):
+        _remove_old_files(cache, directory, now - SMALL_FILE_DAYS * DAY_SECONDS)
+    empty_trash(cache)
+
+
+def _remove_old_files(cache: CacheDirectory, directory: Path, before: float) -> None:
+    for path in cache.entries(directory, SMALL_FILE_NAME):
+        with suppress(OSError):
+            if not path.is_dir() and path.lstat().st_mtime < before:
+                cache.delete(path)
+
+
+def empty_trash(cache: CacheDirectory) -> None:
+    """Delete what has been discarded."""
+    for path in cache.entries(cache.trash, TRASH_NAME):
+        cache.delete(path)
