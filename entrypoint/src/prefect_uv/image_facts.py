@@ -56,9 +56,9 @@ class Image:
         return ".".join(self.uv.split(".")[:2])
 
 
-def interpreter_facts(python: str) -> tuple[str, str]:
-    """Run an interpreter to get its version, such as `3.13.5`, and its platform (see `Image`)."""
-    probe = subprocess.run([python, "-I", "-c", PROBE], check=True, capture_output=True, text=True)
+def interpreter_facts(python: str, environ: Mapping[str, str] | None = None) -> tuple[str, str]:
+    """Run an interpreter, in our environment or another, to get its version (`3.13.5`) and platform (see `Image`)."""
+    probe = subprocess.run([python, "-I", "-c", PROBE], check=True, capture_output=True, text=True, env=environ)
     implementation, version, soabi, system = json.loads(probe.stdout)
     libc = "-".join(platform.libc_ver())
     return version, f"{implementation}-{soabi}-{system}-{platform.machine()}-{libc}"

@@ -14,6 +14,7 @@ from prefect_uv.settings.declaration import read_setting
 from prefect_uv.settings.environment_secrets import secrets_in
 from prefect_uv.settings.project_settings import ProjectSettings
 from prefect_uv.settings.run_settings import RunSettings
+from prefect_uv.settings.tool_variables import variables_for_uv
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +22,9 @@ class Settings(RunSettings, CacheSettings, ProjectSettings, ApiSettings):
     """The settings of one start.
 
     Attributes:
-        environ: the variables for uv: the given ones, secrets from files, and pip's variables translated to uv's.
-        flow_environ: the variables for git, pull steps and the flow: the given ones, and the API's secrets from files.
+        environ: the variables for uv: the given ones except Prefect's, the secrets of indexes from files, and pip's
+            variables translated to uv's.
+        flow_environ: the variables for pull steps and the flow: the given ones, and the API's secrets from files.
         notes: lines for the log.
     """
 
@@ -65,4 +67,4 @@ def _environments(given: Mapping[str, str], file_secrets: Mapping[str, str]) -> 
     for_uv, note = pip_variables.translate_to_uv(secret_files.with_secrets(given, file_secrets))
     api_secrets = {name: file_secrets[name] for name in secret_files.API_SECRETS if name in file_secrets}
     for_flow = secret_files.with_secrets(given, api_secrets)
-    return {"environ": for_uv, "flow_environ": for_flow, "notes": (note,) if note else ()}
+    return {"environ": variables_for_uv(for_uv), "flow_environ": for_flow, "notes": (note,) if note else ()}

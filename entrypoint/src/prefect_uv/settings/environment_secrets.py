@@ -15,6 +15,11 @@ _USERNAME = re.compile(r"UV_INDEX_.+_USERNAME")
 _NETRC = re.compile(r'\bpassword\s+("(?:[^"\\]|\\.)*"|\S+)')
 
 
+def is_index_secret(name: str) -> bool:
+    """Whether a variable is a credential of an index by its name."""
+    return bool(_TOKEN.fullmatch(name) or _USERNAME.fullmatch(name))
+
+
 def secrets_in(environ: Mapping[str, str]) -> Iterator[str]:
     """Yield the passwords and tokens of indexes and proxies: from variables for them, from any URL, and from netrc."""
     for name, value in environ.items():

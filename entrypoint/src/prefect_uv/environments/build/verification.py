@@ -17,6 +17,7 @@ from pathlib import Path
 from prefect_uv.environments.key.environment_contents import Contents
 from prefect_uv.package_names import normalized
 from prefect_uv.processes.subprocesses import run_command
+from prefect_uv.settings.tool_variables import without_index_secrets
 
 LISTED_FINDINGS = 20
 FIND_PREFECT = "import importlib.util as u; s = u.find_spec('prefect'); print(s.origin if s else None)"
@@ -99,7 +100,8 @@ def mismatches(environment: Path, contents: Contents, *, hashes: bool = False) -
 def check_built(environment: Path, contents: Contents, environ: Mapping[str, str]) -> dict[str, list[str]]:
     """`mismatches`, and whether the environment's Python finds Prefect inside the environment."""
     findings = mismatches(environment, contents)
-    finished = run_command([environment / "bin" / "python", "-I", "-c", FIND_PREFECT], env=environ)
+    command = [str(environment / "bin" / "python"), "-I", "-c", FIND_PREFECT]
+    finished = run_command(command, env=without_index_secrets(environ))
     origin = Path(finished.stdout.strip())
     if finished.exit_code or not origin.resolve().is_relative_to(environment.resolve()):
         findings["prefect"] = [f"is found at {finished.stdout.strip() or finished.report}"]

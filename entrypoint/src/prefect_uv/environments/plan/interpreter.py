@@ -24,6 +24,7 @@ from prefect_uv.errors import PythonMissingError, VolumeFullError
 from prefect_uv.image_facts import interpreter_facts
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import Project
+from prefect_uv.settings.tool_variables import without_index_secrets
 
 COMPLETE_MARK = ".whole"
 # uv 0.13.8: values that disable downloads. https://docs.astral.sh/uv/reference/settings/#python-downloads
@@ -41,7 +42,8 @@ def choose_interpreter(uv: Uv, project: Project, log: RunLog) -> str:
     """
     request = InterpreterRequest(uv, project)
     chosen = uv.image.python if request.image_fits else request.find() or request.install(log)
-    version = uv.image.python_version if chosen == uv.image.python else interpreter_facts(chosen)[0]
+    own = chosen == uv.image.python
+    version = uv.image.python_version if own else interpreter_facts(chosen, without_index_secrets(uv.environ))[0]
     if project.python_request and accepts(project.requires_python or version, version) is False:
         raise PythonMissingError(
             f"{project.python_origin or 'The deployment'} asks for Python {project.python_request}, but"

@@ -11,9 +11,10 @@ from prefect_uv.environments.key.environment_contents import Contents, Package
 from prefect_uv.environments.key.fingerprint import Field, tool_settings, uv_variables
 from prefect_uv.environments.key.manifest import DescribedEnvironment
 from prefect_uv.environments.uv.uv_command import Uv
-from prefect_uv.image_facts import Image, interpreter_facts
+from prefect_uv.image_facts import interpreter_facts
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import Project
+from prefect_uv.settings.tool_variables import without_index_secrets
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,14 @@ class Source(Protocol):
 
 def contents_of(uv: Uv, project: Project, python: str, packages: dict[str, Package]) -> Contents:
     """The contents of a project's environment on an interpreter, with these packages."""
-    version, platform = _version_and_platform(python, uv.image)
+    version, platform = _version_and_platform(uv, python)
     environ = uv.settings.environ
     settings = (*uv_variables(environ, project.directory, indexes=False), *tool_settings(project, environ))
     return Contents(uv.image.uv_minor, python, version, platform, settings, packages)
 
 
-def _version_and_platform(python: str, image: Image) -> tuple[str, str]:
+def _version_and_platform(uv: Uv, python: str) -> tuple[str, str]:
     """Facts of an interpreter: known for the image's own, any other has to be started."""
-    return (image.python_version, image.platform) if python == image.python else interpreter_facts(python)
+    if python == uv.image.python:
+        return uv.image.python_version, uv.image.platform
+    return interpreter_facts(python, without_index_secrets(uv.environ))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from prefect_uv.pull.git.git_credentials import Login, credential_config, credential_environ
 from prefect_uv.settings import Settings
+from prefect_uv.settings.tool_variables import without_index_secrets
 
 ALWAYS_CONFIGURED = [
     ("advice.detachedHead", "false"),
@@ -43,7 +44,8 @@ def git_environ(settings: Settings, environ: Mapping[str, str], url: str, login:
         counted |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     fixed = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
     ssh = _ssh_environ(environ, url, settings.ssh_key, settings.ssh_known_hosts)
-    return {**environ, **fixed, **_ca_bundle(environ), **credential_environ(login), **counted, **ssh}
+    own = {**fixed, **_ca_bundle(environ), **credential_environ(login), **counted, **ssh}
+    return without_index_secrets(environ) | own
 
 
 def _ca_bundle(environ: Mapping[str, str]) -> dict[str, str]:
