@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import quote
 from uuid import UUID
 
 from docker.models.containers import Container
 
 from tests.stack import CacheVolume, Run, Stack
+from tests.unit.spellings import SPELLINGS, spelled
 
 SAMPLE = 0.05
 MODIFIED, ADDED = 0, 1
@@ -24,7 +24,7 @@ MODIFIED, ADDED = 0, 1
 
 @dataclass(frozen=True)
 class Planted:
-    """The secrets of one run, in every form in which they might appear.
+    """The secrets of one run, in every form in which a program may write them.
 
     Attributes:
         values: each secret, as `user:secret` or `secret:` if HTTP sends it so.
@@ -34,12 +34,11 @@ class Planted:
 
     @property
     def needles(self) -> list[bytes]:
-        """The secrets as they are, percent-encoded, and encoded for HTTP Basic authentication."""
-        secrets = [value.rstrip(":").rpartition(":")[2] for value in self.values]
+        """The secrets as programs write them, and encoded for HTTP Basic authentication."""
+        secrets = [value.rstrip(":").partition(":")[2] or value.rstrip(":") for value in self.values]
+        forms = [spelled(text, name).strip("'\"").encode() for text in secrets for name in SPELLINGS]
         encoded = [base64.b64encode(value.encode()).rstrip(b"=") for value in self.values]
-        return list(
-            dict.fromkeys([*(form.encode() for text in secrets for form in (text, quote(text, safe=""))), *encoded])
-        )
+        return list(dict.fromkeys([*forms, *encoded]))
 
     def found_in(self, content: bytes) -> list[str]:
         """The secrets that appear in some content."""

@@ -17,7 +17,7 @@ from tests.stack import EXCHANGE, GitServer, PackageIndex, Stack, git_clone
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(180)]
 
 API_KEY = "pnu_3f1c9a7e5b2d4c68"
-GIT_TOKEN = "ghp-8d2b6e4f0a1c3597"  # noqa: S105 - planted to be looked for
+GIT_TOKEN = "ghp-8d'2b\\6e%0a\"1c ä97"  # noqa: S105 - planted to be looked for
 INDEX_TOKEN = "pypi-71c5/e9d3@b8a2f604"  # noqa: S105 - planted to be looked for
 SLOW = 0.5
 """Seconds that git server and index take to respond, so that their clients appear in the process list."""
@@ -39,7 +39,7 @@ def with_token(index: PackageIndex, token: str) -> str:
 
 
 INDEX_CREDENTIALS: dict[str, Callable[[PackageIndex], dict[str, str]]] = {
-    "in-variables": lambda _: {**NAMED, "PREFECT_API_KEY": API_KEY},
+    "in-variables": lambda _: {**NAMED, "PREFECT_API_KEY": f"{API_KEY}\n"},
     "in-the-url": lambda index: {
         "UV_INDEX": f"local={with_token(index, INDEX_TOKEN)}",
         "PREFECT_API_KEY": API_KEY,
@@ -82,7 +82,7 @@ def test_no_secret_is_found(  # noqa: PLR0913, PLR0917 (fixtures)
     """Plant an auth string, an API key, a token in the git URL and one for the index; look everywhere."""
     addresses = {"http://index.invalid/simple": private_index.url}
     repository = private_git.create("private", PROJECTS / "private-index", replace=addresses, environment=NAMED)
-    url = repository.url.replace("://", f"://ada:{GIT_TOKEN}@")
+    url = repository.url.replace("://", f"://ada:{quote(GIT_TOKEN, safe='')}@")
     planted = Planted((stack.server.auth_string, API_KEY, f"ada:{GIT_TOKEN}", f"ci:{INDEX_TOKEN}"))
     deployment = stack.api.deploy("secrets", "flows.py:waiting", [git_clone(url)])
     flow_run = stack.api.create_run(deployment, {"folder": EXCHANGE})
@@ -113,7 +113,7 @@ def test_no_secret_is_found_when_the_index_refuses(
         "UV_INDEX_LOCAL_PASSWORD_FILE": f"{SECRETS}/index-password",
         "PIP_EXTRA_INDEX_URL": with_token(private_index, token),
     }
-    url = repository.url.replace("://", f"://ada:{GIT_TOKEN}@")
+    url = repository.url.replace("://", f"://ada:{quote(GIT_TOKEN, safe='')}@")
     flow_run = stack.api.create_run(stack.api.deploy("closed", "flows.py:waiting", [git_clone(url)]))
     stack.api.submit(flow_run)
     container = stack.start_directly(flow_run, environment, volumes=[f"{file}:{SECRETS}/index-password:ro"])

@@ -27,6 +27,7 @@ from prefect_uv.processes.signals import (
     wake_main_thread,
 )
 from prefect_uv.settings import Settings
+from prefect_uv.settings.environment_secrets import secrets_in
 from prefect_uv.start_ending import end_start
 
 LOCAL_DEPLOYMENT = {"path": "."}  # stands in for a deployment without pull steps
@@ -118,8 +119,10 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments:
     session = None
     cleanup = ExitStack()
     raise_on_signals()
+    cleanup.enter_context(log.reporting_threads())
     try:
         with log.phase("read"):
+            log.mask.add(*secrets_in(environ))
             settings = Settings.from_environ(environ)
             log.mask.add(*settings.secrets())
         for note in settings.notes:
@@ -141,7 +144,8 @@ def _report_status_on_signal(session: Session) -> None:
 
     def report(_signum: int, _frame: FrameType | None) -> None:
         source = session.watch.source if session.watch else "off"
-        os.write(sys.stderr.fileno(), f"prefect-uv: {session.status()}, watch: {source}\n".encode())
+        line = session.log.mask(f"prefect-uv: {session.status()}, watch: {source}\n")
+        os.write(sys.stderr.fileno(), line.encode(errors="backslashreplace"))
         faulthandler.dump_traceback()
 
     signal.signal(signal.SIGUSR1, report)

@@ -107,6 +107,13 @@ def test_unexpected_exception_shows_its_traceback(
     assert _crashed(server)[0].startswith("error[internal]: prefect-uv itself failed. hint: ")
 
 
+def test_secret_in_another_variable_is_not_shown(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Secrets are masked in the error about invalid settings already."""
+    wrong = {"PREFECT_UV_LOCK": "pnu_hush", "PREFECT_API_URL": "pnu_hush"}
+    assert start(_asking(lambda: 0), {**environ, **wrong}, []) == 65
+    assert "PREFECT_UV_LOCK=**** is not" in capsys.readouterr().err
+
+
 def test_invalid_settings_stop_before_the_first_request(
     environ: dict[str, str], server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -87,6 +87,28 @@ def test_folders_are_small() -> None:
     assert {str(folder): size for folder, size in sizes.items() if size > MOST_MODULES} == {}
 
 
+def test_only_the_log_writes() -> None:
+    """All output passes through the mask: whatever else writes has no secret, or passes on what the engine prints."""
+    writing = re.compile(r"print|sys\.(?:__)?std(?:out|err)(?:__)?|os\.writev?")
+    names = {
+        str(module.relative_to(PACKAGE)): {
+            ast.unparse(node)
+            for node in ast.walk(ast.parse(module.read_text()))
+            if isinstance(node, ast.Name | ast.Attribute)
+        }
+        for module in modules()
+    }
+    writers = {module for module, used in names.items() if any(map(writing.fullmatch, used))}
+    children = {"engine/_run_hooks.py", "engine/_run_module.py", "pull/_perform_step.py"}
+    assert writers - children == {
+        "__main__.py",  # the help
+        "command_line.py",  # a command that does not exist, before anything is known
+        "engine/engine_process.py",  # what the engine prints
+        "log/run_log.py",
+        "session.py",  # SIGUSR1
+    }
+
+
 def test_packages_say_what_they_are_for() -> None:
     """Each package has a docstring."""
     folders = {module.parent for module in modules()}

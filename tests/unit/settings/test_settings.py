@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import ast
+import json
+import re
 from pathlib import Path
 
+import h11
+import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import prefect_uv
 from prefect_uv.errors import SettingsInvalidError
@@ -108,6 +114,47 @@ def test_secret_value_is_not_shown() -> None:
     with pytest.raises(SettingsInvalidError) as caught:
         Settings.from_environ({"PREFECT_CLIENT_CUSTOM_HEADERS": '{"X-Token": "hush-hush"'})
     assert caught.value.found == "PREFECT_CLIENT_CUSTOM_HEADERS is not a JSON object of strings"
+
+
+@pytest.mark.parametrize("around", ["{}\n", "\r\n{}\r\n", " {}\t"])
+def test_white_space_around_the_api_key_is_dropped(around: str) -> None:
+    """A secret store adds a line break, which no header can have: neither our requests nor the flow's get it."""
+    settings = Settings.from_environ({"PREFECT_API_KEY": around.format("pnu_0123456789")})
+    assert settings.api_key == "pnu_0123456789"
+    assert settings.flow_environ == settings.environ == {"PREFECT_API_KEY": "pnu_0123456789"}
+    assert Settings.from_environ({"PREFECT_API_KEY": "\n"}).api_key == ""
+
+
+def test_auth_string_is_sent_as_it_is() -> None:
+    """The server compares it with its own, line break and all."""
+    assert Settings.from_environ({"PREFECT_API_AUTH_STRING": "admin:hush\n"}).api_auth_string == "admin:hush\n"
+
+
+@given(secret=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=8))
+def test_key_or_header_that_cannot_be_sent_is_named_and_not_shown(secret: str) -> None:
+    """What http.client or Prefect's client would refuse, and show in the message, is invalid; all else is sent."""
+    mistakes = []
+    for name, value in (
+        ("PREFECT_API_KEY", secret),
+        ("PREFECT_CLIENT_CUSTOM_HEADERS", json.dumps({"X-Token": secret})),
+    ):
+        try:
+            settings = Settings.from_environ({name: value, "PREFECT_API_URL": "http://127.0.0.1:9/api"})
+        except SettingsInvalidError as error:
+            mistakes.append(error.render())
+        else:
+            sent = [settings.api_key, *(settings.api_headers or {}).values()]
+            httpx.Request("GET", "http://h/", headers=[("A", value) for value in sent])
+            assert all(h11.Request(method="GET", target="/", headers=[("host", "h"), ("a", value)]) for value in sent)
+    assert all(re.search("PREFECT_API_KEY has characters|has the header 'X-Token'", mistake) for mistake in mistakes)
+    assert not any(len(secret.strip()) > 8 and secret.strip() in mistake for mistake in mistakes)
+
+
+def test_header_name_that_cannot_be_sent_is_invalid() -> None:
+    """A name has no spaces, colons or line breaks."""
+    for name in ("X Token", "X-Token:", "X-Token\n", ""):
+        with pytest.raises(ValueError, match=r"has the header .*, whose name or value HTTP cannot send"):
+            headers(json.dumps({name: "x"}))
 
 
 def test_empty_is_unset() -> None:

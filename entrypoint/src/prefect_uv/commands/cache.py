@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import defaultdict
 from contextlib import suppress
@@ -23,6 +22,7 @@ from prefect_uv.environments.key.manifest import Manifest
 from prefect_uv.environments.writable_location import environments_at, links_as_error
 from prefect_uv.errors import UsageError
 from prefect_uv.image_facts import Image
+from prefect_uv.log.run_log import RunLog
 from prefect_uv.session import Session
 
 HOURS_FROM = 2  # a shorter time is shown in minutes
@@ -39,30 +39,30 @@ def cache(session: Session) -> int:
     settings = session.settings
     directory = environments_at(settings.cache_dir, settings, Image.read(), read_only=False).cache
     if not directory.environments.is_dir():
-        sys.stdout.write(f"{directory.root} has no environments yet\n")
+        session.log.show(f"{directory.root} has no environments yet")
         return 0
     match list(session.arguments):
         case [] | ["list"]:
-            return _list_environments(directory)
+            return _list_environments(directory, session.log)
         case ["prune"]:
             return _prune(directory, session, everything=False)
         case ["prune", "--all"]:
             return _prune(directory, session, everything=True)
         case ["verify"]:
-            return _verify(directory)
+            return _verify(directory, session.log)
     raise UsageError(f"`prefect-uv cache {' '.join(session.arguments)}` is not a command.", hint=CACHE_USAGE)
 
 
-def _list_environments(directory: CacheDirectory) -> int:
+def _list_environments(directory: CacheDirectory, log: RunLog) -> int:
     usage = measure_usage(directory)
     projects = _projects_by_key(directory)
-    _row("KEY", "SIZE", "LAST USE", "IN USE", "PYTHON", "FOR")
+    _row(log, "KEY", "SIZE", "LAST USE", "IN USE", "PYTHON", "FOR")
     for path in sorted(environment_directories(directory), key=last_use, reverse=True):
         python, purpose = _describe(path, projects[path.name])
-        _row(path.name[:12], gigabytes(usage.size(path)), _ago(last_use(path)), _in_use(path), python, *purpose)
+        _row(log, path.name[:12], gigabytes(usage.size(path)), _ago(last_use(path)), _in_use(path), python, *purpose)
     if mirrors := mirror_directories(directory):
-        sys.stdout.write(f"{gigabytes(sum(map(usage.size, mirrors)))} in {len(mirrors)} repository mirror(s)\n")
-    sys.stdout.write(f"{gigabytes(usage.total)} in {directory.root}, counting hard-linked files once\n")
+        log.show(f"{gigabytes(sum(map(usage.size, mirrors)))} in {len(mirrors)} repository mirror(s)")
+    log.show(f"{gigabytes(usage.total)} in {directory.root}, counting hard-linked files once")
     return 0
 
 
@@ -70,11 +70,11 @@ def _prune(directory: CacheDirectory, session: Session, *, everything: bool) -> 
     with links_as_error():
         freed = collect_garbage(directory, session.settings, session.log, everything=everything)
         prune_uv_cache(directory, session.settings.environ)
-    sys.stdout.write(f"freed {gigabytes(freed)}\n")
+    session.log.show(f"freed {gigabytes(freed)}")
     return 0
 
 
-def _verify(directory: CacheDirectory) -> int:
+def _verify(directory: CacheDirectory, log: RunLog) -> int:
     """Check every file; damaged environments are discarded, so the next run rebuilds them."""
     damaged = 0
     for path in sorted(environment_directories(directory)):
@@ -83,7 +83,7 @@ def _verify(directory: CacheDirectory) -> int:
             continue
         distributions = mismatches(path, manifest.contents, hashes=True)
         verdict = f"DAMAGED: {', '.join(distributions)}" if distributions else "intact"
-        sys.stdout.write(f"{path.name[:12]}  {verdict}\n")
+        log.show(f"{path.name[:12]}  {verdict}")
         if distributions:
             damaged += 1
             directory.discard(path)
@@ -116,5 +116,5 @@ def _ago(timestamp: float) -> str:
     return f"{minutes} min ago" if hours < HOURS_FROM else f"{hours} h ago"
 
 
-def _row(*values: str) -> None:
-    sys.stdout.write(ROW.format(*values[:5], ", ".join(values[5:])).rstrip() + "\n")
+def _row(log: RunLog, *values: str) -> None:
+    log.show(ROW.format(*values[:5], ", ".join(values[5:])).rstrip())

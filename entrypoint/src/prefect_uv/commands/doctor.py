@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from prefect_uv.api.client import ApiClient, NotFoundError
 from prefect_uv.bake.bake_record import baked_selections
 from prefect_uv.errors import PrefectUvError
 from prefect_uv.image_facts import Image
+from prefect_uv.log.run_log import RunLog
 from prefect_uv.session import Session
 
 
@@ -23,19 +23,19 @@ def doctor(session: Session) -> int:
     """
     settings = session.settings
     for name, value in {**asdict(Image.read()), "uid": os.getuid(), "gid": os.getgid()}.items():
-        _write_line(name, str(value))
+        _show(session.log, name, str(value))
     cache = settings.cache_dir
     space = _free_space(cache) if os.access(cache, os.W_OK) else "is not writable: nothing is kept between runs"
-    _write_line("cache", f"{cache} {space}")
+    _show(session.log, "cache", f"{cache} {space}")
     for baked in baked_selections(settings.baked_dir):
-        _write_line("baked", str(baked))
+        _show(session.log, "baked", str(baked))
     reached, status = _api_status(session)
-    _write_line("api", status)
+    _show(session.log, "api", status)
     return 0 if reached else 1
 
 
-def _write_line(name: str, value: str) -> None:
-    sys.stdout.write(f"{name:16}{value}\n")
+def _show(log: RunLog, name: str, value: str) -> None:
+    log.show(f"{name:16}{value}")
 
 
 def _free_space(directory: Path) -> str:
@@ -49,5 +49,5 @@ def _api_status(session: Session) -> tuple[bool, str]:
     try:
         version = ApiClient(session.settings).version()
     except (PrefectUvError, NotFoundError) as error:
-        return False, session.log.mask(str(error)) or f"{session.settings.api_url} is not a Prefect API"
+        return False, str(error) or f"{session.settings.api_url} is not a Prefect API"
     return True, f"{session.settings.api_url} is Prefect {version}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -50,6 +51,20 @@ class RunLog:
     def error(self, message: str) -> None:
         """Log the complete text of an error at level ERROR."""
         self._line(ERROR, message)
+
+    def show(self, line: str) -> None:
+        """Print a line of a command's result on stdout, masked."""
+        sys.stdout.write(f"{self.mask(line)}\n")
+
+    @contextmanager
+    def reporting_threads(self) -> Iterator[None]:
+        """Log an exception that ends a thread, which Python would print unmasked."""
+        before = threading.excepthook
+        threading.excepthook = lambda ended: self.error("".join(traceback.format_exception(ended.exc_value)))
+        try:
+            yield
+        finally:
+            threading.excepthook = before
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

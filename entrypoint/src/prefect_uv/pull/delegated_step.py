@@ -18,7 +18,7 @@ from typing import Any
 
 from prefect_uv.environments import EnvironmentStore
 from prefect_uv.errors import PullStepError, tool_report
-from prefect_uv.log.mask import masked
+from prefect_uv.log.mask import Mask
 from prefect_uv.log.progress import logging_progress
 from prefect_uv.processes.streamed_command import LineHandler, run_streamed
 from prefect_uv.project import UnlockedProject
@@ -120,14 +120,14 @@ def _step_interpreter(requirements: Sequence[str], context: StepContext) -> Path
     if not requirements and baked.exists():
         return baked
     store = EnvironmentStore(replace(context.settings, baked_dir=Path(os.devnull)), context.log)
-    return store.environment(_step_project(requirements, store.image.prefect)).path / "bin" / "python"
+    return store.environment(_step_project(requirements, store.image.prefect, context.log.mask)).path / "bin" / "python"
 
 
-def _step_project(requirements: Sequence[str], prefect: str) -> UnlockedProject:
+def _step_project(requirements: Sequence[str], prefect: str, mask: Mask) -> UnlockedProject:
     """The requirements with as much of the image's Prefect as they need: the client, or all of it."""
     nowhere = Path("/")
     return UnlockedProject(
-        name=" with ".join(["a pull step", *filter(None, [", ".join(map(masked, requirements))])]),
+        name=" with ".join(["a pull step", *filter(None, [", ".join(map(mask, requirements))])]),
         shape="pull step",
         directory=nowhere,
         root=nowhere,

@@ -11,7 +11,7 @@ from prefect_uv.settings import pip_variables, secret_files
 from prefect_uv.settings.api_settings import ApiSettings
 from prefect_uv.settings.cache_settings import CacheSettings
 from prefect_uv.settings.declaration import read_setting
-from prefect_uv.settings.environment_secrets import secrets_in
+from prefect_uv.settings.environment_secrets import API_KEY, secrets_in
 from prefect_uv.settings.project_settings import ProjectSettings
 from prefect_uv.settings.run_settings import RunSettings
 from prefect_uv.settings.tool_variables import variables_for_uv
@@ -40,6 +40,7 @@ class Settings(RunSettings, CacheSettings, ProjectSettings, ApiSettings):
             SettingsInvalidError: with one line per mistake.
         """
         mistakes: list[str] = []
+        given = _without_space_around_key(given)
         file_secrets = secret_files.read_secret_files(given, mistakes)
         environ, values = secret_files.with_secrets(given, file_secrets), _environments(given, file_secrets)
         for declared in fields(cls):
@@ -58,8 +59,18 @@ class Settings(RunSettings, CacheSettings, ProjectSettings, ApiSettings):
 
     def secrets(self) -> list[str]:
         """Every secret that must not be logged: the API's, and the credentials of indexes, proxies and netrc."""
-        own = [self.api_key, self.api_auth_string, self.api_auth_string.partition(":")[2]]
-        return [*own, *(self.api_headers or {}).values(), *secrets_in({**self.flow_environ, **self.environ})]
+        sent = (self.api_headers or {}).values()
+        with_scheme = (value.rpartition(" ")[2] for value in sent)
+        return [*sent, *with_scheme, *secrets_in({**self.flow_environ, **self.environ})]
+
+
+def _without_space_around_key(given: Mapping[str, str]) -> Mapping[str, str]:
+    """The variables without the line break at the end of the API key that many secret stores add, for the flow too.
+
+    Nothing can send it. An auth string may end with one: it is sent in base64, and compared with the server's own.
+    """
+    key = given.get(API_KEY, "")
+    return {**given, API_KEY: key.strip()} if key != key.strip() else given
 
 
 def _environments(given: Mapping[str, str], file_secrets: Mapping[str, str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prefect_uv.settings.declaration import setting
-from prefect_uv.settings.parsers import boolean, headers, seconds, status_codes, url, uuid, whole_number
+from prefect_uv.settings.parsers import api_key, boolean, headers, seconds, status_codes, url, uuid, whole_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class ApiSettings:
     api_url: str = setting(
         "PREFECT_API_URL", url, "", "URL of the Prefect API; that of a self-hosted server ends in `/api`."
     )
-    api_key: str = setting("PREFECT_API_KEY", str, "", "API key, sent as a bearer token.", secret=True)
+    api_key: str = setting("PREFECT_API_KEY", api_key, "", "API key, sent as a bearer token.", secret=True)
     api_auth_string: str = setting(
         "PREFECT_API_AUTH_STRING",
         str,

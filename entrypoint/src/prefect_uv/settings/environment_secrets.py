@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from prefect_uv.urls import USERINFO
 
+API_KEY, AUTH_STRING = "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING"
 # uv 0.13.8: https://docs.astral.sh/uv/concepts/indexes/#providing-credentials-directly
 _TOKEN = re.compile(r"UV_.+_(?:PASSWORD|TOKEN)")
 _USERNAME = re.compile(r"UV_INDEX_.+_USERNAME")
@@ -21,9 +22,12 @@ def is_index_secret(name: str) -> bool:
 
 
 def secrets_in(environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield the passwords and tokens of indexes and proxies: from variables for them, from any URL, and from netrc."""
+    """Yield the credentials of the API, indexes and proxies: from variables for them, from any URL, and from netrc."""
     for name, value in environ.items():
-        if _TOKEN.fullmatch(name):
+        if name in {API_KEY, AUTH_STRING}:
+            yield value
+            yield value.partition(":")[2]
+        elif _TOKEN.fullmatch(name):
             yield value
             yield f"{environ.get(name.replace('_PASSWORD', '_USERNAME'), '')}:{value}"
         elif _USERNAME.fullmatch(name) and not environ.get(name.replace("_USERNAME", "_PASSWORD")):

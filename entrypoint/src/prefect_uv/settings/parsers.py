@@ -14,6 +14,7 @@ from uuid import UUID
 
 TRUE = {"1", "true", "t", "yes", "y", "on"}
 FALSE = {"0", "false", "f", "no", "n", "off"}
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SPACED = re.compile(r"\s*(===|[~=!<>]=|[<>@,])\s*")
 
 
@@ -86,6 +87,23 @@ def url(text: str) -> str:
     return text.rstrip("/")
 
 
+def api_key(text: str) -> str:
+    """A key that HTTP can send in a header."""
+    if not _fits_into_header(text):
+        message = "has characters that an HTTP header cannot send: it must be printable ASCII"
+        raise ValueError(message)
+    return text
+
+
+def _fits_into_header(text: str) -> bool:
+    """Whether it is printable ASCII without surrounding white space, which is all that Prefect can send.
+
+    Prefect 3.8.8 sends it with httpx, which encodes header values as ASCII, and h11, which refuses control characters
+    and surrounding white space with a message that has the value: https://h11.readthedocs.io/en/latest/api.html#events
+    """
+    return text.isascii() and text.isprintable() and text == text.strip()
+
+
 def headers(text: str) -> dict[str, str]:
     """HTTP headers as a JSON object of strings."""
     message = "is not a JSON object of strings"
@@ -94,6 +112,10 @@ def headers(text: str) -> dict[str, str]:
     except ValueError:
         raise ValueError(message) from None
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+        raise ValueError(message)
+    fit = (name for name, item in value.items() if _HEADER_NAME.fullmatch(name) and _fits_into_header(item))
+    if unfit := value.keys() - set(fit):
+        message = f"has the header {min(unfit)!r}, whose name or value HTTP cannot send: is there a line break in it?"
         raise ValueError(message)
     return value
 

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-API_SECRETS = ("PREFECT_API_KEY", "PREFECT_API_AUTH_STRING")
+from prefect_uv.settings.environment_secrets import API_KEY, AUTH_STRING
+
+API_SECRETS = (API_KEY, AUTH_STRING)
 INDEX_SECRETS = (
     "UV_DEFAULT_INDEX",
     "UV_INDEX",

@@ -57,7 +57,7 @@ class ExclusiveBuild:
             try:
                 self._build_and_publish()
             except SyncError as error:
-                recent_failures.remember_failure(cache, key, error)
+                recent_failures.remember_failure(cache, key, error, self.build.log.mask)
                 raise
         recent_failures.forget_failure(cache, key)
         built = self.published.open(key, hit=False)

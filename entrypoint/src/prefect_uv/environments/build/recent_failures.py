@@ -9,17 +9,17 @@ from contextlib import suppress
 
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.errors import OfflinePackageMissingError, SyncError
-from prefect_uv.log.mask import masked
+from prefect_uv.log.mask import Mask
 
 REMEMBERED_SECONDS = 60.0
 # uv 0.13.8: names the status. https://docs.astral.sh/uv/concepts/indexes/#ignoring-error-codes
 _WRONG_CREDENTIALS = re.compile(r"\b(401|403)\b")
 
 
-def remember_failure(cache: CacheDirectory, key: str, error: SyncError) -> None:
+def remember_failure(cache: CacheDirectory, key: str, error: SyncError, mask: Mask) -> None:
     """Store why a build failed, unless the reason concerns this container only: its credentials or offline mode."""
     if not (_WRONG_CREDENTIALS.search(error.found) or isinstance(error, OfflinePackageMissingError)):
-        value = {"slug": error.slug, "headline": error.headline, "found": masked(error.found), "hint": error.hint}
+        value = {"slug": error.slug, "headline": mask(error.headline), "found": mask(error.found), "hint": error.hint}
         cache.write(cache.failures / key, json.dumps(value))
 
 
