@@ -341,6 +341,12 @@ class VolumeUnusableError(VolumeFullError):
     slug = "volume-unusable"
 
 
+class TemporaryDirectoryMissingError(VolumeFullError):
+    """Temporary files can be written neither to /tmp nor to the cache volume."""
+
+    slug = "temporary-directory-missing"
+
+
 class LaunchError(PrefectUvError):
     """The engine or the command could not be started."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prefect_uv.background_import import importing_in_background
+from prefect_uv.read_only_root import with_writable_directories
 from prefect_uv.session import Session
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ LATER_PHASES = ("prefect_uv.pull", "prefect_uv.preparation", "prefect_uv.engine.
 
 def prepare_flow(session: Session) -> PreparedFlow:
     """Get the code and its environment; the later phases are imported while we wait for the API and git."""
+    session.settings = with_writable_directories(session.settings, session.log, session.cleanup)
     with importing_in_background(*LATER_PHASES):
         deployment = session.phase("ask", session.ask)
         from prefect_uv.pull import pull  # noqa: PLC0415 (imported in the background)

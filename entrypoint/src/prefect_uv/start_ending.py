@@ -8,12 +8,15 @@ from __future__ import annotations
 import traceback
 
 from prefect_uv.api.flow_run import AlreadyOver, FlowRun
-from prefect_uv.errors import InternalError, PrefectUvError
+from prefect_uv.errors import InternalError, PrefectUvError, TemporaryDirectoryMissingError
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.processes.signals import SIGNAL_EXIT, StateCheckNeeded, Terminated
 
 # prefect-kubernetes: any failure makes the infrastructure retry. https://github.com/PrefectHQ/prefect/pull/19223
 RELINQUISHED_EXIT = 1
+# CPython 3.13: https://github.com/python/cpython/blob/3.13/Lib/tempfile.py (_get_default_tempdir)
+NO_TEMPORARY_DIRECTORY = "No usable temporary directory found"
+MOUNT_TEMPORARY_DIRECTORY = "Mount something writable at /tmp, such as `--tmpfs /tmp`, or a cache volume at /cache."
 REPORT = "This is a bug in prefect-uv; please report it with the traceback in the log."
 
 
@@ -51,6 +54,10 @@ def _end(reason: BaseException, flow_run: FlowRun | None, log: RunLog, sigterm_b
         case PrefectUvError():
             log.error(reason.render())
             _crash(flow_run, log.mask(reason.summary()))
+        case FileNotFoundError() if NO_TEMPORARY_DIRECTORY in str(reason):
+            headline = "There is no directory for temporary files."
+            missing = TemporaryDirectoryMissingError(headline, str(reason), MOUNT_TEMPORARY_DIRECTORY)
+            return _end(missing, flow_run, log, sigterm_behavior)
         case Exception():
             text = "".join(traceback.format_exception(reason))
             return _end(InternalError("prefect-uv itself failed.", text, REPORT), flow_run, log, sigterm_behavior)

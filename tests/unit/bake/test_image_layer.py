@@ -165,6 +165,13 @@ def test_key_is_the_same_on_a_volume(
     assert [built.key] == [path.name for path in baked.environments]
 
 
+def test_nothing_in_the_layer_is_writable_for_all(baked: Baked) -> None:
+    """uv's lock files, which it makes world-writable, do not get into the image (uv 0.13.8, observed)."""
+    baked.bake()
+    writable = [path for path in baked.directory.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o002]
+    assert writable == []
+
+
 def test_start_from_a_directory_that_nobody_can_write(baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of another user are trusted in the image, and the address of the index does not matter."""
     baked.bake()

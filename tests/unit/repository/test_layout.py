@@ -18,7 +18,7 @@ LAYERS = (
     {"settings"},
     {"api", "cache_volume", "project"},
     {"environments"},
-    {"pull", "project_code"},
+    {"pull", "project_code", "read_only_root"},
     {"start_ending"},
     {"session"},
     {"bake", "engine"},

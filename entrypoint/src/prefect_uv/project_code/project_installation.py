@@ -18,7 +18,7 @@ from pathlib import Path
 
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.environments import Environment
-from prefect_uv.environments.uv.uv_command import Uv
+from prefect_uv.environments.uv.uv_command import Uv, remove_uv_lock
 from prefect_uv.errors import ProjectBuildError
 from prefect_uv.image_facts import Image
 from prefect_uv.processes.subprocesses import CompletedCommand
@@ -97,6 +97,7 @@ class WheelBuilder:
         """Install wheels without uv's cache, which would keep the contents of each although no other run uses them."""
         options = ("--no-cache", "--no-deps", "--no-index", "--target", target, "--python", self.python)
         completed = self.uv.run("pip", "install", *options, *wheels, cwd=target)
+        remove_uv_lock(target)
         _require_success(completed, "The wheels that were built could not be installed.")
 
 

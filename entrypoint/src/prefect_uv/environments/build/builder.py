@@ -23,7 +23,7 @@ from prefect_uv.environments.build.verification import check_built, list_finding
 from prefect_uv.environments.key.environment_contents import Contents
 from prefect_uv.environments.key.manifest import RUN_CACHE, DescribedEnvironment, Manifest
 from prefect_uv.environments.plan.source import Plan
-from prefect_uv.environments.uv.uv_command import Uv, stable_path
+from prefect_uv.environments.uv.uv_command import Uv, remove_uv_lock, stable_path
 from prefect_uv.errors import EnvironmentDamagedError
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.processes.subprocesses import run_command
@@ -138,6 +138,7 @@ class EnvironmentBuild:
 
     def _finish(self, environment: Path) -> None:
         """Add the manifest and the lease file, and flush everything to the disk before the key names it."""
+        remove_uv_lock(environment)
         (environment / IN_USE).touch(0o664)
         (environment / RUN_CACHE).mkdir()
         Manifest(self.contents.key, self.purpose, time.time(), self.contents).write(environment)

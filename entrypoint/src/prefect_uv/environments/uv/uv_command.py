@@ -156,6 +156,14 @@ class Uv:
             )
 
 
+def remove_uv_lock(directory: Path) -> None:
+    """Remove the file that everybody may write from a directory into which uv has installed for the last time.
+
+    uv 0.13.8: creates it to lock the directory. https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-fs/src/locked_file.rs
+    """
+    (directory / ".lock").unlink(missing_ok=True)
+
+
 @contextmanager
 def stable_path(directory: Path) -> Iterator[Path]:
     """A link to a directory that has the same path in every build; the directory itself if no link can be made.
