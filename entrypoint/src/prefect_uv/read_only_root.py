@@ -43,7 +43,7 @@ def _temporary_directory(settings: Settings, log: RunLog, cleanup: ExitStack) ->
     import tempfile  # noqa: PLC0415 (rarely needed)
 
     where = " and ".join(TEMPORARY_DIRECTORIES)
-    directory = None if settings.cache_readonly else _directory_on_volume(settings.cache_dir, cleanup)
+    directory = None if settings.cache_readonly else _directory_on_volume(settings, cleanup)
     if directory is None:
         log.warning(f"{where} and the cache volume are not writable: mount something at /tmp for temporary files")
         return {}
@@ -53,12 +53,14 @@ def _temporary_directory(settings: Settings, log: RunLog, cleanup: ExitStack) ->
     return {"TMPDIR": directory}
 
 
-def _directory_on_volume(root: Path, cleanup: ExitStack) -> str | None:
+def _directory_on_volume(settings: Settings, cleanup: ExitStack) -> str | None:
     """A new directory for us alone, which becomes garbage if we cannot remove it; None if it cannot be created."""
     from prefect_uv.cache_volume.cache_directory import CacheDirectory, shared_umask  # noqa: PLC0415 (rarely needed)
+    from prefect_uv.cache_volume.volume import trusted_users  # noqa: PLC0415
     from prefect_uv.environments.build.builder import build_directory  # noqa: PLC0415
 
-    cache = CacheDirectory(root, root)
+    root = settings.cache_dir
+    cache = CacheDirectory(root, trusted_users(root, settings.cache_trust), root)
     try:
         with shared_umask():
             cache.prepare()

@@ -14,6 +14,7 @@ from prefect_uv.environments import EnvironmentStore
 from prefect_uv.environments.build.recent_failures import recent_failure, remember_failure
 from prefect_uv.environments.key.fingerprint_index import IndexEntry, look_up_entry, write_entry
 from prefect_uv.errors import SyncError
+from prefect_uv.log.mask import Mask
 from tests.unit.etl import Etl, sync
 
 STRANGER = 4711
@@ -35,7 +36,7 @@ def replace_by_link(path: Path) -> None:
 def test_answer_of_a_stranger(cache_directory: CacheDirectory, change: Callable[[Path], None]) -> None:
     """An entry of the fingerprint index or a failed build counts only if a trusted user wrote it."""
     write_entry(cache_directory, KEY, IndexEntry.of("key", "etl", "/usr/bin/python3"))
-    remember_failure(cache_directory, KEY, SyncError("It failed."))
+    remember_failure(cache_directory, KEY, SyncError("It failed."), Mask())
     assert look_up_entry(cache_directory, KEY)
     assert recent_failure(cache_directory, KEY)
     change(cache_directory.index / KEY)

@@ -55,7 +55,7 @@ def ready(make_settings: MakeSettings, prefect: str = "3.8.8", **variables: str)
     roots = (CODE / "src", Path("/code/lib"))
     code = FlowCode((*roots, Path("/tmp/metadata")), (Path("/tmp/installed/bin"),))
     settings = make_settings(variables)
-    checkout = Checkout(CODE, CODE / "flows", settings.environ)
+    checkout = Checkout(CODE, CODE / "flows", settings.flow_environ)
     return PreparedFlow(settings.launcher, checkout, environment, code, maintenance, "flow.py:main")
 
 

@@ -84,7 +84,7 @@ def git(session: Session, _server: Server, text: str) -> int:
 def uv(session: Session, _server: Server, text: str) -> int:
     """What uv prints, here about a requirement."""
     Path("requirements.txt").write_bytes(text.encode())
-    cache = CacheDirectory(session.settings.cache_dir, session.settings.cache_dir / "uv")
+    cache = CacheDirectory(session.settings.cache_dir, (), session.settings.cache_dir / "uv")
     Uv(session.settings, Image.read(), cache).run_checked("pip", "install", "-r", "requirements.txt")
     return 0
 
@@ -99,7 +99,7 @@ def doctor_reports(session: Session, server: Server, text: str) -> int:
 
 def cache_lists(session: Session, _server: Server, text: str) -> int:
     """The names of projects."""
-    environment = CacheDirectory(session.settings.cache_dir, Path()).environments / ("0" * 64)
+    environment = CacheDirectory(session.settings.cache_dir, (), Path()).environments / ("0" * 64)
     environment.mkdir(parents=True, exist_ok=True)
     Manifest(environment.name, text, 0.0, Contents("0.13", "python3.13", "3.13.5", "", (), {})).write(environment)
     return cache_command(session)

@@ -13,7 +13,7 @@ import pytest
 
 from prefect_uv import read_only_root
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
-from prefect_uv.environments.garbage.garbage_collection import remove_leftovers
+from prefect_uv.environments.garbage.leftovers import remove_leftovers
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.read_only_root import with_writable_directories
 from prefect_uv.session import Session, start
@@ -58,7 +58,7 @@ def test_temporary_files_are_on_the_volume_without_tmp(prepare: Prepare, tmp_pat
     assert settings.environ["TMPDIR"] == tempfile.gettempdir() == str(directory)
     assert directory.is_relative_to(tmp_path / "cache")
     assert directory.stat().st_mode & 0o077 == 0
-    cache = CacheDirectory(tmp_path / "cache", tmp_path / "cache" / "uv")
+    cache = CacheDirectory(tmp_path / "cache", {os.geteuid()}, tmp_path / "cache" / "uv")
     cache.prepare()
     remove_leftovers(cache)
     assert directory.is_dir()

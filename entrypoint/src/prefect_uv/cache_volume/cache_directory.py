@@ -27,7 +27,7 @@ MIRRORS = Path("git", "v1")
 # The names of our own: nothing else on the volume is deleted.
 LAYOUT_NAME = re.compile(r"(?:[a-z]+-)?v\d+")
 KEY_NAME = re.compile(r"[0-9a-f]{64}(?:\.\d+)?")
-BUILD_NAME = re.compile(r"[0-9a-f]{1,12}-[0-9a-f]{32}")
+BUILD_NAME = re.compile(r"(?:[0-9a-f]{1,12}|temporary)-[0-9a-f]{32}")
 TRASH_NAME = re.compile(r".+-[0-9a-f]{32}")
 MIRROR_NAME = re.compile(r"[0-9a-f]{32}(?:\.\d+)?")
 UV_CACHE_NAME = re.compile(r"uv-\d+(?:\.\d+)+")

@@ -76,7 +76,7 @@ class BytecodeCache:
             yield self.cache.bytecode / f"{name}-{package.version}-{package.source[:16]}", distribution
 
     def _restore_package(self, package: str, site: Path, unsure: Container[str]) -> None:
-        """Link a package's bytecode; existing files and files without a module are left out (strings, as in hard_links)."""
+        """Link a package's bytecode, except existing files and files without a module (strings, as in hard_links)."""
         suffix = f".{_cache_tag(site)}.pyc"
         for kept in files_below(package):
             if kept.name.endswith(suffix) and not kept.is_symlink() and kept.stat().st_uid in self.cache.trusted:
