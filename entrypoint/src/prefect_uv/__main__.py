@@ -16,7 +16,12 @@ GARBAGE_OBJECTS = 100_000
 
 
 def main() -> None:
-    """Run what the command line and the environment ask for, and exit."""
+    """Run what the command line and the environment ask for, and exit.
+
+    The interpreter is not finalized: that takes longer, and stops the threads that still run in the middle of their
+    work, such as an import that others then wait for.
+    CPython 3.13: https://docs.python.org/3/c-api/init.html#c.Py_FinalizeEx
+    """
     faulthandler.enable()
     verb, arguments = choose_verb(sys.argv, os.environ)
     if verb == "help":
@@ -24,12 +29,17 @@ def main() -> None:
         sys.exit()
     if verb == "command":
         become(arguments)
+    from prefect_uv.processes.signals import note_signals  # noqa: PLC0415 (not needed to become another program)
+
+    note_signals()
     gc.set_threshold(GARBAGE_OBJECTS)
     from prefect_uv.session import start  # noqa: PLC0415 (not needed to become another program)
 
     module, function = VERBS[verb]
     environ = {**os.environ, FLOW_RUN_ID: arguments[0]} if verb == "run" and arguments else os.environ
-    sys.exit(start(getattr(import_module(module), function), environ, arguments))
+    exit_code = start(getattr(import_module(module), function), environ, arguments)
+    sys.stdout.flush()
+    os._exit(exit_code)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 
+from prefect_uv.processes.signals import join_thread
+
 SWITCH_SECONDS = 0.0005
 
 
@@ -25,7 +27,7 @@ def importing_in_background(*modules: str) -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(interval)
-    thread.join()
+    join_thread(thread)
 
 
 def _import_modules(modules: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ Prefect 3.8.8, what workers run in the container: https://github.com/PrefectHQ/p
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -59,10 +60,12 @@ def choose_verb(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[str, l
 
 
 def become(command: list[str]) -> NoReturn:
-    """Replace this process with a command; if that fails, exit as a shell does.
+    """Replace this process with a command, which gets the signals that `env` blocks for us (see Dockerfile.base).
 
+    If that fails, exit as a shell does:
     https://www.gnu.org/software/bash/manual/html_node/Exit-Status.html
     """
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
         os.execvp(_resolve_program(command[0]), command)  # noqa: S606
     except FileNotFoundError:

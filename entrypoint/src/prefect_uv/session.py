@@ -16,20 +16,21 @@ from typing import ParamSpec, TypeVar
 from prefect_uv.api.cancellation_watch import CancellationWatch
 from prefect_uv.api.client import ApiClient, Json
 from prefect_uv.api.flow_run import FlowRun
-from prefect_uv.errors import SettingsInvalidError
+from prefect_uv.api.transport import RetryPolicy
+from prefect_uv.errors import PrefectUvError, SettingsInvalidError
 from prefect_uv.log.mask import Mask
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.processes.signals import (
     StateCheckNeeded,
     Terminated,
     ignore_signals,
-    raise_on_signals,
     wake_main_thread,
 )
 from prefect_uv.settings import Settings
 from prefect_uv.settings.environment_secrets import secrets_in
 from prefect_uv.start_ending import end_start
 
+LATE_POLICY = RetryPolicy(1, 3.0)
 LOCAL_DEPLOYMENT = {"path": "."}  # stands in for a deployment without pull steps
 
 Parameters = ParamSpec("Parameters")
@@ -86,15 +87,28 @@ class Session:
         """
         if not self.settings.flow_run_id:
             return LOCAL_DEPLOYMENT
-        self.api = ApiClient(self.settings)
-        self.flow_run = FlowRun(self.api, self.settings.flow_run_id)
-        self.log.connect(self.api.send_logs, self.flow_run.id)
-        self.flow_run.refuse_when_over()
-        self.watch = CancellationWatch(self.settings, self.flow_run, wake_main_thread)
+        flow_run = self._read_flow_run()
+        flow_run.refuse_when_over()
+        self.watch = CancellationWatch(self.settings, flow_run, wake_main_thread)
         self.cleanup.callback(self.stop_watching)
-        deployment = self.flow_run.deployment()
-        self.log.info(f"flow run {self.flow_run.name}, entrypoint {deployment['entrypoint']}")
+        deployment = flow_run.deployment()
+        self.log.info(f"flow run {flow_run.name}, entrypoint {deployment['entrypoint']}")
         return deployment
+
+    def find_flow_run(self) -> FlowRun | None:
+        """The flow run, also if a signal arrived before the API was asked; then it is asked for a few seconds."""
+        if self.flow_run is None and self.settings.flow_run_id:
+            try:
+                self._read_flow_run(LATE_POLICY)
+            except PrefectUvError as error:
+                self.log.warning(f"the flow run's state cannot be set: {error}")
+        return self.flow_run
+
+    def _read_flow_run(self, policy: RetryPolicy | None = None) -> FlowRun:
+        self.api = ApiClient(self.settings)
+        self.flow_run = FlowRun(self.api, self.settings.flow_run_id, policy)
+        self.log.connect(self.api.send_logs, self.flow_run.id)
+        return self.flow_run
 
     def scratch(self) -> Path:
         """Make an empty directory that is removed when this start ends."""
@@ -118,7 +132,6 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments:
     log = RunLog(Mask())
     session = None
     cleanup = ExitStack()
-    raise_on_signals()
     cleanup.enter_context(log.reporting_threads())
     try:
         with log.phase("read"):
@@ -132,8 +145,10 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments:
         return verb(session)
     except (Exception, Terminated, StateCheckNeeded) as reason:  # noqa: BLE001 (the one place where a start ends)
         ignore_signals()
-        flow_run, sigterm_behavior = (session.flow_run, session.settings.sigterm_behavior) if session else (None, "")
-        return end_start(reason, flow_run, log, sigterm_behavior)
+        if session is None:
+            return end_start(reason, None, log, "")
+        flow_run = session.find_flow_run() if isinstance(reason, Terminated) else session.flow_run
+        return end_start(reason, flow_run, log, session.settings.sigterm_behavior)
     finally:
         cleanup.close()
         log.close()

@@ -20,11 +20,12 @@ def test_exit_code_of_another_command_passes_through(run: Runner) -> None:
 
 
 def test_other_command_replaces_the_program_under_tini(run: Runner) -> None:
-    """Another command is exec'd: tini is process 1, and the command is its child."""
-    script = 'tr "\\0" " " </proc/1/cmdline; echo; cat /proc/1/comm; echo $PPID'
-    commands, name, parent = run.succeed(["bash", "-c", script]).splitlines()
+    """Another command is exec'd, with no signal blocked: tini is process 1, and the command is its child."""
+    script = 'tr "\\0" " " </proc/1/cmdline; echo; cat /proc/1/comm; echo $PPID; grep SigBlk /proc/self/status'
+    commands, name, parent, blocked = run.succeed(["bash", "-c", script]).splitlines()
     assert commands.startswith("/usr/bin/tini -- prefect-uv bash -c ")
     assert (name, parent) == ("tini", "1")
+    assert int(blocked.split()[1], 16) == 0
 
 
 def test_command_that_does_not_exist(run: Runner) -> None:
@@ -52,8 +53,10 @@ def test_other_prefect_commands_fail(run: Runner) -> None:
 
 
 def test_program_is_isolated_and_has_bytecode(run: Runner) -> None:
-    """The program runs with `python -I`, and all of its modules have bytecode."""
-    assert run.succeed(["head", "-n1", "/opt/prefect-uv/bin/prefect-uv"]) == "#!/opt/prefect-uv/bin/python -I\n"
+    """The program runs with `python -I` and signals blocked while it starts, and all of its modules have bytecode."""
+    assert run.succeed(["head", "-n1", "/opt/prefect-uv/bin/prefect-uv"]) == (
+        "#!/usr/bin/env -S --block-signal=HUP,INT,QUIT,TERM /opt/prefect-uv/bin/python -I\n"
+    )
     script = (
         "cd /opt/prefect-uv/lib/python3*/site-packages; find . -name '*.py' | while read -r file; do "
         'name=$(basename "$file" .py); ls "$(dirname "$file")/__pycache__/$name".*.pyc >/dev/null; done'

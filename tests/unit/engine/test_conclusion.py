@@ -42,12 +42,14 @@ def hooks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def conclude(server: Server, make_settings: MakeSettings, log: RunLog, hooks: list[str]) -> Conclude:
-    """Conclude a run in this state, with an engine of this Prefect version."""
+    """Conclude a run that ended in this state and was in another one before, with an engine of this Prefect version."""
     assert hooks == []
     server.on(f"POST {SET_STATE}", _accept)
 
     def make(type_: str, prefect: str = "3.8.8", /, **ending: Any) -> int:
-        server.on(f"GET /api/flow_runs/{RUN}", Answer(body={"id": RUN, "name": "fox", "state": _state(type_)}))
+        found = ending.pop("found", _state("PENDING", "before"))
+        answers = [Answer(body={"id": RUN, "name": "fox", "state": state}) for state in (found, _state(type_))]
+        server.on(f"GET /api/flow_runs/{RUN}", *answers)
         flow_run = FlowRun(ApiClient(make_settings(PREFECT_CLIENT_MAX_RETRIES="0")), RUN)
         launch = Launch((), {}, Path(), (0,), "", EngineVersion.of(prefect))
         return Conclusion(Ending(**ending), flow_run, launch, log).report()
@@ -64,6 +66,19 @@ def test_run_that_is_over_is_left_alone(conclude: Conclude, server: Server, hook
     """A run in a final state, or one that continues later, ends with 0 for every exit code of the engine."""
     assert conclude(state, code=137) == 0
     assert (_proposed(server), hooks) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("stop_reason", "code", "expected"),
+    [("", 1, ["CRASHED"]), ("SIGTERM", 143, ["CRASHED"]), ("reschedule", 0, ["SCHEDULED"]), ("relinquish", 1, [])],
+)
+def test_scheduled_run_whose_engine_never_began(
+    conclude: Conclude, server: Server, stop_reason: str, code: int, expected: list[str]
+) -> None:
+    """A run that is still Scheduled as we found it does not continue later: it ends as a Pending one would."""
+    found = _state("SCHEDULED", "now")
+    assert conclude("SCHEDULED", code=code or 143, stop_reason=stop_reason, found=found) == code
+    assert _proposed(server) == expected
 
 
 @pytest.mark.parametrize(("prefect", "expected"), [("3.0.11", ["crashed"]), ("3.8.8", [])])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from importlib import import_module
@@ -98,6 +99,14 @@ def test_prefect_that_is_only_our_own_link_is_not_found(tmp_path: Path) -> None:
     )
     assert finished.returncode == 127
     assert "prefect: command not found" in finished.stderr
+
+
+def test_other_program_gets_the_signals_that_are_blocked_for_us() -> None:
+    """The image blocks signals while Python starts: another program gets them, and any that waits."""
+    words = ["env", "--block-signal=TERM", "sh", "-c", 'kill $$; exec "$@"', "sh", sys.executable, "-m", "prefect_uv"]
+    environ = {**os.environ, "PYTHONPATH": ":".join(sys.path)}
+    finished = subprocess.run([*words, "sleep", "9"], env=environ, capture_output=True, timeout=20, check=False)
+    assert (finished.returncode, finished.stderr) == (-signal.SIGTERM, b"")
 
 
 def test_every_command_has_its_function() -> None:

@@ -8,11 +8,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from prefect_uv.processes.signals import Terminated, raise_on_signals
+from prefect_uv.processes.signals import STOP_SIGNALS, Terminated, note_signals, raise_noted_signal
+from prefect_uv.processes.streamed_command import run_streamed
 from prefect_uv.processes.subprocesses import CompletedCommand, run_command
 
 
@@ -74,11 +76,11 @@ def test_timeout_kills_the_group(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(30)
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("signum", STOP_SIGNALS)
 def test_signal_kills_the_group(tmp_path: Path, signum: signal.Signals) -> None:
     """On a signal to stop, grandchildren are killed too, and Terminated has the signal."""
     pids = tmp_path / "pids"
-    raise_on_signals()
+    note_signals()
 
     def interrupt() -> None:
         wait_until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
@@ -90,3 +92,56 @@ def test_signal_kills_the_group(tmp_path: Path, signum: signal.Signals) -> None:
     assert caught.value.signum == signum
     assert str(caught.value) == signum.name
     wait_until(lambda: not any(_alive(int(pid)) for pid in pids.read_text().split()))
+
+
+@pytest.mark.timeout(30)
+def test_signal_ends_a_streamed_command(tmp_path: Path) -> None:
+    """Neither input that nobody reads nor an escaped process that holds the output keeps us waiting."""
+    orphan = tmp_path / "orphan"
+    note_signals()
+
+    def interrupt() -> None:
+        wait_until(lambda: orphan.exists() and bool(orphan.read_text()))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    script = f"setsid sh -c 'echo $$ > {orphan}; exec sleep 60' & wait"
+    with pytest.raises(Terminated):
+        run_streamed(script, env=os.environ, cwd=tmp_path, line=lambda _: None, feed="x" * 1_000_000)
+    os.kill(int(orphan.read_text()), signal.SIGKILL)
+
+
+def test_signal_does_not_interrupt_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal waits for the end of an import, which would leave a lock behind if it were interrupted."""
+    (tmp_path / "signalling.py").write_text("import os; os.kill(os.getpid(), 15); complete = True")
+    monkeypatch.syspath_prepend(tmp_path)
+    note_signals()
+    assert import_module("signalling").complete
+    with pytest.raises(Terminated):
+        raise_noted_signal()
+
+
+def test_signal_is_not_lost_in_a_finalizer() -> None:
+    """Python drops an exception that a finalizer raises, so a signal that arrives there must not raise one."""
+
+    class Finalized:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    note_signals()
+    Finalized()
+    with pytest.raises(Terminated):
+        raise_noted_signal()
+
+
+def test_signal_is_raised_in_the_main_thread() -> None:
+    """A command that another thread runs is not disturbed by a signal, and does not take it from the main thread."""
+    note_signals()
+    os.kill(os.getpid(), signal.SIGTERM)
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(_shell("exit 3").exit_code))
+    thread.start()
+    thread.join()
+    assert codes == [3]
+    with pytest.raises(Terminated):
+        raise_noted_signal()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from prefect_uv.errors import LockfileMissingError
+from prefect_uv.processes.signals import note_signals, pause
 from prefect_uv.session import Session, start
 from tests.unit.http_server import Answer, Request, Server
 
@@ -170,25 +171,49 @@ def test_state_that_cannot_be_set_keeps_the_exit_code(
     assert "error[lockfile-missing]" in capsys.readouterr().err
 
 
+def _stopped() -> int:
+    os.kill(os.getpid(), signal.SIGTERM)
+    pause(5)
+    return 0
+
+
 def test_signal_before_the_flow(environ: dict[str, str], server: Server) -> None:
     """A signal to stop crashes the run, and the exit code is 128 + n."""
-
-    def wait() -> int:
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(5)
-        return 0
-
-    assert start(_asking(wait), environ, []) == 128 + signal.SIGTERM
+    note_signals()
+    assert start(_asking(_stopped), environ, []) == 128 + signal.SIGTERM
     assert _crashed(server) == ["SIGTERM arrived before the flow started."]
+
+
+@pytest.mark.parametrize(
+    ("behavior", "ending"), [("", ("CRASHED", 143)), ("reschedule", ("SCHEDULED", 0)), ("relinquish", ("", 1))]
+)
+def test_signal_before_the_api_was_asked(
+    environ: dict[str, str], server: Server, behavior: str, ending: tuple[str, int]
+) -> None:
+    """The run is asked for then, ends as if the signal had come later, and its log has the line about the signal."""
+    note_signals()
+    os.kill(os.getpid(), signal.SIGTERM)
+    code = start(_asking(lambda: 0), {**environ, "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": behavior}, [])
+    states = [request.json["state"]["type"] for request in server.to("POST", SET_STATE)]
+    assert ("".join(states), code) == ending
+    assert "SIGTERM arrived before the flow started." in _logged(server)
+
+
+def test_signal_before_the_api_was_asked_that_is_away(
+    environ: dict[str, str], server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The API gets two attempts; then the exit code alone says what happened."""
+    note_signals()
+    server.on(f"GET /api/flow_runs/{RUN}", Answer(503))
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert start(_asking(lambda: 0), {**environ, "PREFECT_CLIENT_MAX_RETRIES": "9"}, []) == 143
+    assert len(server.requests) == 2
+    assert "the flow run's state cannot be set: The Prefect API at" in capsys.readouterr().err
 
 
 def test_second_signal_is_ignored(environ: dict[str, str], server: Server) -> None:
     """A second signal while the state is being set changes nothing."""
-
-    def wait() -> int:
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(5)
-        return 0
+    note_signals()
 
     def signal_again(_: Request) -> Answer:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -196,7 +221,7 @@ def test_second_signal_is_ignored(environ: dict[str, str], server: Server) -> No
         return Answer(201, {"status": "ACCEPT"})
 
     server.on(f"POST {SET_STATE}", signal_again)
-    assert start(_asking(wait), environ, []) == 128 + signal.SIGTERM
+    assert start(_asking(_stopped), environ, []) == 128 + signal.SIGTERM
 
 
 def test_hanging_log_delays_the_end_for_a_bounded_time(

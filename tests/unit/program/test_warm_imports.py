@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -30,20 +31,14 @@ ENGINE = {
 }
 PROGRAM = """
 import json, sys
-before = set(sys.modules)
 from prefect_uv.image_facts import Image
-_, output, facts = sys.argv
-sys.argv = ["prefect-uv", "run"]
-facts = Image(**json.loads(facts))
+facts = Image(**json.loads(sys.argv.pop()))
 Image.read = classmethod(lambda *_: facts)
 from prefect_uv.__main__ import main
-try:
-    main()
-finally:
-    imported = {name.partition(".")[0] for name in set(sys.modules) - before}
-    with open(output, "w") as file:
-        json.dump(sorted(imported), file)
+main()
 """
+IMPORTED = re.compile(r"^import time:.*\| +(\w+)", re.MULTILINE)
+"""https://docs.python.org/3/using/cmdline.html#cmdoption-X"""
 KINDS = ("lock", "requirements", "script", "extra packages", "another Python is asked for")
 
 
@@ -72,7 +67,7 @@ class Starts:
     def imported(self) -> tuple[str, set[str]]:
         """Start the program, and return its log and the top-level packages that it imported."""
         folder = self.etl.directory.parent
-        ran, modules = folder / "ran", folder / "modules.json"
+        ran = folder / "ran"
         ran.unlink(missing_ok=True)
 
         def describe_run(_: Request) -> Answer:
@@ -82,13 +77,13 @@ class Starts:
 
         self.server.on(f"GET /api/flow_runs/{RUN}", describe_run)
         environ = {**os.environ, **self.variables, "PREFECT__FLOW_RUN_ID": RUN, "ENGINE_RAN": str(ran)}
-        words = [sys.executable, "-c", PROGRAM, str(modules), json.dumps(asdict(self.image))]
+        words = [sys.executable, "-X", "importtime", "-c", PROGRAM, "run", json.dumps(asdict(self.image))]
         finished = subprocess.run(
             words, cwd=self.etl.directory, env=environ, check=False, capture_output=True, text=True, timeout=60
         )
         assert finished.returncode == 0, finished.stderr
         assert ran.exists()
-        return finished.stderr, set(json.loads(modules.read_text()))
+        return finished.stderr, set(IMPORTED.findall(finished.stderr))
 
 
 @pytest.fixture(params=KINDS)

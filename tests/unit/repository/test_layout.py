@@ -13,9 +13,9 @@ from images.family import ROOT
 
 PACKAGE = ROOT / "entrypoint" / "src" / "prefect_uv"
 LAYERS = (
-    {"__init__", "errors", "package_names", "urls", "background_import", "command_line"},
+    {"__init__", "errors", "package_names", "urls", "command_line"},
     {"image_facts", "processes", "log"},
-    {"settings"},
+    {"background_import", "settings"},
     {"api", "cache_volume", "project"},
     {"environments"},
     {"pull", "project_code", "read_only_root"},

@@ -18,6 +18,7 @@ from prefect_uv import __version__
 from prefect_uv.api.connection import basic_authorization
 from prefect_uv.api.transport import HttpRequest, HttpResponse, RetryPolicy, Transport, UnansweredError
 from prefect_uv.errors import ApiRefusedError, ApiUnauthorizedError, ApiUnreachableError
+from prefect_uv.processes.signals import call_in_thread
 from prefect_uv.settings import Settings
 
 # Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/client/constants.py (SERVER_API_VERSION)
@@ -142,7 +143,7 @@ class ApiClient:
         settings = self._settings
         policy = policy or RetryPolicy(settings.api_retries, settings.api_timeout)
         try:
-            return self._transport.send(HttpRequest(method, path, body, headers), policy)
+            return call_in_thread(self._transport.send, HttpRequest(method, path, body, headers), policy)
         except UnansweredError as error:
             outcome = "rejected every attempt" if error.rejected else "did not answer"
             raise ApiUnreachableError(

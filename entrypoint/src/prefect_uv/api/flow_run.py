@@ -52,14 +52,18 @@ class AlreadyOver(Exception):  # noqa: N818 (not an error: there is nothing left
 class FlowRun:
     """A flow run as it was when it was first read; `state` reads it again.
 
+    Attributes:
+        found: the state in which we found it, before the launch.
+
     Raises:
         FlowRunNotFoundError: the API has no such run; methods that ask the API raise it too.
     """
 
-    def __init__(self, api: ApiClient, flow_run_id: str) -> None:
+    def __init__(self, api: ApiClient, flow_run_id: str, policy: RetryPolicy | None = None) -> None:
         self.id = flow_run_id
         self._api = api
-        self._document = self._fetch()
+        self._document = self._fetch(policy)
+        self.found = State.of(self._document.get("state"))
 
     @property
     def name(self) -> str:
@@ -101,7 +105,9 @@ class FlowRun:
         Raises:
             AlreadyOver: the run is in a final state, or was Cancelling and has now been set to Cancelled.
         """
-        state = self.state() if again else State.of(self._document.get("state"))
+        if again:
+            self.found = self.state()
+        state = self.found
         if state.cancelling:
             self.cancel("Cancelled before the flow started.")
             message = f"flow run {self.name} was cancelled before it started"

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from prefect_uv.cache_volume.file_lock import open_file, same_file, try_lock
+from prefect_uv.processes.signals import pause
 
 HEARTBEAT_SECONDS = 1.0
 STATUS_SECONDS = 10.0
@@ -156,7 +157,7 @@ def _watch_holder(lock: WorkLock, is_done: Callable[[], bool], report: LogLine, 
         if now > reported + STATUS_SECONDS:
             reported = now
             report(f"waited {now - start:.0f} s for {lock.holder()}")
-        time.sleep(LOCK_POLL_SECONDS)
+        pause(LOCK_POLL_SECONDS)
 
 
 def _boot_id() -> str:

@@ -22,6 +22,7 @@ RETRY_SECONDS = 5.0
 TAIL_LINES = 20
 LINE_CHARACTERS = 500
 WAITING_STATES = {"SCHEDULED", "PAUSED"}
+BEFORE_RUNNING = {"SCHEDULED", "PENDING"}
 
 Answer = TypeVar("Answer")
 
@@ -98,12 +99,22 @@ class Conclusion:
         if self.ending.stop_reason == "relinquish":
             self.log.info(f"flow run {self.flow_run.name} stays {state.name}; the infrastructure starts it again")
             return RELINQUISHED_EXIT
-        if self.ending.stop_reason == "reschedule" and state.type not in WAITING_STATES:
+        if self.ending.stop_reason == "reschedule" and not self._waits(state):
             state = retry_while_unreachable(self.flow_run.reschedule)
-        if state.type in WAITING_STATES or self.ending.aborted:
+        if self._waits(state) or self.ending.aborted:
             self.log.info(f"flow run {self.flow_run.name} is {state.name}")
             return 0
         return self._crashed(state)
+
+    def _waits(self, state: State) -> bool:
+        """Whether the run continues later: it is Paused or Scheduled, and not only because the engine never began.
+
+        Then it is still as we found it, or has become Late, and is reported as Crashed, as by Prefect's own runner
+        (Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/runner/_flow_run_executor.py).
+        """
+        found = self.flow_run.found
+        untouched = state.id == found.id or (state.name == "Late" and found.type == "SCHEDULED")
+        return state.type in WAITING_STATES and not untouched
 
     def _final(self, state: State) -> int:
         """The engine, or somebody else, has reported a final state."""
@@ -135,7 +146,7 @@ class Conclusion:
         """Report the crash that the engine did not report; with its last line if it ended before the flow began."""
         message = self.ending.explain()
         lines = [line for line in self.log.mask(self.ending.tail).splitlines() if line.strip()][-TAIL_LINES:]
-        if lines and state.type == "PENDING" and not self.ending.by_signal:
+        if lines and state.type in BEFORE_RUNNING and not self.ending.by_signal:
             message += f" Its last line: {lines[-1].strip()[:LINE_CHARACTERS]}"
             self.log.error("\n".join([message, *(f"    {line}" for line in lines)]))
         else:

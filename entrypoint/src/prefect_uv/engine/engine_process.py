@@ -18,7 +18,7 @@ from types import FrameType
 
 from prefect_uv.engine.launch import Launch
 from prefect_uv.processes import process_tree
-from prefect_uv.processes.signals import SIGNAL_EXIT, STOP_SIGNALS, WATCH_SIGNAL
+from prefect_uv.processes.signals import SIGNAL_EXIT, STOP_SIGNALS, WATCH_SIGNAL, raise_noted_signal
 
 TAIL_BYTES = 8192
 CHUNK_BYTES = 65536
@@ -69,6 +69,7 @@ class EngineProcess:
         self._events: SimpleQueue[Event] = SimpleQueue()
         for signum in (*STOP_SIGNALS, WATCH_SIGNAL):
             signal.signal(signum, self._arrived)
+        raise_noted_signal()
         piped = not os.isatty(sys.stderr.fileno())
         self._process = launch.start(environ, subprocess.PIPE if piped else None)
         self.pid = self._process.pid

@@ -20,6 +20,7 @@ from prefect_uv.engine.engine_version import EngineVersion
 from prefect_uv.environments import Environment, Maintenance
 from prefect_uv.environments.uv.uv_command import DIRECTORY_VARIABLES
 from prefect_uv.errors import DeploymentNotFoundError, LaunchError, UsageError
+from prefect_uv.processes.signals import STOP_SIGNALS, raise_noted_signal
 from prefect_uv.project_code import FlowCode
 from prefect_uv.pull import Checkout
 
@@ -86,15 +87,16 @@ class Launch:
             raise LaunchError(f"{self.command[0]} could not be started.", str(error)) from None
 
     def replace(self) -> NoReturn:
-        """Replace this process by the command; nothing is left to supervise it.
+        """Replace this process by the command; nothing is left to supervise it, and a signal to stop kills it.
 
         CPython ignores SIGPIPE and SIGXFSZ, so both get their defaults back, as `restore_signals` of subprocess does:
         https://docs.python.org/3/library/subprocess.html#subprocess.Popen
         """
         for lease in self.leases:
             os.set_inheritable(lease, True)  # noqa: FBT003 (the standard library's signature)
-        for signum in (signal.SIGPIPE, signal.SIGXFSZ):
+        for signum in (*STOP_SIGNALS, signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(signum, signal.SIG_DFL)
+        raise_noted_signal()
         os.chdir(self.directory)
         os.execvpe(self.command[0], self.command, self.environ)  # noqa: S606
 

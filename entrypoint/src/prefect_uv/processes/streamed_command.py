@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from prefect_uv.processes.subprocesses import CompletedCommand, kill_group
+from prefect_uv.processes.signals import join_thread
+from prefect_uv.processes.subprocesses import CompletedCommand, process_group, wait_for_process
 
 LineHandler = Callable[[str], None]
 
@@ -28,29 +30,20 @@ def run_streamed(
     Raises:
         OSError: the command cannot be started.
     """
-    with subprocess.Popen(
-        command,
-        shell=isinstance(command, str),
-        env=env,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL if feed is None else subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        process_group=0,
-    ) as process:
-        try:
-            readers = [OutputReader(stream, line) for stream in (process.stdout, process.stderr) if stream]
-            if process.stdin:
-                process.stdin.write(feed or "")
-                process.stdin.close()
-            stdout, stderr = (reader.text() for reader in readers)
-            process.wait()
-        except BaseException:
-            kill_group(process.pid)
-            raise
+    stdin = subprocess.DEVNULL if feed is None else subprocess.PIPE
+    with process_group(command, env=env, cwd=cwd, stdin=stdin) as process:
+        readers = [OutputReader(stream, line) for stream in (process.stdout, process.stderr) if stream]
+        if process.stdin:
+            threading.Thread(target=_feed, args=(process.stdin, feed), daemon=True, name="input").start()
+        stdout, stderr = (reader.text() for reader in readers)
+        wait_for_process(process)
     return CompletedCommand(command if isinstance(command, str) else command[0], process.returncode, stdout, stderr)
+
+
+def _feed(stream: IO[str], text: str) -> None:
+    """Write all of a command's input, in a thread of its own: the command may not read it, or end first."""
+    with suppress(BrokenPipeError), stream:
+        stream.write(text)
 
 
 class OutputReader:
@@ -63,11 +56,12 @@ class OutputReader:
 
     def text(self) -> str:
         """Wait for the end of the stream, and return all of its text."""
-        self._thread.join()
+        join_thread(self._thread)
         return "".join(self._parts)
 
     def _read(self, stream: IO[str], line: LineHandler) -> None:
-        for text in stream:
-            self._parts.append(text)
-            if text.strip():
-                line(text.rstrip())
+        with stream:
+            for text in stream:
+                self._parts.append(text)
+                if text.strip():
+                    line(text.rstrip())

@@ -6,12 +6,15 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from prefect_uv.errors import tool_report
-from prefect_uv.processes.signals import deferred_signals
+from prefect_uv.processes.signals import LOOK_SECONDS, raise_noted_signal
 
 
 @dataclass(frozen=True)
@@ -39,31 +42,59 @@ def run_command(
         FileNotFoundError: the program does not exist.
     """
     arguments = [str(part) for part in command]
-    process = None
-    try:
-        with deferred_signals():
-            process = _start_process(arguments, env, cwd)
-        stdout, stderr = process.communicate(timeout=timeout)
-    except BaseException:
-        if process is not None:
-            kill_group(process.pid)
-            process.communicate()
-        raise
+    with process_group(arguments, env=env, cwd=cwd, stdin=subprocess.DEVNULL) as process:
+        stdout, stderr = _communicate(process, timeout)
     return CompletedCommand(shlex.join(arguments), process.returncode, stdout, stderr)
 
 
-def _start_process(arguments: list[str], env: Mapping[str, str], cwd: Path | None) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        arguments,
-        env=env,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
+@contextmanager
+def process_group(command: Sequence[str] | str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Start a command in its own process group with its output piped; the group is killed if the block fails.
+
+    What escaped from the group may still hold the pipes, so a killed command's output is not read to its end.
+
+    Args:
+        command: the program and its arguments, or a string for `/bin/sh`.
+        options: more arguments for `subprocess.Popen`.
+    """
+    process = subprocess.Popen(
+        command,
+        shell=isinstance(command, str),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
         process_group=0,
+        **options,
     )
+    try:
+        yield process
+    except BaseException:
+        kill_group(process.pid)
+        process.wait()
+        raise
+
+
+def wait_for_process(process: subprocess.Popen[str]) -> None:
+    """Wait for a process to end; a signal ends the wait as `raise_noted_signal` does."""
+    while process.returncode is None:
+        raise_noted_signal()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(LOOK_SECONDS)
+
+
+def _communicate(process: subprocess.Popen[str], timeout: float | None) -> tuple[str, str]:
+    """The output of a process that has ended, on both streams; it is closed in any case."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    streams = [stream for stream in (process.stdout, process.stderr) if stream]
+    with streams[0], streams[1]:
+        while True:
+            raise_noted_signal()
+            try:
+                return process.communicate(timeout=LOOK_SECONDS)
+            except subprocess.TimeoutExpired:
+                if deadline is not None and time.monotonic() > deadline:
+                    raise
 
 
 def kill_group(group: int) -> None:

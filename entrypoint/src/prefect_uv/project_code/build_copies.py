@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from prefect_uv.processes.signals import call_in_thread
 from prefect_uv.project_code.derived_files import GIT, is_derived
 
 
@@ -26,7 +27,7 @@ class BuildCopies:
         tree = self._tree_of(package)
         copy = self.directory / str(tree).strip("/").replace("/", "-")
         if not copy.exists():
-            shutil.copytree(tree, copy, symlinks=True, ignore=_derived_names)
+            call_in_thread(shutil.copytree, tree, copy, symlinks=True, ignore=_derived_names)
             _link_repository(tree / GIT, copy / GIT)
         return copy / package.relative_to(tree)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
+from prefect_uv.processes.signals import raise_noted_signal
 from prefect_uv.project.lockfile.local_packages import LocalPackage
 from prefect_uv.project_code.derived_files import is_derived
 
@@ -27,6 +28,7 @@ def code_digest(packages: Iterable[LocalPackage], key: str) -> str:
 
 def _code_files(directory: Path, above: tuple[Path, ...]) -> Iterator[Path]:
     """The files, through symbolic links but not around loops, in an order that is the same on every file system."""
+    raise_noted_signal()
     chain = (*above, directory.resolve())
     for entry in sorted(entry for entry in directory.iterdir() if not is_derived(entry)):
         if entry.is_file():

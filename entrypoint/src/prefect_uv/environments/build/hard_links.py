@@ -19,6 +19,7 @@ from pathlib import Path
 
 from prefect_uv.environments.build.shared_files import with_sharing_packages
 from prefect_uv.environments.build.verification import distributions, read_record
+from prefect_uv.processes.signals import raise_noted_signal
 
 NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 # CPython 3.9 to 3.14: writes bytecode to NAME.pyc.NUMBER and renames it (_write_atomic).
@@ -88,6 +89,7 @@ def _link_tree(source: str, target: str, excluded: Container[str]) -> None:
 
 def files_below(directory: str, excluded: Container[str] = ()) -> Iterator[os.DirEntry[str]]:
     """Every file and symbolic link below a directory, except the excluded paths and unfinished bytecode."""
+    raise_noted_signal()
     for entry in os.scandir(directory):
         if entry.path in excluded or UNFINISHED_BYTECODE.search(entry.name):
             continue

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from prefect_uv.environments.key.environment_contents import Contents
 from prefect_uv.package_names import normalized
+from prefect_uv.processes.signals import raise_noted_signal
 from prefect_uv.processes.subprocesses import run_command
 from prefect_uv.settings.tool_variables import without_index_secrets
 
@@ -78,6 +79,7 @@ def damaged_files(environment: Path, *, hashes: bool = False) -> dict[str, list[
 
 
 def _differing_files(distribution: Path, *, hashes: bool) -> Iterator[str]:
+    raise_noted_signal()
     return (row[0] for row in read_record(distribution) if not _is_intact(*row, hashes=hashes))
 
 

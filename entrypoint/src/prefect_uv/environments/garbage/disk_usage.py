@@ -17,6 +17,7 @@ from prefect_uv.cache_volume.cache_directory import (
     UV_CACHE_NAME,
     CacheDirectory,
 )
+from prefect_uv.processes.signals import raise_noted_signal
 
 BLOCK_BYTES = 512  # the unit of st_blocks
 
@@ -119,6 +120,7 @@ def _is_real_directory(path: Path) -> bool:
 
 def _walk(directory: Path) -> Iterator[os.stat_result]:
     """The status of everything below a directory, except what disappears during the walk."""
+    raise_noted_signal()
     with suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(directory) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_uv.errors import CloneError, GitTimeoutError, GitUnreachableError, PullStepError
 from prefect_uv.log.run_log import RunLog
+from prefect_uv.processes.signals import pause
 from prefect_uv.processes.subprocesses import CompletedCommand, run_command
 from prefect_uv.pull.git.git_credentials import split_login
 from prefect_uv.pull.git.git_failures import explain_git_failure
@@ -74,7 +74,7 @@ class Git:
             except GitUnreachableError as error:
                 seconds = BACKOFF_SECONDS * 2 ** (attempt - 1)
                 self.log.warning(f"{error.headline} Trying again in {seconds:.0f} s.")
-                time.sleep(seconds)
+                pause(seconds)
         return self._run_checked(*arguments)
 
     def in_clone(self, *arguments: str) -> str:

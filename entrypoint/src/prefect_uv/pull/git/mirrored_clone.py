@@ -14,6 +14,7 @@ from pathlib import Path
 
 from prefect_uv.cache_volume.cache_directory import shared_umask
 from prefect_uv.errors import PrefectUvError, RevisionNotFoundError
+from prefect_uv.processes.signals import call_in_thread
 from prefect_uv.pull.git.git_commands import Git, check_out, clone_or_update, clone_repository, update_clone
 from prefect_uv.pull.git.git_directory import copy_git_directory
 from prefect_uv.pull.git.repository_mirror import Mirror
@@ -83,7 +84,7 @@ def restore_snapshot(git: Git, mirror: Mirror, snapshot: Path, *, update: bool =
         whether it worked; if not, a warning is logged and the directory is removed.
     """
     try:
-        copy_git_directory(snapshot, git.request.directory / ".git", mirror.volume.trusted)
+        call_in_thread(copy_git_directory, snapshot, git.request.directory / ".git", mirror.volume.trusted)
         if update or git.request.commit:  # a reset notices damaged objects, a fetch on top of them does not
             git.in_clone("cat-file", "-e", f"{snapshot.name}^{{commit}}")
         if update:

@@ -21,6 +21,7 @@ from prefect_uv.cache_volume.cache_directory import IN_USE, MIRRORS, TRASH_NAME,
 from prefect_uv.cache_volume.file_lock import touch_file
 from prefect_uv.cache_volume.lease import take_lease
 from prefect_uv.cache_volume.volume import Volume, trusted_users
+from prefect_uv.processes.signals import call_in_thread
 from prefect_uv.pull.git.git_commands import CloneRequest, Git
 from prefect_uv.pull.git.git_directory import copy_git_directory
 from prefect_uv.settings import Settings
@@ -95,7 +96,7 @@ class Mirror:
         self.volume.make_directory(self.tmp)
         copy = self.tmp / f"git-{uuid4().hex}"
         try:
-            copy_git_directory(repository, copy, {os.geteuid()})
+            call_in_thread(copy_git_directory, repository, copy, {os.geteuid()})
             _flush_to_disk(copy)
             rename_into_place(copy, self.directory / commit)
         finally:
