@@ -330,9 +330,15 @@ class ProjectBuildError(SyncError):
 
 
 class VolumeFullError(PrefectUvError):
-    """No space is left where the environment is built."""
+    """No space is left on the cache volume."""
 
     exit_code, slug = 77, "volume-full"
+
+
+class DiskFullError(VolumeFullError):
+    """No space is left on another file system than the cache volume, such as `/tmp`."""
+
+    slug = "disk-full"
 
 
 class VolumeUnusableError(VolumeFullError):

@@ -148,10 +148,20 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments:
         if session is None:
             return end_start(reason, None, log, "")
         flow_run = session.find_flow_run() if isinstance(reason, Terminated) else session.flow_run
-        return end_start(reason, flow_run, log, session.settings.sigterm_behavior)
+        explained = _explain_system_error(reason, session.settings.cache_dir)
+        return end_start(explained, flow_run, log, session.settings.sigterm_behavior)
     finally:
         cleanup.close()
         log.close()
+
+
+def _explain_system_error(reason: BaseException, volume: Path) -> BaseException:
+    """Our error for a full disk, wherever it was found; any other reason as it is."""
+    if not isinstance(reason, OSError):
+        return reason
+    from prefect_uv.cache_volume.full_disk import explain_disk_full, is_disk_full  # noqa: PLC0415 (rarely needed)
+
+    return explain_disk_full(reason, volume) if is_disk_full(reason) else reason
 
 
 def _report_status_on_signal(session: Session) -> None:

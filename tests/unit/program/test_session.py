@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from prefect_uv.cache_volume.full_disk import write_file
 from prefect_uv.errors import LockfileMissingError
 from prefect_uv.processes.signals import note_signals, pause
 from prefect_uv.session import Session, start
@@ -113,6 +114,17 @@ def test_secret_in_another_variable_is_not_shown(environ: dict[str, str], capsys
     wrong = {"PREFECT_UV_LOCK": "pnu_hush", "PREFECT_API_URL": "pnu_hush"}
     assert start(_asking(lambda: 0), {**environ, **wrong}, []) == 65
     assert "PREFECT_UV_LOCK=**** is not" in capsys.readouterr().err
+
+
+def _fill_disk() -> int:
+    write_file(Path("/dev/full"), "x")
+    return 0
+
+
+def test_full_disk_is_no_bug_of_ours(environ: dict[str, str], server: Server) -> None:
+    """Wherever a disk is full, the error names the file system, in the state too."""
+    assert start(_asking(_fill_disk), environ, []) == 77
+    assert _crashed(server)[0].startswith("error[disk-full]: No space is left on /dev. hint: ")
 
 
 def test_invalid_settings_stop_before_the_first_request(

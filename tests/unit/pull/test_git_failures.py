@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from prefect_uv.processes.subprocesses import CompletedCommand
@@ -41,6 +43,7 @@ TEXTS = [
 @pytest.mark.parametrize(("stderr", "slug"), TEXTS)
 def test_failure_has_its_slug(stderr: str, slug: str) -> None:
     """The first pattern that matches git's stderr decides."""
-    error = explain_git_failure(CompletedCommand("git clone", 128, "", stderr), "https://x/r", "branch 'b'")
+    completed = CompletedCommand("git clone", 128, "", stderr)
+    error = explain_git_failure(completed, "https://x/r", "branch 'b'", Path("/r"))
     assert error.slug == slug
     assert stderr.splitlines()[-1] in error.found

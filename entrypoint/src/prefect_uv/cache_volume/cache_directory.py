@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from prefect_uv.cache_volume.full_disk import write_file
 from prefect_uv.cache_volume.volume import Volume
 
 LAYOUT = "v1"
@@ -127,7 +128,7 @@ class CacheDirectory(Volume):
         """Write a small file atomically: readers see the old content or the new one."""
         temporary = self.builds / f"write-{uuid4().hex}"
         try:
-            temporary.write_text(text)
+            write_file(temporary, text)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

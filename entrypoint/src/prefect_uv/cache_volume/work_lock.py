@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from prefect_uv.cache_volume.file_lock import open_file, same_file, try_lock
+from prefect_uv.cache_volume.full_disk import naming_path
 from prefect_uv.processes.signals import pause
 
 HEARTBEAT_SECONDS = 1.0
@@ -53,7 +54,8 @@ class WorkLock:
             report: gets a line every few seconds.
         """
         os.ftruncate(self.descriptor, 0)
-        os.pwrite(self.descriptor, f"{_boot_id()} {socket.gethostname()} {os.getpid()}\n".encode(), 0)
+        with naming_path(self.path):
+            os.pwrite(self.descriptor, f"{_boot_id()} {socket.gethostname()} {os.getpid()}\n".encode(), 0)
         self._heartbeat = threading.Thread(target=self._beat, args=(report,), daemon=True, name="work-lock")
         self._heartbeat.start()
 

@@ -10,6 +10,7 @@ from functools import partial
 
 from prefect_uv.cache_volume.cache_directory import shared_umask
 from prefect_uv.cache_volume.file_lock import shared_lock
+from prefect_uv.cache_volume.full_disk import full_disk_as_error
 from prefect_uv.environments.baked_environments import BakedEnvironments
 from prefect_uv.environments.build.builder import EnvironmentBuild
 from prefect_uv.environments.build.exclusive_build import ExclusiveBuild
@@ -21,13 +22,8 @@ from prefect_uv.environments.maintenance import Maintenance
 from prefect_uv.environments.plan import ExtraPackagesSource, Source, source_of
 from prefect_uv.environments.published_environments import Environment, PublishedEnvironments, disappeared_error
 from prefect_uv.environments.uv.uv_command import Uv
-from prefect_uv.environments.writable_location import (
-    environments_at,
-    full_disk_as_error,
-    links_as_error,
-    writable_environments,
-)
-from prefect_uv.errors import IndexUnreachableError, VolumeFullError, VolumeUnusableError
+from prefect_uv.environments.writable_location import environments_at, links_as_error, writable_environments
+from prefect_uv.errors import IndexUnreachableError, VolumeFullError
 from prefect_uv.image_facts import Image
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import ExtraPackages, Project
@@ -110,11 +106,11 @@ class EnvironmentStore:
             return environment
 
     def _with_room(self, work: Callable[[], Environment]) -> Environment:
-        """Do work that may fill the disk; if it does, collect garbage and try once more."""
+        """Do work that may fill the cache volume; if it does, collect garbage and try once more."""
         try:
             return work()
         except VolumeFullError as error:
-            if isinstance(error, VolumeUnusableError) or self._writable not in {None, self.volume}:
+            if type(error) is not VolumeFullError or self._writable not in {None, self.volume}:
                 raise
             root = self.volume.cache.root
             self.log.warning(f"no space is left on {root}: removing what no run uses, then trying once more")

@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from prefect_uv.cache_volume.cache_directory import CacheDirectory, is_executable
+from prefect_uv.cache_volume.full_disk import is_disk_full
 from prefect_uv.cache_volume.uv_cache import choose_uv_cache, safe_uv_cache
 from prefect_uv.cache_volume.volume import LinkFoundError, Volume, trusted_users
-from prefect_uv.environments.build.builder import DISK_FULL
 from prefect_uv.environments.published_environments import PublishedEnvironments
-from prefect_uv.errors import VolumeFullError, VolumeUnusableError
+from prefect_uv.errors import VolumeUnusableError
 from prefect_uv.image_facts import Image
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.settings import Settings
@@ -75,32 +75,13 @@ def _reason_not_writable(cache: CacheDirectory) -> str:
     except LinkFoundError as error:
         return f"is not usable ({error.filename} {error.strerror})"
     except OSError as error:
-        if error.errno in DISK_FULL:
+        if is_disk_full(error):
             raise
         return f"is not writable ({error.strerror})"
     directories = (cache.environments, cache.index, cache.locks, cache.failures, cache.uv_cache)
     if closed := next((path for path in directories if not os.access(path, os.W_OK)), None):
         return f"is not writable at {closed.relative_to(cache.root)}"
     return "" if is_executable(cache.root) else "is mounted noexec"
-
-
-@contextmanager
-def full_disk_as_error(root: Path) -> Iterator[None]:
-    """Turn the system's errors about a full disk into ours.
-
-    Raises:
-        VolumeFullError: no space, or no quota, is left.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in DISK_FULL:
-            raise
-        raise VolumeFullError(
-            f"No space is left on {root}.",
-            str(error),
-            "Enlarge the cache volume, or set PREFECT_UV_CACHE_LIMIT so that old environments are removed sooner.",
-        ) from None
 
 
 @contextmanager

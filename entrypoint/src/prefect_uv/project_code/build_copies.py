@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from prefect_uv.cache_volume.full_disk import write_file
 from prefect_uv.processes.signals import call_in_thread
 from prefect_uv.project_code.derived_files import GIT, is_derived
 
@@ -50,7 +51,7 @@ def _link_repository(original: Path, copy: Path) -> None:
     git 2.47: https://git-scm.com/docs/gitrepository-layout
     """
     if original.is_dir():
-        copy.write_text(f"gitdir: {original}\n")
+        write_file(copy, f"gitdir: {original}\n")
     elif original.exists():
         repository = original.read_text().removeprefix("gitdir:").strip()
-        copy.write_text(f"gitdir: {(original.parent / repository).resolve()}\n")
+        write_file(copy, f"gitdir: {(original.parent / repository).resolve()}\n")

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
+from prefect_uv.cache_volume.full_disk import is_disk_full, says_disk_full
 from prefect_uv.environments import Environment
 from prefect_uv.environments.uv.uv_command import Uv, remove_uv_lock
 from prefect_uv.errors import ProjectBuildError
@@ -84,6 +85,8 @@ class WheelBuilder:
         try:
             directory = self.copies.copy_of(package.directory)
         except OSError as error:
+            if is_disk_full(error):
+                raise
             raise ProjectBuildError(
                 f"The code of {package.name} could not be copied to be built.", str(error)
             ) from None
@@ -91,17 +94,19 @@ class WheelBuilder:
         index = ("--no-index", "--find-links", wheel_source) if wheel_source else ()
         options = ("--wheel", "--out-dir", wheels, "--python", self.python, *index)
         completed = self.uv.run("build", *options, cwd=directory, environ=GIT_READS_ONLY)
-        _require_success(completed, f"{package.name} could not be built.")
+        self._require_success(completed, f"{package.name} could not be built.")
 
     def install(self, wheels: Iterable[Path], target: Path) -> None:
         """Install wheels without uv's cache, which would keep the contents of each although no other run uses them."""
         options = ("--no-cache", "--no-deps", "--no-index", "--target", target, "--python", self.python)
         completed = self.uv.run("pip", "install", *options, *wheels, cwd=target)
         remove_uv_lock(target)
-        _require_success(completed, "The wheels that were built could not be installed.")
+        self._require_success(completed, "The wheels that were built could not be installed.")
 
-
-def _require_success(completed: CompletedCommand, headline: str) -> None:
-    if completed.exit_code:
+    def _require_success(self, completed: CompletedCommand, headline: str) -> None:
+        if not completed.exit_code:
+            return
+        if says_disk_full(completed.stderr):
+            raise self.uv.explain(completed)
         hint = next(hint for pattern, hint in _HINTS if re.search(pattern, completed.stderr))
         raise ProjectBuildError(headline, completed.report, hint)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from prefect_uv.cache_volume.full_disk import write_file
 from prefect_uv.package_names import normalized
 from prefect_uv.project.files.toml_tables import Table, strings, table_at
 from prefect_uv.project.lockfile.local_packages import LocalPackage
@@ -32,10 +33,10 @@ def write_metadata(packages: Iterable[LocalPackage], directory: Path) -> None:
         name = normalized(project["name"]).replace("-", "_")
         dist_info = directory / f"{name}-{project['version'].replace('-', '_')}.dist-info"
         dist_info.mkdir()
-        (dist_info / "METADATA").write_text("".join(f"{line}\n" for line in _metadata(project)))
-        (dist_info / "INSTALLER").write_text("prefect-uv\n")
+        write_file(dist_info / "METADATA", "".join(f"{line}\n" for line in _metadata(project)))
+        write_file(dist_info / "INSTALLER", "prefect-uv\n")
         if text := "\n".join(_entry_points(project)):
-            (dist_info / "entry_points.txt").write_text(f"{text}\n")
+            write_file(dist_info / "entry_points.txt", f"{text}\n")
 
 
 def _metadata(project: Table) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from prefect_uv.environments.uv.uv_failures import explain_uv_failure
@@ -14,7 +16,6 @@ from prefect_uv.processes.subprocesses import CompletedCommand
     [
         ("error: The lockfile at `uv.lock` needs to be updated, but `--locked` was provided.", "lockfile-stale"),
         ("error: No interpreter found for Python 3.9 in managed installations or search path", "python-missing"),
-        ("error: Failed to write\n  Caused by: No space left on device (os error 28)", "volume-full"),
         ("error: Failed to download `a==1`\n  Caused by: Hash mismatch for `a==1`", "hash-mismatch"),
         ("HTTP status client error (404 Not Found) for url (https://index.example/a.whl)", "package-not-found"),
         ("Because a was not found in the package registry", "package-not-found"),
@@ -44,9 +45,9 @@ from prefect_uv.processes.subprocesses import CompletedCommand
         ("something else went wrong", "sync-failed"),
     ],
 )
-def test_failure_has_its_own_error(stderr: str, slug: str) -> None:
+def test_failure_has_its_own_error(stderr: str, slug: str, tmp_path: Path) -> None:
     """Each known failure has its own error, and every error contains uv's own words."""
-    error = explain_uv_failure(CompletedCommand("uv sync", 2, "", stderr))
+    error = explain_uv_failure(CompletedCommand("uv sync", 2, "", stderr), tmp_path)
     assert isinstance(error, PrefectUvError)
     assert error.slug == slug
     assert error.found.startswith("`uv sync` exited with code 2:\n    ")

@@ -16,6 +16,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from prefect_uv.cache_volume.cache_directory import IN_USE, CacheDirectory
+from prefect_uv.cache_volume.full_disk import is_disk_full
 from prefect_uv.cache_volume.work_lock import WorkLock
 from prefect_uv.environments.build.bytecode_cache import BytecodeCache
 from prefect_uv.environments.build.hard_links import clone_environment
@@ -30,7 +31,6 @@ from prefect_uv.processes.subprocesses import run_command
 
 BUILD_LOCK = "claim"  # older releases on the same volume look for this name
 ENVIRONMENT = "env"
-DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 LINK_MODES = {"clone", "copy", "hardlink"}
 
 
@@ -117,7 +117,7 @@ class EnvironmentBuild:
             if not check_built(environment, self.contents, self.uv.environ):
                 return True
         except OSError as error:
-            if error.errno in DISK_FULL:
+            if is_disk_full(error):
                 raise
         self.log.info(f"could not build on {manifest.key[:12]}: building from scratch")
         shutil.rmtree(environment)
@@ -163,7 +163,7 @@ class EnvironmentBuild:
             # uv 0.13.8: every cache has this file. https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-cache/src/lib.rs
             os.link(self.uv.cache.uv_cache / "CACHEDIR.TAG", probe)
         except OSError as error:
-            if error.errno in DISK_FULL:
+            if is_disk_full(error):
                 raise
             self._warn_of_copies(error)
             return "copy"

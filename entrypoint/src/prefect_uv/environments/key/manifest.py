@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
+from prefect_uv.cache_volume.full_disk import write_file
 from prefect_uv.environments.key.environment_contents import Contents, joined_differences
 
 MANIFEST = "prefect-uv.json"
@@ -42,7 +43,7 @@ class Manifest:
     def write(self, environment: Path) -> None:
         """Write the manifest into an environment that is not published yet."""
         value = {**vars(self), "contents": self.contents.as_json()}
-        (environment / MANIFEST).write_text(json.dumps(value, indent=1))
+        write_file(environment / MANIFEST, json.dumps(value, indent=1))
 
 
 DescribedEnvironment = tuple[Path, Manifest]

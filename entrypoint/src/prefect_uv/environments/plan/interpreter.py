@@ -19,7 +19,6 @@ from prefect_uv.environments.key.fingerprint import digest_fields
 from prefect_uv.environments.key.manifest import described_environments
 from prefect_uv.environments.plan.python_versions import accepts, image_for, minor
 from prefect_uv.environments.uv.uv_command import PREFERENCE_VARIABLES, Uv
-from prefect_uv.environments.uv.uv_failures import explain_uv_failure
 from prefect_uv.errors import PythonMissingError, VolumeFullError
 from prefect_uv.image_facts import interpreter_facts
 from prefect_uv.log.run_log import RunLog
@@ -120,7 +119,7 @@ class InterpreterRequest:
             environ = {**self._environ, "UV_PYTHON_DOWNLOADS": "automatic"}
             finished = self.uv.run("python", "install", *options, environ=environ)
             if finished.exit_code:
-                error = explain_uv_failure(finished)
+                error = self.uv.explain(finished)
                 raise error if isinstance(error, VolumeFullError) else self._missing_error(finished.report)
             return self._mark_complete()
 

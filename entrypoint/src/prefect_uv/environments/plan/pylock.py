@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from prefect_uv.cache_volume.full_disk import write_file
 from prefect_uv.environments.key.environment_contents import Package
 from prefect_uv.environments.key.fingerprint import digest_fields
 from prefect_uv.errors import HashMismatchError
@@ -98,7 +99,7 @@ class Pylock:
         """Write the file that uv installs."""
         import tomli_w  # noqa: PLC0415 (see read)
 
-        path.write_text(tomli_w.dumps(self.document.to_dict()))
+        write_file(path, tomli_w.dumps(self.document.to_dict()))
 
     def _only(self, accept: Callable[[pylock.Package], bool]) -> Pylock:
         return Pylock(replace(self.document, packages=[*filter(accept, self.document.packages)]))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from prefect_uv.cache_volume.full_disk import write_file
 from prefect_uv.environments.plan.pylock import Pylock
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.project.files.requirements_files import Requirements
@@ -84,5 +85,5 @@ def option_with_file(directory: str, name: str, option: str, lines: Sequence[str
     if not lines:
         return []
     path = Path(directory) / f"{name}.in"
-    path.write_text("\n".join(lines) + "\n")
+    write_file(path, "\n".join(lines) + "\n")
     return [*filter(None, [option]), str(path)]

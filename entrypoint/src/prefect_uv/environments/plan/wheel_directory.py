@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prefect_uv.cache_volume.full_disk import write_file
 from prefect_uv.environments.key.environment_contents import Contents
 from prefect_uv.environments.key.fingerprint_index import file_stamp
 from prefect_uv.environments.uv.uv_command import Uv
@@ -45,7 +46,7 @@ def install_from_wheels(uv: Uv, pins: Sequence[str], environment: Path, link_mod
     _refuse_missing_wheels(pins, uv.settings.wheels or Path())
     with tempfile.TemporaryDirectory(prefix="prefect-uv-wheels-") as private:
         file = Path(private) / "requirements.txt"
-        file.write_text("\n".join(pins) + "\n")
+        write_file(file, "\n".join(pins) + "\n")
         uv.install(environment, file, link_mode)
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from prefect_uv.cache_volume.full_disk import write_file
 from prefect_uv.project.files.pyproject import PYPROJECT
 from prefect_uv.project.files.toml_tables import Table, read_toml, table_at
 
@@ -56,7 +57,7 @@ def settings_options(configuration: Path | None) -> Iterator[tuple[str, ...]]:
         yield ("--project", str(configuration.parent))
     else:
         with tempfile.TemporaryDirectory(prefix="prefect-uv-settings-") as directory:
-            (Path(directory) / PYPROJECT).write_text(_pyproject(settings, configuration.parent))
+            write_file(Path(directory) / PYPROJECT, _pyproject(settings, configuration.parent))
             yield ("--project", directory)
 
 

@@ -137,7 +137,7 @@ class Uv:
 
     def explain(self, finished: CompletedCommand) -> PrefectUvError:
         """The error for a failure; with a wheel directory, an unresolvable requirement is a missing wheel."""
-        error = explain_uv_failure(finished)
+        error = explain_uv_failure(finished, self.settings.cache_dir)
         return offline_missing(finished) if self.settings.wheels and isinstance(error, UnresolvableError) else error
 
     def run(

@@ -7,7 +7,9 @@ make uv say them). https://docs.astral.sh/uv/reference/policies/versioning/
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+from prefect_uv.cache_volume.full_disk import disk_full_error, reported_path, says_disk_full
 from prefect_uv.errors import (
     HashMismatchError,
     IndexUnreachableError,
@@ -21,7 +23,6 @@ from prefect_uv.errors import (
     SettingsInvalidError,
     SyncError,
     UnresolvableError,
-    VolumeFullError,
     VolumeUnusableError,
 )
 from prefect_uv.processes.subprocesses import CompletedCommand
@@ -77,12 +78,6 @@ _UV_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         SelectionInvalidError,
         "The project does not define a selected group or extra.",
         "Correct PREFECT_UV_GROUPS, PREFECT_UV_ONLY_GROUPS or PREFECT_UV_EXTRAS, or define it in pyproject.toml.",
-    ),
-    (
-        r"No space left on device|os error 28|Disk quota exceeded",
-        VolumeFullError,
-        "No space is left on the cache volume.",
-        "Enlarge the volume, or delete its contents; environments are rebuilt when they are needed.",
     ),
     (
         r"Failed to initialize cache|Permission denied \(os error 13\)",
@@ -160,8 +155,17 @@ _NAMED_PACKAGE = re.compile(
 )
 
 
-def explain_uv_failure(finished: CompletedCommand) -> PrefectUvError:
-    """The error of the catalogue for a failed uv command: the first pattern that matches its stderr decides."""
+def explain_uv_failure(finished: CompletedCommand, volume: Path) -> PrefectUvError:
+    """The error of the catalogue for a failed uv command: the first pattern that matches its stderr decides.
+
+    A full disk comes first, because it may make anything fail; then the report names the file system.
+
+    Args:
+        finished: the command.
+        volume: the cache directory.
+    """
+    if says_disk_full(finished.stderr):
+        return disk_full_error(reported_path(finished.stderr), finished.report, volume)
     if _OFFLINE.search(finished.stderr):
         return offline_missing(finished)
     for pattern, error, headline, hint in _UV_FAILURES:

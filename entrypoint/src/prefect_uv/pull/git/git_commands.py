@@ -89,7 +89,9 @@ class Git:
     def _run_checked(self, *arguments: str) -> str:
         completed = self._run(*arguments)
         if completed.exit_code:
-            raise explain_git_failure(completed, self.request.url, self.request.revision)
+            raise explain_git_failure(
+                completed, self.request.url, self.request.revision, self.base / self.request.directory
+            )
         return completed.stdout
 
     def _run(self, *arguments: str) -> CompletedCommand:

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from prefect_uv.cache_volume.full_disk import write_file
 from prefect_uv.pull.git.git_credentials import Login, credential_config, credential_environ
 from prefect_uv.settings import Settings
 from prefect_uv.settings.tool_variables import without_index_secrets
@@ -79,7 +80,7 @@ def _passwd_entry(environ: Mapping[str, str]) -> dict[str, str]:
     except KeyError:
         entry = f"prefect:x:{uid}:{os.getgid()}:prefect:{environ.get('HOME', '/')}:/bin/sh\n"
         passwd = Path(tempfile.gettempdir()) / f"prefect-uv-passwd-{uid}"
-        passwd.write_text(entry)
+        write_file(passwd, entry)
         wrapped = {"NSS_WRAPPER_PASSWD": str(passwd), "NSS_WRAPPER_GROUP": "/etc/group"}
         return {"LD_PRELOAD": f"{NSS_WRAPPER} {environ.get('LD_PRELOAD', '')}".strip(), **wrapped}
     return {}

@@ -7,7 +7,9 @@ tests/unit/pull/test_git_failures.py::test_failure_has_its_slug and tests/pull/t
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+from prefect_uv.cache_volume.full_disk import describe_space, has_space, mount_point, reported_path, says_disk_full
 from prefect_uv.errors import (
     AddressRefusedError,
     CheckoutFullError,
@@ -42,12 +44,6 @@ _GIT_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
             " PREFECT_UV_OFFLINE is set."
         ),
         "Run the deployment once with network access and this cache volume.",
-    ),
-    (
-        r"No space left on device|Disk quota exceeded",
-        CheckoutFullError,
-        "No space is left for the clone of {url}.",
-        "Give the container more ephemeral storage, or clone less with `directories` in the git_clone step.",
     ),
     (
         r"already exists and is not an empty directory",
@@ -120,8 +116,26 @@ _GIT_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
 )
 
 
-def explain_git_failure(completed: CompletedCommand, url: str, revision: str) -> PrefectUvError:
-    """The error for a failed git command, by the first pattern that its stderr matches."""
+# git 2.47: a checkout does not say why it cannot write. https://github.com/git/git/blob/v2.47.0/entry.c (write_entry)
+_UNWRITTEN = re.compile(r"unable to (?:write|create) (?:file|directory)")
+
+
+def explain_git_failure(completed: CompletedCommand, url: str, revision: str, directory: Path) -> PrefectUvError:
+    """The error for a failed git command: a full disk, or the first pattern that its stderr matches.
+
+    Args:
+        completed: the command.
+        url: the repository.
+        revision: the requested revision, in words.
+        directory: the clone.
+    """
+    if says_disk_full(completed.stderr) or (_UNWRITTEN.search(completed.stderr) and not has_space(directory)):
+        full = mount_point(reported_path(completed.stderr) or directory)
+        return CheckoutFullError(
+            f"No space is left on {full} for the clone of {url}.",
+            f"{completed.report}\n{describe_space(full)}",
+            "Give the container more ephemeral storage, or clone less with `directories` in the git_clone step.",
+        )
     for pattern, error, headline, hint in _GIT_FAILURES:
         if re.search(pattern, completed.stderr):
             return error(headline.format(url=url, revision=revision), completed.report, hint)
