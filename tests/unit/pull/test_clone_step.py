@@ -154,6 +154,19 @@ def test_clone_of_another_repository_is_refused(base: Path, log: RunLog, origin:
     assert content(directory) == "first"
 
 
+@pytest.mark.parametrize("place", [".", ".git"])
+def test_clone_of_a_stranger_is_refused(base: Path, log: RunLog, origin: Origin, place: str, tmp_path: Path) -> None:
+    """git runs nothing that the configuration of somebody else's clone names."""
+    directory = clone(base, log, repository=origin.url)
+    config = directory / ".git" / "config"
+    config.write_text(f'{config.read_text()}[remote "origin"]\n\tuploadpack = touch {tmp_path}/ran; git-upload-pack\n')
+    os.chown(directory / place, 4711, 0)
+    with pytest.raises(PullStepError) as caught:
+        clone(base, log, repository=origin.url)
+    assert caught.value.headline == f"{directory} holds a clone of uid 4711, who is not trusted."
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize(
     ("inputs", "headline"),
     [

@@ -37,8 +37,8 @@ class CacheSettings:
         "PREFECT_UV_CACHE_TRUST",
         uids,
         (),
-        "Ids of users whose files on the cache volume are used, in addition to those of the container's own user, root"
-        " and the owner of the cache directory.",
+        "Ids of users whose files on the cache volume and whose clones are used, in addition to those of the"
+        " container's own user, root and the owner of the directory.",
     )
     baked_dir: Path = setting(
         "PREFECT_UV_BAKED_DIR", Path, Path("/opt/baked"), "Where `prefect-uv bake` puts environments in the image."

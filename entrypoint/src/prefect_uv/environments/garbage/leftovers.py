@@ -34,6 +34,9 @@ def remove_leftovers(cache: CacheDirectory) -> None:
         content = fingerprint_index.read_entry(entry)
         if content is None or content.key not in keys:
             cache.delete(entry)
+    for snapshot in cache.entries(cache.root / "tmp", TRASH_NAME):  # earlier releases made mirrors' snapshots there
+        if snapshot.lstat().st_mtime < now - MARGIN_SECONDS:
+            cache.delete(snapshot)
     discard_unused_interpreters(cache, now - MARGIN_SECONDS)
     for directory in (cache.index, cache.failures, cache.locks, cache.builds):
         _remove_old_files(cache, directory, now - SMALL_FILE_DAYS * DAY_SECONDS)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from prefect_uv.cache_volume.volume import trusted_users
 from prefect_uv.errors import GitUnauthorizedError, PullStepError
 from prefect_uv.log.progress import logging_progress
 from prefect_uv.log.run_log import RunLog
@@ -118,7 +119,8 @@ def _clone_with_logins(
 
 def _clone(login: Login | None, request: CloneRequest, context: StepContext, checkout: Checkout) -> None:
     environ = git_environ(context.settings, checkout.environ, request.url, login)
-    git = Git(request, environ, checkout.base, context.settings.git_timeout, context.log)
+    trusted = trusted_users(checkout.base, context.settings.cache_trust)
+    git = Git(request, environ, checkout.base, trusted, context.settings.git_timeout, context.log)
     with logging_progress(context.log, f"cloning {request.url}"):
         action = _clone_or_restore(git, context.settings)
     head = git.query("rev-parse", "--short=12", "--verify", "--quiet", "HEAD") or "no commit"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,11 +54,21 @@ class CloneRequest:
 
 @dataclass(frozen=True)
 class Git:
-    """Git for one request: its environment, its time limit, and retries after network faults."""
+    """Git for one request: its environment, its time limit, and retries after network faults.
+
+    Attributes:
+        request: what the step asks for.
+        environ: git's environment.
+        base: the directory that the step starts in.
+        trusted: the ids of the users whose clones below it are used.
+        timeout: seconds that each command may take.
+        log: gets warnings.
+    """
 
     request: CloneRequest
     environ: Mapping[str, str]
     base: Path
+    trusted: Container[int]
     timeout: float
     log: RunLog
 
@@ -175,11 +185,18 @@ def check_out(git: Git, revision: str, mode: str = "--hard") -> None:
 
 
 def refuse_other_origin(git: Git) -> None:
-    """Do not touch a directory with a clone of another repository.
+    """Do not touch a directory with a clone of another repository, or of a user who is not trusted.
+
+    git's own check of the owner is off (`git_environment.py`): it would refuse what the owner of an image has cloned.
 
     Raises:
-        PullStepError: the clone's origin is not the requested repository.
+        PullStepError: the clone's origin is not the requested repository, or a stranger's.
     """
+    for path in (git.request.directory, git.request.directory / ".git"):
+        if (owner := path.lstat().st_uid) not in git.trusted:
+            message = f"{git.request.directory} holds a clone of uid {owner}, who is not trusted."
+            hint = "Delete it; or name the user in PREFECT_UV_CACHE_TRUST: git runs programs that a clone names."
+            raise PullStepError(message, f"{path} belongs to uid {owner}.", hint)
     origin = split_login(git.query("config", "--get", "remote.origin.url") or "")[0]
     if origin != git.request.url:
         message = f"{git.request.directory} holds a clone of another repository."
