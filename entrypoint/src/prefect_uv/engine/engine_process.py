@@ -11,11 +11,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from types import FrameType
 
+from prefect_uv.engine.flow_processes import FlowProcesses
 from prefect_uv.engine.launch import Launch
 from prefect_uv.processes import process_tree
 from prefect_uv.processes.signals import SIGNAL_EXIT, STOP_SIGNALS, WATCH_SIGNAL, raise_noted_signal
@@ -65,7 +67,8 @@ class EngineProcess:
     def __init__(self, launch: Launch, environ: dict[str, str]) -> None:
         self.code: int | None = None
         self.tail = b""
-        self._signalled = False
+        self._launch = launch
+        self._flow_processes: FlowProcesses | None = None
         self._events: SimpleQueue[Event] = SimpleQueue()
         for signum in (*STOP_SIGNALS, WATCH_SIGNAL):
             signal.signal(signum, self._arrived)
@@ -93,14 +96,14 @@ class EngineProcess:
         return event
 
     def terminate(self) -> None:
-        """Send SIGTERM, once in the life of the process; later calls do nothing.
+        """Send SIGTERM, once in the life of the process; later calls do nothing. `finish` tells the flow's processes.
 
         The engine's handler raises, and a second signal would interrupt its clean-up (Prefect 3.8.8, `capture_sigterm`:
         https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/utilities/engine/__init__.py). `uv run` forwards it
         (uv 0.13.8: https://docs.astral.sh/uv/concepts/projects/run/#signal-handling).
         """
-        if not self._signalled and self.code is None:
-            self._signalled = True
+        if self._flow_processes is None and self.code is None:
+            self._flow_processes = FlowProcesses(self._engine())
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)
 
@@ -109,23 +112,30 @@ class EngineProcess:
         if self.code is None:
             process_tree.kill_all()
 
-    def finish(self, grace: float) -> float | None:
+    def finish(self, grace: float, report: Callable[[str], None]) -> float | None:
         """Wait for the process to end, kill it after the grace period (seconds), and kill what it left behind.
 
         A signal to stop shortens the grace period, because its sender will not wait long.
+
+        Args:
+            grace: the grace period.
+            report: gets a line if other processes of the flow had to be killed.
 
         Returns:
             The seconds after which the process was killed; None if it ended on its own.
         """
         start = time.monotonic()
         deadline = start + grace
-        while self.code is None and (event := self.next(deadline)):
-            if isinstance(event, StopSignalled):
+        while self.code is None and time.monotonic() < deadline:
+            due = self._flow_processes.send_due(deadline, report) if self._flow_processes else deadline
+            if isinstance(self.next(due), StopSignalled):
                 deadline = min(deadline, time.monotonic() + HURRY_SECONDS)
         killed_after = round(deadline - start, 1) if self.code is None else None
         while self.code is None:
             self.kill()
             self.next(time.monotonic() + KILL_AGAIN_SECONDS)
+        if self._flow_processes and killed_after is None:
+            self._flow_processes.outlive_engine(deadline)
         self.clear()
         return killed_after
 
@@ -134,6 +144,12 @@ class EngineProcess:
         process_tree.kill_descendants()
         self._reader.join(DRAIN_SECONDS)
         return self.code or 0
+
+    def _engine(self) -> int:
+        """The engine itself, which `uv run` starts as its only child."""
+        if self._launch.command[0] != "uv":
+            return self.pid
+        return next((process.pid for process in process_tree.descendants(self.pid)), self.pid)
 
     def _arrived(self, signum: int, _frame: FrameType | None) -> None:
         self._events.put(StateChanged() if signum == WATCH_SIGNAL else StopSignalled(signum))
