@@ -86,14 +86,28 @@ def test_attempt_that_was_rescheduled_leaves_the_next_one_alone(host: Host) -> N
     with host.container(run.flow_run, run.folder, RESCHEDULE) as second:
         code, _ = run.end()
         wait_until(lambda: run.notes.count("tidied") == 1, "the clean-up of the first attempt", 60)
-        wait_until(
-            lambda: len([line for line in run.notes if line.startswith("engine")]) == 2, "the second attempt", 60
-        )
+        wait_until(lambda: _engines(run) == 2, "the second attempt", 60)
         assert (run.state.name, code) == ("Running", 0), run.output
         host.api.client.set_flow_run_state(run.flow_run, Cancelling())
         assert second.wait(60) == 0
     names = [state.name for state in host.api.client.read_flow_run_states(run.flow_run)]
     assert names.count("AwaitingRetry") == 1, names
+    assert run.state.name == "Cancelled"
+
+
+def test_second_container_waits_for_the_first(host: Host) -> None:
+    """Stopping it changes nothing; when the first one is killed, the next container executes the run."""
+    run = host.start(PREFECT, "flows.py:sleeping").wait_for_flow()
+    with host.container(run.flow_run, run.folder, {}) as second, host.container(run.flow_run, run.folder, {}) as third:
+        wait_until(lambda: run.output.count("executes this flow run: waiting until it has ended") == 2, "both wait", 60)
+        second.terminate()
+        assert second.wait(60) == 0
+        assert (run.state.name, _engines(run)) == ("Running", 1), run.output
+        run.process.kill()
+        run.kill(run.engine)
+        wait_until(lambda: _engines(run) == 2, f"the third executes the run\n{run.output}", 60)
+        run.cancel()
+        assert third.wait(60) == 0
     assert run.state.name == "Cancelled"
 
 
@@ -134,6 +148,11 @@ def test_without_supervision_the_process_becomes_uv(host: Host) -> None:
     code, _ = run.end()
     assert (run.state.name, code) == ("Running", 3), run.output
     assert "warning: PREFECT_UV_SUPERVISE=false: cancellation, crashes and evictions" in run.output
+
+
+def _engines(run: Run) -> int:
+    """How many engines have executed the flow."""
+    return len([line for line in run.notes if line.startswith("engine")])
 
 
 def _status(run: Run) -> str:

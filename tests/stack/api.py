@@ -58,6 +58,7 @@ class Api:
         *,
         pool: str | None = None,
         job_variables: Mapping[str, Any] | None = None,
+        **others: Any,
     ) -> UUID:
         """Create a deployment; without a pool, no worker picks up its runs."""
         return self.client.create_deployment(
@@ -68,6 +69,7 @@ class Api:
             work_pool_name=pool,
             job_variables=dict(job_variables or {}),
             enforce_parameter_schema=False,
+            **others,
         )
 
     def set_variable(self, name: str, value: Any) -> None:

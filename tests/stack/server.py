@@ -21,10 +21,11 @@ DATABASE = "prefect.db"
 
 @dataclass(frozen=True)
 class PrefectServer:
-    """The address and credentials of a running server."""
+    """The address and credentials of a running server, and the home directory that it writes to."""
 
     url: str
     auth_string: str
+    home: Path
 
     @property
     def environment(self) -> dict[str, str]:
@@ -34,15 +35,23 @@ class PrefectServer:
     @classmethod
     @contextmanager
     def start(
-        cls, host: str, auth_string: str, home: Path, settings: Mapping[str, str] | None = None
+        cls,
+        host: str,
+        auth_string: str,
+        home: Path,
+        settings: Mapping[str, str] | None = None,
+        program: str | None = None,
     ) -> Iterator[PrefectServer]:
-        """Run `prefect server start` with its database in `home`; an empty `auth_string` disables authentication."""
+        """Run `prefect server start` with its database in `home`; an empty `auth_string` disables authentication.
+
+        The program is another version's `prefect`, or that of the tests.
+        """
         port = free_port(host)
-        server = cls(f"http://{host}:{port}/api", auth_string)
+        server = cls(f"http://{host}:{port}/api", auth_string, home)
         log, database = home / "server.log", home / ".prefect" / DATABASE
         _restore_database(database)
         address = ["--host", host, "--port", str(port)]
-        command = [tool("prefect"), "server", "start", "--no-ui", "--analytics-off", *address]
+        command = [program or tool("prefect"), "server", "start", "--no-ui", "--analytics-off", *address]
         with background(command, log, {**_environment(home, auth_string), **(settings or {})}) as process:
 
             def healthy() -> bool:

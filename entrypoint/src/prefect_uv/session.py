@@ -17,6 +17,9 @@ from prefect_uv.api.cancellation_watch import CancellationWatch
 from prefect_uv.api.client import ApiClient, Json
 from prefect_uv.api.flow_run import FlowRun
 from prefect_uv.api.transport import RetryPolicy
+from prefect_uv.cache_volume.cache_directory import CacheDirectory
+from prefect_uv.cache_volume.run_claim import RunClaim
+from prefect_uv.cache_volume.volume import trusted_users
 from prefect_uv.errors import PrefectUvError, SettingsInvalidError
 from prefect_uv.log.mask import Mask
 from prefect_uv.log.run_log import RunLog
@@ -28,7 +31,7 @@ from prefect_uv.processes.signals import (
 )
 from prefect_uv.settings import Settings
 from prefect_uv.settings.environment_secrets import secrets_in
-from prefect_uv.start_ending import end_start
+from prefect_uv.start_ending import ExecutedElsewhere, end_start
 
 LATE_POLICY = RetryPolicy(1, 3.0)
 LOCAL_DEPLOYMENT = {"path": "."}  # stands in for a deployment without pull steps
@@ -46,6 +49,7 @@ class Session:
         log: the log; once the API is known it also goes to the flow run's log.
         arguments: the words after the command.
         flow_run: the flow run; None without one, and until the phase `ask`.
+        claim: keeps other containers from executing the run; None without a run, and until the phase `ask`.
         watch: notices that the run is to stop; None without a run, and until the phase `ask`.
         status: says in a few words what is being done, for SIGUSR1.
         api: the API; None until a phase needs it.
@@ -56,6 +60,7 @@ class Session:
     log: RunLog
     arguments: Sequence[str] = ()
     flow_run: FlowRun | None = None
+    claim: RunClaim | None = None
     watch: CancellationWatch | None = None
     status: Callable[[], str] = lambda: "not started yet"
     api: ApiClient | None = None
@@ -88,6 +93,9 @@ class Session:
         if not self.settings.flow_run_id:
             return LOCAL_DEPLOYMENT
         flow_run = self._read_flow_run()
+        if self._claim(flow_run):
+            flow_run.read()
+        self.flow_run = flow_run
         flow_run.refuse_when_over()
         self.watch = CancellationWatch(self.settings, flow_run, wake_main_thread)
         self.cleanup.callback(self.stop_watching)
@@ -99,16 +107,32 @@ class Session:
         """The flow run, also if a signal arrived before the API was asked; then it is asked for a few seconds."""
         if self.flow_run is None and self.settings.flow_run_id:
             try:
-                self._read_flow_run(LATE_POLICY)
+                self.flow_run = self._read_flow_run(LATE_POLICY)
             except PrefectUvError as error:
                 self.log.warning(f"the flow run's state cannot be set: {error}")
         return self.flow_run
 
     def _read_flow_run(self, policy: RetryPolicy | None = None) -> FlowRun:
         self.api = ApiClient(self.settings)
-        self.flow_run = FlowRun(self.api, self.settings.flow_run_id, policy)
-        self.log.connect(self.api.send_logs, self.flow_run.id)
-        return self.flow_run
+        flow_run = FlowRun(self.api, self.settings.flow_run_id, policy)
+        self.log.connect(self.api.send_logs, flow_run.id)
+        return flow_run
+
+    def _claim(self, flow_run: FlowRun) -> bool:
+        """Claim the run for this container; True if another one had it before.
+
+        Raises:
+            ExecutedElsewhere: we were told to stop while the other container executes the run.
+        """
+        root = self.settings.cache_dir
+        trusted = trusted_users(root, self.settings.cache_trust)
+        self.claim = RunClaim(CacheDirectory(root, trusted, root, self.settings.cache_readonly), flow_run.id)
+        self.cleanup.callback(self.release_claim)
+        try:
+            return self.claim.take(self.log.info)
+        except Terminated as signalled:
+            message = f"{signalled} arrived: another container executes flow run {flow_run.name}, which is left alone"
+            raise ExecutedElsewhere(message) from None
 
     def scratch(self) -> Path:
         """Make an empty directory that is removed when this start ends."""
@@ -116,6 +140,11 @@ class Session:
 
         directory = tempfile.TemporaryDirectory(prefix="prefect-uv-", ignore_cleanup_errors=True)
         return Path(self.cleanup.enter_context(directory))
+
+    def release_claim(self) -> None:
+        """Let another container execute the run: it is over for us, or handed on."""
+        if self.claim is not None:
+            self.claim.release()
 
     def stop_watching(self) -> None:
         """Close the cancellation watch, if there is one."""

@@ -20,6 +20,10 @@ MOUNT_TEMPORARY_DIRECTORY = "Mount something writable at /tmp, such as `--tmpfs 
 REPORT = "This is a bug in prefect-uv; please report it with the traceback in the log."
 
 
+class ExecutedElsewhere(Exception):  # noqa: N818 (not an error: there is nothing for us to do)
+    """Another container executes the run, whose state is not ours to set."""
+
+
 def end_start(reason: BaseException, flow_run: FlowRun | None, log: RunLog, sigterm_behavior: str) -> int:
     """Log why the flow was not started, and set the flow run's state.
 
@@ -46,6 +50,9 @@ def _end(reason: BaseException, flow_run: FlowRun | None, log: RunLog, sigterm_b
     match reason:
         case AlreadyOver():
             raise reason
+        case ExecutedElsewhere():
+            log.info(str(reason))
+            return RELINQUISHED_EXIT if sigterm_behavior == "relinquish" else 0
         case StateCheckNeeded() if flow_run:
             flow_run.refuse_when_over(again=True)
         case Terminated():

@@ -30,9 +30,14 @@ PATH = f"/api/flow_runs/{RUN}"
 LIMIT = 10
 
 
-def in_state(name: str) -> Answer:
+def in_state(name: str, lease: str | None = None, state_id: str = "") -> Answer:
     """The flow run in this state, as the API returns it."""
-    return Answer(body={"id": RUN, "name": "brisk-otter", "state": {"id": name, "type": name}})
+    state = {
+        "id": state_id or name,
+        "type": name,
+        "state_details": {"deployment_concurrency_lease_id": lease},
+    }
+    return Answer(body={"id": RUN, "name": "brisk-otter", "state": state})
 
 
 @dataclass

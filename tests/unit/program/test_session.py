@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.cache_volume.full_disk import write_file
+from prefect_uv.cache_volume.run_claim import RunClaim
 from prefect_uv.errors import LockfileMissingError
 from prefect_uv.processes.signals import note_signals, pause
 from prefect_uv.session import Session, start
@@ -221,6 +223,28 @@ def test_signal_before_the_api_was_asked_that_is_away(
     assert start(_asking(lambda: 0), {**environ, "PREFECT_CLIENT_MAX_RETRIES": "9"}, []) == 143
     assert len(server.requests) == 2
     assert "the flow run's state cannot be set: The Prefect API at" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("behavior", "code"), [("", 0), ("reschedule", 0), ("relinquish", 1)])
+def test_run_of_another_container_is_left_alone(
+    environ: dict[str, str], server: Server, tmp_path: Path, behavior: str, code: int
+) -> None:
+    """A second container for a run waits; if it is stopped meanwhile, it sets no state."""
+    executing = RunClaim(CacheDirectory(tmp_path, {os.geteuid()}, tmp_path), RUN)
+    executing.take(pytest.fail)
+
+    def stop(_: Request) -> Answer:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return Answer(201)
+
+    server.on("POST /api/logs/", stop)
+    variables = {"PREFECT_UV_CACHE_DIR": str(tmp_path), "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": behavior}
+    assert start(_asking(lambda: 42), {**environ, **variables}, []) == code
+    assert "executes this flow run: waiting until it has ended" in _logged(server)[0]
+    assert server.to("POST", SET_STATE) == []
+    executing.release()
+    server.on("POST /api/logs/", Answer(201))
+    assert start(_asking(lambda: 42), {**environ, **variables}, []) == 42
 
 
 def test_second_signal_is_ignored(environ: dict[str, str], server: Server) -> None:

@@ -13,6 +13,7 @@ Prefect 3.8.8, an engine's websocket for suspension: https://github.com/PrefectH
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -21,6 +22,7 @@ from itertools import chain, repeat
 
 from prefect_uv.api.event_stream import EventStream, StreamError, subscribe
 from prefect_uv.api.flow_run import FlowRun, State
+from prefect_uv.api.slot_lease import SlotLease
 from prefect_uv.api.transport import RetryPolicy
 from prefect_uv.errors import PrefectUvError
 from prefect_uv.settings import Settings
@@ -40,7 +42,7 @@ WATCH_POLICY = RetryPolicy(0, 10.0)
 
 
 class CancellationWatch:
-    """Calls `notify`, from a thread of its own, when the run is Cancelling or in a final state.
+    """Calls `notify`, from a thread of its own, when the run is Cancelling or in a final state; keeps its lease.
 
     The first read comes after a second, so a quick start is not slowed down and sends no extra request. The pauses then
     double up to ten seconds. Once two reads in a row find the run Running, the watch opens a stream. With the stream
@@ -57,6 +59,8 @@ class CancellationWatch:
         self._settings = settings
         self._flow_run = flow_run
         self._notify = notify
+        self._lease = SlotLease(flow_run)
+        self._lease_seconds = math.inf
         self._closed = threading.Event()
         self._poll_seconds = FIRST_SECONDS / 2
         self._running_reads = 0
@@ -85,7 +89,7 @@ class CancellationWatch:
         self.source = "stream"
         pauses = chain(SETTLING_SECONDS, repeat(STREAM_CHECK_SECONDS))
         while not self._closed.is_set() and self._read_state():
-            stream.wait(_jittered(next(pauses)))
+            stream.wait(min(_jittered(next(pauses)), self._lease_seconds))
 
     def _poll(self, until: Callable[[], bool]) -> None:
         self.source = "polling"
@@ -94,7 +98,10 @@ class CancellationWatch:
             self._closed.wait(_jittered(self._poll_seconds))
 
     def _read_state(self) -> bool:
-        """Read the state and notify if needed; False if the API does not answer, which is then polled less often."""
+        """Read the state, notify if needed, and keep the lease; False if the API does not answer.
+
+        An API that does not answer is polled less often.
+        """
         try:
             self.state = self._flow_run.state(WATCH_POLICY)
         except PrefectUvError:
@@ -104,6 +111,7 @@ class CancellationWatch:
         self._running_reads = self._running_reads + 1 if self.state.type == "RUNNING" else 0
         if (self.state.cancelling or self.state.final) and not self._closed.is_set():
             self._notify()
+        self._lease_seconds = self._lease.keep(self.state)
         return True
 
 

@@ -96,6 +96,11 @@ class ApiClient:
         result: Json = self._request("POST", f"/flow_runs/{flow_run_id}/set_state", body)
         return result
 
+    def renew_lease(self, lease: str, seconds: float, policy: RetryPolicy) -> None:
+        """Make a lease on concurrency slots expire this many seconds from now, a minute or more."""
+        path = f"/v2/concurrency_limits/leases/{quote(lease)}/renew"
+        self._request("POST", path, {"lease_duration": seconds}, policy)
+
     def send_logs(self, entries: list[Json]) -> None:
         """Add entries to a flow run's log, with a single retry."""
         self._request("POST", "/logs/", entries, RetryPolicy(1, self._settings.api_timeout))

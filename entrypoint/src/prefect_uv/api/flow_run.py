@@ -21,18 +21,22 @@ class State:
         id: the state's own id, not the run's.
         type: such as `CANCELLING`.
         name: such as `Cancelling`, or `AwaitingRetry` of the type `SCHEDULED`.
+        lease: the id of the lease on a slot of the deployment's concurrency limit; empty if there is none.
     """
 
     id: str
     type: str
     name: str
+    lease: str = ""
 
     @classmethod
     def of(cls, document: Json | None) -> State:
         """The state as the API returns it; a run without a state counts as Pending."""
         document = document or {}
         state_type = str(document.get("type") or "PENDING")
-        return cls(str(document.get("id")), state_type, str(document.get("name") or state_type.title()))
+        lease = (document.get("state_details") or {}).get("deployment_concurrency_lease_id")
+        name = document.get("name") or state_type.title()
+        return cls(str(document.get("id")), state_type, str(name), str(lease or ""))
 
     @property
     def final(self) -> bool:
@@ -62,6 +66,10 @@ class FlowRun:
     def __init__(self, api: ApiClient, flow_run_id: str, policy: RetryPolicy | None = None) -> None:
         self.id = flow_run_id
         self._api = api
+        self.read(policy)
+
+    def read(self, policy: RetryPolicy | None = None) -> None:
+        """Read the run, anew if it was read before."""
         self._document = self._fetch(policy)
         self.found = State.of(self._document.get("state"))
 
@@ -96,7 +104,6 @@ class FlowRun:
         """Refuse to execute a run that is over; set one that is Cancelling to Cancelled, and refuse it, too.
 
         With `again`, the state is read again.
-
 
         The server does not refuse: it accepts Running over every final state except a Completed with a stored result.
 
@@ -137,6 +144,15 @@ class FlowRun:
         Prefect 3.8.8: https://docs.prefect.io/v3/concepts/states
         """
         return self._propose("SCHEDULED", name="AwaitingRetry")
+
+    def renew_lease(self, lease: str, seconds: float, policy: RetryPolicy) -> None:
+        """Renew the lease on a concurrency slot, from now on for this many seconds.
+
+        Raises:
+            NotFoundError: the server has no leases.
+            ApiRefusedError: the lease has expired, or the server refuses for another reason.
+        """
+        self._api.renew_lease(lease, seconds, policy)
 
     def _propose(self, type_: str, **fields: Any) -> State:
         try:

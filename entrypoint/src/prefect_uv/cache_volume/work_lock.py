@@ -47,16 +47,21 @@ class WorkLock:
         """Whether the path still leads to the file that we have open."""
         return same_file(self.descriptor, self.path)
 
-    def start_heartbeat(self, report: LogLine | None = None) -> None:
+    def sign(self) -> None:
+        """Write who we are."""
+        os.ftruncate(self.descriptor, 0)
+        with naming_path(self.path):
+            os.pwrite(self.descriptor, f"{_boot_id()} {socket.gethostname()} {os.getpid()}\n".encode(), 0)
+
+    def start_heartbeat(self, report: LogLine | None = None, pause: float = HEARTBEAT_SECONDS) -> None:
         """Write who we are, and refresh the file's time until the lock is closed.
 
         Args:
             report: gets a line every few seconds.
+            pause: the seconds from one refresh to the next.
         """
-        os.ftruncate(self.descriptor, 0)
-        with naming_path(self.path):
-            os.pwrite(self.descriptor, f"{_boot_id()} {socket.gethostname()} {os.getpid()}\n".encode(), 0)
-        self._heartbeat = threading.Thread(target=self._beat, args=(report,), daemon=True, name="work-lock")
+        self.sign()
+        self._heartbeat = threading.Thread(target=self._beat, args=(report, pause), daemon=True, name="work-lock")
         self._heartbeat.start()
 
     def last_heartbeat(self) -> float:
@@ -65,8 +70,11 @@ class WorkLock:
 
     def holder(self) -> str:
         """The host and process that wrote the file."""
-        words = os.pread(self.descriptor, 400, 0).decode(errors="replace").split()
-        return " process ".join(words[1:3]) or "unknown"
+        return " process ".join(self._signature().split()[1:3]) or "unknown"
+
+    def is_of_this_node(self) -> bool:
+        """Whether a process of this node wrote the file, so that its flock alone shows whether it lives."""
+        return self._signature().startswith(_boot_id())
 
     def close(self) -> None:
         """Stop the heartbeat and release the lock."""
@@ -75,9 +83,12 @@ class WorkLock:
             self._heartbeat.join()
         os.close(self.descriptor)
 
-    def _beat(self, report: LogLine | None) -> None:
+    def _signature(self) -> str:
+        return os.pread(self.descriptor, 400, 0).decode(errors="replace")
+
+    def _beat(self, report: LogLine | None, pause: float) -> None:
         start = reported = time.monotonic()
-        while not self._stopped.wait(HEARTBEAT_SECONDS):
+        while not self._stopped.wait(pause):
             with suppress(OSError):
                 os.utime(self.descriptor)
             if report and time.monotonic() > reported + STATUS_SECONDS:
@@ -110,8 +121,8 @@ def is_abandoned(path: Path, now: float) -> bool:
     except OSError:
         return False
     try:
-        is_ours = os.pread(lock.descriptor, 400, 0).decode(errors="replace").startswith(_boot_id())
-        return (is_ours or now - lock.last_heartbeat() > OTHER_NODE_SECONDS) and lock.take()
+        silent = now - lock.last_heartbeat() > OTHER_NODE_SECONDS
+        return (lock.is_of_this_node() or silent) and lock.take()
     finally:
         lock.close()
 
