@@ -105,6 +105,7 @@ def test_second_container_waits_for_the_first(host: Host) -> None:
         assert (run.state.name, _engines(run)) == ("Running", 1), run.output
         run.process.kill()
         run.kill(run.engine)
+        run.end()
         wait_until(lambda: _engines(run) == 2, f"the third executes the run\n{run.output}", 60)
         run.cancel()
         assert third.wait(60) == 0

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 LATER_PHASES = ("prefect_uv.pull", "prefect_uv.preparation", "prefect_uv.engine.supervisor")
 
 
-def prepare_flow(session: Session) -> PreparedFlow:
+def prepare_flow(session: Session, *, execute: bool = False) -> PreparedFlow:
     """Get the code and its environment; the later phases are imported while we wait for the API and git."""
     session.settings = with_writable_directories(session.settings, session.log, session.cleanup)
     with importing_in_background(*LATER_PHASES):
-        deployment = session.phase("ask", session.ask)
+        deployment = session.phase("ask", session.ask, execute=execute)
         from prefect_uv.pull import pull  # noqa: PLC0415 (imported in the background)
 
         checkout = session.phase("pull", pull, deployment, session.settings, session.log, session.api)
@@ -30,7 +30,7 @@ def prepare_flow(session: Session) -> PreparedFlow:
 def run(session: Session) -> int:
     """Execute the flow run."""
     session.require_flow_run()
-    flow = prepare_flow(session)
+    flow = prepare_flow(session, execute=True)
     from prefect_uv.engine.launch import launch_flow  # noqa: PLC0415 (imported in the background)
     from prefect_uv.engine.supervisor import supervise  # noqa: PLC0415
 
@@ -54,5 +54,6 @@ def execute(session: Session) -> int:
     from prefect_uv.engine.launch import launch_command  # noqa: PLC0415 (imported in the background)
     from prefect_uv.engine.supervisor import supervise_command  # noqa: PLC0415
 
+    session.release_claim()
     with flow.maintenance:
         return supervise_command(launch_command(flow, session.arguments), session)

@@ -48,7 +48,7 @@ class Session:
         settings: the settings.
         log: the log; once the API is known it also goes to the flow run's log.
         arguments: the words after the command.
-        flow_run: the flow run; None without one, and until the phase `ask`.
+        flow_run: the flow run; None without one, until the phase `ask`, and if another container executes it.
         claim: keeps other containers from executing the run; None without a run, and until the phase `ask`.
         watch: notices that the run is to stop; None without a run, and until the phase `ask`.
         status: says in a few words what is being done, for SIGUSR1.
@@ -84,8 +84,11 @@ class Session:
             hint = "Let a worker set it, or pass it by hand: `docker run -e PREFECT__FLOW_RUN_ID=…`."
             raise SettingsInvalidError("PREFECT__FLOW_RUN_ID is not set.", hint=hint)
 
-    def ask(self) -> Json:
+    def ask(self, *, execute: bool = False) -> Json:
         """Ask the API for the flow run and its deployment; from here on our lines go to the run's log.
+
+        Args:
+            execute: the run will be executed, so another container that does so is waited for.
 
         Returns:
             the deployment; without a flow run, one whose code is in the working directory.
@@ -93,19 +96,18 @@ class Session:
         if not self.settings.flow_run_id:
             return LOCAL_DEPLOYMENT
         flow_run = self._read_flow_run()
-        if self._claim(flow_run):
-            flow_run.read()
-        self.flow_run = flow_run
-        flow_run.refuse_when_over()
-        self.watch = CancellationWatch(self.settings, flow_run, wake_main_thread)
-        self.cleanup.callback(self.stop_watching)
+        self.flow_run = self._claim(flow_run, wait=execute)
+        if self.flow_run is not None:
+            self.flow_run.refuse_when_over()
+            self.watch = CancellationWatch(self.settings, self.flow_run, wake_main_thread)
+            self.cleanup.callback(self.stop_watching)
         deployment = flow_run.deployment()
         self.log.info(f"flow run {flow_run.name}, entrypoint {deployment['entrypoint']}")
         return deployment
 
     def find_flow_run(self) -> FlowRun | None:
         """The flow run, also if a signal arrived before the API was asked; then it is asked for a few seconds."""
-        if self.flow_run is None and self.settings.flow_run_id:
+        if self.claim is None and self.settings.flow_run_id:
             try:
                 self.flow_run = self._read_flow_run(LATE_POLICY)
             except PrefectUvError as error:
@@ -118,21 +120,31 @@ class Session:
         self.log.connect(self.api.send_logs, flow_run.id)
         return flow_run
 
-    def _claim(self, flow_run: FlowRun) -> bool:
-        """Claim the run for this container; True if another one had it before.
+    def _claim(self, flow_run: FlowRun, *, wait: bool) -> FlowRun | None:
+        """Claim the run for this container.
+
+        Returns:
+            the run as it is then; None if another container executes it and we do not wait, so that its state is not
+            ours to set.
 
         Raises:
-            ExecutedElsewhere: we were told to stop while the other container executes the run.
+            ExecutedElsewhere: we were told to stop while we waited.
         """
         root = self.settings.cache_dir
         trusted = trusted_users(root, self.settings.cache_trust)
-        self.claim = RunClaim(CacheDirectory(root, trusted, root, self.settings.cache_readonly), flow_run.id)
+        claim = self.claim = RunClaim(CacheDirectory(root, trusted, root, self.settings.cache_readonly), flow_run.id)
         self.cleanup.callback(self.release_claim)
         try:
-            return self.claim.take(self.log.info)
+            while not claim.take():
+                if not wait:
+                    self.log.info(f"another container executes flow run {flow_run.name}, whose state is left alone")
+                    return None
+                claim.outwait(self.log.info)
+                flow_run.read()
         except Terminated as signalled:
             message = f"{signalled} arrived: another container executes flow run {flow_run.name}, which is left alone"
             raise ExecutedElsewhere(message) from None
+        return flow_run
 
     def scratch(self) -> Path:
         """Make an empty directory that is removed when this start ends."""

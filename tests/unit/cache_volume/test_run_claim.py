@@ -25,7 +25,8 @@ import sys, time
 from pathlib import Path
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.cache_volume.run_claim import RunClaim
-RunClaim(CacheDirectory(Path(sys.argv[1]), (), Path(sys.argv[1])), sys.argv[2]).take(print)
+claim = RunClaim(CacheDirectory(Path(sys.argv[1]), (), Path(sys.argv[1])), sys.argv[2])
+assert claim.take()
 print("held", flush=True)
 time.sleep(60)
 """
@@ -58,12 +59,14 @@ def waiting(cache: CacheDirectory) -> Iterator[tuple[threading.Thread, list[str]
     """A thread that waits for the claim, and what it reports."""
     lines: list[str] = []
     claim = RunClaim(cache, RUN)
-    thread = threading.Thread(target=claim.take, args=(lines.append,), daemon=True)
+    assert not claim.take()
+    thread = threading.Thread(target=claim.outwait, args=(lines.append,), daemon=True)
     thread.start()
     wait_until(lambda: bool(lines))
     yield thread, lines
     thread.join(20)
     assert not thread.is_alive()
+    assert claim.take()
     claim.release()
     assert list(cache.locks.iterdir()) == []
 
@@ -75,13 +78,14 @@ def pretend_another_node(cache: CacheDirectory) -> Path:
     return path
 
 
-def test_free_claim_is_taken_immediately(cache: CacheDirectory) -> None:
-    """There is no wait and no line; a run has one claim, and another run another one."""
-    claim, other = RunClaim(cache, RUN), RunClaim(cache, "another-run")
-    assert not claim.take(pytest.fail)
-    assert not other.take(pytest.fail)
+def test_free_claim_is_taken(cache: CacheDirectory) -> None:
+    """A run has one claim, which is free again once it is released; another run has another one."""
+    claim = RunClaim(cache, RUN)
+    assert claim.take()
+    assert not RunClaim(cache, RUN).take()
+    assert RunClaim(cache, "another-run").take()
     claim.release()
-    assert not RunClaim(cache, RUN).take(pytest.fail)
+    assert RunClaim(cache, RUN).take()
 
 
 def test_claim_of_a_killed_process_is_taken(cache: CacheDirectory, holder: subprocess.Popen[str]) -> None:
@@ -126,9 +130,9 @@ def test_living_process_of_another_node_keeps_its_claim(cache: CacheDirectory, h
 def test_claim_of_the_next_attempt_survives_our_end(cache: CacheDirectory) -> None:
     """A claim that was released, or lost, is not taken from its new holder."""
     first, second = RunClaim(cache, RUN), RunClaim(cache, RUN)
-    first.take(pytest.fail)
+    assert first.take()
     (cache.locks / f"run-{RUN}").unlink()
-    second.take(pytest.fail)
+    assert second.take()
     first.release()
     first.release()
     assert (cache.locks / f"run-{RUN}").exists()
@@ -138,5 +142,5 @@ def test_claim_of_the_next_attempt_survives_our_end(cache: CacheDirectory) -> No
 def test_no_claim_without_a_volume(cache: CacheDirectory, *, read_only: bool) -> None:
     """Where nothing can be written, nothing is claimed, and nobody waits."""
     root = cache.root if read_only else cache.root / "missing"
-    assert not RunClaim(CacheDirectory(root, (), root, read_only), RUN).take(pytest.fail)
+    assert RunClaim(CacheDirectory(root, (), root, read_only), RUN).take()
     assert list(cache.root.iterdir()) == []

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,9 @@ def _logged(server: Server) -> list[Any]:
     return [entry["message"] for request in server.to("POST", "/api/logs/") for entry in request.json]
 
 
-def _asking(after_asking: Callable[[], int]) -> Callable[[Session], int]:
+def _asking(after_asking: Callable[[], int], *, execute: bool = True) -> Callable[[Session], int]:
     def verb(session: Session) -> int:
-        session.phase("ask", session.ask)
+        session.phase("ask", session.ask, execute=execute)
         return after_asking()
 
     return verb
@@ -225,26 +225,55 @@ def test_signal_before_the_api_was_asked_that_is_away(
     assert "the flow run's state cannot be set: The Prefect API at" in capsys.readouterr().err
 
 
+@pytest.fixture
+def executing(environ: dict[str, str], tmp_path: Path) -> Iterator[RunClaim]:
+    """Another container, with the same cache volume, that executes the run."""
+    environ["PREFECT_UV_CACHE_DIR"] = str(tmp_path)
+    claim = RunClaim(CacheDirectory(tmp_path, {os.geteuid()}, tmp_path), RUN)
+    assert claim.take()
+    yield claim
+    claim.release()
+
+
+@pytest.mark.usefixtures("executing")
 @pytest.mark.parametrize(("behavior", "code"), [("", 0), ("reschedule", 0), ("relinquish", 1)])
-def test_run_of_another_container_is_left_alone(
-    environ: dict[str, str], server: Server, tmp_path: Path, behavior: str, code: int
+def test_stopped_while_another_container_executes_the_run(
+    environ: dict[str, str], server: Server, behavior: str, code: int
 ) -> None:
-    """A second container for a run waits; if it is stopped meanwhile, it sets no state."""
-    executing = RunClaim(CacheDirectory(tmp_path, {os.geteuid()}, tmp_path), RUN)
-    executing.take(pytest.fail)
+    """A second container waits; if it is stopped meanwhile, it sets no state."""
 
     def stop(_: Request) -> Answer:
         os.kill(os.getpid(), signal.SIGTERM)
         return Answer(201)
 
     server.on("POST /api/logs/", stop)
-    variables = {"PREFECT_UV_CACHE_DIR": str(tmp_path), "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": behavior}
-    assert start(_asking(lambda: 42), {**environ, **variables}, []) == code
+    environ["PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"] = behavior
+    assert start(_asking(lambda: 42), environ, []) == code
     assert "executes this flow run: waiting until it has ended" in _logged(server)[0]
     assert server.to("POST", SET_STATE) == []
-    executing.release()
-    server.on("POST /api/logs/", Answer(201))
-    assert start(_asking(lambda: 42), {**environ, **variables}, []) == 42
+
+
+@pytest.mark.parametrize(("state", "code"), [("RUNNING", 42), ("COMPLETED", 0)])
+def test_second_container_goes_by_the_state_after_the_first(
+    environ: dict[str, str], server: Server, executing: RunClaim, state: str, code: int
+) -> None:
+    """When the first container has ended, the run is executed, unless it is over by then."""
+
+    def end_the_first(_: Request) -> Answer:
+        document = {"id": RUN, "name": "brave-fox", "deployment_id": DEPLOYMENT, "state": {"type": state}}
+        server.on(f"GET /api/flow_runs/{RUN}", Answer(body=document))
+        executing.release()
+        return Answer(201)
+
+    server.on("POST /api/logs/", end_the_first)
+    assert start(_asking(lambda: 42), environ, []) == code
+
+
+@pytest.mark.usefixtures("executing")
+def test_other_commands_leave_an_executed_run_alone(environ: dict[str, str], server: Server) -> None:
+    """`prefect-uv exec` next to a run does not wait for it, and never crashes it."""
+    assert start(_asking(_no_lock, execute=False), environ, []) == LockfileMissingError.exit_code
+    assert server.to("POST", SET_STATE) == []
 
 
 def test_second_signal_is_ignored(environ: dict[str, str], server: Server) -> None:

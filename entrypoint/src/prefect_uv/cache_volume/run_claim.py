@@ -33,30 +33,35 @@ class RunClaim:
         self._path = cache.locks / f"run-{flow_run_id}"
         self._lock: WorkLock | None = None
 
-    def take(self, report: LogLine) -> bool:
-        """Take the claim; if another process has it, wait until that process has ended.
+    def take(self) -> bool:
+        """Take the claim; False if another process has it."""
+        lock = self._open()
+        if lock is None:
+            return True
+        if not lock.take():
+            lock.close()
+            return False
+        try:
+            lock.sign()
+        except OSError:  # the volume is full
+            lock.close()
+            return True
+        if crosses_nodes(self._cache.root):
+            lock.start_heartbeat(pause=CLAIM_HEARTBEAT_SECONDS)
+        self._lock = lock
+        return True
+
+    def outwait(self, report: LogLine) -> None:
+        """Return when the holder has ended, or has been silent on another node; the claim may then be free.
 
         Args:
-            report: gets a line about each process that we wait for.
-
-        Returns:
-            whether another process had it.
+            report: gets a line about whom we wait for.
         """
-        waited = False
-        while self._lock is None and (lock := self._open()):
+        if lock := self._open():
             try:
-                if lock.take():
-                    self._lock = lock
-                    lock.sign()
-                    if crosses_nodes(self._cache.root):
-                        lock.start_heartbeat(pause=CLAIM_HEARTBEAT_SECONDS)
-                else:
-                    waited = True
-                    self._outlive(lock, report)
+                self._watch(lock, report)
             finally:
-                if lock is not self._lock:
-                    lock.close()
-        return waited
+                lock.close()
 
     def release(self) -> None:
         """Give the claim to whoever waits for it."""
@@ -77,8 +82,7 @@ class RunClaim:
         except OSError:
             return None
 
-    def _outlive(self, lock: WorkLock, report: LogLine) -> None:
-        """Return when the holder has ended, or has been silent on another node; the claim can then be taken."""
+    def _watch(self, lock: WorkLock, report: LogLine) -> None:
         report(f"{lock.holder()} executes this flow run: waiting until it has ended")
         heartbeat, heard = lock.last_heartbeat(), time.monotonic()
         while lock.is_current() and not try_lock(lock.descriptor, fcntl.LOCK_EX):
