@@ -124,7 +124,7 @@ from prefect_uv.log.mask import Mask
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.pull.git.git_commands import CloneRequest, Git, clone_repository
 request = CloneRequest(sys.argv[1], Path(sys.argv[2]))
-clone_repository(Git(request, {"LC_ALL": "C", "PATH": "/bin:/usr/bin"}, Path("/"), 60, RunLog(Mask())))
+clone_repository(Git(request, {"LC_ALL": "C", "PATH": "/bin:/usr/bin"}, Path("/"), (0,), 60, RunLog(Mask())))
 """
 
 

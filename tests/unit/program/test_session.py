@@ -246,6 +246,7 @@ def test_stopped_while_another_container_executes_the_run(
         os.kill(os.getpid(), signal.SIGTERM)
         return Answer(201)
 
+    note_signals()
     server.on("POST /api/logs/", stop)
     environ["PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"] = behavior
     assert start(_asking(lambda: 42), environ, []) == code

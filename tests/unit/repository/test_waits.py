@@ -26,6 +26,7 @@ ALLOWED = {
     "engine/launch.py subprocess.Popen": "signals are events by then",
     "engine/flow_hooks.py subprocess.Popen": "signals are events by then",
     "engine/conclusion.py time.sleep": "signals are events by then",
+    "engine/flow_processes.py time.sleep": "five seconds in all, after the end of the engine",
 }
 """What may block, with the reason why that is no wait in which a signal is not heard."""
 HANDLER_OWNERS = {"processes/signals.py", "engine/engine_process.py", "engine/launch.py", "session.py"}
