@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
+from prefect_uv.cache_volume.volume import Volume
 from prefect_uv.commands.cache import cache as cache_verb
 from prefect_uv.environments import EnvironmentStore
 from prefect_uv.environments.garbage.garbage_collection import collect_garbage
@@ -176,6 +180,43 @@ def test_nothing_outside_is_changed_by_a_build(
         os.close(environment.lease)
         assert place != "locks/uv-cache"
     assert refused == [f"{planted.root}/locks/uv-cache is a symbolic link."]
+
+
+SWAP = """
+import os, sys
+directory, target = sys.argv[1:]
+print(flush=True)
+while True:
+    os.rename(directory, directory + "-aside")
+    os.symlink(target, directory)
+    os.unlink(directory)
+    os.rename(directory + "-aside", directory)
+"""
+
+
+@contextmanager
+def swapping(directory: Path, target: Path) -> Iterator[None]:
+    """Let a process exchange a directory for a link and back, again and again."""
+    command = [sys.executable, "-c", SWAP, str(directory), str(target)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+def test_nothing_outside_is_deleted_while_links_come_and_go(planted: Planted) -> None:
+    """What is deleted is named relative to an open directory, so no moment is the right one for a link."""
+    directory, target = planted.root / "envs" / "v1", planted.outside / "envs" / "v1"
+    directory.mkdir(parents=True)
+    volume = Volume(planted.root, {os.geteuid()})
+    with swapping(directory, target):
+        for _ in range(20_000 if FULL else 1_000):
+            with suppress(PermissionError, FileNotFoundError):
+                volume.delete(directory / KEY)
+    assert contents(planted.outside) == planted.before
 
 
 def test_directories_of_others_are_left_alone(

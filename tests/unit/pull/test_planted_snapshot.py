@@ -133,6 +133,22 @@ def test_programs_in_a_snapshot_do_not_run(
     assert not [text for text in texts if str(tmp_path / "program") in text]
 
 
+def test_settings_of_the_user_count(
+    container: Container, origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A snapshot is restored and updated with the user's own git settings, such as another address for a host."""
+    (tmp_path / "gitconfig").write_text(f'[url "file://{origin.path.parent}/"]\n\tinsteadOf = https://alias.invalid/\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    url = "https://alias.invalid/flows"
+    for content in ("first", "second"):
+        origin.commit("flow.py", f"{content} again")
+        for _ in range(2):
+            clone = container.pull(url, {})
+            assert (clone / "flow.py").read_text() == f"{content} again"
+    assert f"url = {url}" in (clone / ".git" / "config").read_text()
+    assert [line.split()[0] for line in container.lines if url in line] == ["cloned", "restored", "updated", "restored"]
+
+
 @pytest.mark.parametrize("place", ["", ".", "HEAD", "objects", "config", "refs"])
 def test_files_of_a_stranger_are_not_used(place: str, container: Container, origin: Origin) -> None:
     """If a user who is not trusted owns a mirror, a snapshot or one file in it, the repository is cloned instead."""
