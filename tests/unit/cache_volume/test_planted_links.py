@@ -17,7 +17,7 @@ from prefect_uv.cache_volume.volume import Volume
 from prefect_uv.commands.cache import cache as cache_verb
 from prefect_uv.environments import EnvironmentStore
 from prefect_uv.environments.garbage.garbage_collection import collect_garbage
-from prefect_uv.environments.writable_location import environments_at
+from prefect_uv.environments.writable_location import environments_at, links_as_error
 from prefect_uv.errors import VolumeUnusableError
 from prefect_uv.image_facts import Image
 from prefect_uv.log.mask import Mask
@@ -114,37 +114,26 @@ def planted(tmp_path: Path) -> Planted:
     return Planted(tmp_path)
 
 
-@pytest.mark.parametrize("words", ["list", "prune", "prune --all", "verify"] if FULL else ["prune --all"])
-def test_nothing_outside_is_changed(
-    words: str, planted: Planted, make_settings: MakeSettings, this_image: Image
-) -> None:
-    """Commands delete nothing through a link; they name it, or do the rest of their work."""
+def test_nothing_outside_is_changed(planted: Planted, make_settings: MakeSettings, this_image: Image) -> None:
+    """Commands and a collection on a full disk change nothing through a link; they name it, or do their work."""
     settings = make_settings(PREFECT_UV_CACHE_DIR=str(planted.root))
     refused: list[tuple[Path, str]] = []
-    assert this_image
     for place in planted.volumes():
+        volume = environments_at(planted.root, settings, this_image, read_only=False).cache
         try:
-            cache_verb(Session(settings, RunLog(Mask()), words.split()))
+            for words in ("list", "verify"):
+                cache_verb(Session(settings, RunLog(Mask()), (words,)))
+            with links_as_error():
+                collect_garbage(volume, settings, RunLog(Mask()), make_room=True)
+            for options in ((), ("--all",)) if FULL else (("--all",),):
+                cache_verb(Session(settings, RunLog(Mask()), ("prune", *options)))
         except VolumeUnusableError as error:
             refused.append((planted.root / place, error.headline))
             continue
-        if words == "prune --all":
-            environment = planted.root / "envs" / "v1" / KEY
-            assert environment.is_symlink() or not environment.exists(), place
+        environment = planted.root / "envs" / "v1" / KEY
+        assert environment.is_symlink() or not environment.exists(), place
+    assert refused
     assert not [headline for place, headline in refused if not headline.startswith(f"{place} is a symbolic link")]
-
-
-def test_nothing_outside_is_changed_to_make_room(
-    planted: Planted, make_settings: MakeSettings, image: Image, log: RunLog
-) -> None:
-    """The collection on a full disk deletes nothing through a link either."""
-    settings = make_settings(PREFECT_UV_CACHE_DIR=str(planted.root))
-    for _ in planted.volumes():
-        cache_directory = environments_at(planted.root, settings, image, read_only=False).cache
-        try:
-            collect_garbage(cache_directory, settings, log, make_room=True)
-        except PermissionError:
-            continue
 
 
 def test_nothing_outside_is_changed_by_a_pull(
@@ -168,7 +157,7 @@ def test_nothing_outside_is_changed_by_a_build(
 ) -> None:
     """An environment is built elsewhere, or the error says which link is in the way."""
     refused: list[str] = []
-    for place in planted.volumes("envs/tmp", "index/v1", "locks/uv-cache", "locks/collected", "bytecode/v1", "uv-0.13"):
+    for place in planted.volumes("index/v1", "locks/uv-cache", "locks/collected", "bytecode/v1", "uv-0.13"):
         store = make_store(PREFECT_UV_CACHE_DIR=str(planted.root))
         try:
             environment = sync(store, etl)
