@@ -51,9 +51,9 @@ def shared_server() -> Iterator[PrefectServer]:
 @pytest.fixture(scope="session")
 def stack(shared_server: PrefectServer) -> Iterator[Stack]:
     """The server, a worker, a git server and a cache volume, which most tests share."""
-    from tests.stack import Stack, image_name  # noqa: PLC0415 (as above)
+    from tests.stack import HARDENED, Stack, image_name  # noqa: PLC0415 (as above)
 
-    with Stack.around(shared_server, image_name("py313"), "prefect-uv.tests") as running, running.worker():
+    with Stack.around(shared_server, image_name("py313"), "prefect-uv.tests") as running, running.worker(HARDENED):
         yield running
 
 

@@ -141,8 +141,9 @@ def test_volume_is_filled_without_running_the_flow(stack: Stack, etl: Path, cach
 
 
 def test_volume_is_listed_and_emptied(stack: Stack, cache: CacheVolume, tmp_path: Path) -> None:
-    """Both commands work on a volume that no run has used yet."""
-    (commands,) = run_by("test_volume_is_listed_and_emptied", DOCKER_WORK_POOL)
+    """The commands work on a volume that no run has used yet, the first one in a hardened container."""
+    hardened, commands = run_by("test_volume_is_listed_and_emptied", DOCKER_WORK_POOL)
+    assert "/cache has no environments yet" in start(stack, hardened, tmp_path, cache.name)
     start(stack, commands, tmp_path, cache.name)
 
 

@@ -14,7 +14,7 @@ from tests.prefect.conftest import PROJECTS
 from tests.prefect.hunt import Planted, hunt, in_files, in_volume
 from tests.pull.conftest import fill
 from tests.pull.servers import HttpsGit, https_git
-from tests.stack import EXCHANGE, Repository, Stack
+from tests.stack import EXCHANGE, WRITABLE, Repository, Stack
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 
@@ -134,7 +134,7 @@ def test_every_provider(stack: Stack, providers: HttpsGit, exchange: Path, tmp_p
     direct = ",".join([*HOSTS, stack.containers.gateway, os.environ.get("NO_PROXY", "")])
     environment = {"SSL_CERT_FILE": CERTIFICATES, "UV_SYSTEM_CERTS": "1", "NO_PROXY": direct, "no_proxy": direct}
     options = _container_options(stack, providers, tmp_path)
-    container = stack.start_directly(flow_run, environment, exchange=exchange, **options)
+    container = stack.start_directly(flow_run, environment, exchange=exchange, **WRITABLE, **options)
     planted = Planted(tuple(providers.accepted))
     found = hunt(stack, flow_run, container, exchange, planted)
     assert set(providers.offered) == providers.accepted, found.run.report()

@@ -35,17 +35,34 @@ def test_second_run_is_a_hit_without_network(stack: Stack, plain: Repository, ca
     assert cache.leftovers() == []
 
 
-def test_parameters_arrive(stack: Stack, plain: Repository) -> None:
-    """The engine gets the flow run's parameters with their types."""
+@pytest.fixture(scope="module")
+def run(stack: Stack, plain: Repository) -> Run:
+    """A run with parameters, whose result is to be persisted."""
     deployment = stack.deploy("parameters", "flows.py:hello", [git_clone(plain.url)])
-    run = stack.run_and_wait(deployment, {"name": "Ada", "times": 3})
+    persist = {"PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true"}
+    return stack.run_and_wait(deployment, {"name": "Ada", "times": 3}, environment=persist)
+
+
+def test_parameters_arrive(run: Run) -> None:
+    """The engine gets the flow run's parameters with their types."""
     assert run.state.name == "Completed", run.report()
     assert "hello Ada x3" in run.messages
 
 
-def test_summary_is_on_stderr_and_in_the_log(stack: Stack, plain: Repository) -> None:
+def test_container_is_hardened(run: Run) -> None:
+    """The tests' pool runs flows with a read-only root, without capabilities and without a way to get more rights."""
+    host = run.container.attrs["HostConfig"]
+    assert (host["ReadonlyRootfs"], host["CapDrop"], host["SecurityOpt"]) == (True, ["ALL"], ["no-new-privileges"])
+    assert host["Tmpfs"] == {"/tmp": ""}
+
+
+def test_result_is_persisted_without_a_writable_home(run: Run) -> None:
+    """Prefect stores results for as long as the container lives, as it does where the home is writable."""
+    assert "/prefect-uv-home-" in str(run.state.data.storage_key), run.report()
+
+
+def test_summary_is_on_stderr_and_in_the_log(run: Run) -> None:
     """The container's stderr and the flow run's log have the same lines."""
-    run = stack.run_and_wait(stack.deploy("summary", "flows.py:hello", [git_clone(plain.url)]))
     assert len(SUMMARY.findall(run.outcome.stderr)) == 1, run.report()
     ours = [log.message for log in run.logs if log.name == "prefect_uv"]
     on_stderr = [line for line in run.outcome.stderr.splitlines() if line.startswith("prefect-uv: ")]

@@ -12,7 +12,7 @@ import pytest
 
 from tests.prefect.conftest import PROJECTS
 from tests.prefect.hunt import Planted, hunt, in_files, in_volume
-from tests.stack import EXCHANGE, GitServer, PackageIndex, Stack, git_clone
+from tests.stack import EXCHANGE, WRITABLE, GitServer, PackageIndex, Stack, git_clone
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(180)]
 
@@ -88,7 +88,7 @@ def test_no_secret_is_found(  # noqa: PLR0913, PLR0917 (fixtures)
     flow_run = stack.api.create_run(deployment, {"folder": EXCHANGE})
     environment = INDEX_CREDENTIALS[form](private_index)
     volumes = mounted(tmp_path, private_index)
-    container = stack.start_directly(flow_run, environment, exchange=exchange, volumes=volumes)
+    container = stack.start_directly(flow_run, environment, exchange=exchange, volumes=volumes, **WRITABLE)
     found = hunt(stack, flow_run, container, exchange, planted)
     assert re.search(r"\bgit clone|git-remote-http", found.command_lines), found.command_lines
     assert re.search(r"\buv .*\b(sync|install)", found.command_lines), found.command_lines
@@ -116,7 +116,7 @@ def test_no_secret_is_found_when_the_index_refuses(
     url = repository.url.replace("://", f"://ada:{quote(GIT_TOKEN, safe='')}@")
     flow_run = stack.api.create_run(stack.api.deploy("closed", "flows.py:waiting", [git_clone(url)]))
     stack.api.submit(flow_run)
-    container = stack.start_directly(flow_run, environment, volumes=[f"{file}:{SECRETS}/index-password:ro"])
+    container = stack.start_directly(flow_run, environment, volumes=[f"{file}:{SECRETS}/index-password:ro"], **WRITABLE)
     run = stack.finish(flow_run, container)
     planted = Planted((f"ci:{token}", f"ada:{GIT_TOKEN}"))
     assert "error[index-unreachable]" in run.outcome.stderr, run.report()
@@ -136,7 +136,7 @@ def test_no_secret_is_found_when_the_clone_fails(stack: Stack, private_git: GitS
     )
     flow_run = stack.api.create_run(deployment)
     stack.api.submit(flow_run)
-    container = stack.start_directly(flow_run)
+    container = stack.start_directly(flow_run, **WRITABLE)
     run = stack.finish(flow_run, container)
     planted = Planted((f"ada:{token}", stack.server.auth_string))
     assert "error[git-unauthorized]" in run.outcome.stderr, run.report()

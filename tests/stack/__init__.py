@@ -5,7 +5,7 @@ cannot.
 """
 
 from tests.stack.api import git_clone
-from tests.stack.containers import Outcome, image_name
+from tests.stack.containers import HARDENED, WRITABLE, Outcome, image_name
 from tests.stack.git import GitServer, Repository, git
 from tests.stack.index import PackageIndex
 from tests.stack.network import ClosedNetwork
@@ -16,7 +16,9 @@ from tests.stack.volume import CacheVolume
 
 __all__ = [
     "EXCHANGE",
+    "HARDENED",
     "POOL",
+    "WRITABLE",
     "CacheVolume",
     "ClosedNetwork",
     "GitServer",

@@ -21,6 +21,16 @@ RUN_LABEL = "io.prefect.flow-run-id"
 # prefect-docker 0.7.4: its worker reverses Prefect's label `prefect.io/flow-run-id`.
 # https://github.com/PrefectHQ/prefect/blob/main/src/integrations/prefect-docker/prefect_docker/worker.py
 
+HARDENED: dict[str, Any] = {
+    "cap_drop": ["ALL"],
+    "read_only": True,
+    "security_opt": ["no-new-privileges"],
+    "tmpfs": {"/tmp": ""},
+}
+"""Options for `docker run --cap-drop ALL --read-only --security-opt no-new-privileges --tmpfs /tmp`."""
+WRITABLE: dict[str, Any] = {"read_only": False, "tmpfs": {}}
+"""Options for a root that can be written to and searched, in spite of those."""
+
 
 def image_name(name: str) -> str:
     """The tag that `make build/<name>` gives an image of the family."""

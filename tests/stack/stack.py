@@ -17,7 +17,7 @@ from uuid import UUID
 from docker.models.containers import Container
 
 from tests.stack.api import Api
-from tests.stack.containers import Containers, bridge_address, remove_labelled
+from tests.stack.containers import HARDENED, Containers, bridge_address, remove_labelled
 from tests.stack.environment import job_environment, job_volumes
 from tests.stack.git import GitServer
 from tests.stack.process import tool, wait_until
@@ -55,7 +55,7 @@ class Stack:
             password = f"admin:{secrets.token_hex(16)}"
             server = pieces.enter_context(PrefectServer.start(bridge_address(), password, home))
             stack = pieces.enter_context(cls.around(server, image, label))
-            pieces.enter_context(stack.worker())
+            pieces.enter_context(stack.worker({}))
             yield stack
 
     @classmethod
@@ -71,10 +71,12 @@ class Stack:
             yield cls(image, containers, server, api, git, cache)
 
     @contextmanager
-    def worker(self) -> Iterator[None]:
-        """Create the pool, whose runs use our cache volume, and start a worker for it."""
+    def worker(self, options: Mapping[str, Any]) -> Iterator[None]:
+        """Create the pool, whose containers use our cache volume and get these options, and start a worker for it."""
         gateway, home = self.containers.gateway, self.git.root
-        template = base_job_template(job_environment(gateway), job_volumes(self.cache.name), self.containers.labels)
+        template = base_job_template(
+            job_environment(gateway), job_volumes(self.cache.name), self.containers.labels, options
+        )
         self.api.create_pool(POOL, template)
         with start_worker(self.server, self.api, POOL, home):
             yield
@@ -149,13 +151,18 @@ class Stack:
         exchange: Path | None = None,
         **options: Any,
     ) -> Container:
-        """Start a container for a flow run without a worker; `exchange` is a folder that it shares with the host."""
+        """Start a hardened container for a flow run without a worker.
+
+        `exchange` is a folder that it shares with the host; `options` come before those of HARDENED.
+        """
         variables = {**self.server.environment, "PREFECT__FLOW_RUN_ID": str(flow_run), **(environment or {})}
         volumes = [*job_volumes(cache or self.cache.name), *options.pop("volumes", [])]
         if exchange is not None:
             exchange.chmod(0o777)
             volumes.append(f"{exchange}:{EXCHANGE}")
-        return self.containers.start(self.image, ["prefect", "flow-run", "execute"], variables, volumes, **options)
+        return self.containers.start(
+            self.image, ["prefect", "flow-run", "execute"], variables, volumes, **HARDENED | options
+        )
 
     def finish(self, flow_run: UUID, container: Container, timeout: float = RUN_SECONDS) -> Run:
         """Wait until the container has exited, and read the flow run and its log from the API."""

@@ -18,15 +18,19 @@ QUERY_SECONDS = "3"  # each query costs the server 40 ms of processor time (Pref
 
 
 def base_job_template(
-    environment: Mapping[str, str], volumes: Sequence[str], labels: Mapping[str, str]
+    environment: Mapping[str, str], volumes: Sequence[str], labels: Mapping[str, str], options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Prefect's own template for Docker pools, with the defaults that the cache volume and this machine require."""
+    """Prefect's own template for Docker pools, with the defaults that the cache volume and this machine require.
+
+    `options` are further options of docker-py for every container.
+    """
     template: dict[str, Any] = DockerWorker.get_default_base_job_template()
     defaults: dict[str, Any] = {
         "image_pull_policy": "Never",
         "env": dict(environment),
         "volumes": list(volumes),
         "labels": dict(labels),
+        "container_create_kwargs": dict(options),
     }
     for name, value in defaults.items():
         template["variables"]["properties"][name]["default"] = value
