@@ -11,7 +11,7 @@ import pytest
 from images.family import ROOT, read
 from images.secrets import options
 from tests.prefect.conftest import PROJECTS
-from tests.stack import Stack, git_clone
+from tests.stack import HARDENED_AND_BUILDING, Stack, git_clone
 from tests.stack.images import built
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
@@ -41,7 +41,8 @@ def test_extension_is_compiled_on_each_run(stack: Stack, image_with_compiler: st
     """An edit of its source takes effect in the next run, which uses the same environment."""
     repository = stack.git.create("with-a-compiler", PROJECTS / "compiled")
     variables = {"PREFECT_UV_INSTALL_PROJECT": "true"}
-    deployment = stack.deploy("compiled", "sums.flows.hello", [git_clone(repository.url)], image=image_with_compiler)
+    options = {"image": image_with_compiler, "container_create_kwargs": HARDENED_AND_BUILDING}
+    deployment = stack.deploy("compiled", "sums.flows.hello", [git_clone(repository.url)], **options)
     first = stack.run_and_wait(deployment, environment=variables)
     assert "total 123" in first.messages, first.report()
     source = repository.work / "src" / "sums" / "_fast.c"

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from tests.prefect.conftest import PROJECTS
-from tests.stack import Run, Stack, git_clone
+from tests.stack import HARDENED_AND_BUILDING, Run, Stack, git_clone
 from tests.stack.images import built, configured
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
@@ -48,7 +48,8 @@ WAYS = {
 def deployment(stack: Stack) -> UUID:
     """A flow that reports what its processes see."""
     repository = stack.git.create("everywhere", PROJECTS / "everywhere")
-    return stack.deploy("everywhere", "everywhere.flows.report", [git_clone(repository.url)])
+    options = {"container_create_kwargs": HARDENED_AND_BUILDING}
+    return stack.deploy("everywhere", "everywhere.flows.report", [git_clone(repository.url)], **options)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ cannot.
 """
 
 from tests.stack.api import git_clone
-from tests.stack.containers import HARDENED, WRITABLE, Outcome, image_name
+from tests.stack.containers import HARDENED, HARDENED_AND_BUILDING, WRITABLE, Outcome, image_name
 from tests.stack.git import GitServer, Repository, git
 from tests.stack.index import PackageIndex
 from tests.stack.network import ClosedNetwork
@@ -17,6 +17,7 @@ from tests.stack.volume import CacheVolume
 __all__ = [
     "EXCHANGE",
     "HARDENED",
+    "HARDENED_AND_BUILDING",
     "POOL",
     "WRITABLE",
     "CacheVolume",

@@ -28,6 +28,8 @@ HARDENED: dict[str, Any] = {
     "tmpfs": {"/tmp": ""},
 }
 """Options for `docker run --cap-drop ALL --read-only --security-opt no-new-privileges --tmpfs /tmp`."""
+HARDENED_AND_BUILDING: dict[str, Any] = {**HARDENED, "tmpfs": {"/tmp": "exec"}}
+"""The same for projects that are built and installed: by default, Docker mounts a tmpfs with noexec."""
 WRITABLE: dict[str, Any] = {"read_only": False, "tmpfs": {}}
 """Options for a root that can be written to and searched, in spite of those."""
 

@@ -218,6 +218,14 @@ def test_not_found(server: Server, make_settings: MakeSettings) -> None:
     assert len(server.requests) == 1
 
 
+def test_secret_at_the_end_of_a_shortened_response_is_masked(server: Server, make_settings: MakeSettings) -> None:
+    """A server that repeats our headers does not get half a key into the log, which nobody would recognize."""
+    server.on(f"GET {VERSION}", Answer(422, f"{'x' * 490}pnu_0123456789".encode()))
+    with pytest.raises(ApiRefusedError) as caught:
+        ApiClient(make_settings(PREFECT_API_KEY="pnu_0123456789")).version()
+    assert caught.value.found.endswith("x****")
+
+
 @pytest.mark.parametrize("status", [400, 409, 422, 500])
 def test_other_error_statuses(server: Server, make_settings: MakeSettings, status: int) -> None:
     """Any other error has the server's response, shortened to 500 characters."""

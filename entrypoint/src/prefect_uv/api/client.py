@@ -18,6 +18,7 @@ from prefect_uv import __version__
 from prefect_uv.api.connection import basic_authorization
 from prefect_uv.api.transport import HttpRequest, HttpResponse, RetryPolicy, Transport, UnansweredError
 from prefect_uv.errors import ApiRefusedError, ApiUnauthorizedError, ApiUnreachableError
+from prefect_uv.log.mask import Mask
 from prefect_uv.processes.signals import call_in_thread
 from prefect_uv.settings import Settings
 
@@ -28,6 +29,7 @@ UNAUTHORIZED = {401, 403}
 OK = 200
 NOT_FOUND = 404
 CSRF_OFF = {404, 422}
+MASKED_BYTES = 10_000
 
 Json = dict[str, Any]
 
@@ -116,13 +118,13 @@ class ApiClient:
         if response.status in UNAUTHORIZED:
             raise ApiUnauthorizedError(
                 f"The Prefect API at {self._settings.api_url} rejected the credentials ({response.status}).",
-                _describe_response(method, path, response),
+                self._describe(method, path, response),
                 "Check PREFECT_API_KEY or PREFECT_API_AUTH_STRING in the job variables or in the work pool.",
             )
         if response.status >= 400:  # noqa: PLR2004 (in HTTP, errors begin here)
             raise ApiRefusedError(
                 f"The Prefect API at {self._settings.api_url} answered {response.status}.",
-                _describe_response(method, path, response),
+                self._describe(method, path, response),
             )
         return self._decode(method, path, response) if response.data else None
 
@@ -132,7 +134,7 @@ class ApiClient:
         except ValueError:
             raise ApiRefusedError(
                 f"There is no Prefect API at {self._settings.api_url}.",
-                _describe_response(method, path, response),
+                self._describe(method, path, response),
                 "Correct PREFECT_API_URL; the URL of a self-hosted server ends in /api.",
             ) from None
 
@@ -157,6 +159,12 @@ class ApiClient:
                 "Check that PREFECT_API_URL can be reached from this container's network.",
             ) from None
 
+    def _describe(self, method: str, path: str, response: HttpResponse) -> str:
+        """The request and at most 500 characters of the response, masked first: nobody knows half a secret."""
+        mask = Mask()
+        mask.add(*self._settings.secrets())
+        return f"{method} {path} returned: {mask(response.data[:MASKED_BYTES].decode(errors='replace'))[:500]}"
+
     def _csrf_headers(self) -> dict[str, str]:
         """The CSRF headers; none if the server has no CSRF protection, which is found out only once."""
         with self._lock:
@@ -168,11 +176,6 @@ class ApiClient:
             if not self._csrf_token:
                 return {}
             return {"Prefect-Csrf-Token": self._csrf_token, "Prefect-Csrf-Client": self._csrf_client}
-
-
-def _describe_response(method: str, path: str, response: HttpResponse) -> str:
-    """The request and at most 500 characters of the response."""
-    return f"{method} {path} returned: {response.data.decode(errors='replace')[:500]}"
 
 
 def _base_headers(settings: Settings) -> dict[str, str]:
