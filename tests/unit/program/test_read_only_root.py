@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from images.family import ROOT
 from prefect_uv import read_only_root
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.environments.garbage.leftovers import remove_leftovers
@@ -21,6 +25,19 @@ from prefect_uv.settings import Settings
 
 READ_ONLY = "/dev/null"
 """In which not even root can create anything."""
+
+REPLACED = """
+import contextlib, json, os, sys
+from prefect_uv import read_only_root
+from prefect_uv.log.mask import Mask
+from prefect_uv.log.run_log import RunLog
+from prefect_uv.settings import Settings
+read_only_root.TEMPORARY_DIRECTORIES = ()
+cleanup = contextlib.ExitStack()
+read_only_root.with_writable_directories(Settings.from_environ(json.loads(sys.argv[1])), RunLog(Mask()), cleanup)
+os.execv(sys.executable, [sys.executable, "-c", "print('replaced', flush=True); __import__('sys').stdin.read()"])
+"""
+"""A start whose flow is not supervised."""
 
 Prepare = Callable[..., Settings]
 
@@ -58,10 +75,26 @@ def test_temporary_files_are_on_the_volume_without_tmp(prepare: Prepare, tmp_pat
     assert settings.environ["TMPDIR"] == tempfile.gettempdir() == str(directory)
     assert directory.is_relative_to(tmp_path / "cache")
     assert directory.stat().st_mode & 0o077 == 0
-    cache = CacheDirectory(tmp_path / "cache", {os.geteuid()}, tmp_path / "cache" / "uv")
-    cache.prepare()
-    remove_leftovers(cache)
+    remove_leftovers(CacheDirectory(tmp_path / "cache", {os.geteuid()}, tmp_path / "cache" / "uv"))
     assert directory.is_dir()
+
+
+def test_temporary_files_are_no_garbage_for_a_program_that_replaces_us(tmp_path: Path) -> None:
+    """An unsupervised flow keeps the lock of the directory, and when it ends, the directory is garbage."""
+    environ = {"HOME": str(tmp_path), "PREFECT_UV_CACHE_DIR": str(tmp_path / "cache")}
+    cache = CacheDirectory(tmp_path / "cache", {os.geteuid()}, tmp_path / "cache" / "uv")
+    command = [sys.executable, "-c", REPLACED, json.dumps(environ)]
+    own = {"PYTHONPATH": str(ROOT / "entrypoint" / "src")}
+    with subprocess.Popen(command, env=own, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stdout.readline() == b"replaced\n"
+        remove_leftovers(cache)
+        assert len(list(cache.builds.iterdir())) == 1
+        process.stdin.close()
+        assert process.wait(20) == 0
+    remove_leftovers(cache)
+    assert list(cache.builds.iterdir()) == []
 
 
 @pytest.mark.usefixtures("no_tmp")

@@ -36,12 +36,16 @@ LINK_MODES = {"clone", "copy", "hardlink"}
 
 @contextmanager
 def build_directory(cache: CacheDirectory, key: str) -> Iterator[Path]:
-    """A new directory with a work lock that shows that its builder is alive; removed in the end with its contents."""
+    """A new directory with a work lock that shows that its builder is alive; removed in the end with its contents.
+
+    A program that replaces us (`Launch.replace`) keeps the lock.
+    """
     directory = cache.builds / f"{key[:12]}-{uuid4().hex}"
     directory.mkdir()
     lock = WorkLock(directory / BUILD_LOCK)
     try:
         lock.take()
+        os.set_inheritable(lock.descriptor, True)  # noqa: FBT003 (the standard library's signature)
         lock.start_heartbeat()
         yield directory
     finally:
