@@ -109,7 +109,7 @@ class Session:
         """The flow run, also if a signal arrived before the API was asked; then it is asked for a few seconds."""
         if self.claim is None and self.settings.flow_run_id:
             try:
-                self.flow_run = self._read_flow_run(LATE_POLICY)
+                self.flow_run = self._claim(self._read_flow_run(LATE_POLICY), wait=False)
             except PrefectUvError as error:
                 self.log.warning(f"the flow run's state cannot be set: {error}")
         return self.flow_run

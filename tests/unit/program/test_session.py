@@ -241,6 +241,7 @@ def test_stopped_while_another_container_executes_the_run(
     environ: dict[str, str], server: Server, behavior: str, code: int
 ) -> None:
     """A second container waits; if it is stopped meanwhile, it sets no state."""
+    note_signals()
 
     def stop(_: Request) -> Answer:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -251,6 +252,15 @@ def test_stopped_while_another_container_executes_the_run(
     environ["PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"] = behavior
     assert start(_asking(lambda: 42), environ, []) == code
     assert "executes this flow run: waiting until it has ended" in _logged(server)[0]
+    assert server.to("POST", SET_STATE) == []
+
+
+@pytest.mark.usefixtures("executing")
+def test_early_signal_while_another_container_executes_the_run(environ: dict[str, str], server: Server) -> None:
+    """A signal before the API was asked does not make us set the state of a run that is another container's."""
+    note_signals()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert start(_asking(lambda: 42), environ, []) == 143
     assert server.to("POST", SET_STATE) == []
 
 
