@@ -108,14 +108,17 @@ class Host:
         environment: Mapping[str, str] | None = None,
         pull_steps: list[dict[str, Any]] | None = None,
         command: list[str] | None = None,
+        *,
+        submitted: bool = True,
     ) -> Run:
-        """Start a flow run as a worker's container would, or with another command."""
+        """Start a flow run as a worker's container would, or with another command, or without a worker (Scheduled)."""
         folder = self.home / f"run-{uuid4().hex[:8]}"
         (folder / "tmp").mkdir(parents=True)
         step = {"prefect.deployments.steps.set_working_directory": {"directory": str(self.project(prefect))}}
         deployment = self.api.deploy(f"{prefect}-{uuid4().hex[:6]}", entrypoint, pull_steps or [step])
         flow_run = self.api.create_run(deployment, {"folder": str(folder), **(parameters or {})})
-        self.api.submit(flow_run)
+        if submitted:
+            self.api.submit(flow_run)
         return Run(self, flow_run, folder, self.container(flow_run, folder, environment or {}, command))
 
     def container(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,9 @@ from tests.stack.process import wait_until
 pytestmark = pytest.mark.timeout(300)
 
 PREFECT = "3.8.8"
+FULL = bool(os.environ.get("PREFECT_UV_TEST_FULL"))
+CLEAN_UPS = 200 if FULL else 1
+CLEAN_UPS_AT_ONCE = 6
 
 
 @pytest.fixture
@@ -77,8 +82,8 @@ def test_engine_that_does_not_exit_is_killed(host: Host) -> None:
     assert run.left_behind() == []
 
 
-def test_attempt_that_was_rescheduled_leaves_the_next_one_alone(host: Host) -> None:
-    """The worker starts the next attempt while the clean-up of the first still runs: nobody reschedules it again."""
+def _reschedule_during_clean_up(host: Host) -> None:
+    """Stop a run whose clean-up takes long, and start the next attempt meanwhile, as a worker does."""
     run = host.start(PREFECT, "flows.py:tidying", environment=RESCHEDULE).wait_for_flow()
     run.signal(signal.SIGTERM)
     run.wait_for("the run is rescheduled", lambda: run.state.name == "AwaitingRetry")
@@ -86,13 +91,31 @@ def test_attempt_that_was_rescheduled_leaves_the_next_one_alone(host: Host) -> N
     with host.container(run.flow_run, run.folder, RESCHEDULE) as second:
         code, _ = run.end()
         wait_until(lambda: run.notes.count("tidied") == 1, "the clean-up of the first attempt", 60)
-        wait_until(lambda: _engines(run) == 2, "the second attempt", 60)
+        wait_until(
+            lambda: len([line for line in run.notes if line.startswith("engine")]) == 2, "the second attempt", 60
+        )
         assert (run.state.name, code) == ("Running", 0), run.output
         host.api.client.set_flow_run_state(run.flow_run, Cancelling())
         assert second.wait(60) == 0
     names = [state.name for state in host.api.client.read_flow_run_states(run.flow_run)]
     assert names.count("AwaitingRetry") == 1, names
     assert run.state.name == "Cancelled"
+
+
+@pytest.mark.timeout(7200 if FULL else 300)
+def test_attempt_that_was_rescheduled_leaves_the_next_one_alone(host: Host) -> None:
+    """The worker starts the next attempt while the clean-up of the first still runs: nobody reschedules it again."""
+    host.project(PREFECT)
+    with ThreadPoolExecutor(CLEAN_UPS_AT_ONCE) as pool:
+        for _ in pool.map(_reschedule_during_clean_up, [host] * CLEAN_UPS):
+            pass
+
+
+def test_scheduled_run_whose_module_fails_to_import(host: Host) -> None:
+    """A run that nobody set to Pending, as one that was started by hand, is Crashed and does not stay Scheduled."""
+    run = host.start(PREFECT, "broken.py:none", submitted=False)
+    code, _ = run.end()
+    assert (run.state.name, code) == ("Crashed", 1), run.output
 
 
 def test_second_container_waits_for_the_first(host: Host) -> None:
