@@ -54,6 +54,6 @@ def execute(session: Session) -> int:
     from prefect_uv.engine.launch import launch_command  # noqa: PLC0415 (imported in the background)
     from prefect_uv.engine.supervisor import supervise_command  # noqa: PLC0415
 
-    session.release_claim()
+    session.claim.release()
     with flow.maintenance:
         return supervise_command(launch_command(flow, session.arguments), session)

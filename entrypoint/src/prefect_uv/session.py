@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import ParamSpec, TypeVar
@@ -48,8 +49,7 @@ class Session:
         settings: the settings.
         log: the log; once the API is known it also goes to the flow run's log.
         arguments: the words after the command.
-        flow_run: the flow run; None without one, until the phase `ask`, and if another container executes it.
-        claim: keeps other containers from executing the run; None without a run, and until the phase `ask`.
+        flow_run: the flow run; None without one, and until the phase `ask`.
         watch: notices that the run is to stop; None without a run, and until the phase `ask`.
         status: says in a few words what is being done, for SIGUSR1.
         api: the API; None until a phase needs it.
@@ -60,7 +60,6 @@ class Session:
     log: RunLog
     arguments: Sequence[str] = ()
     flow_run: FlowRun | None = None
-    claim: RunClaim | None = None
     watch: CancellationWatch | None = None
     status: Callable[[], str] = lambda: "not started yet"
     api: ApiClient | None = None
@@ -96,55 +95,42 @@ class Session:
         if not self.settings.flow_run_id:
             return LOCAL_DEPLOYMENT
         flow_run = self._read_flow_run()
-        self.flow_run = self._claim(flow_run, wait=execute)
-        if self.flow_run is not None:
-            self.flow_run.refuse_when_over()
-            self.watch = CancellationWatch(self.settings, self.flow_run, wake_main_thread)
+        while execute and not self.claim.take():
+            self.claim.outwait(self.log.info)
+            flow_run.read()
+        if self.claim.take():
+            flow_run.refuse_when_over()
+            self.watch = CancellationWatch(self.settings, flow_run, wake_main_thread)
             self.cleanup.callback(self.stop_watching)
+        else:
+            self.log.info(f"another container executes flow run {flow_run.name}, whose state is left alone")
         deployment = flow_run.deployment()
         self.log.info(f"flow run {flow_run.name}, entrypoint {deployment['entrypoint']}")
         return deployment
 
     def find_flow_run(self) -> FlowRun | None:
         """The flow run, also if a signal arrived before the API was asked; then it is asked for a few seconds."""
-        if self.claim is None and self.settings.flow_run_id:
+        if self.flow_run is None and self.settings.flow_run_id:
             try:
-                self.flow_run = self._claim(self._read_flow_run(LATE_POLICY), wait=False)
+                self._read_flow_run(LATE_POLICY)
             except PrefectUvError as error:
                 self.log.warning(f"the flow run's state cannot be set: {error}")
         return self.flow_run
 
     def _read_flow_run(self, policy: RetryPolicy | None = None) -> FlowRun:
         self.api = ApiClient(self.settings)
-        flow_run = FlowRun(self.api, self.settings.flow_run_id, policy)
-        self.log.connect(self.api.send_logs, flow_run.id)
-        return flow_run
+        self.flow_run = FlowRun(self.api, self.settings.flow_run_id, policy)
+        self.log.connect(self.api.send_logs, self.flow_run.id)
+        return self.flow_run
 
-    def _claim(self, flow_run: FlowRun, *, wait: bool) -> FlowRun | None:
-        """Claim the run for this container.
-
-        Returns:
-            the run as it is then; None if another container executes it and we do not wait, so that its state is not
-            ours to set.
-
-        Raises:
-            ExecutedElsewhere: we were told to stop while we waited.
-        """
+    @cached_property
+    def claim(self) -> RunClaim:
+        """The claim on the run, which is released when this start ends; without it, no state of the run is set."""
         root = self.settings.cache_dir
-        trusted = trusted_users(root, self.settings.cache_trust)
-        claim = self.claim = RunClaim(CacheDirectory(root, trusted, root, self.settings.cache_readonly), flow_run.id)
-        self.cleanup.callback(self.release_claim)
-        try:
-            while not claim.take():
-                if not wait:
-                    self.log.info(f"another container executes flow run {flow_run.name}, whose state is left alone")
-                    return None
-                claim.outwait(self.log.info)
-                flow_run.read()
-        except Terminated as signalled:
-            message = f"{signalled} arrived: another container executes flow run {flow_run.name}, which is left alone"
-            raise ExecutedElsewhere(message) from None
-        return flow_run
+        cache = CacheDirectory(root, trusted_users(root, self.settings.cache_trust), root, self.settings.cache_readonly)
+        claim = RunClaim(cache, self.settings.flow_run_id)
+        self.cleanup.callback(claim.release)
+        return claim
 
     def scratch(self) -> Path:
         """Make an empty directory that is removed when this start ends."""
@@ -152,11 +138,6 @@ class Session:
 
         directory = tempfile.TemporaryDirectory(prefix="prefect-uv-", ignore_cleanup_errors=True)
         return Path(self.cleanup.enter_context(directory))
-
-    def release_claim(self) -> None:
-        """Let another container execute the run: it is over for us, or handed on."""
-        if self.claim is not None:
-            self.claim.release()
 
     def stop_watching(self) -> None:
         """Close the cancellation watch, if there is one."""
@@ -189,6 +170,8 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments:
         if session is None:
             return end_start(reason, None, log, "")
         flow_run = session.find_flow_run() if isinstance(reason, Terminated) else session.flow_run
+        if not session.claim.take():
+            flow_run, reason = None, ExecutedElsewhere(reason) if isinstance(reason, Terminated) else reason
         explained = _explain_system_error(reason, session.settings.cache_dir)
         return end_start(explained, flow_run, log, session.settings.sigterm_behavior)
     finally:

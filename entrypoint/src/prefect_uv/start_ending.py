@@ -21,7 +21,7 @@ REPORT = "This is a bug in prefect-uv; please report it with the traceback in th
 
 
 class ExecutedElsewhere(Exception):  # noqa: N818 (not an error: there is nothing for us to do)
-    """Another container executes the run, whose state is not ours to set."""
+    """A signal to stop arrived, but another container executes the run, whose state is not ours to set."""
 
 
 def end_start(reason: BaseException, flow_run: FlowRun | None, log: RunLog, sigterm_behavior: str) -> int:
@@ -51,7 +51,7 @@ def _end(reason: BaseException, flow_run: FlowRun | None, log: RunLog, sigterm_b
         case AlreadyOver():
             raise reason
         case ExecutedElsewhere():
-            log.info(str(reason))
+            log.info(f"{reason} arrived: another container executes this flow run, whose state is left alone")
             return RELINQUISHED_EXIT if sigterm_behavior == "relinquish" else 0
         case StateCheckNeeded() if flow_run:
             flow_run.refuse_when_over(again=True)

@@ -30,13 +30,13 @@ class RunClaim:
 
     def __init__(self, cache: CacheDirectory, flow_run_id: str) -> None:
         self._cache = cache
+        self._flow_run_id = flow_run_id
         self._path = cache.locks / f"run-{flow_run_id}"
         self._lock: WorkLock | None = None
 
     def take(self) -> bool:
-        """Take the claim; False if another process has it."""
-        lock = self._open()
-        if lock is None:
+        """Take the claim, unless it is ours already; False if another process has it."""
+        if self._lock is not None or (lock := self._open()) is None:
             return True
         if not lock.take():
             lock.close()
@@ -72,8 +72,8 @@ class RunClaim:
             self._lock = None
 
     def _open(self) -> WorkLock | None:
-        """Open the file; None if there is no volume, or it cannot be written to."""
-        if self._cache.read_only or not self._cache.root.is_dir():
+        """Open the file; None if there is no run, or no volume that can be written to."""
+        if not self._flow_run_id or self._cache.read_only or not self._cache.root.is_dir():
             return None
         try:
             with shared_umask():

@@ -83,7 +83,7 @@ class Supervisor:
                 self._handle_state_change()
             elif isinstance(event, EndReported):
                 self._stop_reason, self._grace = "end", REPORTED_END_FACTOR * self._grace
-                self._session.release_claim()
+                self._session.claim.release()
         self._killed_after = self._engine.finish(self._grace, self._log.info)
         if self._killed_after is not None:
             self._log.warning(f"killed the engine and what it started: it did not end within {self._killed_after:g} s")
@@ -167,7 +167,7 @@ class Supervisor:
 
     def _reschedule(self) -> None:
         """Reschedule the run before the engine is stopped: the container may be killed soon."""
-        self._session.release_claim()
+        self._session.claim.release()
         try:
             state = self._flow_run.reschedule()
         except PrefectUvError as error:
