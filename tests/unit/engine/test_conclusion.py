@@ -25,6 +25,8 @@ Conclude = Callable[..., int]
 
 
 def _state(type_: str, id_: str = "now") -> dict[str, Any]:
+    if type_ == "SUSPENDED":
+        return {"id": id_, "type": "PAUSED", "name": "Suspended", "state_details": {"pause_reschedule": True}}
     return {"id": id_, "type": type_, "name": type_.title()}
 
 
@@ -61,7 +63,7 @@ def _proposed(server: Server) -> list[str]:
     return [request.json["state"]["type"] for request in server.to("POST", SET_STATE)]
 
 
-@pytest.mark.parametrize("state", ["COMPLETED", "FAILED", "CANCELLED", "PAUSED", "SCHEDULED"])
+@pytest.mark.parametrize("state", ["COMPLETED", "FAILED", "CANCELLED", "SUSPENDED", "SCHEDULED"])
 def test_run_that_is_over_is_left_alone(conclude: Conclude, server: Server, hooks: list[str], state: str) -> None:
     """A run in a final state, or one that continues later, ends with 0 for every exit code of the engine."""
     assert conclude(state, code=137) == 0
@@ -90,7 +92,7 @@ def test_reported_crash(
     assert (_proposed(server), hooks) == ([], expected)
 
 
-@pytest.mark.parametrize("state", ["RUNNING", "PENDING"])
+@pytest.mark.parametrize("state", ["RUNNING", "PENDING", "PAUSED"])
 def test_unreported_end_is_a_crash(conclude: Conclude, server: Server, hooks: list[str], state: str) -> None:
     """The run is Crashed, with the reason, and the hooks run once."""
     assert conclude(state, code=137) == 137

@@ -21,7 +21,6 @@ REPORT_SECONDS = 300.0
 RETRY_SECONDS = 5.0
 TAIL_LINES = 20
 LINE_CHARACTERS = 500
-WAITING_STATES = {"SCHEDULED", "PAUSED"}
 BEFORE_RUNNING = {"SCHEDULED", "PENDING"}
 
 Answer = TypeVar("Answer")
@@ -107,14 +106,14 @@ class Conclusion:
         return self._crashed(state)
 
     def _waits(self, state: State) -> bool:
-        """Whether the run continues later: it is Paused or Scheduled, and not only because the engine never began.
+        """Whether the run is Suspended or Scheduled, and not only because the engine never began.
 
         Then it is still as we found it, or has become Late, and is reported as Crashed, as by Prefect's own runner
         (Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/runner/_flow_run_executor.py).
         """
         found = self.flow_run.found
         untouched = state.id == found.id or (state.name == "Late" and found.type == "SCHEDULED")
-        return state.type in WAITING_STATES and not untouched
+        return state.continues_later and not untouched
 
     def _final(self, state: State) -> int:
         """The engine, or somebody else, has reported a final state."""

@@ -1,6 +1,6 @@
 """What the engine of a given Prefect version can do.
 
-Read in the sources of the versions and observed with the engines of 3.0.11 to 3.8.8; `tests/engine` runs them again.
+Read in the sources of the versions and observed with the engines of 3.0.11 to 3.9.1; `tests/engine` runs them again.
 """
 
 from __future__ import annotations

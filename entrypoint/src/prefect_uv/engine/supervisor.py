@@ -135,7 +135,7 @@ class Supervisor:
         if state is not None and (state.cancelling or state.type == "CANCELLED"):
             self._log.info(f"{name} arrived, and the flow run is {state.name}")
             self._stop("cancel", state)
-        elif state is not None and state.final and state.type != "CRASHED":
+        elif state is not None and (state.suspended or (state.final and state.type != "CRASHED")):
             self._log.info(f"{name} arrived, and the flow run is already {state.name}")
             self._stop_reason = "end"
         elif self._session.settings.sigterm_behavior:
