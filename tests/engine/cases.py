@@ -16,6 +16,7 @@ SIGTERM_BEHAVIOR = "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"
 IN_PROCESS = (3, 6, 27)
 REPORTS_ALL = (3, 8, 4)
 AUTH_STRING = (3, 1, 8)
+PROCESS_POOLS = (3, 4, 25)
 
 
 def version_of(text: str) -> tuple[int, ...]:
@@ -36,6 +37,7 @@ class Case:
         cancellation, crashed: how often these hooks must run.
         code: the container's exit code.
         short: whether `make test` runs the case; `make test-all` runs all.
+        outlasts: the engine does not end within the grace period, and is killed.
         levels: how deep flows are nested; engines up to 3.8.3 repeat the signal to themselves for each outer flow.
         since: the first Prefect version that the case applies to.
     """
@@ -51,6 +53,7 @@ class Case:
     environment: Mapping[str, str] = field(default_factory=dict)
     early: bool = False
     short: bool = False
+    outlasts: bool = False
     levels: int = 1
     since: tuple[int, ...] = (3, 0)
 
@@ -82,6 +85,30 @@ def kill_uv(run: Run) -> None:
     run.kill(parent(run.engine))
 
 
+def cancel_while_paused(run: Run) -> None:
+    """Press Cancel once the run is Paused and its engine waits."""
+    run.wait_for("the run is paused", lambda: run.state.name == "Paused")
+    run.cancel()
+
+
+def stop_while_suspended(run: Run) -> None:
+    """Stop the container once the run is Suspended and its engine still cleans up."""
+    run.wait_for("the run is suspended", lambda: run.state.name == "Suspended")
+    stop(run)
+
+
+def kill_while_paused(run: Run) -> None:
+    """Kill the engine that waits in a Paused run."""
+    run.wait_for("the run is paused", lambda: run.state.name == "Paused")
+    kill_engine(run)
+
+
+def stop_while_paused(run: Run) -> None:
+    """Stop the container once the run is Paused and its engine waits."""
+    run.wait_for("the run is paused", lambda: run.state.name == "Paused")
+    stop(run)
+
+
 def set_cancelled(run: Run) -> None:
     """Set the run to Cancelled while it runs, as a user may do by hand."""
     run.acted = time.monotonic()
@@ -111,8 +138,18 @@ CASES = [
     Case("cancel, sync flow", "flows.py:sleeping", "Cancelled", 0, cancellation=1, act=cancel, short=True),
     Case("cancel, async flow", "flows.py:sleeping_async", "Cancelled", 0, cancellation=1, act=cancel, short=True),
     Case("cancel, in a subflow", "flows.py:outer", "Cancelled", 0, cancellation=1, act=cancel, levels=2),
+    Case("cancel, in an async subflow", "flows.py:outer_async", "Cancelled", 0, cancellation=1, act=cancel, levels=2),
+    Case("cancel while paused", "flows.py:pausing", "Cancelled", 0, cancellation=1, act=cancel_while_paused),
     Case(
-        "cancel, flow swallows the signal", "flows.py:swallowing", "Cancelled", 0, 1, 0, cancel, environment=SHORT_GRACE
+        "cancel, flow swallows the signal",
+        "flows.py:swallowing",
+        "Cancelled",
+        0,
+        1,
+        0,
+        cancel,
+        environment=SHORT_GRACE,
+        outlasts=True,
     ),
     Case(
         "cancel while the module is imported",
@@ -127,9 +164,29 @@ CASES = [
     Case("set to Cancelled from outside", "flows.py:sleeping", "Cancelled", 0, 1, 0, set_cancelled),
     Case("docker stop", "flows.py:sleeping", "Crashed", 143, crashed=1, act=stop, short=True),
     Case("docker stop, async flow", "flows.py:sleeping_async", "Crashed", 143, crashed=1, act=stop),
+    Case("docker stop, in a subflow", "flows.py:outer", "Crashed", 143, crashed=1, act=stop, levels=2),
+    Case("docker stop while paused", "flows.py:pausing", "Crashed", 143, crashed=1, act=stop_while_paused),
+    Case("kill -9 of the engine while paused", "flows.py:pausing", "Crashed", 137, crashed=1, act=kill_while_paused),
+    Case(
+        "docker stop once suspended, reschedule",
+        "flows.py:suspending_slowly",
+        "Suspended",
+        0,
+        act=stop_while_suspended,
+        environment=RESCHEDULE,
+    ),
     Case("docker stop, two signals", "flows.py:sleeping", "Crashed", 143, crashed=1, act=stop_twice, short=True),
     Case(
         "docker stop, reschedule", "flows.py:sleeping", "AwaitingRetry", 0, act=stop, environment=RESCHEDULE, short=True
+    ),
+    Case(
+        "docker stop, reschedule, in a subflow",
+        "flows.py:outer",
+        "AwaitingRetry",
+        0,
+        act=stop,
+        environment=RESCHEDULE,
+        levels=2,
     ),
     Case(
         "docker stop, reschedule, async flow", "flows.py:sleeping_async", "AwaitingRetry", 0, 0, 0, stop, {}, RESCHEDULE
@@ -169,5 +226,38 @@ CASES = [
         cancel,
         parameters={"seconds": 120},
     ),
+    Case(
+        "cancel, process pool",
+        "pools.py:submitting",
+        "Cancelled",
+        0,
+        cancellation=1,
+        act=cancel,
+        short=True,
+        since=PROCESS_POOLS,
+    ),
+    Case(
+        "cancel, process pool, async flow",
+        "pools.py:submitting_async",
+        "Cancelled",
+        0,
+        cancellation=1,
+        act=cancel,
+        since=PROCESS_POOLS,
+    ),
+    Case("docker stop, process pool", "pools.py:submitting", "Crashed", 143, crashed=1, act=stop, since=PROCESS_POOLS),
+    Case(
+        "docker stop, reschedule, process pool",
+        "pools.py:submitting",
+        "AwaitingRetry",
+        0,
+        act=stop,
+        environment=RESCHEDULE,
+        since=PROCESS_POOLS,
+    ),
+    Case("cancel, pool of forks", "pools.py:forking", "Cancelled", 0, cancellation=1, act=cancel),
+    Case("docker stop, pool of forks", "pools.py:forking", "Crashed", 143, crashed=1, act=stop, short=True),
+    Case("cancel, program with a session", "pools.py:calling", "Cancelled", 0, cancellation=1, act=cancel),
+    Case("docker stop, program with a session", "pools.py:calling", "Crashed", 143, crashed=1, act=stop),
     Case("generator", "flows.py:generating", "Completed", 0, since=IN_PROCESS),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from tests.engine.host import ROOT, Host
 from tests.stack.api import Api
 from tests.stack.server import PrefectServer
 
+NEWEST = "3.9.1"
 RESULTS = ROOT / "docs" / "reference" / "supervision.json"
 
 
@@ -38,6 +40,14 @@ def open_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     home = tmp_path_factory.mktemp("open")
     with PrefectServer.start("127.0.0.1", "", home) as server, Api.connect(server) as api:
         yield Host.make(home, server, api)
+
+
+@pytest.fixture(scope="session")
+def newest_host(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """The same host with a server of the newest Prefect, which needs no authentication."""
+    home, program = tmp_path_factory.mktemp("newest"), host.program(NEWEST, "prefect")
+    with PrefectServer.start("127.0.0.1", "", home, program=program) as server, Api.connect(server) as api:
+        yield replace(host, server=server, api=api)
 
 
 @pytest.fixture(scope="session")

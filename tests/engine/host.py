@@ -100,6 +100,12 @@ class Host:
         subprocess.run(command, env=self.environment, cwd=directory, check=True, timeout=300)
         return directory
 
+    def program(self, prefect: str, name: str) -> str:
+        """A program of the environment of the project with this Prefect version."""
+        self.project(prefect)
+        (metadata,) = self.cache.glob(f"envs/v1/*/lib/python*/site-packages/prefect-{prefect}.dist-info")
+        return str(metadata.parents[3] / "bin" / name)
+
     def start(  # noqa: PLR0913, PLR0917 (everything that may differ between containers)
         self,
         prefect: str,

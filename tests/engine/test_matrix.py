@@ -8,16 +8,23 @@ from itertools import product
 import pytest
 
 from tests.engine.cases import AUTH_STRING, CASES, REPORTS_ALL, Case, version_of
-from tests.engine.conftest import Record
+from tests.engine.conftest import NEWEST, Record
 from tests.engine.host import Host
 
-VERSIONS = ["3.0.11", "3.2.15", "3.4.25", "3.6.26", "3.6.29", "3.8.3", "3.8.8"]
+VERSIONS = ["3.0.11", "3.2.15", "3.4.25", "3.6.26", "3.6.29", "3.8.3", "3.8.8", NEWEST]
 ONE_PER_FAMILY = {"3.4.25", "3.6.29", "3.8.8"}
+ON_THE_NEWEST_SERVER = {"3.8.8-docker stop, reschedule", f"{NEWEST}-cancel, process pool"}
 FULL = bool(os.environ.get("PREFECT_UV_TEST_FULL"))
+APPLICABLE = [(version, case) for version, case in product(VERSIONS, CASES) if version_of(version) >= case.since]
 SELECTED = [
     pytest.param(case, version, id=f"{version}-{case.title}")
-    for version, case in product(VERSIONS, CASES)
-    if (FULL or (case.short and version in ONE_PER_FAMILY)) and version_of(version) >= case.since
+    for version, case in APPLICABLE
+    if FULL or (case.short and version in ONE_PER_FAMILY)
+]
+SELECTED_FOR_NEWEST = [
+    pytest.param(case, version, id=f"{version}-{case.title}")
+    for version, case in APPLICABLE
+    if FULL or f"{version}-{case.title}" in ON_THE_NEWEST_SERVER
 ]
 
 
@@ -26,6 +33,17 @@ SELECTED = [
 def test_run_ends_as_the_table_says(request: pytest.FixtureRequest, record: Record, case: Case, version: str) -> None:
     """State, hooks and exit code are as in the table, the engine gets at most one SIGTERM, and nothing is left."""
     host: Host = request.getfixturevalue("host" if version_of(version) >= AUTH_STRING else "open_host")
+    _run(case, version, host, record)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("case", "version"), SELECTED_FOR_NEWEST)
+def test_run_ends_the_same_on_the_newest_server(newest_host: Host, case: Case, version: str) -> None:
+    """The version of the server makes no difference."""
+    _run(case, version, newest_host, lambda *_, **__: None)
+
+
+def _run(case: Case, version: str, host: Host, record: Record) -> None:
     for flag in host.project(version).glob("imported"):
         flag.unlink()
     run = host.start(version, case.flow, case.parameters, case.environment)
@@ -46,6 +64,7 @@ def test_run_ends_as_the_table_says(request: pytest.FixtureRequest, record: Reco
         sigterms=run.sigterms,
     )
     assert (state.name, *hooks, code) == (case.state, case.cancellation, case.crashed, _code(case, version)), run.output
+    assert ("killed the engine and what it started" in run.output) == case.outlasts, run.output
     assert run.sigterms <= case.levels, run.output
     assert run.left_behind() == [], run.output
 

@@ -112,6 +112,33 @@ def outer(folder: str):
     inner(folder)
 
 
+@flow
+async def inner_async(folder: str):
+    begin(folder)
+    await asyncio.sleep(120)
+
+
+@flow(**HOOKS)
+async def outer_async(folder: str):
+    await inner_async(folder)
+
+
+@flow(**HOOKS)
+def pausing(folder: str):
+    from prefect.flow_runs import pause_flow_run
+
+    begin(folder)
+    pause_flow_run(timeout=600)
+
+
+@flow(**HOOKS)
+def suspending_slowly(folder: str):
+    try:
+        suspending.fn(folder)
+    finally:
+        time.sleep(8)
+
+
 @flow(**HOOKS)
 def daemonizing(folder: str, seconds: float = 0):
     begin(folder)
