@@ -26,8 +26,9 @@ from prefect_uv.settings import Settings
 from tests.unit.checkouts import pulled, wheels
 from tests.unit.etl import cache, etl, make_store, template
 from tests.unit.http_server import Server, running_server
+from tests.unit.tls import certificates, tls_server
 
-__all__ = ["cache", "etl", "make_store", "pulled", "template", "wheels"]
+__all__ = ["cache", "certificates", "etl", "make_store", "pulled", "template", "tls_server", "wheels"]
 
 CLEARED_PREFIXES = ("IMAGE_", "UV_", "PIP_", "PREFECT", "GIT_", "PYTHON", "VIRTUAL_ENV", "SSL_CERT")
 Collect = Callable[..., int]

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+TLS_HANDSHAKE = b"\x16"
+
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it arrived; header names are in lower case, `peer` is the client's port."""
+    """A request as it arrived; header names are in lower case, `peer` is the client's port, `secure` means by TLS."""
 
     method: str
     path: str
     headers: dict[str, str]
     body: bytes
     peer: int
+    secure: bool = False
 
     @property
     def json(self) -> Any:
@@ -91,7 +95,8 @@ class Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         headers = {name.lower(): value for name, value in self.headers.items()}
         method = "GET" if self.command == "HEAD" else self.command
-        request = Request(method, self.path, headers, self.rfile.read(length), self.client_address[1])
+        secure = isinstance(self.connection, ssl.SSLSocket)
+        request = Request(method, self.path, headers, self.rfile.read(length), self.client_address[1], secure)
         answer = self.server_object.answer(request)
         self.send_response(answer.status)
         for name, value in answer.headers.items():
@@ -104,14 +109,28 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PATCH = _do  # noqa: N815 (the names that http.server calls)
 
 
+class TlsServer(ThreadingHTTPServer):
+    """Speaks TLS, and plain HTTP on the same port with clients that do not begin with a TLS handshake."""
+
+    context: ssl.SSLContext
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Handle a connection, in a thread of its own."""
+        if request.recv(1, socket.MSG_PEEK) != TLS_HANDSHAKE:
+            super().finish_request(request, client_address)
+            return
+        with suppress(OSError), self.context.wrap_socket(request, server_side=True) as secure:
+            super().finish_request(secure, client_address)
+
+
 @contextmanager
 def serve(
     handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None = None, address: str = "127.0.0.1"
 ) -> Iterator[int]:
     """Serve with a handler, in a thread; the value is the port, a free one of the address."""
-    httpd = ThreadingHTTPServer((address, 0), handler)
-    if tls:
-        httpd.socket = tls.wrap_socket(httpd.socket, server_side=True)
+    httpd = (TlsServer if tls else ThreadingHTTPServer)((address, 0), handler)
+    if isinstance(httpd, TlsServer) and tls:
+        httpd.context = tls
     thread = threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:

@@ -17,7 +17,7 @@ from typing import ParamSpec, TypeVar
 from prefect_uv.api.cancellation_watch import CancellationWatch
 from prefect_uv.api.client import ApiClient, Json
 from prefect_uv.api.flow_run import FlowRun
-from prefect_uv.api.transport import RetryPolicy
+from prefect_uv.api.patience import RetryPolicy
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.cache_volume.run_claim import RunClaim
 from prefect_uv.cache_volume.volume import trusted_users
@@ -27,6 +27,7 @@ from prefect_uv.log.run_log import RunLog
 from prefect_uv.processes.signals import (
     StateCheckNeeded,
     Terminated,
+    call_on_signals,
     ignore_signals,
     wake_main_thread,
 )
@@ -34,7 +35,7 @@ from prefect_uv.settings import Settings
 from prefect_uv.settings.environment_secrets import secrets_in
 from prefect_uv.start_ending import ExecutedElsewhere, end_start
 
-LATE_POLICY = RetryPolicy(1, 3.0)
+LATE_POLICY = RetryPolicy(1, 3.0, 4.0)
 LOCAL_DEPLOYMENT = {"path": "."}  # stands in for a deployment without pull steps
 
 Parameters = ParamSpec("Parameters")
@@ -172,6 +173,8 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments:
         flow_run = session.find_flow_run() if isinstance(reason, Terminated) else session.flow_run
         if not session.claim.take():
             flow_run, reason = None, ExecutedElsewhere(reason) if isinstance(reason, Terminated) else reason
+        if flow_run is not None:
+            call_on_signals(flow_run.hurry)
         explained = _explain_system_error(reason, session.settings.cache_dir)
         return end_start(explained, flow_run, log, session.settings.sigterm_behavior)
     finally:

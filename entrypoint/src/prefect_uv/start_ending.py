@@ -56,6 +56,8 @@ def _end(reason: BaseException, flow_run: FlowRun | None, log: RunLog, sigterm_b
         case StateCheckNeeded() if flow_run:
             flow_run.refuse_when_over(again=True)
         case Terminated():
+            if flow_run:
+                flow_run.hurry()
             log.error(f"{reason} arrived before the flow started.")
             return _end_by_signal(reason, flow_run, log, sigterm_behavior)
         case PrefectUvError():

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from prefect_uv.api import flow_run
 from prefect_uv.api.client import ApiClient
 from prefect_uv.api.flow_run import FlowRun, State
+from prefect_uv.api.patience import RetryPolicy
 from prefect_uv.engine import conclusion
 from prefect_uv.engine.conclusion import Conclusion, Ending
 from prefect_uv.engine.engine_version import EngineVersion
@@ -52,9 +55,8 @@ def conclude(server: Server, make_settings: MakeSettings, log: RunLog, hooks: li
         found = ending.pop("found", _state("PENDING", "before"))
         answers = [Answer(body={"id": RUN, "name": "fox", "state": state}) for state in (found, _state(type_))]
         server.on(f"GET /api/flow_runs/{RUN}", *answers)
-        flow_run = FlowRun(ApiClient(make_settings(PREFECT_CLIENT_MAX_RETRIES="0")), RUN)
         launch = Launch((), {}, Path(), (0,), "", EngineVersion.of(prefect))
-        return Conclusion(Ending(**ending), flow_run, launch, log).report()
+        return Conclusion(Ending(**ending), FlowRun(ApiClient(make_settings()), RUN), launch, log).report()
 
     return make
 
@@ -157,8 +159,7 @@ def test_api_that_stays_unreachable(
     conclude: Conclude, server: Server, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     """Retries stop with a last log line and an exit code other than 0."""
-    monkeypatch.setattr(conclusion, "REPORT_SECONDS", 0.2)
-    monkeypatch.setattr(conclusion, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(flow_run, "REPORT_POLICY", RetryPolicy(math.inf, 5, 0.5))
     server.on(f"POST {SET_STATE}", Answer(503))
     assert conclude("RUNNING", code=0) == 67
     assert "the worker has to report it, by the exit code" in capsys.readouterr().err

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from prefect_uv.api import flow_run
+from prefect_uv.api.patience import RetryPolicy
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.cache_volume.full_disk import write_file
 from prefect_uv.cache_volume.run_claim import RunClaim
@@ -145,7 +147,8 @@ def test_invalid_settings_stop_before_the_first_request(
         (f"GET /api/deployments/{DEPLOYMENT}", Answer(404), 66),
         (f"GET /api/flow_runs/{RUN}", Answer(503), 67),
         (f"GET /api/flow_runs/{RUN}", Answer(401), 68),
-        (f"GET /api/flow_runs/{RUN}", Answer(500), 68),
+        (f"GET /api/flow_runs/{RUN}", Answer(500), 67),
+        (f"GET /api/flow_runs/{RUN}", Answer(409), 68),
         (f"GET /api/flow_runs/{RUN}", Answer(body=b"<!doctype html>"), 68),
     ],
 )
@@ -177,9 +180,14 @@ def test_run_that_is_over_ends_with_zero(environ: dict[str, str], server: Server
     "answer", [Answer(500), Answer(503), Answer(401), Answer(404), Answer(200, b"<!doctype html>")]
 )
 def test_state_that_cannot_be_set_keeps_the_exit_code(
-    environ: dict[str, str], server: Server, answer: Answer, capsys: pytest.CaptureFixture[str]
+    environ: dict[str, str],
+    server: Server,
+    answer: Answer,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """If the API rejects Crashed (404: the run was deleted), the error is still logged and keeps its exit code."""
+    monkeypatch.setattr(flow_run, "REPORT_POLICY", RetryPolicy(1, 5))
     server.on(f"POST {SET_STATE}", answer)
     assert start(_asking(_no_lock), environ, []) == LockfileMissingError.exit_code
     assert "error[lockfile-missing]" in capsys.readouterr().err

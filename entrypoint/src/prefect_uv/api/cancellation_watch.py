@@ -22,8 +22,8 @@ from itertools import chain, repeat
 
 from prefect_uv.api.event_stream import EventStream, StreamError, subscribe
 from prefect_uv.api.flow_run import FlowRun, State
+from prefect_uv.api.patience import RetryPolicy
 from prefect_uv.api.slot_lease import SlotLease
-from prefect_uv.api.transport import RetryPolicy
 from prefect_uv.errors import PrefectUvError
 from prefect_uv.settings import Settings
 
@@ -38,7 +38,7 @@ LONGEST_POLL_SECONDS = 120.0
 JITTER = 0.3
 STREAM_RETRY_SECONDS = 30.0
 STREAM_RELIEF_SECONDS = 3600.0
-WATCH_POLICY = RetryPolicy(0, 10.0)
+WATCH_POLICY = RetryPolicy(0, 10.0, 10.0)
 
 
 class CancellationWatch:

@@ -6,6 +6,7 @@ import base64
 import ssl
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from prefect_uv.api.origin import Origin
 from prefect_uv.errors import SettingsInvalidError
 from prefect_uv.settings import Settings
 
@@ -35,22 +36,35 @@ def basic_authorization(credentials: str) -> str:
     return f"Basic {base64.b64encode(credentials.encode()).decode()}"
 
 
-def api_proxy(settings: Settings) -> SplitResult | None:
-    """The proxy that the `*_PROXY` variables name for the API; None if there is none or NO_PROXY lists the API's host.
+def api_proxy(settings: Settings, origin: Origin) -> SplitResult | None:
+    """The proxy that the `*_PROXY` variables name for an origin; None if there is none or NO_PROXY lists the host.
 
     CPython 3.13 reads them like this: https://docs.python.org/3/library/urllib.request.html#urllib.request.getproxies
+
+    Raises:
+        SettingsInvalidError: it is not an http proxy. We have no TLS for the way to a proxy, which may need a password.
     """
     given = settings.flow_environ.items()
     variables = {name.lower(): value for name, value in given if name.lower().endswith("_proxy")}
-    scheme, _, rest = settings.api_url.partition("://")
-    url = variables.get(f"{scheme}_proxy") or variables.get("all_proxy")
-    if not url:
+    name = next((name for name in (f"{origin.scheme}_proxy", "all_proxy") if variables.get(name)), None)
+    if name is None:
         return None
     import urllib.request  # noqa: PLC0415 (rarely needed, and takes 10 ms)
 
-    host = rest.partition("/")[0]
-    bypass = urllib.request.proxy_bypass_environment(host, {"no": variables.get("no_proxy", "")})  # type: ignore[attr-defined]
-    return None if bypass else urlsplit(url if "://" in url else f"http://{url}")
+    address = f"{origin.host}:{origin.port}"
+    if urllib.request.proxy_bypass_environment(address, {"no": variables.get("no_proxy", "")}):  # type: ignore[attr-defined]
+        return None
+    url = variables[name] if "://" in variables[name] else f"http://{variables[name]}"
+    try:
+        if Origin.of(url).scheme == "http":
+            return urlsplit(url)
+        reason = "an https proxy is not supported"
+    except ValueError:
+        reason = "it is not an http URL"
+    raise SettingsInvalidError(
+        f"The proxy in {name.upper()} cannot be used for the Prefect API: {reason}.",
+        hint=f"Set it to `http://host:port`, or add {origin.host} to NO_PROXY.",
+    )
 
 
 def proxy_headers(proxy: SplitResult) -> dict[str, str]:

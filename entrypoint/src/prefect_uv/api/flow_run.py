@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
-from prefect_uv.api.client import ApiClient, Json, NotFoundError
-from prefect_uv.api.transport import RetryPolicy
+from prefect_uv.api.client import ApiClient, Json
+from prefect_uv.api.json_api import NotFoundError
+from prefect_uv.api.patience import RetryPolicy
 from prefect_uv.errors import DeploymentNotFoundError, FlowRunNotFoundError
 
 # Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/client/schemas/objects.py (TERMINAL_STATES)
 FINAL_STATES = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+
+REPORT_SECONDS = 300.0
+REPORT_POLICY = RetryPolicy(math.inf, 60.0, REPORT_SECONDS)
+"""For what must be reported or known at the end of a run: until it succeeds, for some minutes."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,10 @@ class FlowRun:
             message = f"flow run {self.name} is already {state.name}: nothing to do"
             raise AlreadyOver(message)
 
+    def hurry(self) -> None:
+        """Let every request, present or future, take a few seconds at most; a signal handler may call this."""
+        self._api.hurry()
+
     def state(self, policy: RetryPolicy | None = None) -> State:
         """Read the run's current state."""
         return State.of(self._fetch(policy).get("state"))
@@ -165,10 +175,10 @@ class FlowRun:
 
     def _propose(self, type_: str, **fields: Any) -> State:
         try:
-            result = self._api.set_state(self.id, type_, **fields)
+            result = self._api.set_state(self.id, type_, policy=REPORT_POLICY, **fields)
         except NotFoundError:
             raise _not_found(self.id) from None
-        return State.of(result["state"]) if result.get("state") else self.state()
+        return State.of(result["state"]) if result.get("state") else self.state(REPORT_POLICY)
 
     def _fetch(self, policy: RetryPolicy | None = None) -> Json:
         try:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 
-from prefect_uv.api.client import ApiClient, NotFoundError
+from prefect_uv.api.client import ApiClient
+from prefect_uv.api.json_api import NotFoundError
 from prefect_uv.errors import SettingsInvalidError, VariableMissingError
 from prefect_uv.settings.parsers import package_list, requirements
 

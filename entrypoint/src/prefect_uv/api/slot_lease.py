@@ -10,15 +10,15 @@ from __future__ import annotations
 import math
 import time
 
-from prefect_uv.api.client import NotFoundError
 from prefect_uv.api.flow_run import FlowRun, State
-from prefect_uv.api.transport import RetryPolicy
+from prefect_uv.api.json_api import NotFoundError
+from prefect_uv.api.patience import RetryPolicy
 from prefect_uv.errors import PrefectUvError
 
 RENEWED_SECONDS = 300.0
 RENEWAL_SECONDS = 0.75 * RENEWED_SECONDS
 RENEWAL_RETRY_SECONDS = 10.0
-RENEWAL_POLICY = RetryPolicy(0, 10.0)
+RENEWAL_POLICY = RetryPolicy(0, 10.0, 10.0)
 
 
 class SlotLease:

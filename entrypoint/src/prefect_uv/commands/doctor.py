@@ -7,7 +7,8 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from prefect_uv.api.client import ApiClient, NotFoundError
+from prefect_uv.api.client import ApiClient
+from prefect_uv.api.json_api import NotFoundError
 from prefect_uv.bake.bake_record import baked_selections
 from prefect_uv.errors import PrefectUvError
 from prefect_uv.image_facts import Image

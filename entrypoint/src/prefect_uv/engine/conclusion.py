@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import signal
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
-from prefect_uv.api.flow_run import FlowRun, State
+from prefect_uv.api.flow_run import REPORT_POLICY, FlowRun, State
 from prefect_uv.engine.exit_codes import explain_exit_code
 from prefect_uv.engine.flow_hooks import run_hooks
 from prefect_uv.engine.launch import Launch
-from prefect_uv.errors import ApiUnreachableError, PrefectUvError
+from prefect_uv.errors import PrefectUvError
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.processes.signals import SIGNAL_EXIT
 from prefect_uv.start_ending import RELINQUISHED_EXIT
 
-REPORT_SECONDS = 300.0
-RETRY_SECONDS = 5.0
 TAIL_LINES = 20
 LINE_CHARACTERS = 500
 BEFORE_RUNNING = {"SCHEDULED", "PENDING"}
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -38,6 +31,7 @@ class Ending:
         seen: the run's state when we stopped it.
         acknowledged: it acknowledged the reason on the control channel.
         aborted: it reported that the server told it not to run.
+        reported: the type of the state that it reported it had set, such as `COMPLETED`; empty if it reported none.
         handed_on: the run was rescheduled, so that its state is now that of the next attempt.
         killed_after: the seconds after which it was killed because it had not ended; None if we did not kill it.
     """
@@ -48,6 +42,7 @@ class Ending:
     seen: State | None = None
     acknowledged: bool = False
     aborted: bool = False
+    reported: str = ""
     handed_on: bool = False
     killed_after: float | None = None
 
@@ -84,8 +79,11 @@ class Conclusion:
             self.log.info(f"flow run {self.flow_run.name} was rescheduled; this attempt has ended")
             return 0
         try:
-            return self._finish(retry_while_unreachable(self.flow_run.state))
+            return self._finish(self.flow_run.state(REPORT_POLICY))
         except PrefectUvError as error:
+            if self.ending.reported and self.ending.reported != "CRASHED":
+                self.log.info(f"the engine reported that the flow run is {self.ending.reported.title()} ({error})")
+                return 0
             message = f"the end of the run could not be reported ({self.ending.explain()} {error})"
             self.log.error(f"{message}; the worker has to report it, by the exit code")  # noqa: TRY400 (not a logger)
             return self.ending.code or error.exit_code
@@ -99,7 +97,7 @@ class Conclusion:
             self.log.info(f"flow run {self.flow_run.name} stays {state.name}; the infrastructure starts it again")
             return RELINQUISHED_EXIT
         if self.ending.stop_reason == "reschedule" and not self._waits(state):
-            state = retry_while_unreachable(self.flow_run.reschedule)
+            state = self.flow_run.reschedule()
         if self._waits(state) or self.ending.aborted:
             self.log.info(f"flow run {self.flow_run.name} is {state.name}")
             return 0
@@ -127,7 +125,7 @@ class Conclusion:
         if not self._engine_ran_cancellation_hooks(state):
             run_hooks("cancellation", self.launch, self.log)
         if not state.final:
-            state = retry_while_unreachable(lambda: self.flow_run.cancel("Flow run was cancelled successfully."))
+            state = self.flow_run.cancel("Flow run was cancelled successfully.")
         self.log.info(f"flow run {self.flow_run.name} is {state.name}")
         return 0
 
@@ -150,7 +148,7 @@ class Conclusion:
             self.log.error("\n".join([message, *(f"    {line}" for line in lines)]))
         else:
             self.log.error(message)
-        after = retry_while_unreachable(lambda: self.flow_run.crash(message))
+        after = self.flow_run.crash(message)
         if after.type == "CRASHED":
             run_hooks("crashed", self.launch, self.log)
             return self._code()
@@ -159,19 +157,3 @@ class Conclusion:
     def _code(self) -> int:
         """The engine's exit code; 1 instead of 0, because this is a crash."""
         return self.ending.code or 1
-
-
-def retry_while_unreachable(call: Callable[[], Answer]) -> Answer:
-    """Call the API again and again while it is unreachable, for some minutes.
-
-    Raises:
-        ApiUnreachableError: it stayed unreachable.
-    """
-    deadline = time.monotonic() + REPORT_SECONDS
-    while True:
-        try:
-            return call()
-        except ApiUnreachableError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(RETRY_SECONDS)

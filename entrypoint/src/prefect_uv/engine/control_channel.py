@@ -62,6 +62,11 @@ class ControlChannel:
         """Whether the engine reported that the server told it not to run."""
         return self.receipt.get("disposition") == "ORCHESTRATION_ABORTED"
 
+    @property
+    def reported(self) -> str:
+        """The type of the state that the engine reported it had set, such as `COMPLETED`; empty without a report."""
+        return str(self.receipt.get("state_type") or "")
+
     def send(self, intent: str) -> IntentAnswer:
         """Tell the engine why it will get SIGTERM, and wait for its answer.
 

@@ -59,16 +59,21 @@ Event = ProcessEnded | StopSignalled | StateChanged | EndReported
 class EngineProcess:
     """A process in its own session, so that signals to our process group do not reach it.
 
+    Each signal to stop, also after the process has ended, becomes an event, and calls `on_stop_signal` in the handler.
+
     Attributes:
         code: its exit code, or 128 + n if signal n killed it; None while it runs.
         tail: the last bytes that it and its children wrote to stderr; empty if stderr is a terminal.
     """
 
-    def __init__(self, launch: Launch, environ: dict[str, str]) -> None:
+    def __init__(
+        self, launch: Launch, environ: dict[str, str], on_stop_signal: Callable[[], None] = lambda: None
+    ) -> None:
         self.code: int | None = None
         self.tail = b""
         self._launch = launch
         self._flow_processes: FlowProcesses | None = None
+        self._on_stop_signal = on_stop_signal
         self._events: SimpleQueue[Event] = SimpleQueue()
         for signum in (*STOP_SIGNALS, WATCH_SIGNAL):
             signal.signal(signum, self._arrived)
@@ -152,6 +157,8 @@ class EngineProcess:
         return next((process.pid for process in process_tree.descendants(self.pid)), self.pid)
 
     def _arrived(self, signum: int, _frame: FrameType | None) -> None:
+        if signum != WATCH_SIGNAL:
+            self._on_stop_signal()
         self._events.put(StateChanged() if signum == WATCH_SIGNAL else StopSignalled(signum))
 
     def _reap(self) -> None:

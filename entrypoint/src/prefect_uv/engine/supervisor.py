@@ -10,7 +10,6 @@ import signal
 import time
 
 from prefect_uv.api.flow_run import FlowRun, State
-from prefect_uv.api.transport import RetryPolicy
 from prefect_uv.engine.conclusion import Conclusion, Ending
 from prefect_uv.engine.control_channel import ControlChannel
 from prefect_uv.engine.engine_process import EndReported, EngineProcess, StateChanged, StopSignalled
@@ -21,7 +20,6 @@ from prefect_uv.session import Session
 
 SOON_SECONDS = 5.0
 REPORTED_END_FACTOR = 10
-QUICK_POLICY = RetryPolicy(1, 3.0)
 NOTHING_HANDLED = "PREFECT_UV_SUPERVISE=false: cancellation, crashes and evictions of this run are not handled"
 
 
@@ -63,7 +61,7 @@ class Supervisor:
         self._flow_run = flow_run
         self._log = session.log
         self._control = ControlChannel(lambda: self._engine.post(EndReported()))
-        self._engine = EngineProcess(launch, self._control.environ)
+        self._engine = EngineProcess(launch, self._control.environ, flow_run.hurry)
         session.status = self._status
         self._grace = session.settings.cancel_grace
         self._stop_reason = ""
@@ -100,6 +98,7 @@ class Supervisor:
             seen=self._seen,
             acknowledged=self._acknowledged,
             aborted=self._control.aborted,
+            reported=self._control.reported,
             handed_on=self._handed_on,
             killed_after=self._killed_after,
         )
@@ -177,9 +176,9 @@ class Supervisor:
         self._log.info(f"flow run {self._flow_run.name} is {state.name}")
 
     def _read_state(self) -> State | None:
-        """The run's state; None if the API does not answer quickly."""
+        """The run's state; None if the API does not answer in the seconds that a signal leaves."""
         try:
-            return self._flow_run.state(QUICK_POLICY)
+            return self._flow_run.state()
         except PrefectUvError:
             return None
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from prefect_uv.api.client import NotFoundError
+from prefect_uv.api.json_api import NotFoundError
 from prefect_uv.errors import PullStepError
 from prefect_uv.log.mask import Mask
 

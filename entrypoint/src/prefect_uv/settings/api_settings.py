@@ -54,7 +54,7 @@ class ApiSettings:
         "PREFECT_CLIENT_RETRY_EXTRA_CODES",
         status_codes,
         (),
-        "HTTP status codes to retry in addition to 408, 429, 502 and 503.",
+        "HTTP status codes to retry in addition to 408, 429, 500, 502, 503, 504 and 520 to 530.",
     )
     api_timeout: float = setting(
         "PREFECT_API_REQUEST_TIMEOUT", seconds, 60.0, "Seconds to wait for a response from the API."

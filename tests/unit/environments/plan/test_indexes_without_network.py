@@ -12,13 +12,10 @@ from prefect_uv.api.client import ApiClient
 from prefect_uv.environments import EnvironmentStore
 from prefect_uv.environments.build.verification import installed_versions
 from prefect_uv.errors import IndexUnreachableError
-from tests.unit.api.test_client import certificates, tls_server
 from tests.unit.environments.plan.test_lock_indexes import serve_prefect
 from tests.unit.etl import Etl, only_wheels, unlocked
 from tests.unit.http_server import Answer, Server, running_server
 from tests.unit.wheels import build_wheel
-
-__all__ = ["certificates", "tls_server"]
 
 MakeStore = Callable[..., EnvironmentStore]
 NOWHERE = "http://packages.invalid/api"

@@ -1,0 +1,88 @@
+"""How long one request to the API may take: each of its attempts, the pauses between them, and everything together."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
+
+from prefect_uv.api.connection_pool import HttpResponse
+from prefect_uv.processes.signals import LOOK_SECONDS, raise_noted_signal
+
+# `docker stop` kills after ten seconds, of which the log may need five: https://docs.docker.com/reference/cli/docker/container/stop/
+HURRIED_SECONDS = 4.0
+HURRIED_ATTEMPT_SECONDS = 3.0
+
+Outcome = HttpResponse | Exception
+
+
+class RetryPolicy(NamedTuple):
+    """How many times a request is retried, how many seconds each attempt may take, and how many everything together.
+
+    Pauses and the server's maintenance count for `total`; maintenance does not use up retries.
+    """
+
+    retries: float
+    timeout: float
+    total: float = math.inf
+
+
+class Patience:
+    """The time that is left for one request; `hurry` shortens it from another thread, or from a signal handler.
+
+    What a thread waits for comes through queues, because a signal handler may put something into a queue while the
+    thread that it interrupts waits on it. Each wait of the main thread raises a noted signal.
+    """
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        self.policy = policy
+        self._end = time.monotonic() + policy.total
+        self._attempt_seconds = policy.timeout
+        self._attempt_end = math.inf
+        self._awaited: SimpleQueue[Outcome | None] = SimpleQueue()
+
+    def hurry(self) -> None:
+        """Leave a few seconds for everything, and end a pause."""
+        now = time.monotonic()
+        self._end = min(self._end, now + HURRIED_SECONDS)
+        self._attempt_seconds = min(self._attempt_seconds, HURRIED_ATTEMPT_SECONDS)
+        self._attempt_end = min(self._attempt_end, now + HURRIED_ATTEMPT_SECONDS)
+        self._awaited.put(None)
+
+    def begin_attempt(self) -> SimpleQueue[Outcome | None]:
+        """Begin an attempt; its outcome must be put into this queue."""
+        self._awaited = SimpleQueue()
+        self._attempt_end = time.monotonic() + self._attempt_seconds
+        return self._awaited
+
+    def outcome(self) -> HttpResponse:
+        """Wait for the outcome of the attempt.
+
+        Raises:
+            TimeoutError: there is none in time.
+        """
+        while (seconds := min(self._end, self._attempt_end) - time.monotonic()) > 0:
+            raise_noted_signal()
+            with suppress(Empty):
+                outcome = self._awaited.get(timeout=min(seconds, LOOK_SECONDS))
+                if isinstance(outcome, Exception):
+                    raise outcome
+                if outcome is not None:
+                    return outcome
+        message = "there was no complete answer in time"
+        raise TimeoutError(message)
+
+    def pause(self, seconds: float) -> bool:
+        """Wait before the next attempt; False, without waiting, if no time would be left for it."""
+        self._awaited = SimpleQueue()
+        end = time.monotonic() + seconds
+        if end >= self._end:
+            return False
+        while (left := end - time.monotonic()) > 0:
+            raise_noted_signal()
+            with suppress(Empty):
+                self._awaited.get(timeout=min(left, LOOK_SECONDS))
+                break
+        return True
