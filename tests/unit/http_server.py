@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Literal
 
+DRIP_SECONDS = 0.05
 TLS_HANDSHAKE = b"\x16"
 
 
@@ -34,12 +35,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """A response; a body of bytes is sent as it is, any other as JSON; `hangs_up` closes the connection unannounced."""
+    """A response; a body of bytes is sent as it is, any other as JSON; `hangs_up` closes the connection unannounced.
+
+    Instead of it, `trouble` sends bytes without an end (`drips`), nothing (`is silent`), or closes the connection
+    (`drops`).
+    """
 
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     hangs_up: bool = False
+    trouble: Literal["", "drips", "is silent", "drops"] = ""
 
     @property
     def data(self) -> bytes:
@@ -98,6 +104,9 @@ class Handler(BaseHTTPRequestHandler):
         secure = isinstance(self.connection, ssl.SSLSocket)
         request = Request(method, self.path, headers, self.rfile.read(length), self.client_address[1], secure)
         answer = self.server_object.answer(request)
+        if answer.trouble:
+            self._make_trouble(answer.trouble)
+            return
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
@@ -105,6 +114,18 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"" if self.command == "HEAD" else answer.data)
         self.close_connection = self.close_connection or answer.hangs_up
+
+    def _make_trouble(self, trouble: str) -> None:
+        """Keep the client waiting until it leaves, or do not even that."""
+        self.close_connection = True
+        self.connection.settimeout(DRIP_SECONDS)
+        with suppress(OSError):
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Drip: " if trouble == "drips" else b"")
+            while trouble != "drops":
+                with suppress(TimeoutError):
+                    if not self.connection.recv(1):
+                        return
+                self.wfile.write(b"." if trouble == "drips" else b"")
 
     do_GET = do_HEAD = do_POST = do_PATCH = _do  # noqa: N815 (the names that http.server calls)
 

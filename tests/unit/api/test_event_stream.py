@@ -12,6 +12,7 @@ from websockets.sync.server import ServerConnection, serve
 
 from prefect_uv.api.event_stream import StreamError, subscribe
 from prefect_uv.settings import Settings
+from tests.unit.http_server import Answer, Server
 
 RUN = "0c7a4b5e-1111-4222-8333-444455556666"
 
@@ -22,7 +23,7 @@ class StreamServer:
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
         self.headers: dict[str, str] = {}
-        self.answer: dict[str, Any] = {"type": "auth_success"}
+        self.answer: Any = {"type": "auth_success"}
         self.url = ""
         self.stay = threading.Event()
 
@@ -32,7 +33,7 @@ class StreamServer:
         self.headers = dict(connection.request.headers.raw_items()) | {"path": connection.request.path}
         self.messages.append(json.loads(connection.recv()))
         connection.send(json.dumps(self.answer))
-        if self.answer["type"] != "auth_success":
+        if self.answer != {"type": "auth_success"}:
             return
         self.messages.append(json.loads(connection.recv()))
         connection.send(json.dumps({"type": "event", "event": {}}))
@@ -85,10 +86,36 @@ def test_rejected_token_is_an_error_with_its_reason(stream: StreamServer) -> Non
     """The error has the reason that the server gives for rejecting the token."""
     stream.answer = {"type": "auth_failure", "reason": "wrong"}
     with (
-        pytest.raises(StreamError, match="not authorized: wrong"),
+        pytest.raises(StreamError, match=r"not authorized: .*wrong"),
         subscribe(Settings.from_environ({"PREFECT_API_URL": stream.url}), RUN),
     ):
         raise AssertionError
+
+
+@pytest.mark.parametrize("answer", [[], "yes", 1, None, {}, {"type": 1}, {"type": ["auth_success"]}])
+def test_foreign_answer_is_an_error(stream: StreamServer, answer: Any) -> None:
+    """Anything but a success is an error of the stream, which the watch survives."""
+    stream.answer = answer
+    with (
+        pytest.raises(StreamError, match="not authorized"),
+        subscribe(Settings.from_environ({"PREFECT_API_URL": stream.url}), RUN),
+    ):
+        raise AssertionError
+
+
+def test_redirect_does_not_get_the_token(stream: StreamServer, server: Server) -> None:
+    """A redirect of the stream is an error, and nothing is sent to where it leads (websockets 17 would follow it)."""
+    server.on(
+        "GET /api/events/out", Answer(307, headers={"Location": f"{stream.url.replace('http', 'ws')}/events/out"})
+    )
+    custom = {"PREFECT_API_KEY": "hush", "PREFECT_CLIENT_CUSTOM_HEADERS": '{"X-Team": "hush"}'}
+    with (
+        pytest.raises(StreamError),
+        subscribe(Settings.from_environ({"PREFECT_API_URL": server.url, **custom}), RUN),
+    ):
+        raise AssertionError
+    assert len(server.requests) == 1
+    assert (stream.messages, stream.headers) == ([], {})
 
 
 def test_server_without_a_stream_is_an_error(stream: StreamServer) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import socket
 import ssl
+from http.client import HTTPConnection
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from prefect_uv.api.origin import Origin
@@ -29,6 +31,23 @@ def tls_context(settings: Settings) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def connect_tcp(settings: Settings, origin: Origin, timeout: float) -> socket.socket:
+    """A TCP connection to an origin, through a tunnel if there is a proxy.
+
+    Raises:
+        OSError, HTTPException: there is no way to it, or the proxy refuses.
+    """
+    proxy = api_proxy(settings, origin)
+    host, port = (proxy.hostname or "", proxy.port or 80) if proxy else (origin.host, origin.port)
+    connection = HTTPConnection(host, port, timeout=timeout)
+    if proxy:
+        connection.set_tunnel(origin.host, origin.port, proxy_headers(proxy))
+    connection.connect()
+    connected: socket.socket = connection.sock
+    connected.settimeout(None)
+    return connected
 
 
 def basic_authorization(credentials: str) -> str:

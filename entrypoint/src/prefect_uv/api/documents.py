@@ -35,6 +35,7 @@ BLOCK_DOCUMENT = {
 PREFECT_VARIABLE = {"value": object}
 TRANSITION = {"state": (STATE, None)}
 CSRF_ANSWER = {"token": re.compile(r"[!-~]+")}
+AUTHENTICATION = {"type": str}
 JSON_NAMES = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "missing"}
 
 

@@ -13,9 +13,12 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
-from prefect_uv.api.connection import tls_context
+from prefect_uv.api.connection import connect_tcp, tls_context
+from prefect_uv.api.documents import AUTHENTICATION, mismatch
+from prefect_uv.api.origin import Origin
 from prefect_uv.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,12 +69,16 @@ def subscribe(settings: Settings, flow_run_id: str) -> Iterator[EventStream]:
     from websockets.sync.client import connect  # noqa: PLC0415
 
     url = "ws" + settings.api_url.removeprefix("http") + "/events/out"
+    origin = Origin.of(settings.api_url)
     options: dict[str, Any] = {"ssl": tls_context(settings)} if url.startswith("wss://") else {}
     custom = settings.api_headers or {}
     headers = {name: value for name, value in custom.items() if name.lower() not in RESERVED_HEADERS}
     try:
         connection = connect(
             url,
+            # websockets 17.4 would follow a redirect to another origin, which would get the token; not if it is given a
+            # socket: https://websockets.readthedocs.io/en/stable/reference/sync/client.html
+            sock=connect_tcp(settings, origin, CONNECT_SECONDS),
             subprotocols=["prefect"],  # type: ignore[list-item]
             additional_headers=headers,
             compression=None,
@@ -83,7 +90,7 @@ def subscribe(settings: Settings, flow_run_id: str) -> Iterator[EventStream]:
             _authenticate(connection, settings)
             connection.send(json.dumps({"type": "filter", "backfill": False, "filter": _filter(flow_run_id)}))
             yield EventStream(connection)
-    except (OSError, TimeoutError, WebSocketException, ValueError) as error:
+    except (OSError, HTTPException, WebSocketException, ValueError, RecursionError) as error:
         raise StreamError(str(error) or type(error).__name__) from None
 
 
@@ -91,8 +98,8 @@ def _authenticate(connection: ClientConnection, settings: Settings) -> None:
     token = settings.api_auth_string or settings.api_key or None
     connection.send(json.dumps({"type": "auth", "token": token}))
     answer = json.loads(connection.recv(timeout=CONNECT_SECONDS))
-    if answer.get("type") != "auth_success":
-        raise StreamError(f"not authorized: {answer.get('reason') or answer}")
+    if mismatch(answer, AUTHENTICATION) or answer["type"] != "auth_success":
+        raise StreamError(f"not authorized: {answer}")
 
 
 def _filter(flow_run_id: str) -> dict[str, Any]:
