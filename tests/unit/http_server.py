@@ -55,6 +55,19 @@ class Answer:
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
 
 
+TROUBLES = {
+    "maintenance": Answer(503, headers={"Prefect-Maintenance": "true"}),
+    "long maintenance": Answer(503, headers={"Prefect-Maintenance": "true", "Retry-After": "60"}),
+    "rate limit": Answer(429, headers={"Retry-After": "60"}),
+    "server error": Answer(500),
+    "drips": Answer(trouble="drips"),
+    "is silent": Answer(trouble="is silent"),
+    "drops": Answer(trouble="drops"),
+}
+"""What an API in trouble does instead of answering."""
+SHORT_TROUBLES = ["long maintenance", "drips", "drops"]
+"""The three that differ most, for tests in which each takes a second."""
+
 Route = Callable[[Request], Answer]
 
 

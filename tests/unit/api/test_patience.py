@@ -18,19 +18,10 @@ from prefect_uv.api.patience import RetryPolicy
 from prefect_uv.api.transport import ApiRequest, Transport, UnansweredError
 from prefect_uv.processes.signals import call_on_signals
 from tests.unit.conftest import MakeSettings
-from tests.unit.http_server import Answer, Request, Server
+from tests.unit.http_server import TROUBLES, Answer, Request, Server
 
 LOOK = ApiRequest("GET", "/x", None, {}, {})
 ENDLESS = RetryPolicy(math.inf, 60)
-TROUBLES = {
-    "maintenance": Answer(503, headers={"Prefect-Maintenance": "true"}),
-    "long maintenance": Answer(503, headers={"Prefect-Maintenance": "true", "Retry-After": "60"}),
-    "rate limit": Answer(429, headers={"Retry-After": "60"}),
-    "server error": Answer(500),
-    "drips": Answer(trouble="drips"),
-    "is silent": Answer(trouble="is silent"),
-    "drops": Answer(trouble="drops"),
-}
 
 pytestmark = pytest.mark.timeout(20)
 

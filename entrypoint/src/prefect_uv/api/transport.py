@@ -122,8 +122,8 @@ class Transport:
             except Exception as error:  # noqa: BLE001 (raised in the thread that waits)
                 outcome.put(error)
 
-        threading.Thread(target=run, daemon=True, name="request").start()
         try:
+            threading.Thread(target=run, daemon=True, name="request").start()
             return patience.outcome()
         finally:
             holder.release()

@@ -127,6 +127,26 @@ def call_on_signals(function: Callable[[], None]) -> None:
         function()
 
 
+@contextmanager
+def also_on_signals(function: Callable[[], None]) -> Iterator[None]:
+    """Let each signal to stop call a function during the block, in addition to what it does otherwise."""
+    before = {signum: signal.getsignal(signum) for signum in STOP_SIGNALS}
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        function()
+        handler = before[signal.Signals(signum)]
+        if callable(handler):
+            handler(signum, frame)
+
+    for signum in STOP_SIGNALS:
+        signal.signal(signum, handle)
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
 def wake_main_thread() -> None:
     """Send WATCH_SIGNAL to the main thread, which wakes it even from a blocking call.
 
