@@ -38,7 +38,7 @@ class Answer:
     """A response; a body of bytes is sent as it is, any other as JSON; `hangs_up` closes the connection unannounced.
 
     Instead of it, `trouble` sends bytes without an end (`drips`), nothing (`is silent`), or closes the connection
-    (`drops`).
+    (`drops`); `raw` is sent as it is, before the connection is closed.
     """
 
     status: int = 200
@@ -46,6 +46,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     hangs_up: bool = False
     trouble: Literal["", "drips", "is silent", "drops"] = ""
+    raw: bytes = b""
 
     @property
     def data(self) -> bytes:
@@ -119,6 +120,11 @@ class Handler(BaseHTTPRequestHandler):
         answer = self.server_object.answer(request)
         if answer.trouble:
             self._make_trouble(answer.trouble)
+            return
+        if answer.raw:
+            self.close_connection = True
+            with suppress(OSError):
+                self.wfile.write(answer.raw)
             return
         self.send_response(answer.status)
         for name, value in answer.headers.items():

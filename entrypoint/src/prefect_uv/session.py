@@ -106,7 +106,7 @@ class Session:
         else:
             self.log.info(f"another container executes flow run {flow_run.name}, whose state is left alone")
         deployment = flow_run.deployment()
-        self.log.info(f"flow run {flow_run.name}, entrypoint {deployment['entrypoint']}")
+        self.log.info(f"flow run {flow_run.name}, entrypoint {deployment.get('entrypoint')}")
         return deployment
 
     def find_flow_run(self) -> FlowRun | None:

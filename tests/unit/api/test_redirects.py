@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from prefect_uv.api.client import ApiClient
-from prefect_uv.api.origin import Origin
 from prefect_uv.errors import ApiRefusedError, ApiUnauthorizedError, SettingsInvalidError
+from prefect_uv.urls import Origin
 from tests.unit.conftest import MakeSettings
 from tests.unit.http_server import Answer, Server, running_server
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 
 import pytest
 
 from prefect_uv.api import patience
 from prefect_uv.errors import LockfileMissingError
+from prefect_uv.processes.signals import note_signals, pause
 from prefect_uv.session import Session, start
 from tests.unit.http_server import TROUBLES, Answer, Request, Server
 
@@ -31,6 +31,7 @@ def trouble(request: pytest.FixtureRequest) -> Answer:
 @pytest.fixture
 def environ(server: Server, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The environment of a flow run that the server knows; a hurried request has half a second."""
+    note_signals()
     monkeypatch.setattr(patience, "HURRIED_SECONDS", 0.5)
     monkeypatch.setattr(patience, "HURRIED_ATTEMPT_SECONDS", 0.3)
     monkeypatch.setattr("prefect_uv.log.run_log.FLUSH_SECONDS", 0.1)
@@ -66,7 +67,7 @@ def _fail(session: Session) -> int:
 def _wait(session: Session) -> int:
     session.phase("ask", session.ask)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(15)
+    pause(15)
     return 0
 
 
@@ -89,7 +90,7 @@ def test_trouble_after_the_signal(
         server.on(route, trouble)
         server.on("POST /api/logs/", trouble)
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(15)
+        pause(15)
         return 0
 
     variables = {**environ, "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": behavior}

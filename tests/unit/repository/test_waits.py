@@ -21,11 +21,9 @@ ALLOWED = {
     "processes/process_tree.py time.sleep": "ten seconds in all, when everything is being killed",
     "cache_volume/lease.py time.sleep": "two seconds in all",
     "cache_volume/file_lock.py fcntl.flock": "it does not wait",
-    "api/transport.py time.sleep": "in a thread: ApiClient uses call_in_thread",
     "image_facts.py subprocess.run": "only while the image is built",
     "engine/launch.py subprocess.Popen": "signals are events by then",
     "engine/flow_hooks.py subprocess.Popen": "signals are events by then",
-    "engine/conclusion.py time.sleep": "signals are events by then",
     "engine/flow_processes.py time.sleep": "five seconds in all, after the end of the engine",
 }
 """What may block, with the reason why that is no wait in which a signal is not heard."""

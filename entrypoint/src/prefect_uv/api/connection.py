@@ -8,9 +8,9 @@ import ssl
 from http.client import HTTPConnection
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from prefect_uv.api.origin import Origin
 from prefect_uv.errors import SettingsInvalidError
 from prefect_uv.settings import Settings
+from prefect_uv.urls import Origin
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext:
@@ -52,7 +52,7 @@ def connect_tcp(settings: Settings, origin: Origin, timeout: float) -> socket.so
 
 def basic_authorization(credentials: str) -> str:
     """The value of an `Authorization` header for `user:password`."""
-    return f"Basic {base64.b64encode(credentials.encode()).decode()}"
+    return f"Basic {base64.b64encode(credentials.encode(errors='surrogateescape')).decode()}"
 
 
 def api_proxy(settings: Settings, origin: Origin) -> SplitResult | None:

@@ -16,8 +16,8 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from prefect_uv.api.connection import api_proxy, proxy_headers, tls_context
-from prefect_uv.api.origin import Origin
 from prefect_uv.settings import Settings
+from prefect_uv.urls import Origin
 
 LARGEST_BODY = 32 * 1024 * 1024
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from prefect_uv.api.connection import connect_tcp, tls_context
 from prefect_uv.api.documents import AUTHENTICATION, mismatch
-from prefect_uv.api.origin import Origin
 from prefect_uv.settings import Settings
+from prefect_uv.urls import Origin
 
 if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection

@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from prefect_uv.api.connection_pool import HttpResponse
-from prefect_uv.processes.signals import LOOK_SECONDS, raise_noted_signal
+from prefect_uv.processes.signals import LOOK_SECONDS, pause, raise_noted_signal
 
 # `docker stop` kills after ten seconds, of which the log may need five: https://docs.docker.com/reference/cli/docker/container/stop/
 HURRIED_SECONDS = 4.0
@@ -32,8 +32,7 @@ class RetryPolicy(NamedTuple):
 class Patience:
     """The time that is left for one request; `hurry` shortens it from another thread, or from a signal handler.
 
-    What a thread waits for comes through queues, because a signal handler may put something into a queue while the
-    thread that it interrupts waits on it. Each wait of the main thread raises a noted signal.
+    Each wait notices that within LOOK_SECONDS, and in the main thread it raises a noted signal.
     """
 
     def __init__(self, policy: RetryPolicy) -> None:
@@ -41,7 +40,7 @@ class Patience:
         self._end = time.monotonic() + policy.total
         self._attempt_seconds = policy.timeout
         self._attempt_end = math.inf
-        self._awaited: SimpleQueue[Outcome | None] = SimpleQueue()
+        self._hurried = False
 
     def hurry(self) -> None:
         """Leave a few seconds for everything, and end a pause."""
@@ -49,40 +48,30 @@ class Patience:
         self._end = min(self._end, now + HURRIED_SECONDS)
         self._attempt_seconds = min(self._attempt_seconds, HURRIED_ATTEMPT_SECONDS)
         self._attempt_end = min(self._attempt_end, now + HURRIED_ATTEMPT_SECONDS)
-        self._awaited.put(None)
+        self._hurried = True
 
-    def begin_attempt(self) -> SimpleQueue[Outcome | None]:
-        """Begin an attempt; its outcome must be put into this queue."""
-        self._awaited = SimpleQueue()
-        self._attempt_end = time.monotonic() + self._attempt_seconds
-        return self._awaited
-
-    def outcome(self) -> HttpResponse:
-        """Wait for the outcome of the attempt.
+    def outcome(self, outcomes: SimpleQueue[Outcome]) -> HttpResponse:
+        """Wait for the outcome of an attempt that begins now.
 
         Raises:
             TimeoutError: there is none in time.
         """
+        self._attempt_end = time.monotonic() + self._attempt_seconds
         while (seconds := min(self._end, self._attempt_end) - time.monotonic()) > 0:
             raise_noted_signal()
             with suppress(Empty):
-                outcome = self._awaited.get(timeout=min(seconds, LOOK_SECONDS))
+                outcome = outcomes.get(timeout=min(seconds, LOOK_SECONDS))
                 if isinstance(outcome, Exception):
                     raise outcome
-                if outcome is not None:
-                    return outcome
+                return outcome
         message = "there was no complete answer in time"
         raise TimeoutError(message)
 
     def pause(self, seconds: float) -> bool:
         """Wait before the next attempt; False, without waiting, if no time would be left for it."""
-        self._awaited = SimpleQueue()
-        end = time.monotonic() + seconds
+        hurried_before, end = self._hurried, time.monotonic() + seconds
         if end >= self._end:
             return False
-        while (left := end - time.monotonic()) > 0:
-            raise_noted_signal()
-            with suppress(Empty):
-                self._awaited.get(timeout=min(left, LOOK_SECONDS))
-                break
+        while self._hurried == hurried_before and (left := end - time.monotonic()) > 0:
+            pause(min(left, LOOK_SECONDS))
         return True

@@ -13,12 +13,14 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
+from queue import SimpleQueue
 from typing import NamedTuple
 
 from prefect_uv.api.connection_pool import ConnectionHolder, ConnectionPool, HttpRequest, HttpResponse
-from prefect_uv.api.origin import Origin, RedirectError, redirected
 from prefect_uv.api.patience import Patience, RetryPolicy
+from prefect_uv.api.redirection import RedirectError, redirected
 from prefect_uv.settings import Settings
+from prefect_uv.urls import Origin
 
 # Those of Prefect 3.8.8, and further ones of servers and gateways that are in trouble:
 # https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/client/base.py
@@ -114,17 +116,17 @@ class Transport:
 
     def _attempt(self, request: ApiRequest, patience: Patience) -> HttpResponse:
         """Send once, in a thread; if it takes too long, or a signal interrupts us, leave the thread to its end."""
-        holder, outcome = ConnectionHolder(), patience.begin_attempt()
+        holder, outcomes = ConnectionHolder(), SimpleQueue[HttpResponse | Exception]()
 
         def run() -> None:
             try:
-                outcome.put(self._send_and_follow(request, patience.policy.timeout, holder))
+                outcomes.put(self._send_and_follow(request, patience.policy.timeout, holder))
             except Exception as error:  # noqa: BLE001 (raised in the thread that waits)
-                outcome.put(error)
+                outcomes.put(error)
 
         try:
             threading.Thread(target=run, daemon=True, name="request").start()
-            return patience.outcome()
+            return patience.outcome(outcomes)
         finally:
             holder.release()
 

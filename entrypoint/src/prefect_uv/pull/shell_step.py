@@ -10,6 +10,7 @@ import string
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from prefect_uv.api.documents import is_text
 from prefect_uv.errors import PullStepError, tool_report
 from prefect_uv.log.progress import logging_progress
 from prefect_uv.log.run_log import RunLog
@@ -47,6 +48,9 @@ def run_shell_script(  # noqa: PLR0913 (the parameters of Prefect's step)
 
 def _checked_env(env: Mapping[str, str]) -> Mapping[str, str]:
     for name, value in env.items():
+        if not is_text(name) or not name or "=" in name:
+            message = f"run_shell_script's env has {name!r}, which cannot be the name of a variable."
+            raise PullStepError(message)
         if not isinstance(value, str):
             message = f"The value of {name} in run_shell_script's env is not a string."
             raise PullStepError(message, hint="Put the value in quotes.")

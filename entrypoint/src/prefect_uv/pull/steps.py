@@ -7,25 +7,29 @@ Prefect 3.8.8: run_step and run_steps, https://github.com/PrefectHQ/prefect/blob
 
 from __future__ import annotations
 
+import errno
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from prefect_uv.api.client import ApiClient
+from prefect_uv.api.documents import TEXT_OR_NONE, is_text, mismatch
 from prefect_uv.errors import PrefectUvError, PullStepError
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.pull.checkout import Checkout, StepContext, StepInputs
 from prefect_uv.pull.git.clone_step import git_clone
 from prefect_uv.pull.requirements_step import pip_install_requirements
 from prefect_uv.pull.shell_step import run_shell_script
-from prefect_uv.pull.templating import Blocks, resolve_placeholders
+from prefect_uv.pull.templating import Blocks, resolve_placeholders, strings_in
 from prefect_uv.settings import Settings
 
-RESERVED_KEYWORDS = ("id", "requires")
 STEP_MODULES = ("prefect.deployments.steps", "prefect.deployments.steps.pull", "prefect.deployments.steps.utility")
 INPUT_TYPES: dict[str, type[Any]] = {"str": str, "list": list, "Mapping": Mapping}
+FUNCTION = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
+PATH_ERRORS = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR}
 SECRET_WORDS = ("secret", "password", "token", "credential")
 
 
@@ -58,13 +62,24 @@ def perform_steps(steps: list[Any], context: StepContext, checkout: Checkout) ->
     for number, step in enumerate(steps, start=1):
         if not step:
             continue
-        if not isinstance(step, dict) or len(step) != 1:
-            message = f"Pull step {number} is not a mapping of one step function to its inputs."
-            raise PullStepError(message)
-        ((function, inputs),) = step.items()
-        checkout = _perform_logged(number, function, dict(inputs or {}), context, checkout)
+        checkout = _perform_logged(number, *_function_and_inputs(number, step), context, checkout)
     context.log.info("All deployment steps completed successfully")
     return checkout
+
+
+def _function_and_inputs(number: int, step: Any) -> tuple[str, StepInputs]:
+    """The full name of a step's function, and a copy of its inputs."""
+    if not isinstance(step, dict) or len(step) != 1:
+        message = f"Pull step {number} is not a mapping of one step function to its inputs."
+        raise PullStepError(message)
+    ((function, inputs),) = step.items()
+    if not FUNCTION.fullmatch(function):
+        message = f"Pull step {number} is {function!r}, which is not the full name of a function."
+        raise PullStepError(message)
+    if not isinstance(inputs or {}, dict):
+        message = f"The inputs of pull step {number}, {function}, are not a mapping."
+        raise PullStepError(message)
+    return function, dict(inputs or {})
 
 
 def _perform_logged(
@@ -73,7 +88,13 @@ def _perform_logged(
     name = function.rpartition(".")[2]
     context.log.info(f"Executing deployment step: {name}")
     try:
-        checkout = _resolve_and_perform(function, inputs, context, checkout)
+        try:
+            checkout = _resolve_and_perform(function, inputs, context, checkout)
+        except OSError as error:
+            if error.errno not in PATH_ERRORS:
+                raise
+            message = f"{name} has an input that cannot be a path: {error.strerror}."
+            raise PullStepError(message, str(error.filename)[:200]) from None
     except PrefectUvError as error:
         error.found = f"In pull step {number}, {function}.\n\n{error.found}".strip()
         raise
@@ -82,7 +103,7 @@ def _perform_logged(
 
 
 def _resolve_and_perform(function: str, inputs: StepInputs, context: StepContext, checkout: Checkout) -> Checkout:
-    reserved = {keyword: inputs.pop(keyword, None) for keyword in RESERVED_KEYWORDS}
+    step_id, requires = _reserved_inputs(inputs)
     inputs = resolve_placeholders(inputs, checkout.outputs, checkout.environ, context.blocks)
     context.log.mask.add(*_secret_inputs(inputs))
     module, _, name = function.rpartition(".")
@@ -91,8 +112,18 @@ def _resolve_and_perform(function: str, inputs: StepInputs, context: StepContext
     else:
         from prefect_uv.pull.delegated_step import run_delegated_step  # noqa: PLC0415 (few deployments have such a step)
 
-        output, checkout = run_delegated_step(context, checkout, function, inputs, _as_list(reserved["requires"]))
-    return checkout.with_output(reserved["id"], output)
+        output, checkout = run_delegated_step(context, checkout, function, inputs, requires)
+    return checkout.with_output(step_id, output)
+
+
+def _reserved_inputs(inputs: StepInputs) -> tuple[str | None, list[str]]:
+    """Take the inputs that every step may have from the others: its id, and the packages that it needs."""
+    step_id, requires = inputs.pop("id", None), inputs.pop("requires", None) or []
+    listed = [requires] if isinstance(requires, str) else requires
+    if (wrong := mismatch(step_id, TEXT_OR_NONE, "id")) or (wrong := mismatch(listed, [str], "requires")):
+        message = f"A reserved input of the step is invalid: {wrong}."
+        raise PullStepError(message)
+    return step_id, listed
 
 
 def _call_native_step(
@@ -111,6 +142,8 @@ def _call_native_step(
         expected = INPUT_TYPES.get(annotation.partition("[")[0], object)
         if not isinstance(value, expected) and not (value is None and optional):
             raise PullStepError(f"{step.__name__}'s {name} has the type {type(value).__name__}, not {annotation}.")
+        if not all(map(is_text, strings_in(value))):
+            raise PullStepError(f"{step.__name__}'s {name} has characters that no path and no argument can have.")
     result: tuple[StepInputs, Checkout] = step(context, checkout, **inputs)
     return result
 
@@ -141,10 +174,6 @@ def _deployment_path(deployment: Mapping[str, Any], environ: Mapping[str, str]) 
 
 def _only_changes_directory(step: Any) -> bool:
     return isinstance(step, dict) and all(str(function).endswith(".set_working_directory") for function in step)
-
-
-def _as_list(requires: Any) -> list[str]:
-    return [requires] if isinstance(requires, str) else list(requires or [])
 
 
 def _secret_inputs(inputs: StepInputs) -> list[str]:

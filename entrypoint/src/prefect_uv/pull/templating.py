@@ -190,15 +190,17 @@ def _secret_values(document: Mapping[str, Any]) -> Iterator[str]:
     Prefect 3.8.8: secret_fields, https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/blocks/core.py
     """
     fields = (document.get("block_schema") or {}).get("fields") or {}
-    secret = {str(path).partition(".")[0] for path in fields.get("secret_fields", ["*"])}
+    paths = fields.get("secret_fields")
+    secret = {path.partition(".")[0] for path in (["*"] if paths is None else paths)}
     for key, value in document["data"].items():
         if key in secret or "*" in secret:
-            yield from _strings_in(value)
+            yield from strings_in(value)
 
 
-def _strings_in(value: Any) -> Iterator[str]:
+def strings_in(value: Any) -> Iterator[str]:
+    """Every string in a JSON value, at any depth; keys are left out."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
-            yield from _strings_in(item)
+            yield from strings_in(item)

@@ -10,8 +10,14 @@ import json
 import re
 import shlex
 from collections.abc import Callable
+from urllib.parse import urlsplit
 from uuid import UUID
 
+from prefect_uv.urls import Origin
+
+LARGEST_NUMBER = 999_999_999
+MOST_SECONDS = 1_000_000.0
+HTTP_PATH = re.compile(r"[!-~]*")
 TRUE = {"1", "true", "t", "yes", "y", "on"}
 FALSE = {"0", "false", "f", "no", "n", "off"}
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -60,15 +66,15 @@ def uuid(text: str) -> str:
 
 
 def whole_number(text: str) -> int:
-    """An integer, 0 or more."""
-    if not text.isdecimal():
-        message = "is not a whole number"
+    """An integer from 0 to LARGEST_NUMBER."""
+    if not text.isdecimal() or len(text) > len(str(LARGEST_NUMBER)):
+        message = f"is not a whole number up to {LARGEST_NUMBER}"
         raise ValueError(message)
     return int(text)
 
 
 def seconds(text: str) -> float:
-    """A duration in seconds, more than 0."""
+    """A duration in seconds, more than 0; more than MOST_SECONDS, or `inf`, is MOST_SECONDS."""
     try:
         value = float(text)
     except ValueError:
@@ -76,13 +82,20 @@ def seconds(text: str) -> float:
     if not value > 0:
         message = "is not a number of seconds"
         raise ValueError(message)
-    return value
+    return min(value, MOST_SECONDS)
 
 
 def url(text: str) -> str:
     """An http(s) URL, without its trailing slash."""
     if not text.startswith(("http://", "https://")):
         message = "does not start with http:// or https://"
+        raise ValueError(message)
+    try:
+        valid = Origin.of(text) and HTTP_PATH.fullmatch(urlsplit(text).path)
+    except ValueError:
+        valid = None
+    if not valid:
+        message = "is not a valid URL"
         raise ValueError(message)
     return text.rstrip("/")
 
@@ -109,7 +122,7 @@ def headers(text: str) -> dict[str, str]:
     message = "is not a JSON object of strings"
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError(message) from None
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
         raise ValueError(message)
@@ -122,7 +135,7 @@ def headers(text: str) -> dict[str, str]:
 
 def size(text: str) -> int:
     """A number of bytes; `500M`, `20G` and `1.5T` are in powers of 1024."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", text, re.IGNORECASE)
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d+)?)\s*([KMGT]?)i?B?", text, re.IGNORECASE)
     if match is None:
         message = "is not a size such as 20G"
         raise ValueError(message)
@@ -199,5 +212,5 @@ def _evaluated(text: str) -> object:
 
     try:
         return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # all of which it documents
         return None

@@ -8,8 +8,8 @@ A variable of uv takes precedence over pip's with the same meaning. Only uv sees
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 
@@ -24,7 +24,7 @@ def existing_links(text: str) -> str:
     (uv 0.13.8, observed; covered by
     tests/unit/settings/test_pip_variables.py::test_directory_that_does_not_exist_is_left_out)
     """
-    return ",".join(word for word in text.split() if "://" in word or Path(word).exists())
+    return ",".join(word for word in text.split() if "://" in word or os.path.exists(word))  # noqa: PTH110 (Path.exists raises for an overlong one)
 
 
 class PipVariable(NamedTuple):

@@ -1,0 +1,59 @@
+"""Variables with any text are read, or refused by an error that names them; they never break what reads them."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefect_uv.api.client import ApiClient
+from prefect_uv.pull.git.git_environment import git_environ
+from prefect_uv.settings import Settings
+from prefect_uv.settings.pip_variables import PIP_VARIABLES
+from tests.unit.foreign import ends_in_order, fuzzed, odd_texts
+
+VARIABLES = sorted({name for field in fields(Settings) for name in field.metadata.get("names", ())})
+OTHERS = ["HTTP_PROXY", "https_proxy", "ALL_PROXY", "NO_PROXY", "NETRC", "HOME", "UV_INDEX_A_PASSWORD"]
+FILES = ["PREFECT_API_KEY_FILE", "PREFECT_API_AUTH_STRING_FILE", "UV_INDEX_URL_FILE", "UV_INDEX_A_PASSWORD_FILE"]
+NAMES = [*VARIABLES, *OTHERS, *FILES, *(row.pip for row in PIP_VARIABLES)]
+VALID = [
+    "",
+    "1",
+    "true",
+    "https://127.0.0.1:9/api",
+    "http://127.0.0.1:9/api",
+    '{"X-Team": "data"}',
+    "[1, 'a']",
+    "/dev/null",
+]
+
+# A variable can have any bytes but NUL; those that are not UTF-8 become surrogates.
+# CPython 3.13: https://docs.python.org/3/library/os.html#file-names-command-line-arguments-and-environment-variables
+any_bytes = st.binary(max_size=20).map(lambda data: data.decode("utf-8", "surrogateescape"))
+values = st.one_of(odd_texts, any_bytes, st.sampled_from(VALID)).map(
+    lambda text: text.replace("\0", "").encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape")
+)
+
+
+@fuzzed
+@given(environ=st.dictionaries(st.sampled_from(NAMES), values, max_size=6))
+def test_any_variables(environ: dict[str, str]) -> None:
+    """The settings, the API client and git's environment can be made from them, or the error is the user's."""
+    given = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "PREFECT_CLIENT_MAX_RETRIES": "0", **environ}
+    with ends_in_order() as errors:
+        settings = Settings.from_environ(given)
+        assert all(isinstance(secret, str) for secret in settings.secrets())
+        git_environ(settings, settings.flow_environ, "git@host.invalid:r.git", None)
+        if settings.api_url:
+            ApiClient(settings)
+    assert all(error.render() for error in errors)
+
+
+@fuzzed
+@given(name=st.sampled_from(VARIABLES), value=values)
+def test_any_value_of_each_variable(name: str, value: str) -> None:
+    """Each variable alone, so that no mistake hides another."""
+    with ends_in_order() as errors:
+        Settings.from_environ({name: value})
+    assert all(name in error.render() for error in errors)
