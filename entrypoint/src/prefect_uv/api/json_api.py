@@ -169,7 +169,9 @@ class JsonApi:
         mask.add(*self._secrets)
         elsewhere = not Origin.of(self._url).trusts(Origin.of(response.url))
         redirected = f", redirected to {response.url} without credentials," if elsewhere else ""
-        return f"{method} {path}{redirected} returned: {mask(response.data[:MASKED_BYTES].decode(errors='replace'))[:500]}"
+        return (
+            f"{method} {path}{redirected} returned: {mask(response.data[:MASKED_BYTES].decode(errors='replace'))[:500]}"
+        )
 
 
 def _credentials(settings: Settings) -> dict[str, str]:
