@@ -13,7 +13,7 @@ from images.family import ROOT
 
 PACKAGE = ROOT / "entrypoint" / "src" / "prefect_uv"
 LAYERS = (
-    {"__init__", "errors", "package_names", "urls", "command_line"},
+    {"__init__", "errors", "package_names", "shapes", "urls", "command_line"},
     {"image_facts", "processes", "log"},
     {"background_import", "settings"},
     {"api", "cache_volume", "project"},

@@ -17,8 +17,9 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 from prefect_uv.api.connection import connect_tcp, tls_context
-from prefect_uv.api.documents import AUTHENTICATION, mismatch
+from prefect_uv.api.documents import AUTHENTICATION
 from prefect_uv.settings import Settings
+from prefect_uv.shapes import mismatch
 from prefect_uv.urls import Origin
 
 if TYPE_CHECKING:

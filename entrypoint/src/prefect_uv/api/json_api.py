@@ -15,13 +15,14 @@ from uuid import uuid4
 from prefect_uv import __version__
 from prefect_uv.api.connection import basic_authorization
 from prefect_uv.api.connection_pool import LARGEST_BODY, BodyTooLargeError, HttpResponse
-from prefect_uv.api.documents import CSRF_ANSWER, mismatch
+from prefect_uv.api.documents import CSRF_ANSWER
 from prefect_uv.api.patience import RetryPolicy
 from prefect_uv.api.redirection import RedirectError
 from prefect_uv.api.transport import ApiRequest, Transport, UnansweredError
 from prefect_uv.errors import ApiRefusedError, ApiUnauthorizedError, ApiUnreachableError
 from prefect_uv.log.mask import Mask
 from prefect_uv.settings import Settings
+from prefect_uv.shapes import mismatch
 from prefect_uv.urls import Origin
 
 # Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/client/constants.py (SERVER_API_VERSION)

@@ -10,13 +10,13 @@ import string
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from prefect_uv.api.documents import is_text
 from prefect_uv.errors import PullStepError, tool_report
 from prefect_uv.log.progress import logging_progress
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.processes.streamed_command import run_streamed
 from prefect_uv.processes.subprocesses import CompletedCommand
 from prefect_uv.pull.checkout import Checkout, StepContext, StepInputs
+from prefect_uv.shapes import is_text
 
 
 def run_shell_script(  # noqa: PLR0913 (the parameters of Prefect's step)

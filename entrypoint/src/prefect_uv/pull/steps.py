@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from prefect_uv.api.client import ApiClient
-from prefect_uv.api.documents import TEXT_OR_NONE, is_text, mismatch
 from prefect_uv.errors import PrefectUvError, PullStepError
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.pull.checkout import Checkout, StepContext, StepInputs
@@ -25,6 +24,7 @@ from prefect_uv.pull.requirements_step import pip_install_requirements
 from prefect_uv.pull.shell_step import run_shell_script
 from prefect_uv.pull.templating import Blocks, resolve_placeholders, strings_in
 from prefect_uv.settings import Settings
+from prefect_uv.shapes import TEXT_OR_NONE, is_text, mismatch
 
 STEP_MODULES = ("prefect.deployments.steps", "prefect.deployments.steps.pull", "prefect.deployments.steps.utility")
 INPUT_TYPES: dict[str, type[Any]] = {"str": str, "list": list, "Mapping": Mapping}

@@ -51,7 +51,7 @@ def read_entry(path: Path) -> IndexEntry | None:
     """An entry of the index; None if there is none, or one in another format."""
     try:
         return IndexEntry(**json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 

@@ -37,7 +37,7 @@ class Manifest:
         try:
             value = json.loads((environment / MANIFEST).read_text())
             return cls(**{**value, "contents": Contents.from_json(value["contents"])})
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 
     def write(self, environment: Path) -> None:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from prefect_uv.cache_volume.full_disk import write_file
 from prefect_uv.environments.key.environment_contents import Package
 from prefect_uv.environments.key.fingerprint import digest_fields
-from prefect_uv.errors import HashMismatchError
+from prefect_uv.errors import HashMismatchError, SyncError
 from prefect_uv.project.files.requirement_lines import Requirement
 
 if TYPE_CHECKING:
@@ -34,12 +34,19 @@ class Pylock:
 
     @classmethod
     def read(cls, text: str, directory: Path) -> Pylock:
-        """Read uv's output, whose relative paths are relative to `directory`."""
+        """Read uv's output, whose relative paths are relative to `directory`.
+
+        Raises:
+            SyncError: it does not follow PEP 751.
+        """
         from packaging import pylock  # noqa: PLC0415 (no warm start resolves)
 
-        content = tomllib.loads(text)
-        entries = [_with_regular_name(entry) for entry in content["packages"]]
-        document = pylock.Pylock.from_dict({**content, "packages": entries})
+        try:
+            content = tomllib.loads(text)
+            entries = [_with_regular_name(entry) for entry in content["packages"]]
+            document = pylock.Pylock.from_dict({**content, "packages": entries})
+        except (ValueError, LookupError, TypeError, AttributeError, pylock.PylockValidationError) as error:
+            raise SyncError("uv's resolution is not a pylock.toml.", f"{type(error).__name__}: {error}") from None
         return cls(
             replace(document, packages=[_with_absolute_path(package, directory) for package in document.packages])
         )

@@ -10,7 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from prefect_uv.project.lockfile.lockfile_text import LOCKED_TABLE, MANIFEST_TABLE
 from prefect_uv.project.selection import Selection
+from prefect_uv.shapes import mismatch
+
+LOCKFILE = {"manifest": (MANIFEST_TABLE, None), "package": ([LOCKED_TABLE], None)}
 
 Packages = Mapping[str, list[Mapping[str, Any]]]
 
@@ -38,10 +42,10 @@ class LockQuery:
 
 
 class LockGraph:
-    """A parsed lockfile."""
+    """A parsed lockfile; one that uv did not write, and refuses, is empty."""
 
     def __init__(self, text: str) -> None:
-        document = tomllib.loads(text)
+        document = _parsed_lock(text)
         self.manifest: Mapping[str, Any] = document.get("manifest", {})
         self.packages: dict[str, list[Mapping[str, Any]]] = {}
         for package in document.get("package", []):
@@ -74,6 +78,14 @@ class LockGraph:
         for table in tables:
             for group in table.keys() & query.groups:
                 yield from _edges(table[group])
+
+
+def _parsed_lock(text: str) -> Mapping[str, Any]:
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return {} if mismatch(document, LOCKFILE) else document
 
 
 def _edges(requirements: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:

@@ -24,12 +24,26 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from prefect_uv.project.files.toml_tables import Table, table_at
+from prefect_uv.shapes import mismatch
 
 VIRTUAL = "virtual"
 DIRECTORIES = frozenset({VIRTUAL, "editable", "directory"})
 ON_THIS_MACHINE = DIRECTORIES | {"path"}
 ADDRESS_KINDS = frozenset({"git", "url", "path"})
 REGISTRY = "registry"
+
+EDGE = {"name": str, "extra": ([str], None)}
+EDGES = {...: [EDGE]}
+LOCKED_TABLE = {
+    "name": str,
+    "source": ({...: (str, int, list)}, None),
+    "dependencies": ([EDGE], None),
+    "optional-dependencies": (EDGES, None),
+    "dev-dependencies": (EDGES, None),
+}
+MANIFEST_TABLE = {"dependency-groups": (EDGES, None)}
+LOCAL_TABLE = {**LOCKED_TABLE, "source": {...: str}}
+"""The shapes of a package's table: of any package, and of one that is a directory."""
 
 _PACKAGE = "[[package]]\n"
 _HEAD = re.compile(
@@ -108,23 +122,24 @@ def registries(lock: str) -> set[str]:
 def local_tables(lock: str) -> LocalTables:
     """Parse only the tables of packages that are directories.
 
-    A table that cannot be parsed is left to uv, which refuses the lock.
+    A table that cannot be parsed, or is not as uv writes it, is left to uv, which refuses the lock.
     """
     head, *texts = lock.split(_PACKAGE)
     packages: dict[str, Table] = {}
     others = []
     for text in texts:
         found = _HEAD.match(text)
-        table = _parsed(_PACKAGE + text).get("package", [{}])[0] if found and found["kind"] in DIRECTORIES else {}
-        if table:
-            packages[table["name"]] = table
+        parsed = _parsed(_PACKAGE + text).get("package") if found and found["kind"] in DIRECTORIES else None
+        if parsed and not mismatch(parsed, [LOCAL_TABLE]) and len(parsed[0]["source"]) == 1:
+            packages[parsed[0]["name"]] = parsed[0]
         else:
             others.append(text)
-    return LocalTables(table_at(_parsed(head), "manifest"), packages, "".join(others))
+    manifest = table_at(_parsed(head), "manifest")
+    return LocalTables({} if mismatch(manifest, MANIFEST_TABLE) else manifest, packages, "".join(others))
 
 
 def _parsed(text: str) -> Table:
     try:
         return tomllib.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
