@@ -37,6 +37,11 @@ ODD_VALUES: list[Any] = [
 # fmt: on
 
 odd_texts = st.one_of(st.sampled_from(ODD_TEXTS), st.text(max_size=20))
+# A variable can have any bytes but NUL; those that are not UTF-8 become surrogates.
+# CPython 3.13: https://docs.python.org/3/library/os.html#file-names-command-line-arguments-and-environment-variables
+variable_texts = st.one_of(
+    odd_texts.map(lambda text: text.encode("utf-8", "surrogatepass")), st.binary(max_size=20)
+).map(lambda data: data.replace(b"\0", b"").decode("utf-8", "surrogateescape"))
 odd_values = st.one_of(st.sampled_from(ODD_VALUES), st.text(max_size=20), st.integers(), st.floats())
 
 

@@ -25,7 +25,8 @@ from prefect_uv.project.lockfile.lock_graph import LockGraph, LockQuery
 from prefect_uv.project.lockfile.lockfile_text import locked_packages, requires_python
 from prefect_uv.project.selection import Selection
 from prefect_uv.settings import Settings
-from tests.unit.foreign import damaged, ends_in_order, fuzzed, mutated, odd_texts
+from prefect_uv.shapes import is_text
+from tests.unit.foreign import damaged, ends_in_order, fuzzed, mutated, odd_texts, variable_texts
 
 ROOT: dict[str, Any] = {
     "project": {
@@ -186,9 +187,8 @@ def test_any_entrypoint_and_selection(tmp_path: Path, this_image: Image, data: s
         "PREFECT_UV_PACKAGE",
         "PREFECT_UV_PYTHON",
     ]
-    texts = odd_texts.map(lambda text: text.replace("\0", ""))
-    variables = data.draw(st.dictionaries(st.sampled_from(names), texts, max_size=2))
-    entrypoint = data.draw(st.one_of(st.just("flow.py:main"), texts))
+    variables = data.draw(st.dictionaries(st.sampled_from(names), variable_texts, max_size=2))
+    entrypoint = data.draw(st.one_of(st.just("flow.py:main"), odd_texts.filter(is_text)))
     with ends_in_order():
         assert find_project(tmp_path, entrypoint, Settings.from_environ(variables)).name
 
