@@ -134,6 +134,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"" if self.command == "HEAD" else answer.data)
         self.close_connection = self.close_connection or answer.hangs_up
 
+    def handle(self) -> None:
+        """Handle a connection; a client that gives up says nothing."""
+        with suppress(ConnectionError):
+            super().handle()
+
     def _make_trouble(self, trouble: str) -> None:
         """Keep the client waiting until it leaves, or do not even that."""
         self.close_connection = True
