@@ -59,8 +59,8 @@ def supervise(tmp_path: Path) -> Iterator[Supervise]:
 
     yield start
     for process in started:
-        process.kill()
-        process.communicate()
+        with process:  # does not wait for those that may hold its streams
+            process.kill()
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 64, 125, 247, 255])
@@ -105,10 +105,16 @@ def test_output_passes_through(supervise: Supervise) -> None:
 
 def test_nothing_is_left_of_it(supervise: Supervise, tmp_path: Path) -> None:
     """Nothing survives the command, not even a process in its own session whose parent has died."""
-    script = "setsid sh -c 'echo $$ > orphan; exec sleep 1000' & until [ -s orphan ]; do sleep 0.01; done"
+    script = "setsid sh -c 'echo $$ > orphan; exec sleep 100' & until [ -s orphan ]; do sleep 0.01; done"
     assert supervise("sh", "-c", script).wait(20) == 0
     orphan = int((tmp_path / "orphan").read_text())
     assert not Path(f"/proc/{orphan}").exists()
+
+
+def test_orphan_of_a_command_that_ends_at_once(supervise: Supervise, tmp_path: Path) -> None:
+    """We are the parent of orphans before the command begins, however soon it ends."""
+    supervise("sh", "-c", "setsid sleep 100 & echo $! > orphan").wait(20)
+    assert not Path(f"/proc/{(tmp_path / 'orphan').read_text().strip()}").exists()
 
 
 def test_long_run_leaves_no_zombies(supervise: Supervise, tmp_path: Path) -> None:

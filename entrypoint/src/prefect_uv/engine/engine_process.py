@@ -79,9 +79,9 @@ class EngineProcess:
             signal.signal(signum, self._arrived)
         raise_noted_signal()
         piped = not os.isatty(sys.stderr.fileno())
+        process_tree.adopt_orphans()
         self._process = launch.start(environ, subprocess.PIPE if piped else None)
         self.pid = self._process.pid
-        process_tree.adopt_orphans()
         self._reader = threading.Thread(target=self._pass_on, daemon=True, name="stderr")
         self._reader.start()
         threading.Thread(target=self._reap, daemon=True, name="reaper").start()
