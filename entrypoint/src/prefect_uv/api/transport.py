@@ -19,6 +19,7 @@ from typing import NamedTuple
 from prefect_uv.api.connection_pool import ConnectionHolder, ConnectionPool, HttpRequest, HttpResponse
 from prefect_uv.api.patience import Patience, RetryPolicy
 from prefect_uv.api.redirection import RedirectError, redirected
+from prefect_uv.processes.signals import raise_noted_signal
 from prefect_uv.settings import Settings
 from prefect_uv.urls import Origin
 
@@ -124,6 +125,7 @@ class Transport:
             except Exception as error:  # noqa: BLE001 (raised in the thread that waits)
                 outcomes.put(error)
 
+        raise_noted_signal()
         try:
             threading.Thread(target=run, daemon=True, name="request").start()
             return patience.outcome(outcomes)
