@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from prefect_uv.api.client import ApiClient
@@ -33,6 +33,8 @@ values = st.one_of(variable_texts, st.sampled_from(VALID))
 
 @fuzzed
 @given(environ=st.dictionaries(st.sampled_from(NAMES), values, max_size=6))
+@example(environ={"PIP_FIND_LINKS": "a" * 5000})
+@example(environ={"PREFECT_API_URL": "http://[::1"})
 def test_any_variables(environ: dict[str, str]) -> None:
     """The settings, the API client and git's environment can be made from them, or the error is the user's."""
     given = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "PREFECT_CLIENT_MAX_RETRIES": "0", **environ}
@@ -47,6 +49,8 @@ def test_any_variables(environ: dict[str, str]) -> None:
 
 @fuzzed
 @given(name=st.sampled_from(VARIABLES), value=values)
+@example(name="PREFECT_UV_CACHE_LIMIT", value="9" * 5000)
+@example(name="PREFECT_CLIENT_CUSTOM_HEADERS", value="[" * 100_000)
 def test_any_value_of_each_variable(name: str, value: str) -> None:
     """Each variable alone, so that no mistake hides another."""
     with ends_in_order() as errors:
