@@ -256,7 +256,7 @@ CASES = [
         since=PROCESS_POOLS,
     ),
     Case("cancel, pool of forks", "pools.py:forking", "Cancelled", 0, cancellation=1, act=cancel),
-    Case("docker stop, pool of forks", "pools.py:forking", "Crashed", 143, crashed=1, act=stop, short=True),
+    Case("docker stop, pool of forks", "pools.py:forking", "Crashed", 143, crashed=1, act=stop),
     Case("cancel, program with a session", "pools.py:calling", "Cancelled", 0, cancellation=1, act=cancel),
     Case("docker stop, program with a session", "pools.py:calling", "Crashed", 143, crashed=1, act=stop),
     Case("generator", "flows.py:generating", "Completed", 0, since=IN_PROCESS),
