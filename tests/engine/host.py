@@ -39,7 +39,7 @@ class Host:
 
     home: Path
     server: PrefectServer
-    api: Api
+    api: Api = field(compare=False)
 
     @classmethod
     def make(cls, home: Path, server: PrefectServer, api: Api) -> Host:

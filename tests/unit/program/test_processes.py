@@ -18,7 +18,7 @@ from prefect_uv.processes.streamed_command import run_streamed
 from prefect_uv.processes.subprocesses import CompletedCommand, run_command
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 5) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Poll until the condition holds."""
     end = time.monotonic() + seconds
     while not condition():
