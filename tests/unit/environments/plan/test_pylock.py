@@ -12,10 +12,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from packaging.pylock import PylockValidationError
 
 from prefect_uv.environments.plan.pylock import Pylock
-from prefect_uv.errors import HashMismatchError
+from prefect_uv.errors import HashMismatchError, SyncError
 from prefect_uv.project.files.requirement_lines import parse_requirements
 from tests.unit.conftest import Origin
 from tests.unit.http_server import Answer, Server
@@ -135,5 +134,6 @@ def test_only_accepted_files_are_kept(tmp_path: Path) -> None:
 
 def test_another_form_is_refused(tmp_path: Path) -> None:
     """uv's support is a preview: if uv ever writes another format, we refuse it instead of guessing."""
-    with pytest.raises(PylockValidationError, match="wheels"):
+    with pytest.raises(SyncError, match="is not a pylock") as caught:
         Pylock.read(HEAD + entry("a", 'version = "1.0"\nwheels = [{ url = "https://index.invalid/a" }]'), tmp_path)
+    assert "wheels" in caught.value.found
