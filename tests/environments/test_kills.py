@@ -21,6 +21,7 @@ KILLS = 200 if FULL else 6
 FILLINGS = 30 if FULL else 3
 SIZE_MB = 900
 STARTING_SECONDS = 0.3
+OLD = "0" * 64
 RANDOM = random.Random(3)  # noqa: S311 (moments, not secrets)
 
 
@@ -110,9 +111,10 @@ def test_disk_full_of_old_environments(
 ) -> None:
     """On a volume full of unused environments, room is made once, and the build succeeds at the second attempt."""
     small = Starts(containers, image, starts.project, small_volume)
-    script = "mkdir -p /cache/envs/v1/old && touch /cache/envs/v1/old/.inuse && fallocate -l $1 /cache/envs/v1/old/big"
+    old = f"/cache/envs/v1/{OLD}"
+    script = f"mkdir -p {old} && touch {old}/.inuse && fallocate -l $1 {old}/big"
     small_volume.run("sh", "-c", f"{script} && chown -R 1000:0 /cache/envs", "sh", str(SIZE_MB - 60 << 20))
     outcome = small.run()
     assert outcome.exit_code == 0, outcome.output
     assert "warning: no space is left on /cache: removing what no run uses, then trying once more" in outcome.stderr
-    assert "old" not in small.environments()
+    assert OLD not in small.environments()

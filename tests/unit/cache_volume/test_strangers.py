@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,3 +97,25 @@ def test_build_with_a_stranger_in_uvs_cache(
     assert {path.lstat().st_uid for path in built.path.rglob("*")} == {os.geteuid()}
     assert sync(make_store(), etl).uv_cache == own
     assert capsys.readouterr().err == ""
+
+
+def test_uv_cache_that_others_write_in(cache_directory: CacheDirectory) -> None:
+    """Files and directories of uv that come and go meanwhile are no findings."""
+    shared = cache_directory.uv_cache
+    shared.mkdir(parents=True, exist_ok=True)
+    ended = threading.Event()
+
+    def come_and_go() -> None:
+        while not ended.is_set():
+            for name in (".tmpA", ".tmpB", "wheels-v1"):
+                (shared / name / "part").mkdir(parents=True)
+            for name in (".tmpA", ".tmpB", "wheels-v1"):
+                shutil.rmtree(shared / name)
+
+    thread = threading.Thread(target=come_and_go, name="uv")
+    thread.start()
+    try:
+        assert {safe_uv_cache(cache_directory, shared) for _ in range(3_000)} == {shared}
+    finally:
+        ended.set()
+        thread.join()

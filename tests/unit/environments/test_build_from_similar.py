@@ -227,23 +227,6 @@ def test_miss_names_a_changed_python(
     assert second.path.exists()
 
 
-def test_files_that_two_packages_share_are_not_lost(
-    with_helper: Etl, make_store: Callable[..., EnvironmentStore], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """If removing one package would remove a file of another, the environment is built from scratch."""
-    shared = {"common/shared.py": "z = 1\n"}
-    build_wheel(with_helper.wheels, "left", "1.0", {**shared, "left.py": ""})
-    build_wheel(with_helper.wheels, "right", "1.0", {**shared, "right.py": ""})
-    with_helper.write("prefect", "helper", "left", "right")
-    with_helper.lock()
-    first = sync(make_store(), with_helper)
-    with_helper.write("prefect", "helper", "left")
-    with_helper.lock()
-    second = sync(make_store(), with_helper)
-    assert f"could not build on {first.key[:12]}: building from scratch" in capsys.readouterr().err
-    assert (next(second.path.glob("lib/*/site-packages/common")) / "shared.py").read_text() == "z = 1\n"
-
-
 def test_damaged_package_in_uvs_cache_is_fetched_again(
     etl: Etl, make_store: Callable[..., EnvironmentStore], cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

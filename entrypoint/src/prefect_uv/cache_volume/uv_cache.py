@@ -36,11 +36,12 @@ def _owners(uv_cache: Path) -> Iterator[int | None]:
 
     What is deleted meanwhile, and what we may not read, is left out.
     """
-    with os.scandir(uv_cache) as buckets:
+    with suppress(FileNotFoundError), os.scandir(uv_cache) as buckets:
         for bucket in buckets:
-            yield None if bucket.is_symlink() else bucket.stat().st_uid
-            if bucket.is_dir(follow_symlinks=False):
-                yield from _owners_below(bucket.path, deep=not bucket.name.startswith(ARCHIVES))
+            with suppress(FileNotFoundError):
+                yield None if bucket.is_symlink() else bucket.stat().st_uid
+                if bucket.is_dir(follow_symlinks=False):
+                    yield from _owners_below(bucket.path, deep=not bucket.name.startswith(ARCHIVES))
 
 
 def _owners_below(directory: str, *, deep: bool) -> Iterator[int]:
