@@ -26,6 +26,7 @@ from prefect_uv.session import Session, start
 from tests.unit.http_server import Answer, Server
 from tests.unit.spellings import SPELLINGS, secrets, spelled
 
+FULL = bool(os.environ.get("PREFECT_UV_TEST_FULL"))
 RUN = "0c7a4b5e-1111-4222-8333-444455556666"
 DEPLOYMENT = "22222222-2222-4333-8444-555555555555"
 STEPS = "prefect.deployments.steps"
@@ -137,7 +138,7 @@ def left_us(server: Server, capture: pytest.CaptureFixture[str]) -> str:
 
 @pytest.mark.usefixtures("this_image")
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
-@settings(max_examples=500 if os.environ.get("PREFECT_UV_TEST_FULL") else 12, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500 if FULL else 12, derandomize=not FULL, suppress_health_check=list(HealthCheck))
 @given(secret=secrets(), written=st.lists(st.sampled_from(sorted(SPELLINGS)), max_size=1))
 def test_planted_secret_leaves_nowhere(  # noqa: PLR0913, PLR0917 (fixtures)
     place: Place,

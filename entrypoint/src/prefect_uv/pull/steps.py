@@ -94,7 +94,7 @@ def _perform_logged(
             if error.errno not in PATH_ERRORS:
                 raise
             message = f"{name} has an input that cannot be a path: {error.strerror}."
-            raise PullStepError(message, str(error.filename)[:200]) from None
+            raise PullStepError(message, str(error.filename)) from None
     except PrefectUvError as error:
         error.found = f"In pull step {number}, {function}.\n\n{error.found}".strip()
         raise
