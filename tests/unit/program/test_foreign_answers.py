@@ -126,7 +126,7 @@ WHOLE = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 7
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries follow immediately, and there are few of them."""
     monkeypatch.setattr(Patience, "pause", lambda *_: True)
-    monkeypatch.setattr(flow_run, "REPORT_POLICY", RetryPolicy(1, 5, 5))
+    monkeypatch.setattr(flow_run, "REPORT_POLICY", RetryPolicy(1, 0.5, 1))
 
 
 @pytest.fixture(autouse=True)
@@ -184,6 +184,7 @@ def _run(server: Server) -> None:
         "PREFECT_API_URL": server.url,
         "PREFECT__FLOW_RUN_ID": RUN,
         "PREFECT_CLIENT_MAX_RETRIES": "0",
+        "PREFECT_API_REQUEST_TIMEOUT": "0.5",
         "PREFECT_UV_GIT_MIRROR": "false",
     }
     assert start(ask_and_pull, environ, []) != InternalError.exit_code
