@@ -15,7 +15,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 POLL_SECONDS = 0.1
-STOP_SECONDS = 15
+STOP_SECONDS = 5
 
 
 def tool(name: str) -> str:
