@@ -123,13 +123,6 @@ WHOLE = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 7
 
 
 @pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries follow immediately, and there are few of them."""
-    monkeypatch.setattr(Patience, "pause", lambda *_: True)
-    monkeypatch.setattr(flow_run, "REPORT_POLICY", RetryPolicy(1, 0.5, 1))
-
-
-@pytest.fixture(autouse=True)
 def own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What the pull steps leave goes to a directory of the test's own."""
     monkeypatch.chdir(tmp_path)
@@ -171,7 +164,10 @@ def test_any_document(server: Server, data: st.DataObject) -> None:
 
 
 def _run(server: Server) -> None:
-    """Ask and pull, as a start does; a bug of ours would have the exit code of `internal`."""
+    """Ask and pull, as a start does; a bug of ours would have the exit code of `internal`.
+
+    No request is sent again: a server under maintenance would be asked for ever.
+    """
 
     def ask_and_pull(session: Session) -> int:
         deployment = session.phase("ask", session.ask)
@@ -187,7 +183,10 @@ def _run(server: Server) -> None:
         "PREFECT_API_REQUEST_TIMEOUT": "0.5",
         "PREFECT_UV_GIT_MIRROR": "false",
     }
-    assert start(ask_and_pull, environ, []) != InternalError.exit_code
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Patience, "pause", lambda *_: False)
+        patch.setattr(flow_run, "REPORT_POLICY", RetryPolicy(1, 0.5, 1))
+        assert start(ask_and_pull, environ, []) != InternalError.exit_code
 
 
 def test_response_that_is_too_large(
