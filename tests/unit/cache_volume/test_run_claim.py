@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import pytest
 from prefect_uv.cache_volume import run_claim
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.cache_volume.run_claim import RunClaim
+from tests.unit.cache_volume.holders import holding_process
 from tests.unit.program.test_processes import wait_until
 
 RUN = "0c7a4b5e-1111-4222-8333-444455556666"
@@ -43,15 +43,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CacheDirectory:
 @pytest.fixture
 def holder(cache: CacheDirectory) -> Iterator[subprocess.Popen[str]]:
     """Another process that has the claim."""
-    command = [sys.executable, "-c", HOLD, str(cache.root), RUN]
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        try:
-            yield process
-        finally:
-            process.kill()
+    with holding_process(HOLD, str(cache.root), RUN) as process:
+        yield process
 
 
 @contextmanager

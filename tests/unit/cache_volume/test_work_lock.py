@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from prefect_uv.cache_volume import work_lock as lock_module
 from prefect_uv.cache_volume.work_lock import WorkLock, holding_work_lock, is_abandoned
+from tests.unit.cache_volume.holders import holding_process
 
 HOLDER_CODE = """
 import sys, time
@@ -30,19 +28,9 @@ time.sleep(60)
 """
 
 
-@contextmanager
-def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
+def holder(path: Path) -> AbstractContextManager[subprocess.Popen[str]]:
     """Another process that holds a work lock."""
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER_CODE, path], env=environ, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        try:
-            yield process
-        finally:
-            process.kill()
+    return holding_process(HOLDER_CODE, str(path))
 
 
 def never() -> bool:

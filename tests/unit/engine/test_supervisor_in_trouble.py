@@ -92,20 +92,27 @@ def test_signal_while_the_flow_runs(
     assert "the worker has to report it, by the exit code" in stderr
 
 
-def test_signal_while_the_end_is_reported(
-    supervise: Supervise, server: Server, tmp_path: Path, trouble: Answer
-) -> None:
-    """The report is given up soon after the signal, and the exit code is the engine's."""
-    parent = supervise("sh", "-c", "touch begun; until [ -e end ]; do sleep 0.01; done; exit 3")
-    wait_until((tmp_path / "begun").exists)
+def signalled_while_the_end_is_reported(
+    parent: subprocess.Popen[str], server: Server, directory: Path, trouble: Answer
+) -> str:
+    """Let the command end, send SIGTERM when its end is reported, and return what the supervisor wrote to stderr."""
+    wait_until((directory / "begun").exists)
 
     def reported(_: Request) -> Answer:
         parent.send_signal(signal.SIGTERM)
         return trouble
 
     server.on(FLOW_RUN, reported, trouble)
-    (tmp_path / "end").touch()
-    _, stderr = parent.communicate(timeout=20)
+    (directory / "end").touch()
+    return parent.communicate(timeout=20)[1]
+
+
+def test_signal_while_the_end_is_reported(
+    supervise: Supervise, server: Server, tmp_path: Path, trouble: Answer
+) -> None:
+    """The report is given up soon after the signal, and the exit code is the engine's."""
+    parent = supervise("sh", "-c", "touch begun; until [ -e end ]; do sleep 0.01; done; exit 3")
+    stderr = signalled_while_the_end_is_reported(parent, server, tmp_path, trouble)
     assert parent.returncode == 3, stderr
 
 
@@ -113,15 +120,7 @@ def test_end_that_the_engine_reported(supervise: Supervise, server: Server, tmp_
     """If the state cannot be read, the engine's own report decides: a Completed run ends with 0."""
     wait = "import pathlib, time\nwhile not pathlib.Path('end').exists(): time.sleep(0.01)"
     parent = supervise(sys.executable, "-c", f"{REPORT_END}\nopen('begun', 'w').close()\n{wait}")
-    wait_until((tmp_path / "begun").exists)
-
-    def reported(_: Request) -> Answer:
-        parent.send_signal(signal.SIGTERM)
-        return trouble
-
-    server.on(FLOW_RUN, reported, trouble)
-    (tmp_path / "end").touch()
-    _, stderr = parent.communicate(timeout=20)
+    stderr = signalled_while_the_end_is_reported(parent, server, tmp_path, trouble)
     assert parent.returncode == 0, stderr
     assert "the engine reported that the flow run is Completed" in stderr
 
