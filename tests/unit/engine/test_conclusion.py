@@ -164,3 +164,18 @@ def test_api_that_stays_unreachable(
     assert conclude("RUNNING", code=0) == 67
     assert "the worker has to report it, by the exit code" in capsys.readouterr().err
     assert len(server.to("POST", SET_STATE)) > 1
+
+
+@pytest.mark.parametrize(
+    ("ending", "reason"),
+    [
+        (Ending(137), "memory ran out"),
+        (Ending(137, stop_reason="reschedule"), "prefect-uv killed the engine to reschedule the run."),
+        (Ending(137, stop_reason="reschedule", acknowledged=True), "memory ran out"),
+        (Ending(137, stop_reason="SIGTERM", killed_after=30), "SIGTERM arrived, the engine did not end within 30 s"),
+    ],
+    ids=["by the kernel", "by us", "by the kernel, in its clean-up", "by us, after the grace period"],
+)
+def test_reason_of_a_kill(ending: Ending, reason: str) -> None:
+    """What we kill is not reported as out of memory."""
+    assert reason in ending.explain()

@@ -6,6 +6,7 @@ import signal
 from dataclasses import dataclass
 
 from prefect_uv.api.flow_run import REPORT_POLICY, FlowRun, State
+from prefect_uv.engine.control_channel import INTENTS
 from prefect_uv.engine.exit_codes import explain_exit_code
 from prefect_uv.engine.flow_hooks import run_hooks
 from prefect_uv.engine.launch import Launch
@@ -53,6 +54,8 @@ class Ending:
 
     def explain(self) -> str:
         """Why the engine ended, in one sentence."""
+        if self.killed_after is None and self.by_signal and self.stop_reason in INTENTS and not self.acknowledged:
+            return f"prefect-uv killed the engine to {self.stop_reason} the run."
         if self.killed_after is None:
             return explain_exit_code(self.code)
         reason = f"{self.stop_reason} arrived, " if self.stop_reason in signal.Signals.__members__ else ""

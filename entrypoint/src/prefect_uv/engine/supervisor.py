@@ -150,6 +150,9 @@ class Supervisor:
 
         An engine that did not acknowledge gets SIGKILL if it would report the SIGTERM as a crash (`handle_crash` of
         https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/flow_engine.py).
+
+        The run is rescheduled after the signal, because an engine that goes on may still set it to Running, but before
+        the flow's clean-up ends, because the container may be killed soon; after SIGKILL, by the conclusion.
         """
         self._stop_reason, self._seen = stop_reason, state
         self._log.info(f"stopping the engine ({stop_reason})")
@@ -157,15 +160,15 @@ class Supervisor:
         if answer == "concluded":
             return
         self._acknowledged = answer == "acknowledged"
+        if not self._acknowledged and not self._launch.engine.is_silent_on_sigterm:
+            self._engine.kill()
+            return
+        self._engine.terminate()
         if stop_reason == "reschedule":
             self._reschedule()
-        if self._acknowledged or self._launch.engine.is_silent_on_sigterm:
-            self._engine.terminate()
-        else:
-            self._engine.kill()
 
     def _reschedule(self) -> None:
-        """Reschedule the run before the engine is stopped: the container may be killed soon."""
+        """Reschedule the run while the engine ends."""
         self._session.claim.release()
         try:
             state = self._flow_run.reschedule()
