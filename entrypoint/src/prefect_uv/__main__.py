@@ -8,7 +8,7 @@ import os
 import sys
 from importlib import import_module
 
-from prefect_uv.command_line import FLOW_RUN_ID, HELP, VERBS, become, choose_verb
+from prefect_uv.command_line import HELP, VERBS, become, choose_verb, variables_for
 
 # A start allocates far fewer objects, so the garbage collector never runs; by default it would run dozens of times.
 # CPython 3.13: https://docs.python.org/3/library/gc.html#gc.set_threshold
@@ -36,7 +36,7 @@ def main() -> None:
     from prefect_uv.session import start  # noqa: PLC0415 (not needed to become another program)
 
     module, function = VERBS[verb]
-    environ = {**os.environ, FLOW_RUN_ID: arguments[0]} if verb == "run" and arguments else os.environ
+    environ = variables_for(verb, arguments, os.environ)
     exit_code = start(getattr(import_module(module), function), environ, arguments)
     sys.stdout.flush()
     os._exit(exit_code)

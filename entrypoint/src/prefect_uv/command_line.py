@@ -20,6 +20,7 @@ VERBS = {
     "doctor": ("prefect_uv.commands.doctor", "doctor"),
     "cache": ("prefect_uv.commands.cache", "cache"),
 }
+FLOW_VERBS = {"run", "sync", "exec"}
 EXECUTE = ("prefect", "flow-run", "execute")
 FLOW_RUN_ID = "PREFECT__FLOW_RUN_ID"
 HELP = """\
@@ -57,6 +58,13 @@ def choose_verb(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[str, l
     if words[0] in {"help", "--help", "-h"}:
         return "help", []
     return "command", words
+
+
+def variables_for(verb: str, arguments: Sequence[str], environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment of a verb: `run ID` names the flow run, and what is not about a flow must not touch its state."""
+    if verb == "run" and arguments:
+        return {**environ, FLOW_RUN_ID: arguments[0]}
+    return environ if verb in FLOW_VERBS else {name: value for name, value in environ.items() if name != FLOW_RUN_ID}
 
 
 def become(command: list[str]) -> NoReturn:

@@ -54,6 +54,7 @@ class Session:
         watch: notices that the run is to stop; None without a run, and until the phase `ask`.
         status: says in a few words what is being done, for SIGUSR1.
         api: the API; None until a phase needs it.
+        asked: the API was asked for the run, with or without success.
         cleanup: closed when the start ends.
     """
 
@@ -64,6 +65,7 @@ class Session:
     watch: CancellationWatch | None = None
     status: Callable[[], str] = lambda: "not started yet"
     api: ApiClient | None = None
+    asked: bool = False
     cleanup: ExitStack = field(default_factory=ExitStack)
 
     def phase(
@@ -109,16 +111,22 @@ class Session:
         self.log.info(f"flow run {flow_run.name}, entrypoint {deployment.get('entrypoint')}")
         return deployment
 
-    def find_flow_run(self) -> FlowRun | None:
-        """The flow run, also if a signal arrived before the API was asked; then it is asked for a few seconds."""
-        if self.flow_run is None and self.settings.flow_run_id:
+    def find_flow_run(self, reason: BaseException) -> FlowRun | None:
+        """The flow run whose state a failed start sets; it is asked for now if that was not done before.
+
+        After a signal there are only a few seconds, and an answer that did not come in time is asked for again.
+        """
+        signalled = isinstance(reason, Terminated)
+        known = self.settings.flow_run_id and self.settings.api_url
+        if self.flow_run is None and known and (signalled or not self.asked):
             try:
-                self._read_flow_run(LATE_POLICY)
+                self._read_flow_run(LATE_POLICY if signalled else None)
             except PrefectUvError as error:
                 self.log.warning(f"the flow run's state cannot be set: {error}")
         return self.flow_run
 
     def _read_flow_run(self, policy: RetryPolicy | None = None) -> FlowRun:
+        self.asked = True
         self.api = ApiClient(self.settings)
         self.flow_run = FlowRun(self.api, self.settings.flow_run_id, policy)
         self.log.connect(self.api.send_logs, self.flow_run.id)
@@ -159,18 +167,19 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments:
     try:
         with log.phase("read"):
             log.mask.add(*secrets_in(environ))
-            settings = Settings.from_environ(environ)
+            settings = Settings.read(environ)
             log.mask.add(*settings.secrets())
+        session = Session(settings, log, arguments, cleanup=cleanup)
+        settings.refuse_mistakes()
         for note in settings.notes:
             log.info(note)
-        session = Session(settings, log, arguments, cleanup=cleanup)
         _report_status_on_signal(session)
         return verb(session)
     except (Exception, Terminated, StateCheckNeeded) as reason:  # noqa: BLE001 (the one place where a start ends)
         ignore_signals()
         if session is None:
             return end_start(reason, None, log, "")
-        flow_run = session.find_flow_run() if isinstance(reason, Terminated) else session.flow_run
+        flow_run = session.find_flow_run(reason)
         if not session.claim.take():
             flow_run, reason = None, ExecutedElsewhere(reason) if isinstance(reason, Terminated) else reason
         if flow_run is not None:

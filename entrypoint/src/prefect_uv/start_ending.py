@@ -87,9 +87,9 @@ def _end_by_signal(signalled: Terminated, flow_run: FlowRun | None, log: RunLog,
 
 
 def _crash(flow_run: FlowRun | None, message: str) -> None:
-    """Propose Crashed for a run that could not start, if there is one."""
-    if flow_run:
-        flow_run.crash(message)
+    """Propose Crashed for a run that could not start, if there is one; one that is Cancelling becomes Cancelled."""
+    if flow_run and flow_run.crash(message).cancelling:
+        flow_run.refuse_when_over(again=True)
 
 
 def _exit_code(reason: BaseException) -> int:

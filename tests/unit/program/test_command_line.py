@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_uv.command_line import VERBS, choose_verb
+from prefect_uv.command_line import VERBS, choose_verb, variables_for
 
 EXECUTE = ["prefect", "flow-run", "execute"]
 ID = "0c7a4b5e-1111-4222-8333-444455556666"
@@ -51,6 +51,16 @@ def test_command_line_with_a_flow_run(argv: list[str], verb: str, arguments: lis
 def test_no_command_and_no_flow_run_is_help(environ: dict[str, str]) -> None:
     """Without a command and a flow run, the help is printed."""
     assert choose_verb(["prefect-uv"], environ) == ("help", [])
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments", "flow_run"),
+    [("run", [], ID), ("run", ["other"], "other"), ("sync", [], ID), ("exec", ["--", "ls"], ID)]
+    + [(verb, [], None) for verb in ("bake", "cache", "doctor")],
+)
+def test_flow_run_of_a_command(verb: str, arguments: list[str], flow_run: str | None) -> None:
+    """Only commands that are about a flow run know it, so that no other sets its state."""
+    assert variables_for(verb, arguments, {"PREFECT__FLOW_RUN_ID": ID}).get("PREFECT__FLOW_RUN_ID") == flow_run
 
 
 def _entrypoint(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:

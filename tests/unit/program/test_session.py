@@ -131,13 +131,48 @@ def test_full_disk_is_no_bug_of_ours(environ: dict[str, str], server: Server) ->
     assert _crashed(server)[0].startswith("error[disk-full]: No space is left on /dev. hint: ")
 
 
-def test_invalid_settings_stop_before_the_first_request(
-    environ: dict[str, str], server: Server, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """With an invalid setting, the API is not asked."""
+def test_invalid_setting_is_in_log_and_state(environ: dict[str, str], server: Server) -> None:
+    """The API is asked for the run alone; its log and its state show the mistake, without secrets."""
+    wrong = {"PREFECT_UV_LOCK": "pnu_hush", "PREFECT_CLIENT_MAX_RETRIES": "few"}
     assert start(_asking(lambda: 0), {**environ, "PREFECT_UV_LOCK": "thawed"}, []) == 65
+    (message,) = _crashed(server)
+    assert message.startswith(
+        "error[settings-invalid]: PREFECT_UV_LOCK=thawed is not one of locked, frozen, relock. hint: Correct"
+    )
+    assert _logged(server)[-1].startswith("error[settings-invalid]: PREFECT_UV_LOCK=thawed")
+    assert server.to("GET", f"/api/deployments/{DEPLOYMENT}") == []
+    assert start(_asking(lambda: 0), {**environ, **wrong}, []) == 65
+    assert "PREFECT_CLIENT_MAX_RETRIES=few is not a whole number up to 999999999\n" in _logged(server)[-1]
+    assert "PREFECT_UV_LOCK=**** is not one of" in _logged(server)[-1]
+    assert _crashed(server)[-1].startswith(
+        "error[settings-invalid]: 2 settings are invalid: PREFECT_CLIENT_MAX_RETRIES, PREFECT_UV_LOCK. hint: "
+    )
+
+
+@pytest.mark.parametrize("name", ["PREFECT_API_URL", "PREFECT__FLOW_RUN_ID"])
+def test_invalid_setting_without_a_known_api(
+    environ: dict[str, str], server: Server, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """If what is invalid leads to the run, only stderr shows it."""
+    assert start(_asking(lambda: 0), {**environ, name: "nonsense"}, []) == 65
     assert server.requests == []
-    assert "PREFECT_UV_LOCK=thawed is not one of locked, frozen, relock" in capsys.readouterr().err
+    assert f"error[settings-invalid]: {name}=nonsense " in capsys.readouterr().err
+
+
+def test_failure_before_the_api_was_asked(environ: dict[str, str], server: Server) -> None:
+    """Whatever stops a start before it asks the API is in the run's log and state, too."""
+    assert start(lambda _: _no_lock(), environ, []) == LockfileMissingError.exit_code
+    assert _crashed(server)[0].startswith("error[lockfile-missing]: ")
+    assert _logged(server)[-1].startswith("error[lockfile-missing]: ")
+
+
+def test_failure_before_the_api_was_asked_about_a_cancelled_run(environ: dict[str, str], server: Server) -> None:
+    """The run ends as Cancelled: the server does not let one that is Cancelling crash."""
+    document = {"id": RUN, "name": "brave-fox", "deployment_id": DEPLOYMENT, "state": {"type": "CANCELLING"}}
+    server.on(f"GET /api/flow_runs/{RUN}", Answer(body=document))
+    server.on(f"POST {SET_STATE}", Answer(200, {"status": "REJECT", "state": {"type": "CANCELLING"}}))
+    assert start(_asking(lambda: 0), {**environ, "PREFECT_UV_LOCK": "thawed"}, []) == 0
+    assert [request.json["state"]["type"] for request in server.to("POST", SET_STATE)] == ["CRASHED", "CANCELLED"]
 
 
 @pytest.mark.parametrize(

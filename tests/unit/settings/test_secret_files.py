@@ -91,7 +91,8 @@ def test_all_mistakes_are_reported_without_contents(tmp_path: Path, secret: Path
             }
         )
     assert caught.value.render() == (
-        "error[settings-invalid]: 6 settings are invalid.\n\n"
+        "error[settings-invalid]: 6 settings are invalid: PREFECT_API_KEY, PREFECT_API_AUTH_STRING_FILE,"
+        " UV_INDEX_FILE, UV_INDEX_A_PASSWORD_FILE, UV_INDEX_B_PASSWORD_FILE, PIP_INDEX_URL_FILE.\n\n"
         "PREFECT_API_KEY and PREFECT_API_KEY_FILE are both set\n"
         f"PREFECT_API_AUTH_STRING_FILE={tmp_path}/missing cannot be read (No such file or directory)\n"
         f"UV_INDEX_FILE={tmp_path}/empty is empty\n"

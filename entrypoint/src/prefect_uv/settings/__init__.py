@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -26,11 +27,13 @@ class Settings(RunSettings, CacheSettings, ProjectSettings, ApiSettings):
             variables translated to uv's.
         flow_environ: the variables for pull steps and the flow: the given ones, and the API's secrets from files.
         notes: lines for the log.
+        mistakes: what is wrong with the given variables; a setting whose variable is wrong has its default.
     """
 
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     flow_environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
+    mistakes: tuple[str, ...] = ()
 
     @classmethod
     def from_environ(cls, given: Mapping[str, str]) -> Settings:
@@ -39,6 +42,13 @@ class Settings(RunSettings, CacheSettings, ProjectSettings, ApiSettings):
         Raises:
             SettingsInvalidError: with one line per mistake.
         """
+        settings = cls.read(given)
+        settings.refuse_mistakes()
+        return settings
+
+    @classmethod
+    def read(cls, given: Mapping[str, str]) -> Settings:
+        """Read all settings and note the mistakes, so that they can be reported to the API if that is known."""
         mistakes: list[str] = []
         given = _without_space_around_key(given)
         file_secrets = secret_files.read_secret_files(given, mistakes)
@@ -48,14 +58,24 @@ class Settings(RunSettings, CacheSettings, ProjectSettings, ApiSettings):
                 read_setting(declared, environ, values, mistakes)
         if values.get("flow_run_id") and not environ.get("PREFECT_API_URL"):
             mistakes.append("PREFECT_API_URL is not set")
-        if mistakes:
-            raise SettingsInvalidError(
-                "1 setting is invalid." if len(mistakes) == 1 else f"{len(mistakes)} settings are invalid.",
-                "\n".join(mistakes),
-                "Correct the variables where they are set: in the deployment's job variables, the work pool, or with"
-                " `docker run -e`.",
-            )
-        return cls(**values)
+        return cls(**values, mistakes=tuple(mistakes))
+
+    def refuse_mistakes(self) -> None:
+        """Check that there are no mistakes.
+
+        Raises:
+            SettingsInvalidError: with one line per mistake; the headline, which the state shows, names the variables.
+        """
+        if not self.mistakes:
+            return
+        names = ", ".join(re.split(r"[= ]", mistake)[0] for mistake in self.mistakes)
+        several = len(self.mistakes) > 1
+        raise SettingsInvalidError(
+            f"{len(self.mistakes)} settings are invalid: {names}." if several else f"{self.mistakes[0]}.",
+            "\n".join(self.mistakes) if several else "",
+            "Correct the variables where they are set: in the deployment's job variables, the work pool, or with"
+            " `docker run -e`.",
+        )
 
     def secrets(self) -> list[str]:
         """Every secret that must not be logged: the API's, and the credentials of indexes, proxies and netrc."""
