@@ -176,7 +176,7 @@ def test_step_of_prefect_aws(stored: Ours, base: Path) -> None:
     assert (base / "flow.py").read_text() == "from s3"
     assert (base / "etl" / "deep.py").read_text() == "deep"
     assert SECRET not in "\n".join(stored.lines)
-    assert any(" for a pull step with prefect-aws is new; changes from " in line for line in stored.lines)
+    assert any(" is the first one here for a pull step with prefect-aws" in line for line in stored.lines)
 
 
 def test_block(stored: Ours, base: Path, storage: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from prefect_uv.api.client import ApiClient
 from prefect_uv.api.packages_variable import read_packages_variable
 from prefect_uv.bake.bake_record import log_image_version, with_baked_selection
+from prefect_uv.cache_volume.cache_directory import ends_with_container
 from prefect_uv.engine.launch import PreparedFlow
 from prefect_uv.environments import Environment, EnvironmentStore
 from prefect_uv.log.run_log import RunLog
@@ -27,6 +28,7 @@ def prepare(session: Session, deployment: Mapping[str, Any], checkout: Checkout)
     project = session.phase("look", _find_flow_project, session.settings, session.log, checkout, entrypoint)
     store = EnvironmentStore(session.settings, session.log)
     environment = session.phase("sync", _environment, session, store, project, checkout)
+    _warn_without_volume(environment, session.settings, session.log)
     project_code = ProjectCode(session.settings, session.log, session.scratch)
     code = session.phase("code", project_code.make_importable, project, environment)
     maintenance = store.maintenance(environment)
@@ -67,3 +69,13 @@ def _environment(session: Session, store: EnvironmentStore, project: Project, ch
         session.log.info(extra.summary)
     environment = store.environment(project)
     return store.extend(environment, replace(extra, files=(*extra.files, *checkout.requirements)), project)
+
+
+def _warn_without_volume(environment: Environment, settings: Settings, log: RunLog) -> None:
+    """Say that what was just built will be gone: nothing is mounted where the cache volume should be."""
+    root = settings.cache_dir
+    if not environment.hit and environment.path.is_relative_to(root) and ends_with_container(root):
+        log.warning(
+            f"no volume is mounted at {root}, so this environment is deleted with the container, and every run builds"
+            f" one: mount a volume there, such as `--volume prefect-uv-cache:{root}`"
+        )

@@ -209,6 +209,21 @@ def test_other_package_is_explained_and_built(
     assert f"{misfit}; using environment {new} from the volume" in capfd.readouterr().err.splitlines()
 
 
+def test_other_project_than_the_baked_one(
+    etl: Etl, cache: Path, baked: Baked, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The log says for what the image was baked; how that project differs from this one explains nothing."""
+    baked.bake()
+    etl.write("prefect", "helper")
+    path = etl.directory / "pyproject.toml"
+    path.write_text(path.read_text().replace('"etl"', '"other"'))
+    etl.lock()
+    capfd.readouterr()
+    new = baked.start().key[:12]
+    line = f"the image has a baked environment for etl, none for other; building environment {new} in {cache}"
+    assert f"prefect-uv: {line}" in capfd.readouterr().err.splitlines()
+
+
 def test_build_starts_from_the_baked_environment(etl: Etl, baked: Baked) -> None:
     """Unchanged packages are taken from the image, with their bytecode; only the difference is fetched."""
     build_wheel(etl.wheels, "tools", "1.0", {"tools.py": "y = 1\n"})

@@ -201,6 +201,21 @@ def test_miss_is_compared_with_the_newest_of_equals(
     assert explanations == ["tools 1.0 -> 2.0", "tools 2.0 -> 3.0", "tools 3.0 -> 4.0"]
 
 
+def test_miss_is_compared_with_the_same_project_only(
+    with_helper: Etl, make_store: Callable[..., EnvironmentStore], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """How another project on the volume differs explains nothing."""
+    sync(make_store(), with_helper)
+    with_helper.write("prefect")
+    path = with_helper.directory / "pyproject.toml"
+    path.write_text(path.read_text().replace('"etl"', '"other"'))
+    with_helper.lock()
+    capsys.readouterr()
+    other = sync(make_store(), with_helper)
+    line = f"prefect-uv: environment {other.key[:12]} is the first one here for other\n"
+    assert capsys.readouterr().err == line
+
+
 def test_miss_names_a_changed_variable(
     with_helper: Etl, make_store: Callable[..., EnvironmentStore], capsys: pytest.CaptureFixture[str]
 ) -> None:

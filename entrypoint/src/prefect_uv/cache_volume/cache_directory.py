@@ -168,8 +168,17 @@ def is_executable(path: Path) -> bool:
 
 def crosses_nodes(path: Path) -> bool:
     """Whether other nodes may use this file system, with locks that this node does not see."""
-    kind = next((kind for mount, kind in _mounts() if path.resolve().is_relative_to(mount)), "")
-    return kind.startswith(NETWORK_FILE_SYSTEMS)
+    return _mount_of(path)[1].startswith(NETWORK_FILE_SYSTEMS)
+
+
+def ends_with_container(path: Path) -> bool:
+    """Whether a path is in the container's own file system, where nothing is mounted, and which is deleted with it."""
+    return _mount_of(path)[0] == "/"
+
+
+def _mount_of(path: Path) -> tuple[str, str]:
+    """The mount point and the file system type of a path; both empty if they are not known."""
+    return next((mount for mount in _mounts() if path.resolve().is_relative_to(mount[0])), ("", ""))
 
 
 def _mounts() -> list[tuple[str, str]]:

@@ -65,7 +65,7 @@ class BakedEnvironments:
         fingerprint_index.write_entry(self.published.cache, self._fingerprint(source), entry)
 
     def report_mismatch(self, contents: Contents, project: str, instead: str, log: RunLog) -> None:
-        """Log how the nearest baked environment differs from what is needed; no line if nothing was baked.
+        """Log why no baked environment is used; no line if nothing was baked.
 
         Args:
             contents: what is needed.
@@ -76,14 +76,19 @@ class BakedEnvironments:
         Raises:
             BakedMismatchError: PREFECT_UV_BAKED=refuse.
         """
-        nearest = nearest_environment(self.environments(), contents, project)
-        if nearest is None:
-            return
-        changes = joined_differences(contents.differences(nearest[1].contents))
-        misfit = f"baked environment {nearest[1].key[:12]} does not fit: {changes}"
-        if self.settings.baked == "refuse":
-            raise BakedMismatchError(f"No environment baked into the image fits {project}.", misfit, BAKED_HINT)
-        log.info(f"{misfit}; {instead}")
+        if misfit := self._misfit(contents, project):
+            if self.settings.baked == "refuse":
+                raise BakedMismatchError(f"No environment baked into the image fits {project}.", misfit, BAKED_HINT)
+            log.info(f"{misfit}; {instead}")
+
+    def _misfit(self, contents: Contents, project: str) -> str:
+        """How the project's nearest baked environment differs, or for what there are others; empty without any."""
+        baked = [*self.environments()]
+        if nearest := nearest_environment(baked, contents, project):
+            changes = joined_differences(contents.differences(nearest[1].contents))
+            return f"baked environment {nearest[1].key[:12]} does not fit: {changes}"
+        others = ", ".join(sorted({manifest.project for _, manifest in baked}))
+        return f"the image has a baked environment for {others}, none for {project}" if others else ""
 
     def _fingerprint(self, source: Source) -> str:
         """As on the volume, without indexes and constraints: the lock was checked against them when it was baked."""

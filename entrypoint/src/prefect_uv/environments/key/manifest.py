@@ -60,15 +60,12 @@ def described_environments(cache: CacheDirectory) -> Iterator[DescribedEnvironme
 def nearest_environment(
     candidates: Iterable[DescribedEnvironment], contents: Contents, project: str
 ) -> DescribedEnvironment | None:
-    """The environment with the fewest differences, with which a miss is compared in the log.
+    """The project's environment with the fewest differences, with which a miss is compared in the log.
 
-    Environments of the same project are preferred, newer ones among equals; None if there are no candidates.
+    One with extra packages is the project's, too. Newer ones are preferred among equals; None if there is none.
     """
-    every = list(candidates)
-    preferred = [item for item in every if item[1].project == project] or every
-    return min(
-        preferred, key=lambda item: (len(contents.differences(item[1].contents)), -item[1].created), default=None
-    )
+    own = (item for item in candidates if _without_extras(item[1].project) == _without_extras(project))
+    return min(own, key=lambda item: (len(contents.differences(item[1].contents)), -item[1].created), default=None)
 
 
 def choose_base(candidates: Iterable[DescribedEnvironment], contents: Contents) -> DescribedEnvironment | None:
@@ -82,8 +79,13 @@ def explain_miss(contents: Contents, project: str, nearest: DescribedEnvironment
     """The line about why an environment has to be built: how it differs from the nearest existing one."""
     short = contents.key[:12]
     if nearest is None:
-        return f"environment {short} is the first one here"
+        return f"environment {short} is the first one here for {project}"
     _, manifest = nearest
     own, others = ("", "") if manifest.project == project else (f" for {project}", f" of {manifest.project}")
     changes = joined_differences(contents.differences(manifest.contents))
     return f"environment {short}{own} is new; changes from {manifest.key[:12]}{others}: {changes}"
+
+
+def _without_extras(purpose: str) -> str:
+    """The project's name in that of an environment with extra packages (`etl + pandas`), which any other is already."""
+    return purpose.partition(" + ")[0]
