@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from prefect_uv.background_import import importing_in_background
@@ -16,7 +17,8 @@ LATER_PHASES = ("prefect_uv.pull", "prefect_uv.preparation", "prefect_uv.engine.
 
 def prepare_flow(session: Session, *, execute: bool = False) -> PreparedFlow:
     """Get the code and its environment; the later phases are imported while we wait for the API and git."""
-    session.settings = with_writable_directories(session.settings, session.log, session.cleanup)
+    settings = replace(session.settings, replay_failures=execute)
+    session.settings = with_writable_directories(settings, session.log, session.cleanup)
     with importing_in_background(*LATER_PHASES):
         deployment = session.phase("ask", session.ask, execute=execute)
         from prefect_uv.pull import pull  # noqa: PLC0415 (imported in the background)

@@ -13,7 +13,7 @@ import pytest
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.cache_volume.uv_cache import choose_uv_cache, safe_uv_cache
 from prefect_uv.environments import EnvironmentStore
-from prefect_uv.environments.build.recent_failures import recent_failure, remember_failure
+from prefect_uv.environments.build.recent_failures import RecentFailure
 from prefect_uv.environments.key.fingerprint_index import IndexEntry, look_up_entry, write_entry
 from prefect_uv.errors import SyncError
 from prefect_uv.log.mask import Mask
@@ -38,13 +38,14 @@ def replace_by_link(path: Path) -> None:
 def test_answer_of_a_stranger(cache_directory: CacheDirectory, change: Callable[[Path], None]) -> None:
     """An entry of the fingerprint index or a failed build counts only if a trusted user wrote it."""
     write_entry(cache_directory, KEY, IndexEntry.of("key", "etl", "/usr/bin/python3"))
-    remember_failure(cache_directory, KEY, SyncError("It failed."), Mask())
+    failure = RecentFailure.of(cache_directory, KEY, "inputs", {})
+    failure.remember(SyncError("It failed."), Mask())
     assert look_up_entry(cache_directory, KEY)
-    assert recent_failure(cache_directory, KEY)
+    assert failure.recall()
     change(cache_directory.index / KEY)
     assert look_up_entry(cache_directory, KEY) is None
-    change(cache_directory.failures / KEY)
-    assert recent_failure(cache_directory, KEY) is None
+    change(failure.path)
+    assert failure.recall() is None
 
 
 UV_FILES = ("archive-v0/id/module.py", "git-v0/db/id/config", "simple-v1/pypi/package.rkyv", "wheels-v1/pypi/package/x")

@@ -11,11 +11,15 @@ from pathlib import Path
 import pytest
 
 from prefect_uv.cache_volume import work_lock as lock_module
+from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.environments import EnvironmentStore
 from prefect_uv.environments.build import recent_failures as failures_module
+from prefect_uv.environments.build.recent_failures import RecentFailure
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.errors import IndexUnreachableError, SyncError
 from prefect_uv.log.mask import Mask
+from prefect_uv.recipe import prepare_flow
+from prefect_uv.session import Session
 from tests.unit.etl import WHEEL, Etl, environments, leftovers, sync, sync_at_once
 from tests.unit.http_server import Answer, Server
 
@@ -39,9 +43,11 @@ def test_failure_is_repeated_without_a_build(
     unreachable.on(f"GET /api/prefect/{WHEEL}", Answer(body=(etl.wheels / WHEEL).read_bytes()))
     with pytest.raises(IndexUnreachableError) as second:
         sync(make_store(UV_HTTP_RETRIES="0"), etl)
-    assert second.value.headline == first.value.headline
-    assert first.value.found in second.value.found
-    assert "Another container got this error " in second.value.found
+    headline, _, again = second.value.headline.partition(" (Remembered: ")
+    assert headline == first.value.headline
+    line = r"another container with these settings got this error \d+ s ago; the next attempt is in \d+ s\.\)"
+    assert re.fullmatch(line, again)
+    assert (first.value.found, first.value.hint) == (second.value.found, second.value.hint)
     monkeypatch.setattr(failures_module, "REMEMBERED_SECONDS", 0)
     assert sync(make_store(), etl).hit is False
 
@@ -57,7 +63,7 @@ def test_failure_with_a_wrong_time_is_ignored(
     (failure,) = (cache / "failed" / "v1").iterdir()
     then = failure.stat().st_mtime + seconds
     os.utime(failure, (then, then))
-    assert sync(make_store(), etl).hit is False
+    assert sync(make_store(UV_HTTP_RETRIES="0"), etl).hit is False
     assert not failure.exists()
 
 
@@ -72,18 +78,80 @@ def test_wrong_credentials_are_not_remembered(
     assert sync(make_store(), etl).hit is False
 
 
+@pytest.mark.parametrize(
+    "corrected",
+    [
+        {"UV_DEFAULT_INDEX": "https://index.invalid/simple"},
+        {"UV_INDEX_PRIVATE_PASSWORD": "hush-hush"},
+        {"UV_HTTP_TIMEOUT": "99"},
+        {"UV_SYSTEM_CERTS": "1"},
+        {"SSL_CERT_FILE": "BUNDLE"},
+        {"https_proxy": "http://127.0.0.1:9"},
+        {"ALL_PROXY": ""},
+        {"NO_PROXY": "127.0.0.1"},
+        {"CFLAGS": "-O1"},
+    ],
+    ids=lambda variables: next(iter(variables)),
+)
+def test_corrected_setting_gets_a_new_attempt(
+    etl: Etl,
+    unreachable: Server,
+    make_store: Callable[..., EnvironmentStore],
+    tmp_path: Path,
+    corrected: dict[str, str],
+) -> None:
+    """Whoever changes what decides whether the index is reached, or the build works, is not told of an old failure."""
+    before = {"UV_HTTP_RETRIES": "0", "ALL_PROXY": "http://127.0.0.1:9", "NO_PROXY": "localhost,127.0.0.1"}
+    with pytest.raises(IndexUnreachableError):
+        sync(make_store(**before), etl)
+    unreachable.on(f"GET /api/prefect/{WHEEL}", Answer(body=(etl.wheels / WHEEL).read_bytes()))
+    bundle = tmp_path / "ca.pem"
+    bundle.touch()
+    after = {name: value.replace("BUNDLE", str(bundle)) for name, value in corrected.items()}
+    assert sync(make_store(**{**before, **after}), etl).hit is False
+
+
+def test_corrected_file_gets_a_new_attempt(cache_directory: CacheDirectory, tmp_path: Path) -> None:
+    """A file that a variable names counts by its content, because it is mounted at the same path."""
+    environ = {"SSL_CERT_FILE": str(tmp_path / "ca.pem"), "HOME": str(tmp_path), "HOSTNAME": "a"}
+
+    def path() -> Path:
+        return RecentFailure.of(cache_directory, "key", "inputs", environ).path
+
+    paths = [path()]
+    for name in ("ca.pem", ".netrc"):
+        (tmp_path / name).write_text("corrected")
+        paths.append(path())
+    environ["HOSTNAME"] = "b"
+    assert len({*paths}) == len(paths)
+    assert path() == paths[-1]
+
+
+def test_command_by_hand_tries_again(
+    etl: Etl, unreachable: Server, make_store: Callable[..., EnvironmentStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`sync` and `exec` are how somebody finds out what is wrong: they build, whatever is remembered."""
+    store = make_store(UV_HTTP_RETRIES="0")
+    with pytest.raises(IndexUnreachableError):
+        sync(store, etl)
+    unreachable.on(f"GET /api/prefect/{WHEEL}", Answer(body=(etl.wheels / WHEEL).read_bytes()))
+    monkeypatch.chdir(etl.directory)
+    session = Session(store.settings, store.log)
+    with session.cleanup:
+        assert prepare_flow(session).environment.hit is False
+
+
 def test_remembered_failure_contains_no_secret(make_store: Callable[..., EnvironmentStore]) -> None:
     """uv prints signed addresses, and a build backend what it likes (uv 0.13.8, observed): the volume keeps neither."""
-    cache_directory = make_store().writable().cache
+    failure = RecentFailure.of(make_store().writable().cache, "key", "inputs", {})
     mask = Mask()
     mask.add("hush-hush")
-    error = SyncError("No hush-hush.", "404 for `https://h/x.whl?sig=hidden`, hush-hush", "Try.")
-    failures_module.remember_failure(cache_directory, "key", error, mask)
-    assert not re.search("hidden|hush", (cache_directory.failures / "key").read_text())
-    repeated = failures_module.recent_failure(cache_directory, "key")
+    failure.remember(SyncError("No hush-hush.", "404 for `https://h/x.whl?sig=hidden`, hush-hush", "Try."), mask)
+    assert not re.search("hidden|hush", failure.path.read_text())
+    repeated = failure.recall()
     assert repeated is not None
-    assert repeated.headline == "No ****."
-    assert repeated.found.startswith("404 for `https://h/x.whl?sig=****`, ****\n")
+    assert repeated.headline.startswith("No ****. (Remembered: ")
+    assert repeated.found == "404 for `https://h/x.whl?sig=****`, ****"
 
 
 def test_double_build_is_harmless(

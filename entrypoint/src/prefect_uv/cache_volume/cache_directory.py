@@ -97,7 +97,7 @@ class CacheDirectory(Volume):
 
     @property
     def failures(self) -> Path:
-        """Recent build failures by key (`environments/build/recent_failures.py`)."""
+        """Recent build failures (`environments/build/recent_failures.py`)."""
         return self.root / "failed" / LAYOUT
 
     @property

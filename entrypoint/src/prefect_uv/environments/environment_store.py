@@ -14,6 +14,7 @@ from prefect_uv.cache_volume.full_disk import full_disk_as_error
 from prefect_uv.environments.baked_environments import BakedEnvironments
 from prefect_uv.environments.build.builder import EnvironmentBuild
 from prefect_uv.environments.build.exclusive_build import ExclusiveBuild
+from prefect_uv.environments.build.recent_failures import RecentFailure
 from prefect_uv.environments.garbage.garbage_collection import collect_garbage
 from prefect_uv.environments.key import fingerprint_index
 from prefect_uv.environments.key.fingerprint import fingerprint
@@ -129,17 +130,19 @@ class EnvironmentStore:
                 if environment := self._open(plan.contents.key):
                     self._report_baked_mismatch(environment, source)
                 else:
-                    environment = self._build(EnvironmentBuild(writable.cache, uv, plan, source.name, self.log))
+                    environment = self._build(EnvironmentBuild(writable.cache, uv, plan, source.name, self.log), inputs)
             entry = fingerprint_index.IndexEntry.of(environment.key, source.name, plan.contents.python, resolved)
             with suppress(OSError):
                 fingerprint_index.write_entry(writable.cache, inputs, entry)
             return environment
 
-    def _build(self, build: EnvironmentBuild) -> Environment:
+    def _build(self, build: EnvironmentBuild, inputs: str) -> Environment:
         key = build.contents.key
         instead = f"building environment {key[:12]} in {build.cache.root}"
         self.baked.report_mismatch(build.contents, build.purpose, instead, self.log)
-        return ExclusiveBuild(build, self.writable(), partial(self._open, key), self.baked.environments()).perform()
+        failure = RecentFailure.of(build.cache, key, inputs, self.settings.environ)
+        find, baked = partial(self._open, key), self.baked.environments()
+        return ExclusiveBuild(build, self.writable(), find, baked, failure).perform()
 
     def _report_baked_mismatch(self, environment: Environment, source: Source) -> None:
         """If there are baked environments, say why one from the volume is used instead."""

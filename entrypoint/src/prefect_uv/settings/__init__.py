@@ -27,12 +27,15 @@ class Settings(RunSettings, CacheSettings, ProjectSettings, ApiSettings):
             variables translated to uv's.
         flow_environ: the variables for pull steps and the flow: the given ones, and the API's secrets from files.
         notes: lines for the log.
+        replay_failures: an environment that another container could not build within the last minute is not tried
+            again; commands started by hand do try again.
         mistakes: what is wrong with the given variables; a setting whose variable is wrong has its default.
     """
 
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     flow_environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
+    replay_failures: bool = True
     mistakes: tuple[str, ...] = ()
 
     @classmethod

@@ -2,7 +2,7 @@
 
 The key's work lock decides who builds. If its holder dies or falls silent, the next container builds; if the file
 system has no locks, several build and the first rename wins. For a minute, a failed build is reported
-to every container that needs the same environment.
+to every container that executes a run and would build the same.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from prefect_uv.cache_volume.lease import take_lease
 from prefect_uv.cache_volume.work_lock import holding_work_lock
-from prefect_uv.environments.build import recent_failures
 from prefect_uv.environments.build.builder import EnvironmentBuild
+from prefect_uv.environments.build.recent_failures import RecentFailure
 from prefect_uv.environments.key.manifest import (
     DescribedEnvironment,
     choose_base,
@@ -35,12 +35,14 @@ class ExclusiveBuild:
         published: where to publish it.
         find: opens the environment if another container has published it by now.
         baked: the environments in the image, which this one may be built on.
+        failure: how the same build failed recently, if it did.
     """
 
     build: EnvironmentBuild
     published: PublishedEnvironments
     find: Callable[[], Environment | None]
     baked: Iterable[DescribedEnvironment]
+    failure: RecentFailure
 
     def perform(self) -> Environment:
         """Build the environment, or take the one that another container has built while we waited.
@@ -52,14 +54,14 @@ class ExclusiveBuild:
         with holding_work_lock(cache.locks / key, self._is_decided, self._report):
             if environment := self.find():
                 return environment
-            if error := recent_failures.recent_failure(cache, key):
+            if error := self._recent_failure():
                 raise error
             try:
                 self._build_and_publish()
             except SyncError as error:
-                recent_failures.remember_failure(cache, key, error, self.build.log.mask)
+                self.failure.remember(error, self.build.log.mask)
                 raise
-        recent_failures.forget_failure(cache, key)
+        self.failure.forget()
         built = self.published.open(key, hit=False)
         if built is None:
             raise disappeared_error(key)
@@ -67,8 +69,10 @@ class ExclusiveBuild:
 
     def _is_decided(self) -> bool:
         """Whether waiting is over: the environment is published, or another container could not build it."""
-        key = self.build.contents.key
-        return self.published.has(key) or recent_failures.recent_failure(self.build.cache, key) is not None
+        return self.published.has(self.build.contents.key) or self._recent_failure() is not None
+
+    def _recent_failure(self) -> SyncError | None:
+        return self.failure.recall() if self.build.uv.settings.replay_failures else None
 
     def _report(self, line: str) -> None:
         self.build.log.info(f"environment {self.build.contents.key[:12]}: {line}")
