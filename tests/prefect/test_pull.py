@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from tests.prefect.conftest import PROJECTS
+from tests.pull.repositories import package
 from tests.pull.servers import SshGit, ssh_git
 from tests.stack import EXCHANGE, CacheVolume, PackageIndex, Repository, Run, Stack, git_clone
 from tests.stack.environment import job_volumes
@@ -135,8 +136,8 @@ def ssh(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshG
 
 
 @pytest.mark.usefixtures("repository")
-def test_ssh_without_a_passwd_entry(stack: Stack, cache: CacheVolume, ssh: SshGit) -> None:
-    """A mounted key gives access to the repository for a uid without a passwd entry."""
+def test_ssh_without_a_passwd_entry(stack: Stack, cache: CacheVolume, ssh: SshGit, tmp_path: Path) -> None:
+    """A mounted key gives git and uv access to repositories for a uid without a passwd entry."""
     for name, path in (("key", ssh.key), ("known_hosts", ssh.known_hosts)):
         script = 'mkdir -p /cache/ssh && printf "%s" "$1" > /cache/ssh/$0 && chmod 440 /cache/ssh/$0'
         cache.run("sh", "-c", script, name, path.read_text())
@@ -150,6 +151,7 @@ def test_ssh_without_a_passwd_entry(stack: Stack, cache: CacheVolume, ssh: SshGi
         "PREFECT__FLOW_RUN_ID": str(flow_run),
         "PREFECT_UV_SSH_KEY": "/cache/ssh/key",
         "PREFECT_UV_SSH_KNOWN_HOSTS": "/cache/ssh/known_hosts",
+        "PREFECT_UV_EXTRA_PACKAGES": f"dep @ git+{ssh.url(package(tmp_path).path)}",
     }
     container = stack.containers.start(stack.image, [], environment, job_volumes(cache.name), user="12345:0")
     run = stack.finish(flow_run, container)

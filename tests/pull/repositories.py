@@ -34,6 +34,16 @@ def rich(root: Path) -> Origin:
     return origin
 
 
+def package(root: Path) -> Origin:
+    """A package `dep` to depend on; its build backend is part of uv."""
+    origin = Origin(root / "dep")
+    (origin.path / "src" / "dep").mkdir(parents=True)
+    (origin.path / "src" / "dep" / "__init__.py").touch()
+    build = '[build-system]\nrequires = ["uv_build"]\nbuild-backend = "uv_build"\n'
+    origin.commit("pyproject.toml", f'{build}[project]\nname = "dep"\nversion = "1.0"\n')
+    return origin
+
+
 def with_submodule(origin: Origin, name: str, url: str) -> None:
     """Add a submodule whose address in .gitmodules is `url`; its content is a new repository next to `origin`."""
     source = Origin(origin.path.parent / name)

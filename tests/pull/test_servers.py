@@ -14,9 +14,14 @@ from typing import Any
 
 import pytest
 
+from prefect_uv.cache_volume.cache_directory import CacheDirectory
+from prefect_uv.environments.uv.uv_command import Uv
+from prefect_uv.errors import IndexUnreachableError
+from prefect_uv.image_facts import Image
 from prefect_uv.pull.git import git_commands as git_module
+from prefect_uv.settings import Settings
 from tests.pull.conftest import ROOT, Ours, Recorder, tree
-from tests.pull.repositories import rich
+from tests.pull.repositories import package, rich
 from tests.pull.servers import HttpsGit, SshGit, https_git, ssh_git
 from tests.stack.process import wait_until
 from tests.unit.conftest import Origin
@@ -97,6 +102,22 @@ def test_ssh_down(ssh: SshGit, alone: Ours, base: Path) -> None:
     """An SSH server that does not listen is a git-unreachable error."""
     step = {CLONE: {"repository": replace(ssh, port=9).url(Path("/x"))}}
     assert alone([step], base, mounted(ssh)).slug == "git-unreachable"
+
+
+def test_ssh_dependency(ssh: SshGit, image: Image, tmp_path: Path) -> None:
+    """uv fetches a dependency over SSH with the same files as git; without them, the error says what to mount."""
+    requirement = f"dep @ git+{ssh.url(package(tmp_path).path)}"
+    cache = CacheDirectory(tmp_path / "cache", frozenset({os.geteuid()}), tmp_path / "cache" / "uv")
+    for variables in ({}, mounted(ssh)):
+        uv = Uv(Settings.from_environ({**os.environ, **variables}), image, cache)
+        target = ("pip", "install", "--python", sys.executable, "--target", tmp_path / "target", requirement)
+        if variables:
+            uv.run_checked(*target)
+        else:
+            with pytest.raises(IndexUnreachableError, match="SSH host key of a dependency's git server") as caught:
+                uv.run_checked(*target)
+            assert "PREFECT_UV_SSH_KNOWN_HOSTS" in caught.value.hint
+    assert (tmp_path / "target" / "dep" / "__init__.py").is_file()
 
 
 FAILURES: list[tuple[dict[str, Any], dict[str, str], str]] = [

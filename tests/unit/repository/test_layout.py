@@ -17,6 +17,7 @@ LAYERS = (
     {"image_facts", "processes", "log"},
     {"background_import", "settings"},
     {"api", "cache_volume", "project"},
+    {"git_access"},
     {"environments"},
     {"pull", "project_code", "read_only_root"},
     {"start_ending"},

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from prefect_uv.api.client import ApiClient
-from prefect_uv.pull.git.git_environment import git_environ
+from prefect_uv.git_access.git_environment import git_environ
 from prefect_uv.settings import Settings
 from prefect_uv.settings.pip_variables import PIP_VARIABLES
 from tests.unit.foreign import ends_in_order, fuzzed, variable_texts

@@ -25,6 +25,7 @@ from prefect_uv.environments.published_environments import Environment, Publishe
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.environments.writable_location import environments_at, links_as_error, writable_environments
 from prefect_uv.errors import IndexUnreachableError, VolumeFullError
+from prefect_uv.git_access.clone import Clone
 from prefect_uv.image_facts import Image
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import ExtraPackages, Project
@@ -34,8 +35,16 @@ from prefect_uv.settings import Settings
 class EnvironmentStore:
     """The environments in the image, on the cache volume, and in a private directory if the volume cannot be used."""
 
-    def __init__(self, settings: Settings, log: RunLog) -> None:
+    def __init__(self, settings: Settings, log: RunLog, clone: Clone | None = None) -> None:
+        """Open them.
+
+        Args:
+            settings: the deployment's settings.
+            log: the run's log.
+            clone: the clone whose login serves dependencies on its host; None for none.
+        """
         self.settings = settings
+        self.clone = clone
         self.image = Image.read()
         self.log = log
         self.baked = BakedEnvironments.of(settings, self.image)
@@ -123,7 +132,7 @@ class EnvironmentStore:
         """Ask uv what to install, find or build that environment, and remember the answer under the fingerprint."""
         with full_disk_as_error(self.volume.cache.root), links_as_error():
             writable = self.writable()
-            uv = Uv(self.settings, self.image, writable.cache, source.project.uv_configuration)
+            uv = Uv(self.settings, self.image, writable.cache, source.project.uv_configuration, self.clone)
             with shared_lock(writable.cache.locks / "uv-cache"):
                 plan = source.plan(uv, self.log)
                 resolved = 0.0 if plan.pinned else time.time()

@@ -28,12 +28,7 @@ from prefect_uv.project_code.build_copies import BuildCopies
 from prefect_uv.settings import Settings
 
 # git 2.47: https://git-scm.com/docs/git#_environment_variables
-GIT_READS_ONLY = {
-    "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_CONFIG_COUNT": "1",
-    "GIT_CONFIG_KEY_0": "safe.directory",
-    "GIT_CONFIG_VALUE_0": "*",
-}
+GIT_READS_ONLY = {"GIT_OPTIONAL_LOCKS": "0"}
 _HINTS = (
     (
         r"'\S*(cc|\+\+|clang)' failed: No such|No such file or directory: '\S*(cc|\+\+|clang)'|[Uu]nknown compiler",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from prefect_uv.git_access.clone import Clone
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.pull.templating import Blocks
 from prefect_uv.settings import Settings
@@ -34,6 +35,7 @@ class Checkout:
         environ: the environment for child processes, the flow included.
         outputs: the outputs of all steps, by output name and by step id.
         requirements: requirements files that steps want installed for the flow.
+        clones: what git_clone steps have cloned, in their order.
     """
 
     base: Path
@@ -41,6 +43,12 @@ class Checkout:
     environ: Mapping[str, str]
     outputs: Mapping[str, Any] = field(default_factory=dict)
     requirements: tuple[Path, ...] = ()
+    clones: tuple[Clone, ...] = ()
+
+    @property
+    def clone_with_login(self) -> Clone | None:
+        """The last clone that needed a login."""
+        return next((clone for clone in reversed(self.clones) if clone.login), None)
 
     def with_output(self, step_id: str | None, output: Any) -> Checkout:
         """Add a step's output: by name, and by the step's id if it has one.

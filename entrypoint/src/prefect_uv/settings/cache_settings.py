@@ -59,6 +59,13 @@ class CacheSettings:
         True,
         "Keep clones on the cache volume, so that a pull downloads only what is new.",
     )
+    git_login_for_dependencies: bool = setting(
+        "PREFECT_UV_GIT_LOGIN_FOR_DEPENDENCIES",
+        boolean,
+        False,
+        "Let uv use the login of the last `git_clone` step that has one, for dependencies on git repositories of the"
+        " same host; build backends can read it too.",
+    )
     ssh_key: Path | None = setting("PREFECT_UV_SSH_KEY", Path, None, "Path of a private key for git over SSH.")
     ssh_known_hosts: Path | None = setting(
         "PREFECT_UV_SSH_KNOWN_HOSTS", Path, None, "Path of a known_hosts file for git over SSH."

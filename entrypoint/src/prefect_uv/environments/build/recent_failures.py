@@ -20,7 +20,10 @@ from prefect_uv.log.mask import Mask
 
 REMEMBERED_SECONDS = 60.0
 # uv 0.13.8: names the status. https://docs.astral.sh/uv/concepts/indexes/#ignoring-error-codes
-_WRONG_CREDENTIALS = re.compile(r"\b(401|403)\b")
+_WRONG_CREDENTIALS = re.compile(
+    r"\b(401|403)\b|Authentication failed|could not read (?:Username|Password)|Permission denied \(publickey"
+    r"|Host key verification failed"
+)
 # Proxies, certificates and credentials; compilers and their options, for which there are no other common names.
 # uv 0.13.8: https://docs.astral.sh/uv/reference/environment/#externally-defined-variables
 _DECISIVE = re.compile(

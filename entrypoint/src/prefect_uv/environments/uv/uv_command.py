@@ -16,6 +16,8 @@ from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.environments.uv.pip_table import settings_options
 from prefect_uv.environments.uv.uv_failures import explain_uv_failure, offline_missing
 from prefect_uv.errors import PrefectUvError, UnresolvableError
+from prefect_uv.git_access.clone import Clone
+from prefect_uv.git_access.git_environment import git_variables
 from prefect_uv.image_facts import Image
 from prefect_uv.processes.subprocesses import CompletedCommand, run_command
 from prefect_uv.settings import Settings
@@ -52,12 +54,14 @@ class Uv:
         image: the image's facts.
         cache: the cache directory.
         configuration: the project's file that `uv pip` reads its settings from; other commands find it themselves.
+        clone: the clone whose login serves dependencies on its host; None for none.
     """
 
     settings: Settings
     image: Image
     cache: CacheDirectory
     configuration: Path | None = None
+    clone: Clone | None = None
 
     @property
     def environ(self) -> dict[str, str]:
@@ -73,7 +77,9 @@ class Uv:
             "UV_PYTHON_DOWNLOADS": "never",
             "UV_PYTHON_INSTALL_DIR": NOWHERE,
         }
-        return {**kept, **own, **({"UV_OFFLINE": "1"} if self.settings.offline else {})}
+        login = (self.clone.url, self.clone.login) if self.clone else ()
+        git = git_variables(self.settings, kept, *login)
+        return {**kept, **git, **own, **({"UV_OFFLINE": "1"} if self.settings.offline else {})}
 
     @property
     def index_options(self) -> tuple[str, ...]:

@@ -98,6 +98,24 @@ _UV_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         "Check UV_DEFAULT_INDEX or UV_INDEX and their credentials.",
     ),
     (
+        r"Git operation failed[\s\S]*(?:Host key verification failed|HOST IDENTIFICATION HAS CHANGED)",
+        IndexUnreachableError,
+        "The SSH host key of a dependency's git server is unknown or has changed.",
+        "Mount a known_hosts file and set PREFECT_UV_SSH_KNOWN_HOSTS to its path.",
+    ),
+    (
+        (
+            r"Git operation failed[\s\S]*(?:Authentication failed|could not read (?:Username|Password)"
+            r"|Permission denied \(|returned error: 40[13]|Repository not found)"
+        ),
+        IndexUnreachableError,
+        "A git server refused access to a dependency.",
+        (
+            "For a dependency on the clone's own host, set PREFECT_UV_GIT_LOGIN_FOR_DEPENDENCIES=true; for an ssh"
+            " address, mount a key and set PREFECT_UV_SSH_KEY."
+        ),
+    ),
+    (
         r"Git operation failed",
         IndexUnreachableError,
         "uv could not fetch from a git repository.",

@@ -9,18 +9,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from prefect_uv.cache_volume.volume import trusted_users
 from prefect_uv.errors import GitUnauthorizedError, PullStepError
+from prefect_uv.git_access.clone import Clone
+from prefect_uv.git_access.git_credentials import Login, logins, split_login
+from prefect_uv.git_access.git_environment import git_environ
 from prefect_uv.log.progress import logging_progress
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.pull.checkout import Checkout, StepContext, StepInputs
 from prefect_uv.pull.git.git_commands import CloneRequest, Git, clone_or_update
-from prefect_uv.pull.git.git_credentials import Login, logins, split_login
-from prefect_uv.pull.git.git_environment import git_environ
 from prefect_uv.pull.git.mirrored_clone import clone_with_mirror
 from prefect_uv.pull.git.offline_clone import LOCAL_ADDRESSES, clone_offline
 from prefect_uv.pull.git.repository_mirror import Mirror
@@ -57,8 +59,9 @@ def git_clone(  # noqa: PLR0913 (the parameters of Prefect's step)
     request = CloneRequest(
         url, directory, branch, commit_sha, submodules=bool(include_submodules), directories=tuple(directories or ())
     )
-    _clone_with_logins(_logins_to_try(context.log, url, given, login), request, context, checkout)
-    return {"directory": str(directory.relative_to(checkout.base))}, checkout
+    used = _clone_with_logins(_logins_to_try(context.log, url, given, login), request, context, checkout)
+    outputs: StepInputs = {"directory": str(directory.relative_to(checkout.base))}
+    return outputs, replace(checkout, clones=(*checkout.clones, Clone(directory, url, used)))
 
 
 def _check_inputs(branch: str | None, commit_sha: str | None, token: str | None, block: Any) -> None:
@@ -107,14 +110,18 @@ def _logins_to_try(
 
 def _clone_with_logins(
     logins_to_try: tuple[Login | None, ...], request: CloneRequest, context: StepContext, checkout: Checkout
-) -> None:
+) -> Login | None:
+    """Clone, and return the login that gave access."""
     *others, last = logins_to_try
     for login in others:
         try:
-            return _clone(login, request, context, checkout)
+            _clone(login, request, context, checkout)
         except GitUnauthorizedError as error:
             context.log.info(f"{error.headline} Trying the token in another form.")
-    return _clone(last, request, context, checkout)
+        else:
+            return login
+    _clone(last, request, context, checkout)
+    return last
 
 
 def _clone(login: Login | None, request: CloneRequest, context: StepContext, checkout: Checkout) -> None:

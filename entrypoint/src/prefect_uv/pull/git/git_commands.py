@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_uv.errors import CloneError, GitTimeoutError, GitUnreachableError, PullStepError
+from prefect_uv.git_access.git_credentials import split_login
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.processes.signals import pause
 from prefect_uv.processes.subprocesses import CompletedCommand, run_command
-from prefect_uv.pull.git.git_credentials import split_login
 from prefect_uv.pull.git.git_failures import explain_git_failure
 
 ATTEMPTS = 3
@@ -187,7 +187,8 @@ def check_out(git: Git, revision: str, mode: str = "--hard") -> None:
 def refuse_other_origin(git: Git) -> None:
     """Do not touch a directory with a clone of another repository, or of a user who is not trusted.
 
-    git's own check of the owner is off (`git_environment.py`): it would refuse what the owner of an image has cloned.
+    git's own check of the owner is off (`git_access/git_environment.py`): it would refuse what the owner of an image
+    has cloned.
 
     Raises:
         PullStepError: the clone's origin is not the requested repository, or a stranger's.

@@ -1,7 +1,7 @@
 """Pull without a network (PREFECT_UV_OFFLINE): code comes from the mirror on the volume, or the step is refused.
 
-Git itself may not connect (`git_environment.NO_NETWORK`), so it cannot fetch anything unnoticed: no submodule, and no
-object that a partial clone left out.
+Git itself may not connect (`git_access/git_environment.py`), so it cannot fetch anything unnoticed: no submodule, and
+no object that a partial clone left out.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from prefect_uv.pull.git.git_credentials import Login
-from prefect_uv.pull.git.git_environment import git_environ
+from prefect_uv.git_access.git_credentials import Login
+from prefect_uv.git_access.git_environment import git_environ
 from tests.unit.conftest import MakeSettings
 from tests.unit.http_server import Answer, Server, running_server
 

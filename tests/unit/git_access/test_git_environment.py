@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
+from prefect_uv.git_access.git_credentials import Login
+from prefect_uv.git_access.git_environment import git_environ
 from prefect_uv.log.mask import Mask
 from prefect_uv.log.progress import logging_progress
 from prefect_uv.log.run_log import RunLog
-from prefect_uv.pull.git.git_credentials import Login
-from prefect_uv.pull.git.git_environment import git_environ
 from prefect_uv.settings import Settings
 
 URL = "https://git.example.invalid/team/etl"
@@ -58,19 +60,49 @@ def test_ssh_never_asks() -> None:
     assert "-i '/a key'" in command
     assert "UserKnownHostsFile=/known" in command
     assert environ(SSH_URL, GIT_SSH_COMMAND="mine", **mounted)["GIT_SSH_COMMAND"] == "mine"
-    assert "GIT_SSH_COMMAND" not in environ(URL, **mounted)
+    assert environ(URL, **mounted)["GIT_SSH_COMMAND"] == command, "a submodule may have an SSH address"
 
 
-def test_uid_without_a_name_gets_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """nss_wrapper gives a name to a uid without one, for SSH addresses only."""
+def ssh_run(tmp_path: Path, environ: dict[str, str]) -> str:
+    """What the `ssh` that git starts gets: its arguments, and the variables of nss_wrapper."""
+    program, calls = tmp_path / "bin" / "ssh", tmp_path / "calls"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$0 $*" >> {calls}\nenv | grep -E "^(LD|NSS)_" >> {calls}\nexit 1\n')
+    program.chmod(0o755)
+    path = f"{program.parent}:{os.environ['PATH']}"
+    subprocess.run(["git", "ls-remote", SSH_URL], env={**environ, "PATH": path}, check=False, timeout=20)
+    return calls.read_text()
+
+
+@pytest.mark.parametrize(
+    ("configured", "expected"),
+    [("", "ssh -o BatchMode=yes"), ("ssh -F '/my own/config'", "ssh -F /my own/config")],
+    ids=["ours", "the user's"],
+)
+def test_ssh_command_of_gits_configuration(tmp_path: Path, configured: str, expected: str) -> None:
+    """Without mounted files, core.sshCommand counts, with every argument as git gives it."""
+    (tmp_path / ".gitconfig").write_text(f'[core]\nsshCommand = "{configured}"\n' if configured else "")
+    calls = ssh_run(tmp_path, environ(SSH_URL, HOME=str(tmp_path)))
+    assert f"/{expected}" in calls
+    assert calls.endswith(" git@git.example.invalid git-upload-pack 'team/etl.git'\n")
+
+
+@pytest.mark.parametrize(
+    "variables", [{}, {"GIT_SSH_COMMAND": "ssh -v"}, {"GIT_SSH": "ssh"}, {"PREFECT_UV_SSH_KEY": "/key"}], ids=str
+)
+def test_uid_without_a_name_gets_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str]
+) -> None:
+    """nss_wrapper gives a name to a uid without one, whatever SSH command is used, and for SSH alone."""
     monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    variables = environ(SSH_URL, HOME="/home/prefect")
-    assert variables["LD_PRELOAD"] == "libnss_wrapper.so"
-    entry = Path(variables["NSS_WRAPPER_PASSWD"]).read_text()
-    assert entry.startswith("prefect:x:4000000:")
-    assert ":/home/prefect:" in entry
-    assert "LD_PRELOAD" not in environ(URL)
+    made = environ(SSH_URL, HOME="/home/prefect", **variables)
+    assert "LD_PRELOAD" not in made
+    calls = ssh_run(tmp_path, made)
+    assert "LD_PRELOAD=libnss_wrapper.so" in calls
+    passwd = re.search(r"NSS_WRAPPER_PASSWD=(.+)", calls)
+    assert passwd
+    assert re.match(r"prefect:x:4000000:\d+:prefect:/home/prefect:", Path(passwd[1]).read_text())
 
 
 def test_progress_of_long_work() -> None:
