@@ -185,7 +185,7 @@ class Ours:
         api = self.server.environment if self.server else {}
         cache = {"PREFECT_UV_CACHE_DIR": str(self.cache or base / "no-cache"), "PREFECT_UV_GIT_TIMEOUT": "60"}
         settings = Settings.from_environ({**os.environ, **api, **cache, **(environ or {})})
-        log = _KeptLog(self.lines, settings)
+        log = KeptLog(self.lines, settings)
         try:
             checkout = pull({"pull_steps": steps, **deployment}, settings, log, ApiClient(settings) if api else None)
         except PrefectUvError as error:
@@ -195,7 +195,7 @@ class Ours:
         )
 
 
-class _KeptLog(RunLog):
+class KeptLog(RunLog):
     """A log that keeps its lines, masked."""
 
     def __init__(self, lines: list[str], settings: Settings) -> None:

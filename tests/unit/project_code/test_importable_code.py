@@ -22,6 +22,7 @@ from prefect_uv.project import LockedProject, Project
 from prefect_uv.project.files.toml_tables import read_toml
 from prefect_uv.project.lockfile.local_packages import LocalPackage
 from prefect_uv.project_code import FlowCode, ProjectCode, baked_code_directory, install_project
+from prefect_uv.project_code.version_tags import takes_version_from_git
 from prefect_uv.session import Session
 from tests.unit.conftest import MakeSettings
 from tests.unit.wheels import build_wheel
@@ -106,6 +107,25 @@ def locked_project(*directories: Path, installable: bool = True) -> LockedProjec
         source_roots=roots,
         local_packages=packages,
     )
+
+
+@pytest.mark.parametrize(
+    ("requires", "more", "expected"),
+    [
+        ("hatch-vcs>=0.4", "", True),
+        ("setuptools_scm[toml]", "", True),
+        ("versioneer", "", True),
+        ("hatchling", "", False),
+        ("pdm-backend", '[tool.pdm.version]\nsource = "scm"', True),
+        ("pdm-backend", '[tool.pdm.version]\nsource = "file"', False),
+        ("setuptools_scm", 'version = "1.0"', False),
+    ],
+)
+def test_version_from_git(tmp_path: Path, requires: str, more: str, expected: bool) -> None:  # noqa: FBT001 (a parameter)
+    """Tags are fetched only for a build that computes the version from them."""
+    build = f'[build-system]\nrequires = ["{requires}"]\n'
+    (tmp_path / "pyproject.toml").write_text(f'{build}[project]\nname = "shop"\n{more}\n')
+    assert takes_version_from_git(LocalPackage.of(tmp_path)) == expected
 
 
 @pytest.fixture

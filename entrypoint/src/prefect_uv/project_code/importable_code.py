@@ -9,6 +9,7 @@ from pathlib import Path
 from prefect_uv.cache_volume.cache_directory import is_executable
 from prefect_uv.environments import Environment
 from prefect_uv.errors import ProjectBuildError
+from prefect_uv.git_access.clone import Clone
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import Project
 from prefect_uv.project.lockfile.local_packages import LocalPackage
@@ -42,11 +43,13 @@ class ProjectCode:
         settings: the deployment's settings.
         log: the run's log.
         scratch: makes an empty directory that is removed when the start ends.
+        clones: what this start has cloned, and may ask for more.
     """
 
     settings: Settings
     log: RunLog
     scratch: Callable[[], Path]
+    clones: tuple[Clone, ...] = ()
 
     def make_importable(self, project: Project, environment: Environment) -> FlowCode:
         """The sources and their metadata, or an installation of them: the image's, or with PREFECT_UV_INSTALL_PROJECT.
@@ -81,6 +84,9 @@ class ProjectCode:
 
     def _build(self, project: Project, environment: Environment) -> Path:
         """A new installation, in a directory from which programs and extension modules can be executed."""
+        from prefect_uv.project_code.version_tags import fetch_tags  # noqa: PLC0415 (needed for builds only)
+
+        fetch_tags(_installable(project), self.clones, self.settings, self.log)
         hint = "Mount a writable /tmp that is not noexec, or set TMPDIR to such a directory."
         try:
             directory = self.scratch()
