@@ -12,7 +12,7 @@ import difflib
 import inspect
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import Field, fields
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,9 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "entrypoint" / "src")]
 
+from docs.markdown import table  # noqa: E402
 from docs.pins import images, pinned, pinned_pages  # noqa: E402
+from docs.project_shapes import project_shapes, uv_differences  # noqa: E402
 from docs.samples import lockfile_missing  # noqa: E402
 from prefect_uv.errors import Kind, PrefectUvError  # noqa: E402
 from prefect_uv.settings import Settings, pip_variables, secret_files  # noqa: E402
@@ -40,13 +42,6 @@ COMMON = (
     "PREFECT_UV_CACHE_LIMIT",
 )
 """The settings of the README's short table."""
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table."""
-    names = list(head)
-    lines = [names, ["---"] * len(names), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def settings() -> str:
@@ -138,6 +133,8 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/reference/settings.md", "pip-variables"): pip_variables_table,
     ("docs/reference/settings.md", "secret-files"): secret_files_table,
     ("docs/reference/errors.md", "errors"): errors,
+    ("docs/reference/project-shapes.md", "project-shapes"): project_shapes,
+    ("docs/reference/project-shapes.md", "uv-differences"): uv_differences,
     ("docs/reference/supervision.md", "supervision"): supervision,
     ("docs/reference/supervision.md", "supervision-costs"): supervision_costs,
     **{

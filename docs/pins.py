@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from docs.markdown import table
 from images.family import ROOT, read
 
 PAGES = ("README.md", "docs/*.md", "docs/[!a]*/*.md", "examples/*/README.md", "images/*/README.md")
@@ -33,5 +34,5 @@ def images() -> str:
     """The images of the family as a Markdown table; images for projects come first."""
     family = read()
     ordered = sorted(family.images.values(), key=lambda image: image.parent is None)
-    rows = [f"| `prefect-uv:{image.name}` | {image.description} | `make build/{image.name}` |" for image in ordered]
-    return "\n".join(["| Tag | What it is | Build it with |", "| --- | --- | --- |", *rows])
+    rows = ((f"`prefect-uv:{image.name}`", image.description, f"`make build/{image.name}`") for image in ordered)
+    return table(("Tag", "What it is", "Build it with"), rows)

@@ -19,6 +19,7 @@ UNITS = (
     r"tests/prefect/",
     r"tests/engine/",
     r"tests/examples/test_(examples|workspace)\b",
+    r"tests/corpus/",
     r"tests/\w+/test_kills\b",
     r"tests/\w+/test_volumes\b",
     r"tests/pull/test_(clone|templating)\b",

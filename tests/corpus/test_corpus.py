@@ -1,0 +1,52 @@
+"""Every project of tests/projects: what plain uv makes of it, we do too, except for the differences that are listed."""
+
+from __future__ import annotations
+
+import pytest
+
+from prefect_uv.settings import Settings
+from tests.corpus.conftest import Corpus, Outcome
+from tests.corpus.projects import PROJECTS, Case, CorpusProject, corpus_projects, elsewhere
+
+DECLARED = [*corpus_projects()]
+CASES = [(project, case) for project in DECLARED for case in project.cases]
+
+
+def differences(uv: Outcome, us: Outcome) -> list[str]:
+    """What is so only with uv, and only here; if just one of them runs the flow, the list says which does not."""
+    if bool(uv.facts) != bool(us.facts):
+        return ["only uv: it fails" if us.facts else "only here: it fails"]
+    only = {"only uv": uv.facts - us.facts, "only here": us.facts - uv.facts}
+    return [f"{where}: {fact}" for where, facts in only.items() for fact in sorted(facts)]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("project", "case"),
+    CASES,
+    ids=[" ".join([project.name, *project.locks, case.settings]).rstrip() for project, case in CASES],
+)
+def test_same_as_uv(corpus: Corpus, project: CorpusProject, case: Case) -> None:
+    """Modules, packages, entry points and the flow's result are those of plain uv; the log says what was found."""
+    checkout = corpus.checkout(project)
+    uv, us = corpus.with_uv(checkout, project, case), corpus.with_us(checkout, project, case)
+    assert us.happens == case.happens, us.output
+    assert differences(uv, us) == list(case.differs), f"uv:\n{uv.output}\n\nhere:\n{us.output}"
+    assert all(f"import {module}" in uv.facts for module in project.modules)
+
+
+def test_every_project_is_declared() -> None:
+    """Each folder is in the corpus, or is listed with the reason why not."""
+    folders = {path.name for path in PROJECTS.iterdir() if path.is_dir()}
+    assert {*(project.name for project in DECLARED), *elsewhere()} == folders
+
+
+def test_declarations_are_complete() -> None:
+    """Each difference has a reason, and each setting exists and changes something."""
+    settings = {name for item in Settings.__dataclass_fields__.values() for name in item.metadata.get("names", ())}
+    for project, case in CASES:
+        first = project.cases[0]
+        assert bool(case.differs) == bool(case.reason), project.name
+        assert {f"PREFECT_UV_{name}" for name in case.variables} <= settings, project.name
+        assert bool(case.variables) == (case is not first), project.name
+        assert case is first or case.outcome != first.outcome, f"{project.name} {case.settings}"
