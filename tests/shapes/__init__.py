@@ -1,1 +1,1 @@
-"""Every shape of project in a container, and the environment that it gets."""
+"""Each kind of project in a container, and the environment that it gets."""
