@@ -26,6 +26,7 @@ from docs.pins import images, pinned, pinned_pages  # noqa: E402
 from docs.project_shapes import project_shapes, uv_differences  # noqa: E402
 from docs.samples import lockfile_missing  # noqa: E402
 from prefect_uv.errors import Kind, PrefectUvError  # noqa: E402
+from prefect_uv.options.option_parser import SUMMARIES, build_parsers  # noqa: E402
 from prefect_uv.settings import Settings, pip_variables, secret_files  # noqa: E402
 
 FIXED_BY: dict[Kind, str] = {"user": "you", "tool": "see the tool's output", "bug": "report it"}
@@ -86,6 +87,32 @@ def errors() -> str:
     return table(("Exit code", "Slug", "When", "Fixed by"), rows)
 
 
+def commands() -> str:
+    """What each command does."""
+    return table(("Command", "What it does"), ((f"`prefect-uv {verb}`", text) for verb, text in SUMMARIES.items()))
+
+
+def options() -> str:
+    """Every option, with the commands that take it."""
+    takers: dict[tuple[str, str], list[str]] = {}
+    for verb, parser in build_parsers()[1].items():
+        for action in parser._actions:  # noqa: SLF001 (argparse has no public list of what a parser accepts)
+            if action.dest != "help":
+                takers.setdefault(_option(action), []).append(f"`{verb}`")
+    rows = ((option, ", ".join(verbs), meaning) for (option, meaning), verbs in takers.items())
+    return table(("Option", "Commands", "Meaning"), rows)
+
+
+def _option(action: argparse.Action) -> tuple[str, str]:
+    """How an option or an argument is written, and its description."""
+    if isinstance(action.choices, dict):
+        return " ".join(f"`{name}`" for name in action.choices), "What to do; `list` if it is left out."
+    value = action.metavar if action.nargs != 0 else ""
+    words = filter(None, [*action.option_strings, str(value or "")])
+    text, _, variable = str(action.help).rstrip("]").replace("%%", "%").partition(" [")
+    return f"`{' '.join(words)}`", f"{text} (`{variable}`)" if variable else f"{text[0].upper()}{text[1:]}."
+
+
 def supervision() -> str:
     """What the engine tests observed: a row for each case, a column for each version of Prefect."""
     results = json.loads((ROOT / "docs" / "reference" / "supervision.json").read_text())
@@ -135,6 +162,8 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/reference/errors.md", "errors"): errors,
     ("docs/reference/project-shapes.md", "project-shapes"): project_shapes,
     ("docs/reference/project-shapes.md", "uv-differences"): uv_differences,
+    ("docs/reference/command-line.md", "commands"): commands,
+    ("docs/reference/command-line.md", "options"): options,
     ("docs/reference/supervision.md", "supervision"): supervision,
     ("docs/reference/supervision.md", "supervision-costs"): supervision_costs,
     **{

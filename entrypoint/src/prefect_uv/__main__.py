@@ -8,7 +8,8 @@ import os
 import sys
 from importlib import import_module
 
-from prefect_uv.command_line import HELP, VERBS, become, choose_verb, variables_for
+from prefect_uv import __version__
+from prefect_uv.command_line import VERBS, become, choose_verb, variables_for
 
 # A start allocates far fewer objects, so the garbage collector never runs; by default it would run dozens of times.
 # CPython 3.13: https://docs.python.org/3/library/gc.html#gc.set_threshold
@@ -24,8 +25,13 @@ def main() -> None:
     """
     faulthandler.enable()
     verb, arguments = choose_verb(sys.argv, os.environ)
+    if verb == "version":
+        sys.stdout.write(f"prefect-uv {__version__}\n")
+        sys.exit()
     if verb == "help":
-        sys.stdout.write(HELP)
+        from prefect_uv.options.option_parser import build_parsers  # noqa: PLC0415 (not needed to start a flow run)
+
+        sys.stdout.write(build_parsers()[0].format_help())
         sys.exit()
     if verb == "command":
         become(arguments)
@@ -36,8 +42,8 @@ def main() -> None:
     from prefect_uv.session import start  # noqa: PLC0415 (not needed to become another program)
 
     module, function = VERBS[verb]
-    environ = variables_for(verb, arguments, os.environ)
-    exit_code = start(getattr(import_module(module), function), environ, arguments)
+    words = [verb, *arguments] if arguments else []
+    exit_code = start(getattr(import_module(module), function), variables_for(verb, os.environ), words)
     sys.stdout.flush()
     os._exit(exit_code)
 

@@ -17,32 +17,19 @@ VERBS = {
     "sync": ("prefect_uv.recipe", "sync"),
     "exec": ("prefect_uv.recipe", "execute"),
     "bake": ("prefect_uv.bake.image_layer", "bake"),
-    "doctor": ("prefect_uv.commands.doctor", "doctor"),
     "cache": ("prefect_uv.commands.cache", "cache"),
+    "doctor": ("prefect_uv.commands.doctor", "doctor"),
 }
 FLOW_VERBS = {"run", "sync", "exec"}
 EXECUTE = ("prefect", "flow-run", "execute")
 FLOW_RUN_ID = "PREFECT__FLOW_RUN_ID"
-HELP = """\
-prefect-uv runs Prefect flows from git with uv. Use this image in a work pool or a deployment, and push
-a pyproject.toml and a uv.lock that contains prefect. With no command and no flow run, it prints this help.
-
-  PREFECT__FLOW_RUN_ID is set       execute that flow run (this is how Docker and Kubernetes workers start it)
-  prefect-uv run                    the same
-  prefect-uv sync                   pull the code and build its environment, but do not start the flow
-  prefect-uv exec -- COMMAND        pull the code, build its environment, and run COMMAND in it
-  prefect-uv bake [OPTION …]        build a project's environment into the image (in a Dockerfile)
-  prefect-uv cache [COMMAND]        list, prune or verify the environments on the cache volume
-  prefect-uv doctor                 show what this container has and can reach
-  any other COMMAND                 run it unchanged
-"""
 
 
 def choose_verb(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[str, list[str]]:
     """Choose the verb, which is what prefect-uv calls its own commands.
 
     Returns:
-        one of VERBS and its arguments, or `help`, or `command` and the other program to become.
+        one of VERBS and its arguments, or `help`, or `version`, or `command` and the other program to become.
     """
     words = list(argv[1:])
     if Path(argv[0]).name == "prefect":
@@ -57,13 +44,13 @@ def choose_verb(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[str, l
         return words[0], words[1:]
     if words[0] in {"help", "--help", "-h"}:
         return "help", []
+    if words[0] in {"--version", "-V"}:
+        return "version", []
     return "command", words
 
 
-def variables_for(verb: str, arguments: Sequence[str], environ: Mapping[str, str]) -> Mapping[str, str]:
-    """The environment of a verb: `run ID` names the flow run, and what is not about a flow must not touch its state."""
-    if verb == "run" and arguments:
-        return {**environ, FLOW_RUN_ID: arguments[0]}
+def variables_for(verb: str, environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment of a verb: without the flow run for those that are not about a flow, which must not touch it."""
     return environ if verb in FLOW_VERBS else {name: value for name, value in environ.items() if name != FLOW_RUN_ID}
 
 
@@ -77,7 +64,7 @@ def become(command: list[str]) -> NoReturn:
     try:
         os.execvp(_resolve_program(command[0]), command)  # noqa: S606
     except FileNotFoundError:
-        sys.stderr.write(f"prefect-uv: {command[0]}: command not found\n")
+        sys.stderr.write(f"prefect-uv: {command[0]}: command not found (see `prefect-uv --help`)\n")
         sys.exit(127)
     except OSError as error:
         sys.stderr.write(f"prefect-uv: {command[0]}: {error.strerror}\n")

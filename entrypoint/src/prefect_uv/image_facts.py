@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
 import subprocess
@@ -81,6 +80,8 @@ def probe_image(name: str, python: str, prefect: str) -> Image:
 
 def write_image_facts() -> None:
     """Write image.json into the entrypoint's environment: `python -I -m prefect_uv.image_facts --name …`."""
+    import argparse  # noqa: PLC0415 (a start reads the facts, and writes none)
+
     parser = argparse.ArgumentParser(prog="prefect_uv.image_facts")
     for option in ("name", "python", "prefect"):
         parser.add_argument(f"--{option}", required=True)

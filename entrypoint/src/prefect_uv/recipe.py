@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from prefect_uv.background_import import importing_in_background
+from prefect_uv.errors import UsageError
 from prefect_uv.read_only_root import with_writable_directories
 from prefect_uv.session import Session
 
@@ -51,11 +52,17 @@ def sync(session: Session) -> int:
 
 
 def execute(session: Session) -> int:
-    """Run any command in the flow's environment."""
+    """Run any command in the flow's environment.
+
+    Raises:
+        UsageError: no command was given.
+    """
+    if not session.options.command:
+        raise UsageError("`prefect-uv exec` has no command.", hint="prefect-uv exec [OPTION …] -- COMMAND [ARGUMENT …]")
     flow = prepare_flow(session)
     from prefect_uv.engine.launch import launch_command  # noqa: PLC0415 (imported in the background)
     from prefect_uv.engine.supervisor import supervise_command  # noqa: PLC0415
 
     session.claim.release()
     with flow.maintenance:
-        return supervise_command(launch_command(flow, session.arguments), session)
+        return supervise_command(launch_command(flow, session.options.command), session)

@@ -24,6 +24,7 @@ from prefect_uv.cache_volume.volume import trusted_users
 from prefect_uv.errors import PrefectUvError, SettingsInvalidError
 from prefect_uv.log.mask import Mask
 from prefect_uv.log.run_log import RunLog
+from prefect_uv.options.command_options import Options, read_options
 from prefect_uv.processes.signals import (
     StateCheckNeeded,
     Terminated,
@@ -49,7 +50,7 @@ class Session:
     Attributes:
         settings: the settings.
         log: the log; once the API is known it also goes to the flow run's log.
-        arguments: the words after the command.
+        options: what the words after the command ask for.
         flow_run: the flow run; None without one, and until the phase `ask`.
         watch: notices that the run is to stop; None without a run, and until the phase `ask`.
         status: says in a few words what is being done, for SIGUSR1.
@@ -60,7 +61,7 @@ class Session:
 
     settings: Settings
     log: RunLog
-    arguments: Sequence[str] = ()
+    options: Options = field(default_factory=Options)
     flow_run: FlowRun | None = None
     watch: CancellationWatch | None = None
     status: Callable[[], str] = lambda: "not started yet"
@@ -154,8 +155,13 @@ class Session:
             self.watch.close()
 
 
-def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments: Sequence[str]) -> int:
+def start(verb: Callable[[Session], int], environ: Mapping[str, str], words: Sequence[str]) -> int:
     """Run a command of prefect-uv; if anything stops it, log why and set the flow run's state.
+
+    Args:
+        verb: the function of the command.
+        environ: the container's environment variables.
+        words: the command and the words after it; empty if there are none after it.
 
     Returns:
         the container's exit code.
@@ -167,10 +173,13 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], arguments:
     try:
         with log.phase("read"):
             log.mask.add(*secrets_in(environ))
-            settings = Settings.read(environ)
+            options = read_options(words)
+            settings = Settings.read({**environ, **options.variables})
             log.mask.add(*settings.secrets())
-        session = Session(settings, log, arguments, cleanup=cleanup)
+        session = Session(settings, log, options, cleanup=cleanup)
         settings.refuse_mistakes()
+        for warning in settings.warnings:
+            log.warning(warning)
         for note in settings.notes:
             log.info(note)
         _report_status_on_signal(session)

@@ -22,6 +22,7 @@ from prefect_uv.environments.key.manifest import Manifest
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.errors import BakedMismatchError, LocalDependencyMissingError, UsageError, VolumeUnusableError
 from prefect_uv.log.run_log import RunLog
+from prefect_uv.options.option_parser import parse_options
 from prefect_uv.project import ExtraPackages, find_extra_packages, find_project
 from prefect_uv.project_code import baked_code_directory
 from prefect_uv.session import Session
@@ -30,10 +31,6 @@ from tests.unit.conftest import MakeSettings
 from tests.unit.etl import Etl, environments, sync
 from tests.unit.wheels import build_wheel
 
-USAGE = (
-    "prefect-uv bake [--group NAME]… [--only-group NAME]… [--extra NAME]… [--package NAME] [--project DIR]"
-    " [--install-project] [--version VERSION]"
-)
 BUILT = """
 [project.scripts]
 say = "etl:main"
@@ -91,9 +88,10 @@ class Baked:
         if whole:
             shutil.copytree(self.etl.directory, copy, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".git"))
         (copy.parent / "wheels").symlink_to(self.etl.wheels)
-        settings = self.settings(PREFECT_UV_CACHE_DIR="/nonexistent", **self.variables, **variables)
+        options = parse_options(["bake", *arguments])
+        given = {"PREFECT_UV_CACHE_DIR": "/nonexistent", **self.variables, **variables, **options.variables}
         with contextlib.chdir(copy):
-            assert bake(Session(settings, self.log, arguments)) == 0
+            assert bake(Session(self.settings(**given), self.log, options)) == 0
 
     def settings(self, **variables: str) -> Settings:
         """The settings of a container of the image."""
@@ -383,28 +381,14 @@ def test_version(baked: Baked, capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().err == "prefect-uv: image version 1.2.3\n"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "headline", "hint"),
-    [
-        (
-            ("--version", ""),
-            "the version is empty",
-            "Pass one, as in `docker build --build-arg VERSION=1.2.3 .`, or leave the option out.",
-        ),
-        (("--groups", "etl"), "unrecognized arguments: --groups etl", USAGE),
-        (("--group", "--all"), "argument --group: expected one argument", USAGE),
-        (("--package", ""), "argument --package: a name is empty", USAGE),
-        (("--package", "etl ml"), "argument --package: etl ml is more than one name", USAGE),
-        (("--package", "etl", "--package", "ml"), "argument --package: given more than once", USAGE),
-        (("--project", "a", "--project", "a"), "argument --project: given more than once", USAGE),
-        (("--version", "1", "--version", "2"), "argument --version: given more than once", USAGE),
-    ],
-)
-def test_usage_errors(baked: Baked, arguments: tuple[str, ...], headline: str, hint: str) -> None:
-    """Wrong options are refused before anything is built."""
+def test_empty_version(baked: Baked) -> None:
+    """It is refused before anything is built: the variable of the Dockerfile was not given."""
     with pytest.raises(UsageError) as raised:
-        baked.bake(*arguments)
-    assert raised.value.render() == f"error[usage]: `prefect-uv bake`: {headline}.\n\nhint: {hint}"
+        baked.bake("--version", "")
+    assert raised.value.render() == (
+        "error[usage]: `prefect-uv bake`: the version is empty.\n\n"
+        "hint: Pass one, as in `docker build --build-arg VERSION=1.2.3 .`, or leave the option out."
+    )
     assert list(baked.directory.iterdir()) == []
 
 

@@ -22,6 +22,7 @@ from prefect_uv.errors import VolumeUnusableError
 from prefect_uv.image_facts import Image
 from prefect_uv.log.mask import Mask
 from prefect_uv.log.run_log import RunLog
+from prefect_uv.options.command_options import Options
 from prefect_uv.pull import pull
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
@@ -121,12 +122,12 @@ def test_nothing_outside_is_changed(planted: Planted, make_settings: MakeSetting
     for place in planted.volumes():
         volume = environments_at(planted.root, settings, this_image, read_only=False).cache
         try:
-            for words in ("list", "verify"):
-                cache_verb(Session(settings, RunLog(Mask()), (words,)))
+            for action in ("list", "verify"):
+                cache_verb(Session(settings, RunLog(Mask()), Options(action=action)))
             with links_as_error():
                 collect_garbage(volume, settings, RunLog(Mask()), make_room=True)
-            for options in ((), ("--all",)) if FULL else (("--all",),):
-                cache_verb(Session(settings, RunLog(Mask()), ("prune", *options)))
+            for everything in (False, True) if FULL else (True,):
+                cache_verb(Session(settings, RunLog(Mask()), Options(action="prune", everything=everything)))
         except VolumeUnusableError as error:
             refused.append((planted.root / place, error.headline))
             continue

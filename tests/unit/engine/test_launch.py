@@ -22,7 +22,7 @@ from prefect_uv.engine.engine_version import EngineVersion
 from prefect_uv.engine.launch import RUN_MODULE, Launch, PreparedFlow, launch_command, launch_flow
 from prefect_uv.environments import Environment, Maintenance
 from prefect_uv.environments.published_environments import PublishedEnvironments
-from prefect_uv.errors import LaunchError, SettingsInvalidError, UsageError
+from prefect_uv.errors import LaunchError, SettingsInvalidError
 from prefect_uv.log.mask import Mask
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project_code import FlowCode
@@ -193,19 +193,6 @@ def test_no_flow_run(make_settings: MakeSettings, log: RunLog) -> None:
     """`prefect-uv run` without a flow run id is an error."""
     with pytest.raises(SettingsInvalidError, match="PREFECT__FLOW_RUN_ID is not set"):
         Session(make_settings(), log).require_flow_run()
-
-
-@pytest.mark.parametrize("arguments", [["--", "python", "-V"], ["python", "-V"]])
-def test_command(make_settings: MakeSettings, arguments: list[str]) -> None:
-    """`prefect-uv exec` takes a command with or without `--`."""
-    assert launch_command(ready(make_settings), arguments).command == ("python", "-V")
-
-
-@pytest.mark.parametrize("arguments", [[], ["--"]])
-def test_no_command(make_settings: MakeSettings, arguments: list[str]) -> None:
-    """`prefect-uv exec` without a command is an error."""
-    with pytest.raises(UsageError, match="`prefect-uv exec` has no command"):
-        launch_command(ready(make_settings), arguments)
 
 
 def launch(tmp_path: Path, *command: str, **environ: str) -> Launch:

@@ -11,9 +11,9 @@ import pytest
 
 from prefect_uv.commands.cache import cache as cache_verb
 from prefect_uv.environments import EnvironmentStore
-from prefect_uv.errors import UsageError
 from prefect_uv.image_facts import Image
 from prefect_uv.log.run_log import RunLog
+from prefect_uv.options.option_parser import parse_options
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 from tests.unit.etl import Etl, environments, only_wheels, sync, unlocked
@@ -26,7 +26,7 @@ def run(cache: Path, log: RunLog, this_image: Image) -> Run:
     """Runs the command with arguments."""
     assert this_image
     settings = Settings.from_environ({"PREFECT_UV_CACHE_DIR": str(cache)})
-    return lambda *words: cache_verb(Session(settings, log, words))
+    return lambda *words: cache_verb(Session(settings, log, parse_options(["cache", *words])))
 
 
 def test_empty_volume(run: Run, capsys: pytest.CaptureFixture[str], cache: Path) -> None:
@@ -113,11 +113,3 @@ def test_environments_of_the_first_version(
     assert "000000000000" in capsys.readouterr().out
     assert run("prune", "--all") == 0
     assert not old.exists()
-
-
-def test_unknown_command(etl: Etl, make_store: Callable[..., EnvironmentStore], run: Run) -> None:
-    """The hint lists the commands."""
-    sync(make_store(), etl)
-    with pytest.raises(UsageError) as caught:
-        run("clean")
-    assert caught.value.hint == "prefect-uv cache [list | prune [--all] | verify]"

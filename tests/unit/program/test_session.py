@@ -75,7 +75,7 @@ def test_exit_code_is_that_of_the_command(environ: dict[str, str], server: Serve
 
 def test_arguments_reach_the_command() -> None:
     """The session has the words after the command."""
-    assert start(lambda session: len(session.arguments), {}, ["--", "python"]) == 2
+    assert start(lambda session: len(session.options.command), {}, ["exec", "--", "python", "-V"]) == 2
 
 
 def test_working_directory_is_the_code_without_a_flow_run() -> None:

@@ -16,7 +16,7 @@ LAYERS = (
     {"__init__", "errors", "package_names", "shapes", "urls", "command_line"},
     {"image_facts", "processes", "log"},
     {"background_import", "settings"},
-    {"api", "cache_volume", "project"},
+    {"api", "cache_volume", "project", "options"},
     {"git_access"},
     {"environments"},
     {"pull", "project_code", "read_only_root"},

@@ -212,3 +212,29 @@ def _reads_environment(path: Path) -> bool:
         for node in ast.walk(tree)
     )
     return attributes or imports
+
+
+@pytest.mark.parametrize(
+    ("variable", "warnings"),
+    [
+        ("PREFECT_UV_GROUP", ["PREFECT_UV_GROUP does not exist and is ignored: did you mean PREFECT_UV_GROUPS?"]),
+        (
+            "PREFECT_UV_TIMEOUT",
+            ["PREFECT_UV_TIMEOUT does not exist and is ignored: did you mean PREFECT_UV_GIT_TIMEOUT?"],
+        ),
+        ("PREFECT_UV_XYZ", ["PREFECT_UV_XYZ does not exist and is ignored"]),
+        ("PREFECT_UV_SERVICE_HOST", []),
+        ("PREFECT_UV_PORT_8080_TCP_ADDR", []),
+        ("PREFECT_UV_WEB_SERVICE_PORT", []),
+        ("PREFECT_UVX", []),
+    ],
+)
+def test_variable_that_does_not_exist(variable: str, warnings: list[str]) -> None:
+    """A misspelled variable is a warning with the nearest name; those of a Kubernetes Service are none of ours."""
+    assert list(Settings.from_environ({variable: "x"}).warnings) == warnings
+
+
+def test_known_and_empty_variables_give_no_warning() -> None:
+    """Neither does a variable that is set to nothing, as a template may leave it."""
+    given = {"PREFECT_UV_GROUPS": "etl", "EXTRA_PIP_PACKAGES": "six", "PREFECT_UV_GRUPS": ""}
+    assert Settings.from_environ(given).warnings == ()

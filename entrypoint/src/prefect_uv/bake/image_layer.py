@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from prefect_uv.bake.bake_options import BakeOptions
 from prefect_uv.bake.bake_record import VERSION_FILE, BakedSelection
 from prefect_uv.cache_volume.cache_directory import CacheDirectory, shared_umask
 from prefect_uv.cache_volume.lease import take_lease
@@ -19,7 +18,7 @@ from prefect_uv.environments.baked_environments import EVERY_UID, BakedEnvironme
 from prefect_uv.environments.garbage.disk_usage import DiskUsage, gigabytes
 from prefect_uv.environments.key.manifest import Manifest, described_environments
 from prefect_uv.environments.plan import ExtraPackagesSource, source_of
-from prefect_uv.errors import EnvironmentDamagedError, LocalDependencyMissingError, VolumeUnusableError
+from prefect_uv.errors import EnvironmentDamagedError, LocalDependencyMissingError, UsageError, VolumeUnusableError
 from prefect_uv.image_facts import Image
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import Project, find_extra_packages, find_project, log_project
@@ -29,9 +28,15 @@ from prefect_uv.settings import Settings
 
 
 def bake(session: Session) -> int:
-    """Put the environment for the project in the working directory into the image."""
-    options = BakeOptions.parse(session.arguments, session.settings)
-    settings, log = options.settings, session.log
+    """Put the environment for the project in the working directory into the image.
+
+    Raises:
+        UsageError: the image's version is empty.
+    """
+    settings, log, version = session.settings, session.log, session.options.version
+    if version is not None and not version.strip():
+        hint = "Pass one, as in `docker build --build-arg VERSION=1.2.3 .`, or leave the option out."
+        raise UsageError("`prefect-uv bake`: the version is empty.", hint=hint)
     require_writable(settings.baked_dir)
     project = session.phase("look", find_copied_project, Path.cwd(), settings, log)
     with shared_umask(), baked_layer(settings, log) as layer_settings:
@@ -39,10 +44,10 @@ def bake(session: Session) -> int:
         baked = BakedSelection.of(project, environment.key)
         baked.write(settings.baked_dir)
         log.info(f"baked environment {baked}: {gigabytes(_size(environment.path))}")
-        if options.install_project:
+        if settings.install_project:
             session.phase("install", install_code_in_layer, project, environment, layer_settings, log)
-        if options.version is not None:
-            (settings.baked_dir / VERSION_FILE).write_text(options.version)
+        if version is not None:
+            (settings.baked_dir / VERSION_FILE).write_text(version)
     return 0
 
 

@@ -20,14 +20,12 @@ from prefect_uv.environments.garbage.garbage_collection import collect_garbage, 
 from prefect_uv.environments.key import fingerprint_index
 from prefect_uv.environments.key.manifest import Manifest
 from prefect_uv.environments.writable_location import environments_at, links_as_error
-from prefect_uv.errors import UsageError
 from prefect_uv.image_facts import Image
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.session import Session
 
 HOURS_FROM = 2  # a shorter time is shown in minutes
 ROW = "{:14}{:>10}{:>12}  {:7}{:10}{}"
-CACHE_USAGE = "prefect-uv cache [list | prune [--all] | verify]"
 
 
 def cache(session: Session) -> int:
@@ -41,16 +39,13 @@ def cache(session: Session) -> int:
     if not directory.environments.is_dir():
         session.log.show(f"{directory.root} has no environments yet")
         return 0
-    match list(session.arguments):
-        case [] | ["list"]:
-            return _list_environments(directory, session.log)
-        case ["prune"]:
-            return _prune(directory, session, everything=False)
-        case ["prune", "--all"]:
-            return _prune(directory, session, everything=True)
-        case ["verify"]:
+    match session.options.action:
+        case "prune":
+            return _prune(directory, session)
+        case "verify":
             return _verify(directory, session.log)
-    raise UsageError(f"`prefect-uv cache {' '.join(session.arguments)}` is not a command.", hint=CACHE_USAGE)
+        case _:
+            return _list_environments(directory, session.log)
 
 
 def _list_environments(directory: CacheDirectory, log: RunLog) -> int:
@@ -66,9 +61,9 @@ def _list_environments(directory: CacheDirectory, log: RunLog) -> int:
     return 0
 
 
-def _prune(directory: CacheDirectory, session: Session, *, everything: bool) -> int:
+def _prune(directory: CacheDirectory, session: Session) -> int:
     with links_as_error():
-        freed = collect_garbage(directory, session.settings, session.log, everything=everything)
+        freed = collect_garbage(directory, session.settings, session.log, everything=session.options.everything)
         prune_uv_cache(directory, session.settings.environ)
     session.log.show(f"freed {gigabytes(freed)}")
     return 0

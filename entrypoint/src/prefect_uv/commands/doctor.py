@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from prefect_uv.api.client import ApiClient
 from prefect_uv.api.json_api import NotFoundError
@@ -22,21 +25,29 @@ def doctor(session: Session) -> int:
     Returns:
         0 if the API was reached, else 1.
     """
-    settings = session.settings
-    for name, value in {**asdict(Image.read()), "uid": os.getuid(), "gid": os.getgid()}.items():
-        _show(session.log, name, str(value))
-    cache = settings.cache_dir
+    settings, cache = session.settings, session.settings.cache_dir
     space = _free_space(cache) if os.access(cache, os.W_OK) else "is not writable: nothing is kept between runs"
-    _show(session.log, "cache", f"{cache} {space}")
-    for baked in baked_selections(settings.baked_dir):
-        _show(session.log, "baked", str(baked))
     reached, status = _api_status(session)
-    _show(session.log, "api", status)
+    found = {
+        **asdict(Image.read()),
+        "uid": os.getuid(),
+        "gid": os.getgid(),
+        "cache": f"{cache} {space}",
+        "baked": [*map(str, baked_selections(settings.baked_dir))],
+        "api": status,
+    }
+    if session.options.json:
+        session.log.show(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        _show(session.log, found)
     return 0 if reached else 1
 
 
-def _show(log: RunLog, name: str, value: str) -> None:
-    log.show(f"{name:16}{value}")
+def _show(log: RunLog, found: Mapping[str, Any]) -> None:
+    """A line for each fact, and for each item of a list."""
+    for name, value in found.items():
+        for item in value if isinstance(value, list) else [value]:
+            log.show(f"{name:16}{item}")
 
 
 def _free_space(directory: Path) -> str:

@@ -19,7 +19,7 @@ from prefect_uv.api.flow_run import FlowRun
 from prefect_uv.engine.engine_version import EngineVersion
 from prefect_uv.environments import Environment, Maintenance
 from prefect_uv.environments.uv.uv_command import DIRECTORY_VARIABLES
-from prefect_uv.errors import DeploymentNotFoundError, LaunchError, UsageError
+from prefect_uv.errors import DeploymentNotFoundError, LaunchError
 from prefect_uv.processes.signals import STOP_SIGNALS, raise_noted_signal
 from prefect_uv.project_code import FlowCode
 from prefect_uv.pull import Checkout
@@ -119,15 +119,8 @@ def launch_flow(flow_run: FlowRun | None, prepared: PreparedFlow) -> Launch:
     )
 
 
-def launch_command(prepared: PreparedFlow, arguments: Sequence[str]) -> Launch:
-    """Launch any command in the environment.
-
-    Raises:
-        UsageError: no command was given.
-    """
-    command = list(arguments[1:] if arguments[:1] == ["--"] else arguments)
-    if not command:
-        raise UsageError("`prefect-uv exec` has no command.", hint="prefect-uv exec -- COMMAND [ARGUMENT …]")
+def launch_command(prepared: PreparedFlow, command: Sequence[str]) -> Launch:
+    """Launch any command in the environment."""
     return _launch(prepared, command, {})
 
 

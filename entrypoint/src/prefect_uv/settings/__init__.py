@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from prefect_uv.errors import SettingsInvalidError
@@ -15,7 +15,7 @@ from prefect_uv.settings.declaration import read_setting
 from prefect_uv.settings.environment_secrets import API_KEY, secrets_in
 from prefect_uv.settings.project_settings import ProjectSettings
 from prefect_uv.settings.run_settings import RunSettings
-from prefect_uv.settings.tool_variables import variables_for_uv
+from prefect_uv.settings.tool_variables import OUR_PREFIX, variables_for_uv
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,7 @@ class Settings(RunSettings, CacheSettings, ProjectSettings, ApiSettings):
         replay_failures: an environment that another container could not build within the last minute is not tried
             again; commands started by hand do try again.
         mistakes: what is wrong with the given variables; a setting whose variable is wrong has its default.
+        warnings: lines for the log about what is probably a mistake.
     """
 
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -37,6 +38,7 @@ class Settings(RunSettings, CacheSettings, ProjectSettings, ApiSettings):
     notes: tuple[str, ...] = ()
     replay_failures: bool = True
     mistakes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def from_environ(cls, given: Mapping[str, str]) -> Settings:
@@ -56,12 +58,12 @@ class Settings(RunSettings, CacheSettings, ProjectSettings, ApiSettings):
         given = _without_space_around_key(given)
         file_secrets = secret_files.read_secret_files(given, mistakes)
         environ, values = secret_files.with_secrets(given, file_secrets), _environments(given, file_secrets)
-        for declared in fields(cls):
-            if declared.metadata:
-                read_setting(declared, environ, values, mistakes)
+        declarations = [declared for declared in fields(cls) if declared.metadata]
+        for declared in declarations:
+            read_setting(declared, environ, values, mistakes)
         if values.get("flow_run_id") and not environ.get("PREFECT_API_URL"):
             mistakes.append("PREFECT_API_URL is not set")
-        return cls(**values, mistakes=tuple(mistakes))
+        return cls(**values, mistakes=tuple(mistakes), warnings=_unknown_variables(given, declarations))
 
     def refuse_mistakes(self) -> None:
         """Check that there are no mistakes.
@@ -94,6 +96,17 @@ def _without_space_around_key(given: Mapping[str, str]) -> Mapping[str, str]:
     """
     key = given.get(API_KEY, "")
     return {**given, API_KEY: key.strip()} if key != key.strip() else given
+
+
+def _unknown_variables(given: Mapping[str, str], declarations: Sequence[Field[Any]]) -> tuple[str, ...]:
+    """A warning for each variable that looks like ours but is none."""
+    known = {name for declared in declarations for name in declared.metadata["names"]}
+    unknown = [name for name in given if name.startswith(OUR_PREFIX) and name not in known and given[name]]
+    if not unknown:
+        return ()
+    from prefect_uv.settings.unknown_variables import warn_of_unknown  # noqa: PLC0415 (rarely needed)
+
+    return warn_of_unknown(unknown, known)
 
 
 def _environments(given: Mapping[str, str], file_secrets: Mapping[str, str]) -> dict[str, Any]:

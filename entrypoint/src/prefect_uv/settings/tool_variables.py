@@ -13,6 +13,7 @@ from prefect_uv.settings.environment_secrets import is_index_secret
 from prefect_uv.settings.secret_files import INDEX_SECRETS
 
 PREFECT_PREFIX = "PREFECT"
+OUR_PREFIX = "PREFECT_UV_"
 PUBLISHING_PREFIX = "UV_PUBLISH_"
 
 

@@ -320,7 +320,7 @@ def test_baked_environment_that_does_not_fit(
     (tmp_path / "baked").mkdir()
     variables = {"UV_CONFIG_FILE": str(tmp_path / "uv.toml"), "PREFECT_UV_BAKED_DIR": str(tmp_path / "baked")}
     with contextlib.chdir(checkout.directory):
-        assert bake(Session(start.make_store(**variables).settings, log, ())) == 0
+        assert bake(Session(start.make_store(**variables).settings, log)) == 0
     path = checkout.directory / "pyproject.toml"
     path.write_text(path.read_text().replace('"prefect==3.8.8"', '"prefect==3.8.8", "trinket"'))
     text = start.refusal(checkout.lock(), **variables, PREFECT_UV_BAKED="refuse")

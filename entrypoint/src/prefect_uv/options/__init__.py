@@ -1,0 +1,1 @@
+"""The options of the commands: what they ask for, and the parser that reads them."""

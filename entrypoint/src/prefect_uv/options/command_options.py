@@ -1,0 +1,41 @@
+"""What the words after a command ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The options of a command; without any words, all have their defaults.
+
+    Attributes:
+        variables: the environment variables that the options stand for, and take precedence over.
+        command: for `exec`, the program and its arguments.
+        action: for `cache`, `list`, `prune` or `verify`.
+        everything: for `cache prune`, remove whatever is not in use.
+        json: for `doctor`, print JSON.
+        version: for `bake`, the version of the image; None if the option was not given.
+    """
+
+    variables: Mapping[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+    action: str = "list"
+    everything: bool = False
+    json: bool = False
+    version: str | None = None
+
+
+def read_options(words: Sequence[str]) -> Options:
+    """Read a command and the words after it; no words are no options.
+
+    Raises:
+        UsageError: an option is unknown or repeated, or its value is empty or not a name.
+        SystemExit: `--help` was asked for and printed.
+    """
+    if not words:
+        return Options()
+    from prefect_uv.options.option_parser import parse_options  # noqa: PLC0415 (workers start us without words)
+
+    return parse_options(words)
