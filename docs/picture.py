@@ -25,9 +25,7 @@ COLOURS = (
 )
 """A line has the colour of the first expression that matches it; all other lines are dim."""
 HEADINGS = re.compile(r"^(Cold: |Warm: |milliseconds|Both runs)")
-LOG_LINE = re.compile(
-    r"^    prefect_uv \| (flow run|cloned|restored|look|environment|ready)|^    flow_runs  \| (Python|An hour)"
-)
+LOG_LINE = re.compile(r"^    prefect_uv \| (flow run|look|environment|ready)|^    flow_runs  \| (Python|An hour)")
 TABLE_LINE = re.compile(r"^    \w[\w ]+$")
 
 

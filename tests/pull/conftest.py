@@ -201,6 +201,7 @@ class KeptLog(RunLog):
     def __init__(self, lines: list[str], settings: Settings) -> None:
         super().__init__(Mask())
         self.mask.add(*settings.secrets())
+        self.verbose = True
         self._lines = lines
 
     def _line(self, level: int, message: str) -> None:

@@ -104,7 +104,7 @@ def test_clone_with_the_mirror(
     step = {CLONE: {"repository": origin.url, **with_commits(origin, inputs)}}
     first, second = ours([step], bases[0], ALLOW_FILE), ours([step], bases[1], ALLOW_FILE)
     assert_same(first, second)
-    assert any(line.startswith("restored ") for line in ours.lines)
+    assert any(" (restored) into " in line for line in ours.lines)
 
 
 REFUSED: list[dict[str, Any]] = [

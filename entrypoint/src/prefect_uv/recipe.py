@@ -25,6 +25,8 @@ def prepare_flow(session: Session, *, execute: bool = False) -> PreparedFlow:
         from prefect_uv.pull import pull  # noqa: PLC0415 (imported in the background)
 
         checkout = session.phase("pull", pull, deployment, session.settings, session.log, session.api)
+        if session.flow_run:
+            session.log.info(f"flow run {session.flow_run.name}: {deployment.get('entrypoint')} {checkout.origin}")
     from prefect_uv.preparation import prepare  # noqa: PLC0415 (imported in the background)
 
     return prepare(session, deployment, checkout)

@@ -108,9 +108,7 @@ class Session:
             self.cleanup.callback(self.stop_watching)
         else:
             self.log.info(f"another container executes flow run {flow_run.name}, whose state is left alone")
-        deployment = flow_run.deployment()
-        self.log.info(f"flow run {flow_run.name}, entrypoint {deployment.get('entrypoint')}")
-        return deployment
+        return flow_run.deployment()
 
     def find_flow_run(self, reason: BaseException) -> FlowRun | None:
         """The flow run whose state a failed start sets; it is asked for now if that was not done before.
@@ -178,6 +176,7 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], words: Seq
             log.mask.add(*settings.secrets())
         session = Session(settings, log, options, cleanup=cleanup)
         settings.refuse_mistakes()
+        log.verbose = settings.verbose
         for warning in settings.warnings:
             log.warning(warning)
         for note in settings.notes:

@@ -113,7 +113,7 @@ def key_of(tmp_path_factory: pytest.TempPathFactory, image: Image) -> Callable[[
         subprocess.run(lock, cwd=project, env=environ, check=True, timeout=30)
         locked = find_project(project, None, Settings())
         assert isinstance(locked, LockedProject)
-        uv = Uv(Settings.from_environ(environ), image, CacheDirectory(parent, (), parent / "uv-cache"))
+        uv = Uv(Settings.from_environ(environ), image, CacheDirectory(parent, (), parent / "uv-cache"), RunLog(Mask()))
         return LockedSource(locked, "locked").plan(uv, RunLog(Mask())).contents.key
 
     return key

@@ -109,7 +109,7 @@ def test_build_backend_of_the_project(etl: Etl, make_store: Callable[..., Enviro
     etl.lock()
     target.mkdir()
     project = find_project(etl.directory, None, store.settings)
-    install_project(store.settings, project, store.environment(project), target)
+    install_project(store.settings, store.log, project, store.environment(project), target)
     assert found(API | PUBLISHING, seen(dump)) == []
     assert {name: seen(dump).get(name) for name in FOR_BUILDS} == FOR_BUILDS
 

@@ -9,7 +9,7 @@ import pytest
 
 from prefect_uv.log import run_log
 from prefect_uv.log.mask import Mask
-from prefect_uv.log.run_log import ERROR, INFO, WARNING, LogEntry, RunLog
+from prefect_uv.log.run_log import DEBUG, ERROR, INFO, WARNING, LogEntry, RunLog
 
 
 class LogApi:
@@ -39,6 +39,18 @@ def test_lines_go_to_stderr(log: RunLog, capsys: pytest.CaptureFixture[str]) -> 
         "prefect-uv: warning: careful",
         "prefect-uv: error[x]: Bad.",
     ]
+
+
+def test_details_are_logged_if_they_are_wanted(log: RunLog, capsys: pytest.CaptureFixture[str]) -> None:
+    """They have a level of their own in the flow run's log."""
+    api = LogApi()
+    log.detail("not wanted")
+    log.verbose = True
+    log.detail("uv sync")
+    log.connect(api.send, "id")
+    log.close()
+    assert capsys.readouterr().err == "prefect-uv: uv sync\n"
+    assert [(entry["level"], entry["message"]) for entry in api.entries] == [(DEBUG, "uv sync")]
 
 
 def test_secrets_are_masked_everywhere(capsys: pytest.CaptureFixture[str]) -> None:

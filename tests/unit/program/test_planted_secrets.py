@@ -86,7 +86,7 @@ def uv(session: Session, _server: Server, text: str) -> int:
     """What uv prints, here about a requirement."""
     Path("requirements.txt").write_bytes(text.encode())
     cache = CacheDirectory(session.settings.cache_dir, (), session.settings.cache_dir / "uv")
-    Uv(session.settings, Image.read(), cache).run_checked("pip", "install", "-r", "requirements.txt")
+    Uv(session.settings, Image.read(), cache, session.log).run_checked("pip", "install", "-r", "requirements.txt")
     return 0
 
 

@@ -68,9 +68,27 @@ def _no_lock() -> int:
 
 def test_exit_code_is_that_of_the_command(environ: dict[str, str], server: Server) -> None:
     """The command's return value is the exit code, no state is proposed, and the lines are in the run's log."""
-    assert start(_asking(lambda: 42), environ, []) == 42
+
+    def verb(session: Session) -> int:
+        session.ask(execute=True)
+        session.log.info("asked")
+        return 42
+
+    assert start(verb, environ, []) == 42
     assert _crashed(server) == []
-    assert _logged(server) == ["flow run brave-fox, entrypoint flow.py:main"]
+    assert _logged(server) == ["asked"]
+
+
+@pytest.mark.parametrize("words", [[], ["sync", "--verbose"]])
+def test_details_of_a_start(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A variable or an option makes a start log its details."""
+
+    def verb(session: Session) -> int:
+        session.log.detail("git clone")
+        return 0
+
+    assert start(verb, {} if words else {"PREFECT_UV_VERBOSE": "true"}, words) == 0
+    assert capsys.readouterr().err == "prefect-uv: git clone\n"
 
 
 def test_arguments_reach_the_command() -> None:

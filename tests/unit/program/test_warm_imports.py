@@ -41,6 +41,12 @@ IMPORTED = re.compile(r"^import time:.*\| +(\w+)", re.MULTILINE)
 """https://docs.python.org/3/using/cmdline.html#cmdoption-X"""
 ONLY_FOR_WORDS_AND_MISTAKES = {"argparse", "difflib"}
 """Modules of the standard library that a start needs only if it was given options or a misspelled variable."""
+WARM = r"""prefect-uv: flow run brave-fox: flow\.py:main in /\S+
+prefect-uv: look: .+
+(?:prefect-uv: .*extra packages.*
+)?prefect-uv: ready in \d+ ms: read \d+, .+ sync \d+ \(hit \w{12}\), code \d+, launch \d+
+"""
+"""The three lines that a warm start logs, with one more for extra packages."""
 KINDS = ("lock", "requirements", "script", "extra packages", "another Python is asked for")
 
 
@@ -117,9 +123,12 @@ def starts(request: pytest.FixtureRequest, etl: Etl, server: Server, image: Imag
 
 
 def test_warm_start_imports_no_library(starts: Starts) -> None:
-    """A miss imports the libraries; a warm start does not, or a module that it needs imports one at the top."""
+    """A miss imports the libraries; a warm start does not, or a module that it needs imports one at the top.
+
+    What was run from where, what was found, and how long it took are all that it logs.
+    """
     _, cold = starts.imported()
     log, warm = starts.imported()
-    assert "(hit " in log
+    assert re.fullmatch(WARM, "".join(line for line in log.splitlines(keepends=True) if line.startswith("prefect-uv")))
     assert "packaging" in cold & libraries()
     assert warm & (libraries() | ONLY_FOR_WORDS_AND_MISTAKES) == set()

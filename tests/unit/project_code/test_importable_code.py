@@ -433,7 +433,7 @@ def test_baked(
     session = make_session(PREFECT_UV_BAKED_DIR=str(tmp_path / "baked"))
     installation = baked_code_directory(session.settings.baked_dir, locked_project(shop), environment)
     installation.mkdir(parents=True)
-    install_project(session.settings, locked_project(shop), environment, installation)
+    install_project(session.settings, session.log, locked_project(shop), environment, installation)
     for name in ("src/shop/__pycache__", "src/shop.egg-info", "build/lib/shop", ".venv/lib"):
         (shop / name).mkdir(parents=True)
         (shop / name / "derived").touch()

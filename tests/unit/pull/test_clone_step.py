@@ -63,13 +63,16 @@ def content(directory: Path) -> str:
 
 
 def test_default_branch(base: Path, log: RunLog, origin: Origin, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a branch, the default branch is cloned, shallow, and the log line names the commit."""
+    """Without a branch, the default branch is cloned, shallow, and the details name the commit and git's commands."""
+    log.verbose = True
     head = origin.commit("flow.py", "second")
     directory = clone(base, log, repository=origin.url)
     assert directory == base / "flows"
     assert content(directory) == "second"
     assert (directory / ".git" / "shallow").is_file()
-    assert capsys.readouterr().err == f"prefect-uv: cloned {origin.url} at {head[:12]} into {directory}\n"
+    *commands, line = capsys.readouterr().err.splitlines()
+    assert line == f"prefect-uv: {origin.url} at {head[:12]} (cloned) into {directory}"
+    assert f"prefect-uv: git clone --quiet --no-checkout --depth 1 -- {origin.url} {directory}" in commands
 
 
 def test_branch(base: Path, log: RunLog, origin: Origin) -> None:
@@ -101,11 +104,12 @@ def test_commit_on_a_server_whose_default_branch_is_gone(base: Path, log: RunLog
 def test_repository_without_a_commit(
     base: Path, log: RunLog, origin: Origin, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An empty repository is cloned, and the log line says so; a commit of it is an error."""
+    """An empty repository is cloned, and the details say so; a commit of it is an error."""
+    log.verbose = True
     empty = Origin(origin.path.with_name("empty"))
     directory = clone(base, log, repository=empty.url)
     assert [path.name for path in directory.iterdir()] == [".git"]
-    assert f"cloned {empty.url} at no commit into {directory}" in capsys.readouterr().err
+    assert f"{empty.url} at no commit (cloned) into {directory}" in capsys.readouterr().err
     with pytest.raises(RevisionNotFoundError):
         clone(base, log, repository=empty.url, commit_sha="0" * 40, clone_directory_name="code")
 

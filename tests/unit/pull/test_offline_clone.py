@@ -51,6 +51,7 @@ def pulled(log: RunLog, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
         directory.mkdir(exist_ok=True)
         monkeypatch.chdir(directory)
         settings = Settings.from_environ({**os.environ, "PREFECT_UV_CACHE_DIR": str(cache), **variables})
+        log.verbose = True
         return pull({"pull_steps": [{step: inputs}]}, settings, log, None).directory
 
     return perform
@@ -70,7 +71,7 @@ def bare(url: str) -> str:
 def test_clone_from_the_volume(  # noqa: PLR0913, PLR0917 (fixtures)
     pulled: Pull, hosted: str, origin: Origin, cache: Path, inputs: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The volume suffices, without server and credentials; the log line names the commit and its date."""
+    """The volume suffices, without server and credentials; the details name the commit and its date."""
     head = origin.git("rev-parse", "HEAD")
     if inputs.pop("commit", None):
         inputs["commit_sha"] = head[:10]
@@ -81,10 +82,8 @@ def test_clone_from_the_volume(  # noqa: PLR0913, PLR0917 (fixtures)
     capsys.readouterr()
     directory = pulled({"repository": bare(hosted), **inputs}, PREFECT_UV_OFFLINE="true")
     assert content(directory) == "first"
-    assert (
-        f"offline: restored, as it was on 2026-09-21 at 14:13 UTC, {bare(hosted)} at {head[:12]} into {directory}"
-        in capsys.readouterr().err
-    )
+    source = f"{bare(hosted)} at {head[:12]} (offline: restored, as it was on 2026-09-21 at 14:13 UTC)"
+    assert f"{source} into {directory}" in capsys.readouterr().err
 
 
 def test_snapshot_that_the_server_had_last(pulled: Pull, hosted: str, origin: Origin, cache: Path) -> None:
@@ -199,7 +198,7 @@ def test_existing_clone_is_kept(
     (directory / "flow.py").write_text("changed")
     origin.commit("flow.py", "second")
     assert content(pulled({"repository": hosted}, directory=tmp_path, PREFECT_UV_OFFLINE="true")) == "changed"
-    assert f"offline: kept {bare(hosted)} at {head[:12]} into {directory}" in capsys.readouterr().err
+    assert f"{bare(hosted)} at {head[:12]} (offline: kept) into {directory}" in capsys.readouterr().err
 
 
 def test_existing_clone_without_the_commit(pulled: Pull, hosted: str, tmp_path: Path, origin: Origin) -> None:

@@ -76,7 +76,9 @@ class Container:
         settings = Settings.from_environ({**os.environ, **ALLOW_FILE, "PREFECT_UV_CACHE_DIR": str(self.cache)})
         self._monkeypatch.setattr(RunLog, "_line", lambda _, __, message: self.lines.append(message))
         step = {"prefect.deployments.steps.git_clone": {"repository": url, **inputs}}
-        return pull({"pull_steps": [step]}, settings, RunLog(Mask()), None).directory
+        log = RunLog(Mask())
+        log.verbose = True
+        return pull({"pull_steps": [step]}, settings, log, None).directory
 
     def snapshots(self) -> list[Path]:
         """The snapshots on the volume."""
@@ -128,7 +130,7 @@ def test_programs_in_a_snapshot_do_not_run(
     updated = change == "commit" and not inputs.get("commit_sha")
     assert (clone / "flow.py").read_text() == ("second" if updated else "first")
     assert (clone / "inner" / "inner.txt").exists() == ("include_submodules" in inputs)
-    assert any(line.startswith("updated " if updated else "restored ") for line in container.lines), container.lines
+    assert any(f" ({'updated' if updated else 'restored'}) into " in line for line in container.lines), container.lines
     texts = [path.read_text(errors="replace") for path in clone.rglob("*") if path.is_file()]
     assert not [text for text in texts if str(tmp_path / "program") in text]
 
@@ -146,7 +148,8 @@ def test_settings_of_the_user_count(
             clone = container.pull(url, {})
             assert (clone / "flow.py").read_text() == f"{content} again"
     assert f"url = {url}" in (clone / ".git" / "config").read_text()
-    assert [line.split()[0] for line in container.lines if url in line] == ["cloned", "restored", "updated", "restored"]
+    actions = [line.partition("(")[2].partition(")")[0] for line in container.lines if line.startswith(f"{url} at ")]
+    assert actions == ["cloned", "restored", "updated", "restored"]
 
 
 @pytest.mark.parametrize("place", ["", ".", "HEAD", "objects", "config", "refs"])
@@ -157,7 +160,7 @@ def test_files_of_a_stranger_are_not_used(place: str, container: Container, orig
     os.chown(snapshot / place if place else snapshot.parent, STRANGER, 0)
     container.lines.clear()
     assert (container.pull(origin.url, {}) / "flow.py").read_text() == "first"
-    assert any(line.startswith("cloned ") for line in container.lines), container.lines
+    assert any(" (cloned) into " in line for line in container.lines), container.lines
 
 
 @pytest.mark.parametrize("place", ["HEAD", "objects", "refs", "config", "packed-refs"])
@@ -169,7 +172,7 @@ def test_links_in_a_snapshot_are_not_followed(place: str, container: Container, 
     (snapshot / place).symlink_to(tmp_path / "elsewhere")
     container.lines.clear()
     assert (container.pull(origin.url, {}) / "flow.py").read_text() == "first"
-    assert any(line.startswith("cloned ") for line in container.lines), container.lines
+    assert any(" (cloned) into " in line for line in container.lines), container.lines
 
 
 def test_snapshot_that_cannot_be_copied(container: Container, origin: Origin) -> None:

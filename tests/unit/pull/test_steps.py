@@ -130,7 +130,8 @@ def test_requirements_file_missing(log: RunLog, here: Path) -> None:
 
 
 def test_prefects_lines_are_logged(log: RunLog, capsys: pytest.CaptureFixture[str]) -> None:
-    """The log has the lines that Prefect itself logs for pull steps."""
+    """The details have the lines that Prefect itself logs for pull steps."""
+    log.verbose = True
     perform(log, {SET: {"directory": "."}})
     assert capsys.readouterr().err.splitlines() == [
         "prefect-uv: Running 1 deployment pull step(s)",

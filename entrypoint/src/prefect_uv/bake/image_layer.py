@@ -116,7 +116,7 @@ def install_code_in_layer(project: Project, environment: Environment, layer_sett
     if not directory.is_dir():
         directory.mkdir(parents=True)
         try:
-            install_project(layer_settings, project, environment, directory)
+            install_project(layer_settings, log, project, environment, directory)
         except BaseException:
             shutil.rmtree(directory)
             raise

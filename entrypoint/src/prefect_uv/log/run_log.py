@@ -15,7 +15,7 @@ from typing import Any
 from prefect_uv.log.mask import Mask
 
 LOGGER = "prefect_uv"
-INFO, WARNING, ERROR = 20, 30, 40
+DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
 GATHER_SECONDS = 0.1
 FLUSH_SECONDS = 5.0
 BATCH_SIZE = 200
@@ -31,14 +31,21 @@ class RunLog:
     Attributes:
         mask: masks every line; secrets can be added at any time.
         phases: milliseconds by phase, in the order in which they ended.
+        verbose: whether details are logged too.
     """
 
     def __init__(self, mask: Mask) -> None:
         self.mask = mask
         self.phases: dict[str, float] = {}
+        self.verbose = False
         self._queue: SimpleQueue[LogEntry | None] = SimpleQueue()
         self._sender: threading.Thread | None = None
         self._closing = threading.Event()
+
+    def detail(self, message: str) -> None:
+        """Log a line at level DEBUG, if details are wanted."""
+        if self.verbose:
+            self._line(DEBUG, message)
 
     def info(self, message: str) -> None:
         """Log a line at level INFO."""

@@ -113,6 +113,7 @@ def _preparing_options() -> _Parser:
     _variable(parent, "package", "--package", action=_Once, type=_checked(_one_name), metavar="NAME")
     _variable(parent, "project", "--project", action=_Once, type=_checked(str), metavar="PATH")
     _variable(parent, "install_project", "--install-project", action="store_const", const="true")
+    _variable(parent, "verbose", "--verbose", "-v", action="store_const", const="true")
     return parent
 
 

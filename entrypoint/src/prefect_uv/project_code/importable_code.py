@@ -90,7 +90,7 @@ class ProjectCode:
         hint = "Mount a writable /tmp that is not noexec, or set TMPDIR to such a directory."
         try:
             directory = self.scratch()
-            install_project(self.settings, project, environment, directory)
+            install_project(self.settings, self.log, project, environment, directory)
         except OSError as error:
             raise ProjectBuildError("There is nowhere to build the project.", str(error), hint) from None
         if not is_executable(directory):
@@ -115,13 +115,13 @@ class ProjectCode:
         return (directory,)
 
 
-def install_project(settings: Settings, project: Project, environment: Environment, target: Path) -> None:
+def install_project(settings: Settings, log: RunLog, project: Project, environment: Environment, target: Path) -> None:
     """Build the project and its local packages, and install them for an environment into an empty directory.
 
     Raises:
         ProjectBuildError: a package could not be built.
     """
-    install_packages(settings, environment, _installable(project), project.root, target)
+    install_packages(settings, log, environment, _installable(project), root=project.root, target=target)
 
 
 def baked_code_directory(baked_dir: Path, project: Project, environment: Environment) -> Path:

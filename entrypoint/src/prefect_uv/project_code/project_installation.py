@@ -22,6 +22,7 @@ from prefect_uv.environments import Environment
 from prefect_uv.environments.uv.uv_command import Uv, remove_uv_lock
 from prefect_uv.errors import ProjectBuildError
 from prefect_uv.image_facts import Image
+from prefect_uv.log.run_log import RunLog
 from prefect_uv.processes.subprocesses import CompletedCommand
 from prefect_uv.project.lockfile.local_packages import LocalPackage
 from prefect_uv.project_code.build_copies import BuildCopies
@@ -42,13 +43,20 @@ _HINTS = (
 )
 
 
-def install_packages(
-    settings: Settings, environment: Environment, packages: Iterable[LocalPackage], root: Path, target: Path
+def install_packages(  # noqa: PLR0913 (what to install, for what, and where)
+    settings: Settings,
+    log: RunLog,
+    environment: Environment,
+    packages: Iterable[LocalPackage],
+    *,
+    root: Path,
+    target: Path,
 ) -> None:
     """Build wheels of packages, and install them into a directory.
 
     Args:
         settings: the deployment's settings.
+        log: the run's log.
         environment: the environment whose Python the packages are built for; its uv cache, if writable, is used.
         packages: packages that have a build system.
         root: the root of the workspace that they belong to.
@@ -60,7 +68,7 @@ def install_packages(
     with tempfile.TemporaryDirectory(prefix="prefect-uv-build-") as temporary:
         build_directory = Path(temporary)
         uv_cache = environment.uv_cache or build_directory / "uv"
-        uv = Uv(settings, Image.read(), CacheDirectory(uv_cache.parent, frozenset(), uv_cache))
+        uv = Uv(settings, Image.read(), CacheDirectory(uv_cache.parent, frozenset(), uv_cache), log)
         builder = WheelBuilder(uv, environment.path / "bin" / "python", BuildCopies(build_directory / "code", root))
         for package in packages:
             builder.build(package, build_directory / "wheels")

@@ -36,6 +36,7 @@ class Checkout:
         outputs: the outputs of all steps, by output name and by step id.
         requirements: requirements files that steps want installed for the flow.
         clones: what git_clone steps have cloned, in their order.
+        sources: where steps got code from, for the log, such as `<url> at <commit> (cloned)`.
     """
 
     base: Path
@@ -44,11 +45,25 @@ class Checkout:
     outputs: Mapping[str, Any] = field(default_factory=dict)
     requirements: tuple[Path, ...] = ()
     clones: tuple[Clone, ...] = ()
+    sources: tuple[str, ...] = ()
 
     @property
     def clone_with_login(self) -> Clone | None:
         """The last clone that needed a login."""
         return next((clone for clone in reversed(self.clones) if clone.login), None)
+
+    @property
+    def origin(self) -> str:
+        """Where the code came from, for the log; else where it is."""
+        return f"from {', '.join(self.sources)}" if self.sources else f"in {self.directory}"
+
+    def with_clone(self, clone: Clone, source: str) -> Checkout:
+        """Add what a step has cloned, and where it got it from."""
+        return replace(self.with_source(source), clones=(*self.clones, clone))
+
+    def with_source(self, source: str) -> Checkout:
+        """Add where a step got code from."""
+        return replace(self, sources=(*self.sources, source))
 
     def with_output(self, step_id: str | None, output: Any) -> Checkout:
         """Add a step's output: by name, and by the step's id if it has one.

@@ -86,12 +86,12 @@ def pull_from_storage(
 ) -> Checkout:
     """Let Prefect fetch the code of an old deployment from its storage block into the working directory."""
     document_id = str(deployment["storage_document_id"])
-    context.log.info(f"Downloading flow code from storage at {path!r}")
+    context.log.detail(f"Downloading flow code from storage at {path!r}")
     slug = str((context.blocks.document(document_id).get("block_type") or {}).get("slug"))
     inputs = {"document_id": document_id, "from_path": path, "local_path": str(checkout.base)}
     requires = requirements_of_step(STORAGE_BLOCK, {"block_type_slug": slug}, [])
     output, checkout = run_delegated_step(context, checkout, STORAGE_BLOCK, inputs, requires)
-    return checkout.with_output(None, output)
+    return checkout.with_source(f"storage at {path!r}").with_output(None, output)
 
 
 def _after_step(checkout: Checkout, directory: Path, changes: Mapping[str, str]) -> Checkout:

@@ -54,16 +54,16 @@ def pull(deployment: Mapping[str, Any], settings: Settings, log: RunLog, api: Ap
 
 
 def perform_steps(steps: list[Any], context: StepContext, checkout: Checkout) -> Checkout:
-    """Perform steps in order, and log the lines that Prefect logs for them.
+    """Perform steps in order, and log as details the lines that Prefect logs for them.
 
     Prefect 3.8.8: load_flow_from_flow_run, https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/flows.py
     """
-    context.log.info(f"Running {len(steps)} deployment pull step(s)")
+    context.log.detail(f"Running {len(steps)} deployment pull step(s)")
     for number, step in enumerate(steps, start=1):
         if not step:
             continue
         checkout = _perform_logged(number, *_function_and_inputs(number, step), context, checkout)
-    context.log.info("All deployment steps completed successfully")
+    context.log.detail("All deployment steps completed successfully")
     return checkout
 
 
@@ -86,7 +86,7 @@ def _perform_logged(
     number: int, function: str, inputs: StepInputs, context: StepContext, checkout: Checkout
 ) -> Checkout:
     name = function.rpartition(".")[2]
-    context.log.info(f"Executing deployment step: {name}")
+    context.log.detail(f"Executing deployment step: {name}")
     try:
         try:
             checkout = _resolve_and_perform(function, inputs, context, checkout)
@@ -98,7 +98,7 @@ def _perform_logged(
     except PrefectUvError as error:
         error.found = f"In pull step {number}, {function}.\n\n{error.found}".strip()
         raise
-    context.log.info(f"Deployment step '{name}' completed successfully")
+    context.log.detail(f"Deployment step '{name}' completed successfully")
     return checkout
 
 
@@ -112,7 +112,7 @@ def _resolve_and_perform(function: str, inputs: StepInputs, context: StepContext
     else:
         from prefect_uv.pull.delegated_step import run_delegated_step  # noqa: PLC0415 (few deployments have such a step)
 
-        output, checkout = run_delegated_step(context, checkout, function, inputs, requires)
+        output, checkout = run_delegated_step(context, checkout.with_source(name), function, inputs, requires)
     return checkout.with_output(step_id, output)
 
 

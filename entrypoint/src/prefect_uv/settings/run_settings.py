@@ -38,3 +38,9 @@ class RunSettings:
         "What to do on a SIGTERM to the container: `reschedule` the run, or `relinquish` it to the infrastructure's own"
         " retry; otherwise the run crashes. The Kubernetes worker sets it.",
     )
+    verbose: bool = setting(
+        "PREFECT_UV_VERBOSE",
+        boolean,
+        False,
+        "Log the details of a start too: each pull step, and each command of git and uv.",
+    )

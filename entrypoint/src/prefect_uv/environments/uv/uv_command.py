@@ -6,6 +6,7 @@ uv 0.13.8: its variables. https://docs.astral.sh/uv/reference/environment/
 from __future__ import annotations
 
 import itertools
+import shlex
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from prefect_uv.errors import PrefectUvError, UnresolvableError
 from prefect_uv.git_access.clone import Clone
 from prefect_uv.git_access.git_environment import git_variables
 from prefect_uv.image_facts import Image
+from prefect_uv.log.run_log import RunLog
 from prefect_uv.processes.subprocesses import CompletedCommand, run_command
 from prefect_uv.settings import Settings
 
@@ -53,6 +55,7 @@ class Uv:
         settings: the deployment's settings, with the user's variables.
         image: the image's facts.
         cache: the cache directory.
+        log: gets each command as a detail.
         configuration: the project's file that `uv pip` reads its settings from; other commands find it themselves.
         clone: the clone whose login serves dependencies on its host; None for none.
     """
@@ -60,6 +63,7 @@ class Uv:
     settings: Settings
     image: Image
     cache: CacheDirectory
+    log: RunLog
     configuration: Path | None = None
     clone: Clone | None = None
 
@@ -157,9 +161,9 @@ class Uv:
             environ: variables in addition to those of every call.
         """
         with settings_options(self.configuration if arguments[0] == "pip" else None) as options:
-            return run_command(
-                ["uv", *QUIET_OPTIONS, *options, *arguments], env={**self.environ, **(environ or {})}, cwd=cwd
-            )
+            command = ["uv", *QUIET_OPTIONS, *options, *map(str, arguments)]
+            self.log.detail(shlex.join(command))
+            return run_command(command, env={**self.environ, **(environ or {})}, cwd=cwd)
 
 
 def remove_uv_lock(directory: Path) -> None:

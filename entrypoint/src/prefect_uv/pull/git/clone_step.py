@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,9 +58,8 @@ def git_clone(  # noqa: PLR0913 (the parameters of Prefect's step)
     request = CloneRequest(
         url, directory, branch, commit_sha, submodules=bool(include_submodules), directories=tuple(directories or ())
     )
-    used = _clone_with_logins(_logins_to_try(context.log, url, given, login), request, context, checkout)
-    outputs: StepInputs = {"directory": str(directory.relative_to(checkout.base))}
-    return outputs, replace(checkout, clones=(*checkout.clones, Clone(directory, url, used)))
+    checkout = _clone_with_logins(_logins_to_try(context.log, url, given, login), request, context, checkout)
+    return {"directory": str(directory.relative_to(checkout.base))}, checkout
 
 
 def _check_inputs(branch: str | None, commit_sha: str | None, token: str | None, block: Any) -> None:
@@ -110,28 +108,27 @@ def _logins_to_try(
 
 def _clone_with_logins(
     logins_to_try: tuple[Login | None, ...], request: CloneRequest, context: StepContext, checkout: Checkout
-) -> Login | None:
-    """Clone, and return the login that gave access."""
+) -> Checkout:
     *others, last = logins_to_try
     for login in others:
         try:
-            _clone(login, request, context, checkout)
+            return _clone(login, request, context, checkout)
         except GitUnauthorizedError as error:
-            context.log.info(f"{error.headline} Trying the token in another form.")
-        else:
-            return login
-    _clone(last, request, context, checkout)
-    return last
+            context.log.detail(f"{error.headline} Trying the token in another form.")
+    return _clone(last, request, context, checkout)
 
 
-def _clone(login: Login | None, request: CloneRequest, context: StepContext, checkout: Checkout) -> None:
+def _clone(login: Login | None, request: CloneRequest, context: StepContext, checkout: Checkout) -> Checkout:
+    """Clone with a login; return the checkout with the clone and what was cloned, at which commit, and how."""
     environ = git_environ(context.settings, checkout.environ, request.url, login)
     trusted = trusted_users(checkout.base, context.settings.cache_trust)
     git = Git(request, environ, checkout.base, trusted, context.settings.git_timeout, context.log)
     with logging_progress(context.log, f"cloning {request.url}"):
         action = _clone_or_restore(git, context.settings)
     head = git.query("rev-parse", "--short=12", "--verify", "--quiet", "HEAD") or "no commit"
-    context.log.info(f"{action} {request.url} at {head} into {request.directory}")
+    source = f"{request.url} at {head} ({action})"
+    context.log.detail(f"{source} into {request.directory}")
+    return checkout.with_clone(Clone(request.directory, request.url, login), source)
 
 
 def _clone_or_restore(git: Git, settings: Settings) -> str:

@@ -7,6 +7,7 @@ Prefect 3.8.8: GitRepository, https://github.com/PrefectHQ/prefect/blob/3.8.8/sr
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 from collections.abc import Container, Mapping
@@ -62,7 +63,7 @@ class Git:
         base: the directory that the step starts in.
         trusted: the ids of the users whose clones below it are used.
         timeout: seconds that each command may take.
-        log: gets warnings.
+        log: gets warnings, and each command as a detail.
     """
 
     request: CloneRequest
@@ -105,6 +106,7 @@ class Git:
         return completed.stdout
 
     def _run(self, *arguments: str) -> CompletedCommand:
+        self.log.detail(shlex.join(["git", *arguments]))
         try:
             return run_command(["git", *arguments], env=self.environ, cwd=self.base, timeout=self.timeout)
         except subprocess.TimeoutExpired:

@@ -43,7 +43,7 @@ def clone_offline(git: Git, mirror: Mirror) -> str:
         if snapshot is None:
             raise _not_on_volume(git, f"No usable snapshot was found in {mirror.directory}.")
         seen = datetime.fromtimestamp(snapshot.stat().st_mtime, UTC)
-        return f"offline: restored, as it was on {seen:%Y-%m-%d at %H:%M} UTC,"
+        return f"offline: restored, as it was on {seen:%Y-%m-%d at %H:%M} UTC"
     finally:
         if lease is not None:
             os.close(lease)
