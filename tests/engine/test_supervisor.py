@@ -17,10 +17,12 @@ from tests.engine.host import Host, Run
 from tests.engine.proxy import Proxy
 from tests.stack.api import Api
 from tests.stack.process import wait_until
+from tests.unit.http_server import Answer, running_server
 
 pytestmark = pytest.mark.timeout(300)
 
 PREFECT = "3.8.8"
+TRACING = "opentelemetry-distro opentelemetry-exporter-otlp-proto-http"
 FULL = bool(os.environ.get("PREFECT_UV_TEST_FULL"))
 CLEAN_UPS, LANES = (200, 8) if FULL else (1, 1)
 
@@ -81,6 +83,30 @@ def test_engine_that_does_not_exit_is_killed(host: Host) -> None:
     assert (run.state.name, code) == ("Completed", 0), run.output
     assert "did not end within 5 s" in run.output
     assert run.left_behind() == []
+
+
+def test_spans_of_a_cancelled_run_arrive(host: Host) -> None:
+    """One wrapper stays as the parent, OpenTelemetry's becomes the engine: Cancel reaches it, and it exports its spans.
+
+    The collector is an HTTP server; Prefect makes a span of the flow run, and OpenTelemetry one of each request.
+    """
+    with running_server() as collector:
+        collector.on("POST /api/v1/traces", Answer())
+        environment = {
+            "PREFECT_UV_EXTRA_PACKAGES": TRACING,
+            "PREFECT_UV_ENGINE_WRAPPER": "sh -c '\"$@\"; exit $?' sh opentelemetry-instrument",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_METRICS_EXPORTER": "none",
+            "OTEL_SERVICE_NAME": "orders",
+        }
+        run = host.start(PREFECT, "flows.py:sleeping", environment=environment).wait_for_flow()
+        run.cancel()
+        code, _ = run.end()
+        spans = b"".join(request.body for request in collector.requests)
+    assert (run.state.name, code, run.notes.count("on_cancellation")) == ("Cancelled", 0, 1), run.output
+    assert (run.sigterms, run.left_behind()) == (1, [])
+    assert all(text in spans for text in (b"orders", b"prefect.run.name", str(run.flow_run).encode())), run.output
 
 
 def _clean_up_again_and_again(host: Host) -> int:

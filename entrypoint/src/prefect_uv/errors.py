@@ -358,3 +358,10 @@ class LaunchError(PrefectUvError):
 
     exit_code, slug = 78, "launch-failed"
     kind: ClassVar[Kind] = "tool"
+
+
+class WrapperMissingError(LaunchError):
+    """Neither the environment nor the image has the program or module that PREFECT_UV_ENGINE_WRAPPER names."""
+
+    slug = "wrapper-missing"
+    kind: ClassVar[Kind] = "user"

@@ -33,7 +33,8 @@ def prepare(session: Session, deployment: Mapping[str, Any], checkout: Checkout)
     project_code = ProjectCode(session.settings, session.log, session.scratch, checkout.clones)
     code = session.phase("code", project_code.make_importable, project, environment)
     maintenance = store.maintenance(environment)
-    return PreparedFlow(session.settings.launcher, checkout, environment, code, maintenance, entrypoint)
+    launcher, wrapper = session.settings.launcher, session.settings.engine_wrapper
+    return PreparedFlow(launcher, checkout, environment, code, maintenance, entrypoint, wrapper)
 
 
 def packages_from_variable(settings: Settings, log: RunLog, api: ApiClient | None) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from prefect_uv.engine.engine_version import EngineVersion
 from prefect_uv.engine.launch import RUN_MODULE, Launch, PreparedFlow, launch_command, launch_flow
 from prefect_uv.environments import Environment, Maintenance
 from prefect_uv.environments.published_environments import PublishedEnvironments
-from prefect_uv.errors import LaunchError, SettingsInvalidError
+from prefect_uv.errors import LaunchError, SettingsInvalidError, WrapperMissingError
 from prefect_uv.log.mask import Mask
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project_code import FlowCode
@@ -35,6 +35,12 @@ RUN = "0c7a4b5e-1111-4222-8333-444455556666"
 CODE = Path("/code/etl")
 ENVIRONMENT = Path(sys.prefix)
 PYTHON = str(ENVIRONMENT / "bin" / "python")
+TRACER = """
+import runpy, sys
+print("tracer", *sys.argv[1:3])
+del sys.argv[:3]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 ELSEWHERE = dict.fromkeys(("UV_PROJECT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY"), "/nowhere")
 
 
@@ -56,7 +62,8 @@ def ready(make_settings: MakeSettings, prefect: str = "3.8.8", **variables: str)
     code = FlowCode((*roots, Path("/tmp/metadata")), (Path("/tmp/installed/bin"),))
     settings = make_settings(variables)
     checkout = Checkout(CODE, CODE / "flows", settings.flow_environ)
-    return PreparedFlow(settings.launcher, checkout, environment, code, maintenance, "flow.py:main")
+    wrapper = settings.engine_wrapper
+    return PreparedFlow(settings.launcher, checkout, environment, code, maintenance, "flow.py:main", wrapper)
 
 
 @pytest.fixture
@@ -121,6 +128,7 @@ def elsewhere(make_settings: MakeSettings, tmp_path: Path) -> Callable[..., Prep
     (tmp_path / "prefect").mkdir()
     (tmp_path / "prefect" / "__init__.py").touch()
     (tmp_path / "prefect" / "flow_engine.py").write_text("import sys; print(sys.prefix, *sys.argv[1:])")
+    (tmp_path / "tracer.py").write_text(TRACER)
     (tmp_path / ".python-version").write_text("3.99")
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "etl"\nversion = "1"\nrequires-python = ">=3.99"\n')
 
@@ -155,6 +163,48 @@ def test_real_launch(session: Session, elsewhere: Callable[..., PreparedFlow], l
     """A real uv starts the environment's Python, ignores the directory's own request, and prints nothing itself."""
     launch = launch_flow(session.flow_run, elsewhere(PREFECT_UV_LAUNCHER=launcher))
     assert run_launch(launch) == (0, f"{ENVIRONMENT} flow.py:main\n", "")
+
+
+@pytest.mark.parametrize("launcher", ["uv", "python"])
+@pytest.mark.parametrize(
+    ("wrapper", "printed"),
+    [
+        ("env A='x  y' sh -c 'echo \"$A\"; exec \"$@\"' sh", "x  y\n"),
+        ("sh -c '\"$@\"; exit $?' sh", ""),
+        ("python -X dev", ""),
+        ("python -m tracer --port 5678", "tracer --port 5678\n"),
+    ],
+)
+def test_wrapper_starts_the_engine(
+    session: Session, elsewhere: Callable[..., PreparedFlow], launcher: str, wrapper: str, printed: str
+) -> None:
+    """A wrapper gets the interpreter and the script; one that begins with `python` is the interpreter."""
+    flow = elsewhere(PREFECT_UV_LAUNCHER=launcher, PREFECT_UV_ENGINE_WRAPPER=wrapper)
+    launch = launch_flow(session.flow_run, flow)
+    assert run_launch(launch) == (0, f"{printed}{ENVIRONMENT} flow.py:main\n", "")
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "missing", "package"),
+    [
+        ("opentelemetry-instrument", "the program opentelemetry-instrument", "opentelemetry-distro"),
+        ("ddtrace-run --quiet", "the program ddtrace-run", "ddtrace"),
+        ("python -m debugpy --listen 5678", "the module debugpy", "debugpy"),
+    ],
+)
+def test_wrapper_missing(
+    session: Session, make_settings: MakeSettings, wrapper: str, missing: str, package: str
+) -> None:
+    """The error names the package to add."""
+    with pytest.raises(WrapperMissingError) as caught:
+        launch_flow(session.flow_run, ready(make_settings, PREFECT_UV_ENGINE_WRAPPER=wrapper))
+    assert caught.value.render() == (
+        f"error[wrapper-missing]: The engine's wrapper cannot be started: {missing} is missing.\n\n"
+        f"PREFECT_UV_ENGINE_WRAPPER={wrapper} starts the engine, but neither the environment nor the image has"
+        f" {missing}.\n\n"
+        f"hint: Add its package to the project (`uv add {package}`) or to the deployment (PREFECT_UV_EXTRA_PACKAGES:"
+        f" {package}), or correct PREFECT_UV_ENGINE_WRAPPER."
+    )
 
 
 def test_uv_in_the_flow(elsewhere: Callable[..., PreparedFlow], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from prefect_uv.engine.launch import RUN_MODULE
 from prefect_uv.processes.signals import STOP_SIGNALS
 from tests.unit.program.test_processes import wait_until
 
@@ -19,7 +20,7 @@ SUPERVISE = f"""
 import os, sys
 from pathlib import Path
 sys.path.insert(0, {str(SOURCES)!r})
-from prefect_uv.engine.launch import Launch
+from prefect_uv.engine.launch import RUN_MODULE, Launch
 from prefect_uv.engine.supervisor import supervise_command
 from prefect_uv.engine.engine_version import EngineVersion
 from prefect_uv.log.mask import Mask
@@ -27,7 +28,9 @@ from prefect_uv.log.run_log import RunLog
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 lease = os.open("lease", os.O_RDWR | os.O_CREAT)
-launch = Launch(sys.argv[1:], os.environ, Path.cwd(), (lease,), sys.executable, EngineVersion.of("3.8.8"))
+engine = EngineVersion.of("3.8.8")
+wrapped = str(RUN_MODULE) in sys.argv
+launch = Launch(sys.argv[1:], os.environ, Path.cwd(), (lease,), sys.executable, engine, wrapped)
 sys.exit(supervise_command(launch, Session(Settings(), RunLog(Mask()))))
 """
 COUNT_SIGNALS = """
@@ -87,6 +90,22 @@ def test_exactly_one_sigterm_reaches_it(supervise: Supervise, tmp_path: Path, fi
     (tmp_path / "end").touch()
     assert parent.wait(20) == 9
     assert (tmp_path / "seen").read_text() == "SIGTERM"
+
+
+@pytest.mark.parametrize("wrapper", ['"$@"; exit $?', '"$@" & wait; wait $!', 'exec "$@"'])
+def test_only_the_engine_below_a_wrapper_gets_the_sigterm(supervise: Supervise, tmp_path: Path, wrapper: str) -> None:
+    """A wrapper that stays as a parent survives the signal, and passes on the engine's exit code."""
+    (tmp_path / "prefect.py").touch()
+    (tmp_path / "engine.py").write_text(COUNT_SIGNALS)
+    trap = "trap 'touch wrapper-got-it' TERM"
+    parent = supervise("sh", "-c", f"{trap}; {wrapper}", "sh", sys.executable, str(RUN_MODULE), "engine")
+    wait_until((tmp_path / "ready").exists)
+    parent.send_signal(signal.SIGTERM)
+    time.sleep(0.1)
+    (tmp_path / "end").touch()
+    assert parent.wait(20) == 9
+    assert (tmp_path / "seen").read_text() == "SIGTERM"
+    assert not (tmp_path / "wrapper-got-it").exists()
 
 
 def test_command_that_ends_on_its_own_gets_no_signal(supervise: Supervise, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 
 from prefect_uv.engine.flow_processes import FlowProcesses
-from prefect_uv.engine.launch import Launch
+from prefect_uv.engine.launch import RUN_MODULE, Launch
 from prefect_uv.processes import process_tree
 from prefect_uv.processes.signals import SIGNAL_EXIT, STOP_SIGNALS, WATCH_SIGNAL, raise_noted_signal
 
@@ -105,12 +105,14 @@ class EngineProcess:
 
         The engine's handler raises, and a second signal would interrupt its clean-up (Prefect 3.8.8, `capture_sigterm`:
         https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/utilities/engine/__init__.py). `uv run` forwards it
-        (uv 0.13.8: https://docs.astral.sh/uv/concepts/projects/run/#signal-handling).
+        (uv 0.13.8: https://docs.astral.sh/uv/concepts/projects/run/#signal-handling); a wrapper may not, so it gets
+        none.
         """
         if self._flow_processes is None and self.code is None:
-            self._flow_processes = FlowProcesses(self._engine())
+            engine = self._engine()
+            self._flow_processes = FlowProcesses(engine)
             with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGTERM)
+                os.kill(engine if self._launch.wrapped else self.pid, signal.SIGTERM)
 
     def kill(self) -> None:
         """Send SIGKILL to the process and everything below it."""
@@ -151,10 +153,11 @@ class EngineProcess:
         return self.code or 0
 
     def _engine(self) -> int:
-        """The engine itself, which `uv run` starts as its only child."""
-        if self._launch.command[0] != "uv":
-            return self.pid
-        return next((process.pid for process in process_tree.descendants(self.pid)), self.pid)
+        """The engine itself, which `uv run` starts as its only child; a wrapper may stay as the engine's parent."""
+        below = [process.pid for process in process_tree.descendants(self.pid)]
+        if self._launch.wrapped:
+            return _innermost(self.pid, below)
+        return below[0] if below and self._launch.command[0] == "uv" else self.pid
 
     def _arrived(self, signum: int, _frame: FrameType | None) -> None:
         if signum != WATCH_SIGNAL:
@@ -179,3 +182,13 @@ class EngineProcess:
             with suppress(OSError):
                 while data:
                     data = data[os.write(target, data) :]
+
+
+def _innermost(pid: int, below: list[int]) -> int:
+    """The last of the processes that start each other with RUN_MODULE in their arguments; forks of it have the same."""
+    command = process_tree.command_line(pid)
+    for descendant in below:
+        arguments = process_tree.command_line(descendant)
+        if os.fsencode(RUN_MODULE) in arguments and arguments != command:
+            pid, command = descendant, arguments
+    return pid

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -38,6 +38,7 @@ class PreparedFlow:
         code: where the project's own code is imported from.
         maintenance: what runs alongside the flow for the cache volume.
         entrypoint: the deployment's entrypoint; None without a flow run.
+        wrapper: the command that starts the engine, by PREFECT_UV_ENGINE_WRAPPER; empty for none.
     """
 
     launcher: str
@@ -46,6 +47,7 @@ class PreparedFlow:
     code: FlowCode
     maintenance: Maintenance
     entrypoint: str | None
+    wrapper: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Launch:
         leases: file descriptors that it inherits, so that the environment stays in use as long as it lives.
         python: the environment's interpreter.
         engine: what the environment's Prefect can do.
+        wrapped: whether a wrapper starts the engine.
     """
 
     command: tuple[str, ...]
@@ -67,6 +70,7 @@ class Launch:
     leases: tuple[int, ...]
     python: str
     engine: EngineVersion
+    wrapped: bool = False
 
     def start(self, environ: Mapping[str, str], stderr: int | None = None) -> subprocess.Popen[bytes]:
         """Start the process in its own session, with additional environment variables.
@@ -107,6 +111,7 @@ def launch_flow(flow_run: FlowRun | None, prepared: PreparedFlow) -> Launch:
     Raises:
         AlreadyOver: the run was cancelled, or has ended.
         DeploymentNotFoundError: the deployment has no entrypoint.
+        WrapperMissingError: the wrapper's program does not exist.
     """
     if flow_run is None or not prepared.entrypoint:
         message = "The deployment has no entrypoint."
@@ -114,9 +119,13 @@ def launch_flow(flow_run: FlowRun | None, prepared: PreparedFlow) -> Launch:
     flow_run.refuse_when_over(again=True)
     has_flow_engine = EngineVersion.of(prepared.environment.prefect).has_flow_engine
     module = ["prefect.flow_engine", prepared.entrypoint] if has_flow_engine else ["prefect.engine"]
-    return _launch(
-        prepared, [*_launcher(prepared), str(RUN_MODULE), *module], {"PREFECT__FLOW_ENTRYPOINT": prepared.entrypoint}
-    )
+    launcher = _launcher(prepared)
+    if prepared.wrapper:
+        from prefect_uv.engine.wrapper import wrapped  # noqa: PLC0415 (few runs have a wrapper)
+
+        launcher = wrapped(launcher, prepared.wrapper, prepared.environment.path, _flow_environ(prepared))
+    environ = {"PREFECT__FLOW_ENTRYPOINT": prepared.entrypoint}
+    return replace(_launch(prepared, [*launcher, str(RUN_MODULE), *module], environ), wrapped=bool(prepared.wrapper))
 
 
 def launch_command(prepared: PreparedFlow, command: Sequence[str]) -> Launch:

@@ -132,9 +132,7 @@ class EnvironmentStore:
         """Ask uv what to install, find or build that environment, and remember the answer under the fingerprint."""
         with full_disk_as_error(self.volume.cache.root), links_as_error():
             writable = self.writable()
-            uv = Uv(
-                self.settings, self.image, writable.cache, self.log, source.project.uv_configuration, self.clone
-            )
+            uv = Uv(self.settings, self.image, writable.cache, self.log, source.project.uv_configuration, self.clone)
             with shared_lock(writable.cache.locks / "uv-cache"):
                 plan = source.plan(uv, self.log)
                 resolved = 0.0 if plan.pinned else time.time()

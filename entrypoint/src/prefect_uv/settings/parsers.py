@@ -169,6 +169,15 @@ def names(text: str) -> tuple[str, ...]:
     return words
 
 
+def words(text: str) -> tuple[str, ...]:
+    """The words of a command, which a shell would read the same; no variable is expanded."""
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        message = f"is not a command: {error}"
+        raise ValueError(message) from None
+
+
 def paths(text: str) -> tuple[str, ...]:
     """Paths, separated by commas or line breaks."""
     return tuple(path for part in re.split(r"[,\n]", text) if (path := part.strip()))

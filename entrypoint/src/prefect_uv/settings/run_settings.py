@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prefect_uv.settings.declaration import setting
-from prefect_uv.settings.parsers import behavior_on_sigterm, boolean, choice, seconds
+from prefect_uv.settings.parsers import behavior_on_sigterm, boolean, choice, seconds, words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +17,13 @@ class RunSettings:
         choice("uv", "python"),
         "uv",
         "Start the engine with `uv run` (`uv`), or directly with the environment's Python (`python`).",
+    )
+    engine_wrapper: tuple[str, ...] = setting(
+        "PREFECT_UV_ENGINE_WRAPPER",
+        words,
+        (),
+        "Command to start the engine with, such as `opentelemetry-instrument`, `ddtrace-run` or `python -m debugpy"
+        " --listen 0.0.0.0:5678`.",
     )
     supervise: bool = setting(
         "PREFECT_UV_SUPERVISE",
