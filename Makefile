@@ -68,7 +68,7 @@ lint: .venv/.complete ## check style: ruff, hadolint, shellcheck
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --check
 	@$(BIN)/hadolint --ignore DL3045 Dockerfile.* examples/*/Dockerfile bench/official/Dockerfile
-	@$(BIN)/shellcheck .ci/run images/base/apt-install images/base/harden images/py312/install-python bench/official/entrypoint.sh
+	@$(BIN)/shellcheck .ci/run images/base/apt-install images/base/harden images/base/offer-python images/py312/install-python bench/official/entrypoint.sh
 
 format: .venv/.complete ## format the code and apply ruff's fixes
 	@$(BIN)/ruff check --fix

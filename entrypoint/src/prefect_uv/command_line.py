@@ -6,6 +6,7 @@ Prefect 3.8.8, what workers run in the container: https://github.com/PrefectHQ/p
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,9 +21,14 @@ VERBS = {
     "cache": ("prefect_uv.commands.cache", "cache"),
     "doctor": ("prefect_uv.commands.doctor", "doctor"),
 }
+OPTIONS = {"help": "help", "--help": "help", "-h": "help", "--version": "version", "-V": "version"}
 FLOW_VERBS = {"run", "sync", "exec"}
 EXECUTE = ("prefect", "flow-run", "execute")
 FLOW_RUN_ID = "PREFECT__FLOW_RUN_ID"
+# Prefect's engine as a command, `[uv run] [python] -m MODULE`, with options that have no value. Only the flow's own
+# environment has Prefect, so `run` has to start it.
+_PYTHON = r"(?:\S*/)?python[\d.]* (?:-\S+ )*"
+ENGINE = re.compile(rf"(?:uv run (?:-\S+ )*(?:{_PYTHON})?|{_PYTHON})-m prefect\.(?:engine(?: (\S+))?|flow_engine.*)")
 
 
 def choose_verb(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[str, list[str]]:
@@ -40,13 +46,12 @@ def choose_verb(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[str, l
         return ("run" if environ.get(FLOW_RUN_ID) else "help"), []
     if tuple(words[:3]) == EXECUTE:
         return "run", words[3:]
+    if engine := ENGINE.fullmatch(" ".join(words)):
+        given = [engine[1]] if engine[1] else []
+        return ("run", given) if given or environ.get(FLOW_RUN_ID) else ("command", words)
     if words[0] in VERBS:
         return words[0], words[1:]
-    if words[0] in {"help", "--help", "-h"}:
-        return "help", []
-    if words[0] in {"--version", "-V"}:
-        return "version", []
-    return "command", words
+    return (OPTIONS[words[0]], []) if words[0] in OPTIONS else ("command", words)
 
 
 def variables_for(verb: str, environ: Mapping[str, str]) -> Mapping[str, str]:
@@ -65,6 +70,10 @@ def become(command: list[str]) -> NoReturn:
         os.execvp(_resolve_program(command[0]), command)  # noqa: S606
     except FileNotFoundError:
         sys.stderr.write(f"prefect-uv: {command[0]}: command not found (see `prefect-uv --help`)\n")
+        if tuple(command[-3:]) == EXECUTE:
+            import shlex  # noqa: PLC0415 (rarely needed)
+
+            sys.stderr.write(f"hint: Set PREFECT_UV_ENGINE_WRAPPER={shlex.join(command[:-3])!r} without a command.\n")
         sys.exit(127)
     except OSError as error:
         sys.stderr.write(f"prefect-uv: {command[0]}: {error.strerror}\n")

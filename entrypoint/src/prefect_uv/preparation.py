@@ -70,7 +70,8 @@ def _environment(session: Session, store: EnvironmentStore, project: Project, ch
     if extra.summary:
         session.log.info(extra.summary)
     environment = store.environment(project)
-    return store.extend(environment, replace(extra, files=(*extra.files, *checkout.requirements)), project)
+    files, requirements = (*extra.files, *checkout.requirements), (*extra.requirements, *checkout.packages)
+    return store.extend(environment, replace(extra, requirements=requirements, files=files), project)
 
 
 def _warn_without_volume(environment: Environment, settings: Settings, log: RunLog) -> None:

@@ -65,6 +65,23 @@ def test_program_is_isolated_and_has_bytecode(run: Runner) -> None:
     assert (outcome.code, outcome.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("program", [["python"], ["python3"], ["uv", "run", "--no-project", "python"]])
+def test_python_is_the_interpreter_for_projects(run: Runner, program: list[str]) -> None:
+    """`python`, as pull steps call it, is the interpreter of the image's facts, whoever runs it."""
+    script = 'import json, sys; print(json.load(open("/opt/prefect-uv/image.json"))["python_version"] in sys.version)'
+    environment = {"UV_CACHE_DIR": "/tmp/uv"}
+    assert run.succeed([*program, "-c", script], user="12345:0", environment=environment) == "True\n"
+
+
+@pytest.mark.parametrize("program", [["pip"], ["pip3"], ["python", "-m", "pip"], ["/opt/prefect-uv/bin/pip"]])
+def test_pip_says_what_to_use(run: Runner, program: list[str]) -> None:
+    """No command of pip's changes the image; `pip install` names what does its work."""
+    outcome = run([*program, "install", "cowsay"])
+    assert (outcome.code, outcome.stdout) == (1, "")
+    assert "In a pull step (run_shell_script), it adds packages to the run." in outcome.stderr
+    assert run(["uv", "pip", "install", "--system", "cowsay"], user="0").code == 2
+
+
 def test_environment_for_pull_steps_is_small(run: Runner) -> None:
     """The environment for Prefect's own steps adds at most 60 MB to the image."""
     size, _ = run.succeed(["du", "-sb", "/opt/prefect-client"]).split()

@@ -16,6 +16,7 @@ from prefect_uv.command_line import VERBS, choose_verb, variables_for
 
 EXECUTE = ["prefect", "flow-run", "execute"]
 ID = "0c7a4b5e-1111-4222-8333-444455556666"
+OTHER_ID = "0c7a4b5e-1111-4222-8333-444455557777"
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,13 @@ ID = "0c7a4b5e-1111-4222-8333-444455556666"
         (["/opt/prefect/entrypoint.sh", *EXECUTE], "run", []),
         (["/usr/local/bin/prefect", "flow-run", "execute"], "run", []),
         (["prefect", "flow-run", "execute", ID], "run", [ID]),
+        (["prefect-uv", "python", "-m", "prefect.engine"], "run", []),
+        (["prefect-uv", "/bin/python3.13", "-u", "-Xdev", "-m", "prefect.engine", OTHER_ID], "run", [OTHER_ID]),
+        (["prefect-uv", "python3", "-m", "prefect.flow_engine", "flow.py:main"], "run", []),
+        (["prefect-uv", "uv", "run", "-m", "prefect.flow_engine", "flow.py:main"], "run", []),
+        (["prefect-uv", "uv", "run", "--no-sync", "python", "-m", "prefect.engine"], "run", []),
+        (["prefect-uv", "python", "-m", "prefect.engines"], "command", ["python", "-m", "prefect.engines"]),
+        (["prefect-uv", "sh", "-m", "prefect.engine"], "command", ["sh", "-m", "prefect.engine"]),
         (["prefect-uv", "run"], "run", []),
         (["prefect-uv", "prefect-uv", "run"], "run", []),
         (["prefect-uv", "sync"], "sync", []),
@@ -67,6 +75,12 @@ def test_flow_run_of_a_command(verb: str, flow_run: str | None) -> None:
     assert variables_for(verb, {"PREFECT__FLOW_RUN_ID": ID}).get("PREFECT__FLOW_RUN_ID") == flow_run
 
 
+def test_engine_without_a_flow_run_is_a_command() -> None:
+    """Without a flow run, there is nothing to execute, so Python says that it has no Prefect."""
+    words = ["python", "-m", "prefect.engine"]
+    assert choose_verb(["prefect-uv", *words], {}) == ("command", words)
+
+
 def _entrypoint(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "prefect_uv", *words]
     paths = {"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(sys.path)}
@@ -97,6 +111,15 @@ def test_unknown_command_exits_with_127() -> None:
     finished = _entrypoint("no-such-command")
     assert finished.returncode == 127
     assert finished.stderr == ("prefect-uv: no-such-command: command not found (see `prefect-uv --help`)\n")
+
+
+def test_wrapper_of_the_command_has_a_setting() -> None:
+    """A tracer in front of Prefect's command is not in the image: the message names the setting."""
+    finished = _entrypoint("opentelemetry-instrument", "--service_name=my etl", *EXECUTE)
+    assert finished.returncode == 127
+    assert finished.stderr.splitlines()[1] == (
+        "hint: Set PREFECT_UV_ENGINE_WRAPPER=\"opentelemetry-instrument '--service_name=my etl'\" without a command."
+    )
 
 
 def test_command_that_is_not_executable_exits_with_126(tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ def test_only_the_log_writes() -> None:
     children = {"engine/_run_hooks.py", "engine/_run_module.py", "pull/_perform_step.py"}
     assert writers - children == {
         "__main__.py",  # the help
+        "commands/pip.py",  # its own arguments, without the credentials of addresses
         "command_line.py",  # a command that does not exist, before anything is known
         "engine/engine_process.py",  # what the engine prints
         "log/run_log.py",

@@ -35,6 +35,7 @@ class Checkout:
         environ: the environment for child processes, the flow included.
         outputs: the outputs of all steps, by output name and by step id.
         requirements: requirements files that steps want installed for the flow.
+        packages: lines of a requirements file that they want installed, too.
         clones: what git_clone steps have cloned, in their order.
         sources: where steps got code from, for the log, such as `<url> at <commit> (cloned)`.
     """
@@ -44,6 +45,7 @@ class Checkout:
     environ: Mapping[str, str]
     outputs: Mapping[str, Any] = field(default_factory=dict)
     requirements: tuple[Path, ...] = ()
+    packages: tuple[str, ...] = ()
     clones: tuple[Clone, ...] = ()
     sources: tuple[str, ...] = ()
 

@@ -5,6 +5,7 @@ Prefect 3.8.8: run_shell_script, https://github.com/PrefectHQ/prefect/blob/3.8.8
 
 from __future__ import annotations
 
+import re
 import shlex
 import string
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,14 @@ from prefect_uv.log.run_log import RunLog
 from prefect_uv.processes.streamed_command import run_streamed
 from prefect_uv.processes.subprocesses import CompletedCommand
 from prefect_uv.pull.checkout import Checkout, StepContext, StepInputs
+from prefect_uv.pull.pip_installs import NOTES_VARIABLE, noted_installs, with_installs
 from prefect_uv.shapes import is_text
+
+UV_PIP = re.compile(r"\buv pip (?:install|sync)\b")
+UV_PIP_HINT = (
+    "Write `pip install` or the step pip_install_requirements, which add packages to the run: `uv pip` needs an"
+    " environment of its own (`uv venv`), which the flow would not use."
+)
 
 
 def run_shell_script(  # noqa: PLR0913 (the parameters of Prefect's step)
@@ -38,9 +46,11 @@ def run_shell_script(  # noqa: PLR0913 (the parameters of Prefect's step)
     environ = {**checkout.environ, **_checked_env(env or {})}
     cwd, log = checkout.base / (directory or "."), context.log if stream_output else None
     completed: list[CompletedCommand] = []
-    for command in _commands(script, environ if expand_env_vars else None, shell=shell):
-        with logging_progress(context.log, "running a line of the script"):
-            completed.append(_run_line(command, cwd, environ, log))
+    with noted_installs() as notes:
+        for command in _commands(script, environ if expand_env_vars else None, shell=shell):
+            with logging_progress(context.log, "running a line of the script"):
+                completed.append(_run_line(command, cwd, {**environ, NOTES_VARIABLE: str(notes)}, log))
+        checkout = with_installs(checkout, notes, context.log.mask)
     stdout = "".join(command.stdout for command in completed).strip()
     stderr = "".join(command.stderr for command in completed).strip()
     return {"stdout": stdout, "stderr": stderr}, checkout
@@ -84,5 +94,6 @@ def _run_line(command: str | list[str], cwd: Path, environ: Mapping[str, str], l
         raise PullStepError(message, f"{error.filename}") from None
     if completed.exit_code:
         message = f"run_shell_script failed with exit code {completed.exit_code}."
-        raise PullStepError(message, tool_report(completed.command, completed.exit_code, completed.stderr))
+        hint = UV_PIP_HINT if UV_PIP.search(command if isinstance(command, str) else shlex.join(command)) else ""
+        raise PullStepError(message, tool_report(completed.command, completed.exit_code, completed.stderr), hint)
     return completed

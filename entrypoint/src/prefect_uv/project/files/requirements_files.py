@@ -112,13 +112,13 @@ class _Reader:
             self.read_text(decode_text(file, file.read_bytes()), file, constraint=constraint)
 
     def read_text(self, text: str, file: Path | None, *, constraint: bool) -> None:
-        """Read the text of a file; `file` is None for the given lines, which cannot include files."""
+        """Read the text of a file; `file` is None for the given lines."""
         if (expanded := with_variables(text, self.environ)) != text:
             self.expanded_texts.append(USERINFO.sub("", expanded))
         for statement in parse_statements(text, self.environ):
             if isinstance(statement, Requirement):
                 self._require(statement, file, constraint=constraint)
-            elif file and statement.path:
+            elif statement.path:
                 self._include(statement, file, constraint=constraint or statement.is_constraint)
 
     def _require(self, requirement: Requirement, file: Path | None, *, constraint: bool) -> None:
@@ -131,11 +131,11 @@ class _Reader:
             path = require_path(path, file or PACKAGE_LIST, requirement.version_or_address)
         self.local_paths[path] = None
 
-    def _include(self, include: Include, file: Path, *, constraint: bool) -> None:
-        included = (file.parent / include.path).resolve()
+    def _include(self, include: Include, file: Path | None, *, constraint: bool) -> None:
+        included = ((file.parent if file else self.directory) / include.path).resolve()
         if not included.is_file():
             raise RequirementsMissingError(
-                f"{file} includes {include.written}, which does not exist.",
+                f"{file or PACKAGE_LIST} includes {include.written}, which does not exist.",
                 f"There is no file {included}.",
                 "Push it, or remove the line.",
             )
