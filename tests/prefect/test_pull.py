@@ -32,6 +32,11 @@ def mark(text):
     os.environ["MARKED"] = text
     return {"marked": text}
 '''
+PIP_SCRIPT = """
+python -c 'print("python works")'
+pip install --upgrade pip
+python -m pip install --no-cache-dir -r requirements-more.txt
+"""
 FLOW = '''
 import os
 import time
@@ -89,19 +94,29 @@ def test_custom_step_after_ours(stack: Stack, repository: Repository) -> None:
     assert "prefect-client" not in run.outcome.stderr
 
 
-@pytest.mark.parametrize("supervise", ["true", "false"])
-def test_requirements_file(
-    stack: Stack, repository: Repository, index: PackageIndex, exchange: Path, supervise: str
+@pytest.mark.parametrize(
+    ("supervise", "step", "inputs"),
+    [
+        ("true", "pip_install_requirements", {"requirements_file": "requirements-more.txt"}),
+        ("false", "run_shell_script", {"script": PIP_SCRIPT}),
+    ],
+)
+def test_requirements_file(  # noqa: PLR0913, PLR0917 (what the runs differ in)
+    stack: Stack,
+    repository: Repository,
+    index: PackageIndex,
+    exchange: Path,
+    supervise: str,
+    step: str,
+    inputs: dict[str, str],
 ) -> None:
-    """Its packages are importable in addition to the locked ones, and held in use while the flow runs."""
-    steps = [
+    """Its packages are importable in addition to the locked ones, and held in use while the flow runs.
+
+    As with Prefect's image, a script may install them with the pip of `python`.
+    """
+    steps: list[Any] = [
         {CLONE: {"repository": repository.url, "branch": "main", "id": "clone"}},
-        {
-            "prefect.deployments.steps.pip_install_requirements": {
-                "directory": "{{ clone.directory }}",
-                "requirements_file": "requirements-more.txt",
-            }
-        },
+        {f"prefect.deployments.steps.{step}": {"directory": "{{ clone.directory }}", **inputs}},
     ]
     flow_run = stack.api.create_run(stack.api.deploy("pulling", "marking.py:says", steps), {"folder": EXCHANGE})
     stack.api.submit(flow_run)

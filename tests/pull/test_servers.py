@@ -18,6 +18,8 @@ from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.errors import IndexUnreachableError
 from prefect_uv.image_facts import Image
+from prefect_uv.log.mask import Mask
+from prefect_uv.log.run_log import RunLog
 from prefect_uv.pull.git import git_commands as git_module
 from prefect_uv.settings import Settings
 from tests.pull.conftest import ROOT, Ours, Recorder, tree
@@ -109,7 +111,7 @@ def test_ssh_dependency(ssh: SshGit, image: Image, tmp_path: Path) -> None:
     requirement = f"dep @ git+{ssh.url(package(tmp_path).path)}"
     cache = CacheDirectory(tmp_path / "cache", frozenset({os.geteuid()}), tmp_path / "cache" / "uv")
     for variables in ({}, mounted(ssh)):
-        uv = Uv(Settings.from_environ({**os.environ, **variables}), image, cache)
+        uv = Uv(Settings.from_environ({**os.environ, **variables}), image, cache, RunLog(Mask()))
         target = ("pip", "install", "--python", sys.executable, "--target", tmp_path / "target", requirement)
         if variables:
             uv.run_checked(*target)

@@ -71,7 +71,12 @@ def _environment(session: Session, store: EnvironmentStore, project: Project, ch
         session.log.info(extra.summary)
     environment = store.environment(project)
     files, requirements = (*extra.files, *checkout.requirements), (*extra.requirements, *checkout.packages)
-    return store.extend(environment, replace(extra, requirements=requirements, files=files), project)
+    environment = store.extend(environment, replace(extra, requirements=requirements, files=files), project)
+    for path in checkout.virtual_environments:
+        from prefect_uv.environments.unused_environment import log_unused_environment  # noqa: PLC0415 (rarely needed)
+
+        log_unused_environment(path, environment.path, project, session.log)
+    return environment
 
 
 def _warn_without_volume(environment: Environment, settings: Settings, log: RunLog) -> None:

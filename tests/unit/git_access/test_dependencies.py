@@ -108,7 +108,7 @@ def test_login_is_for_the_clones_host(
     clone = Clone(Path(), "http://127.0.0.1:9/flows", Login("bot", PASSWORD))
     with running_server() as other:
         other.on("GET /api/dep/info/refs", Answer(401, headers={"WWW-Authenticate": 'Basic realm="git"'}))
-        uv = Uv(settings, image, cache_directory, clone=clone)
+        uv = Uv(settings, image, cache_directory, RunLog(Mask()), clone=clone)
         assert PASSWORD in uv.environ.values()
         finished = uv.run("pip", "install", "--dry-run", "--python", sys.executable, f"dep @ git+{other.url}/dep")
         asked = other.to("GET", "/api/dep/info/refs")

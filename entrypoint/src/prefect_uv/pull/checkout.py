@@ -36,6 +36,7 @@ class Checkout:
         outputs: the outputs of all steps, by output name and by step id.
         requirements: requirements files that steps want installed for the flow.
         packages: lines of a requirements file that they want installed, too.
+        virtual_environments: those that scripts made.
         clones: what git_clone steps have cloned, in their order.
         sources: where steps got code from, for the log, such as `<url> at <commit> (cloned)`.
     """
@@ -46,6 +47,7 @@ class Checkout:
     outputs: Mapping[str, Any] = field(default_factory=dict)
     requirements: tuple[Path, ...] = ()
     packages: tuple[str, ...] = ()
+    virtual_environments: tuple[Path, ...] = ()
     clones: tuple[Clone, ...] = ()
     sources: tuple[str, ...] = ()
 

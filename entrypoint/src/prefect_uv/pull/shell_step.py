@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 import shlex
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from prefect_uv.errors import PullStepError, tool_report
@@ -46,14 +47,23 @@ def run_shell_script(  # noqa: PLR0913 (the parameters of Prefect's step)
     environ = {**checkout.environ, **_checked_env(env or {})}
     cwd, log = checkout.base / (directory or "."), context.log if stream_output else None
     completed: list[CompletedCommand] = []
+    places = {cwd.resolve(), checkout.base, checkout.directory}
+    before = _virtual_environments(places)
     with noted_installs() as notes:
         for command in _commands(script, environ if expand_env_vars else None, shell=shell):
             with logging_progress(context.log, "running a line of the script"):
                 completed.append(_run_line(command, cwd, {**environ, NOTES_VARIABLE: str(notes)}, log))
         checkout = with_installs(checkout, notes, context.log.mask)
+    made = sorted(_virtual_environments(places) - before)
+    checkout = replace(checkout, virtual_environments=(*checkout.virtual_environments, *made))
     stdout = "".join(command.stdout for command in completed).strip()
     stderr = "".join(command.stderr for command in completed).strip()
     return {"stdout": stdout, "stderr": stderr}, checkout
+
+
+def _virtual_environments(places: Iterable[Path]) -> set[Path]:
+    """The virtual environments directly in these directories, as `uv sync` and `uv venv` make them."""
+    return {file.parent for place in places for file in place.glob("*/pyvenv.cfg")}
 
 
 def _checked_env(env: Mapping[str, str]) -> Mapping[str, str]:
