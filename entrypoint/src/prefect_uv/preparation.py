@@ -25,7 +25,7 @@ def prepare(session: Session, deployment: Mapping[str, Any], checkout: Checkout)
     """Run the phases look, sync and code."""
     log_image_version(session.settings.baked_dir, session.log)
     entrypoint = deployment.get("entrypoint")
-    project = session.phase("look", _find_flow_project, session.settings, session.log, checkout, entrypoint)
+    project = session.phase("look", find_flow_project, session.settings, session.log, checkout, entrypoint)
     clone = checkout.clone_with_login if session.settings.git_login_for_dependencies else None
     store = EnvironmentStore(session.settings, session.log, clone)
     environment = session.phase("sync", _environment, session, store, project, checkout)
@@ -54,13 +54,14 @@ def packages_from_variable(settings: Settings, log: RunLog, api: ApiClient | Non
     return packages
 
 
-def _find_flow_project(settings: Settings, log: RunLog, checkout: Checkout, entrypoint: str | None) -> Project:
+def find_flow_project(settings: Settings, log: RunLog, checkout: Checkout, entrypoint: str | None) -> Project:
     """Find the flow's project; if the deployment selects nothing, use the selection that the image was baked with."""
     project = find_project(checkout.directory, entrypoint, settings)
     baked_settings = with_baked_selection(settings, project, log)
     if baked_settings is not settings:
         project = find_project(checkout.directory, entrypoint, baked_settings)
-    return log_project(log, project)
+    extra = find_extra_packages(checkout.directory, project, settings)
+    return log_project(log, project, {*checkout.requirements, *extra.files})
 
 
 def _environment(session: Session, store: EnvironmentStore, project: Project, checkout: Checkout) -> Environment:

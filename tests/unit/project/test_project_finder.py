@@ -8,7 +8,11 @@ import pytest
 
 from prefect_uv.errors import FlowFileMissingError, LockfileMissingError
 from prefect_uv.image_facts import Image
+from prefect_uv.log.mask import Mask
+from prefect_uv.log.run_log import RunLog
+from prefect_uv.preparation import find_flow_project
 from prefect_uv.project import UnlockedProject, find_project
+from prefect_uv.pull import Checkout
 from prefect_uv.settings import Settings
 
 LOCK = 'version = 1\n\n[[package]]\nname = "etl"\nsource = { virtual = "." }\n'
@@ -85,6 +89,42 @@ def test_uv_toml_is_an_input(checkout: Path) -> None:
     """uv.toml is an input, because it can change what is installed."""
     write(checkout, "uv.toml", "no-binary = true")
     assert ("/uv.toml", b"no-binary = true") in find_project(checkout, None, Settings()).inputs
+
+
+@pytest.mark.parametrize(
+    ("step", "setting", "note"),
+    [
+        ("more.txt", "", "; requirements.txt is not used"),
+        ("requirements.txt", "", ""),
+        ("more.txt", "requirements.txt", ""),
+        ("more.txt", "more.txt", "; requirements.txt is not used"),
+    ],
+)
+def test_requirements_that_are_installed_too(
+    checkout: Path, capsys: pytest.CaptureFixture[str], step: str, setting: str, note: str
+) -> None:
+    """What a pull step or a setting installs is not called unused."""
+    for name in ("requirements.txt", "more.txt"):
+        write(checkout, name, "")
+    pulled = Checkout(checkout, checkout, {}, requirements=(checkout / step,))
+    settings = Settings.from_environ({"PREFECT_UV_EXTRA_REQUIREMENTS": setting})
+    find_flow_project(settings, RunLog(Mask()), pulled, "flow.py:main")
+    assert f"look: virtual project etl, uv.lock next to it{note}\n" in capsys.readouterr().err
+
+
+def test_script_in_a_project(checkout: Path) -> None:
+    """As for `uv run`, its block decides; the line says what is around it, and how to use that."""
+    write(checkout, "notebooks/flow.py", "# /// script\n# dependencies = []\n# ///\n")
+    write(checkout, "notebooks/requirements.txt", "")
+    assert find_project(checkout, "notebooks/flow.py:main", Settings()).describe() == (
+        "script notebooks/flow.py without a lock; uv.lock, notebooks/requirements.txt are not used"
+        " (PREFECT_UV_PROJECT=. uses the project instead)"
+    )
+    (checkout / "uv.lock").unlink()
+    assert find_project(checkout, "notebooks/flow.py:main", Settings()).describe() == (
+        "script notebooks/flow.py without a lock; notebooks/requirements.txt is not used"
+        " (PREFECT_UV_PROJECT=notebooks uses it instead)"
+    )
 
 
 def test_no_project(checkout: Path, this_image: Image) -> None:

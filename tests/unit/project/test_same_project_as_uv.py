@@ -43,6 +43,21 @@ def we_accept(checkout: Checkout, directory: str, selection: dict[str, str]) -> 
     return True
 
 
+def test_uv_runs_a_script_without_the_project_around_it(pulled: MakeCheckout) -> None:
+    """`uv run` of a file with a block in a locked project installs what the block names, and so do we."""
+    checkout = pulled("script")
+    checkout.write("pyproject.toml", MEMBER.format("around") + 'dependencies = ["bauble"]\n')
+    path = checkout.lock().directory / "flows.py"
+    block = path.read_text().partition('"""\n\n')[2].partition("\n\n")[0]
+    names = "import importlib.metadata as m; print(*sorted(found.name for found in m.distributions()))"
+    path.write_text(f"{block}\n{names}\n")
+    command = ["uv", "run", "--quiet", "--offline", "--no-index", "--find-links", str(checkout.wheels)]
+    command += ["--python", sys.executable, "--cache-dir", str(checkout.wheels / "cache"), "flows.py"]
+    ran = subprocess.run(command, cwd=checkout.directory, check=True, capture_output=True, text=True, timeout=60)
+    assert ran.stdout.split() == ["prefect", "trinket"]
+    assert checkout.unlocked("flows.py:hello").script
+
+
 @pytest.mark.parametrize("directory", ["packages/etl", "."])
 @pytest.mark.parametrize("is_project", [True, False], ids=["project", "no project"])
 def test_uv_refuses_the_same_selections(pulled: MakeCheckout, directory: str, *, is_project: bool) -> None:

@@ -58,10 +58,11 @@ def find_copied_project(directory: Path, settings: Settings, log: RunLog) -> Pro
         LocalDependencyMissingError: a directory that the lockfile names was not copied.
     """
     try:
-        return log_project(log, find_project(directory, None, settings))
+        project = find_project(directory, None, settings)
     except LocalDependencyMissingError as error:
         error.hint = "COPY its pyproject.toml to that path as well; the sources are not needed."
         raise
+    return log_project(log, project, find_extra_packages(directory, project, settings).files)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +31,8 @@ class Project:
         requires_python: the versions that the lock, the project or the script accepts; empty if it accepts every one.
         selection: the groups, extras and workspace member to install.
         summary: what was found, where, and why, for the log.
+        not_used: what was found too and is not installed: paths by the names that messages show.
+        choice: how to use that instead; empty if it goes without saying.
         ignored_files_warning: names files of other tools if there is nothing else to install from; otherwise empty.
         search_directories: the directory of the flow's file, and those above it.
     """
@@ -47,8 +50,22 @@ class Project:
     requires_python: str = ""
     selection: Selection = field(default_factory=Selection)
     summary: str = ""
+    not_used: Mapping[str, Path] = field(default_factory=dict)
+    choice: str = ""
     ignored_files_warning: str = ""
     search_directories: tuple[Path, ...] = ()
+
+    def describe(self, installed: Collection[Path] = ()) -> str:
+        """The line for the log: what was found, and what is not used although it is there.
+
+        Args:
+            installed: files that are installed all the same, because pull steps ask for them.
+        """
+        names = [name for name, path in self.not_used.items() if path not in installed]
+        if not names:
+            return self.summary
+        choice = f" ({self.choice})" if self.choice else ""
+        return f"{self.summary}; {', '.join(names)} {'is' if len(names) == 1 else 'are'} not used{choice}"
 
 
 @dataclass(frozen=True, kw_only=True)

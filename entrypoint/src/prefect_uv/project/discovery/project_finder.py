@@ -7,7 +7,7 @@ requirements files is an error (ADR 13).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +15,13 @@ from prefect_uv.errors import LockfileMissingError, ProjectInvalidError, Project
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import selection_check
 from prefect_uv.project.discovery import other_tools, python_request
+from prefect_uv.project.discovery.candidates import Candidates, lockfile, nearest_pyproject
 from prefect_uv.project.discovery.flow_location import FlowLocation, directories_upwards
 from prefect_uv.project.discovery.locked_project import LOCK, locked_project, locked_script
 from prefect_uv.project.discovery.unlocked_project import NO_PROJECT, no_project, requirements_project, unlocked_script
 from prefect_uv.project.files.inline_script import Script
 from prefect_uv.project.files.pyproject import PYPROJECT, Pyproject
 from prefect_uv.project.files.requirements_files import REQUIREMENTS_TXT, expand_patterns
-from prefect_uv.project.files.uv_workspace import workspace_root
 from prefect_uv.project.model import Project
 from prefect_uv.project.selection import Selection
 from prefect_uv.settings import Settings
@@ -52,7 +52,7 @@ def _locate(working_directory: Path, entrypoint: str | None, settings: Settings)
     elif settings.project:
         project = _project_of_setting(location, settings)
     elif script := Script.read(location.flow_file):
-        project = _script_project(location, script, settings)
+        project = _flow_script(location, script, settings)
     else:
         project = _nearest_project(location, location.search_directories, settings)
     # Without a project, a .python-version is ignored: the flow runs on the image's own Python.
@@ -63,9 +63,15 @@ def _locate(working_directory: Path, entrypoint: str | None, settings: Settings)
     )
 
 
-def log_project(log: RunLog, project: Project) -> Project:
-    """Log what was found in one line, and a warning about ignored files if there is one; return the project."""
-    log.info(f"look: {project.summary}")
+def log_project(log: RunLog, project: Project, installed: Collection[Path] = ()) -> Project:
+    """Log what was found in one line, and a warning about ignored files if there is one; return the project.
+
+    Args:
+        log: the log.
+        project: what was found.
+        installed: files that are installed whatever the project is.
+    """
+    log.info(f"look: {project.describe(installed)}")
     if project.ignored_files_warning:
         log.warning(project.ignored_files_warning)
     return project
@@ -90,7 +96,7 @@ def _project_of_setting(location: FlowLocation, settings: Settings) -> Project:
     if script := Script.read(path if path.is_file() else None):
         project = _script_project(location, script, settings)
     else:
-        if not _nearest_pyproject([path]) and not (path / REQUIREMENTS_TXT).is_file():
+        if not nearest_pyproject([path]) and not (path / REQUIREMENTS_TXT).is_file():
             raise ProjectMissingError(
                 f"PREFECT_UV_PROJECT names {settings.project}, but there is no project there.",
                 other_tools.describe_path(path),
@@ -99,6 +105,13 @@ def _project_of_setting(location: FlowLocation, settings: Settings) -> Project:
             )
         project = _nearest_project(location, (path,), settings)
     return replace(project, summary=f"{project.summary}, selected by PREFECT_UV_PROJECT")
+
+
+def _flow_script(location: FlowLocation, script: Script, settings: Settings) -> Project:
+    """The flow's own file, which `uv run` would use too; the line says what is around it and how to use that."""
+    project = _script_project(location, script, settings)
+    around = Candidates.search(location, location.search_directories)
+    return replace(project, not_used=around.without(), choice=around.choice)
 
 
 def _script_project(location: FlowLocation, script: Script, settings: Settings) -> Project:
@@ -118,13 +131,11 @@ def _nearest_project(location: FlowLocation, directories: Sequence[Path], settin
     Raises:
         LockfileMissingError: the nearest project has neither.
     """
-    pyproject = _nearest_pyproject(directories)
-    candidates = (directory / REQUIREMENTS_TXT for directory in directories)
-    requirements = next((file for file in candidates if file.is_file()), None)
-    if pyproject and (settings.lock == "relock" or _lockfile(location, pyproject).is_file()):
+    found = Candidates.search(location, directories)
+    pyproject, requirements = found.pyproject, found.requirements
+    if pyproject and (settings.lock == "relock" or found.lock):
         locked = locked_project(location, pyproject, settings)
-        note = f"; {location.display_path(requirements)} is not used" if requirements else ""
-        return replace(locked, summary=f"{locked.summary}{note}")
+        return replace(locked, not_used=found.without(found.lock))
     if requirements and (not pyproject or requirements.is_relative_to(pyproject.directory)):
         unlocked = requirements_project(location, requirements.parent, [requirements], settings)
         reason = (
@@ -141,21 +152,8 @@ def _nearest_project(location: FlowLocation, directories: Sequence[Path], settin
     )
 
 
-def _nearest_pyproject(directories: Sequence[Path]) -> Pyproject | None:
-    """The nearest project, else the nearest workspace root, else None; a file with tool settings only is neither."""
-    documents = [*filter(None, map(Pyproject.read, directories))]
-    projects = [document for document in documents if document.is_project]
-    return next(iter([*projects, *(document for document in documents if document.is_workspace)]), None)
-
-
-def _lockfile(location: FlowLocation, project: Pyproject) -> Path:
-    """Where the project's uv.lock has to be."""
-    above = directories_upwards(project.directory, location.working_directory)[1:]
-    return workspace_root(project, above).directory / LOCK
-
-
 def _lockfile_missing_error(location: FlowLocation, project: Pyproject) -> LockfileMissingError:
-    lock = _lockfile(location, project)
+    lock = lockfile(location, project)
     option = (
         ""
         if project.directory == location.working_directory

@@ -1,0 +1,66 @@
+"""What the searched directories have to install from: the nearest of each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect_uv.project.discovery.flow_location import FlowLocation, directories_upwards
+from prefect_uv.project.discovery.locked_project import LOCK
+from prefect_uv.project.files.pyproject import Pyproject
+from prefect_uv.project.files.requirements_files import REQUIREMENTS_TXT
+from prefect_uv.project.files.uv_workspace import workspace_root
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The nearest of each kind; None if there is none.
+
+    Attributes:
+        location: where the flow is.
+        pyproject: the nearest project, else the nearest workspace root.
+        requirements: the nearest requirements.txt.
+    """
+
+    location: FlowLocation
+    pyproject: Pyproject | None
+    requirements: Path | None
+
+    @classmethod
+    def search(cls, location: FlowLocation, directories: Sequence[Path]) -> Candidates:
+        """Search directories, the nearest first."""
+        files = (directory / REQUIREMENTS_TXT for directory in directories)
+        return cls(location, nearest_pyproject(directories), next(filter(Path.is_file, files), None))
+
+    @property
+    def lock(self) -> Path | None:
+        """The uv.lock of the project, which is in the root of its workspace."""
+        lock = lockfile(self.location, self.pyproject) if self.pyproject else None
+        return lock if lock and lock.is_file() else None
+
+    @property
+    def choice(self) -> str:
+        """How to use the nearest project with a lockfile, or else the requirements, instead of a script."""
+        if self.pyproject and self.lock:
+            return f"PREFECT_UV_PROJECT={self.location.display_path(self.pyproject.directory)} uses the project instead"
+        directory = self.requirements.parent if self.requirements else self.location.working_directory
+        return f"PREFECT_UV_PROJECT={self.location.display_path(directory)} uses it instead"
+
+    def without(self, *used: Path | None) -> dict[str, Path]:
+        """Locks and requirements files that are there although others are used: paths by their names in messages."""
+        found = filter(None, (self.lock, self.requirements))
+        return {self.location.display_path(path): path for path in found if path not in used}
+
+
+def nearest_pyproject(directories: Sequence[Path]) -> Pyproject | None:
+    """The nearest project, else the nearest workspace root, else None; a file with tool settings only is neither."""
+    documents = [*filter(None, map(Pyproject.read, directories))]
+    projects = [document for document in documents if document.is_project]
+    return next(iter([*projects, *(document for document in documents if document.is_workspace)]), None)
+
+
+def lockfile(location: FlowLocation, project: Pyproject) -> Path:
+    """Where the project's uv.lock has to be."""
+    above = directories_upwards(project.directory, location.working_directory)[1:]
+    return workspace_root(project, above).directory / LOCK
