@@ -18,6 +18,7 @@ from typing import NoReturn
 from prefect_uv.api.flow_run import FlowRun
 from prefect_uv.engine.engine_version import EngineVersion
 from prefect_uv.environments import Environment, Maintenance
+from prefect_uv.environments.import_path import import_variables, joined_paths
 from prefect_uv.environments.uv.uv_command import DIRECTORY_VARIABLES
 from prefect_uv.errors import DeploymentNotFoundError, LaunchError
 from prefect_uv.processes.signals import STOP_SIGNALS, raise_noted_signal
@@ -181,14 +182,10 @@ def _flow_environ(prepared: PreparedFlow) -> dict[str, str]:
     else:
         environ["UV_CACHE_DIR"] = str(uv_cache)
     return environ | {
-        "PATH": _joined((*prepared.code.script_directories, environment / "bin"), environ.get("PATH", os.defpath)),
-        "PYTHONPATH": _joined(prepared.code.import_path, environ.get("PYTHONPATH", "")),
+        **import_variables(environment, prepared.code.import_path, environ.get("PYTHONPATH", "")),
+        "PATH": joined_paths((*prepared.code.script_directories, environment / "bin"), environ.get("PATH", os.defpath)),
         "UV_NO_PROJECT": "1",
         "UV_PYTHON": prepared.environment.python_version,
         "UV_SYSTEM_PYTHON": "1",
         "VIRTUAL_ENV": str(environment),
     }
-
-
-def _joined(first: Sequence[Path], rest: str) -> str:
-    return os.pathsep.join([*map(str, first), *filter(None, [rest])])

@@ -27,7 +27,7 @@ class FlowCode:
     """Directories for the flow's process and all that it starts.
 
     Attributes:
-        import_path: directories to import from, before those of the user's PYTHONPATH.
+        import_path: directories to import from, after all others.
         script_directories: directories of console scripts, before the environment's.
     """
 

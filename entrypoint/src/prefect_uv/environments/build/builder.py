@@ -21,6 +21,7 @@ from prefect_uv.cache_volume.work_lock import WorkLock
 from prefect_uv.environments.build.bytecode_cache import BytecodeCache
 from prefect_uv.environments.build.hard_links import clone_environment
 from prefect_uv.environments.build.verification import check_built, list_findings
+from prefect_uv.environments.import_path import add_hook
 from prefect_uv.environments.key.environment_contents import Contents
 from prefect_uv.environments.key.manifest import RUN_CACHE, DescribedEnvironment, Manifest
 from prefect_uv.environments.plan.source import Plan
@@ -141,8 +142,9 @@ class EnvironmentBuild:
             self.plan.install(directory / environment.name, link_mode)
 
     def _finish(self, environment: Path) -> None:
-        """Add the manifest and the lease file, and flush everything to the disk before the key names it."""
+        """Add the import hook, the manifest and the lease file, and flush all to the disk before the key names it."""
         remove_uv_lock(environment)
+        add_hook(environment)
         (environment / IN_USE).touch(0o664)
         (environment / RUN_CACHE).mkdir()
         Manifest(self.contents.key, self.purpose, time.time(), self.contents).write(environment)
