@@ -204,7 +204,7 @@ CASES = (
     Case(no_prefect, "prefect-missing", 74, "uv add prefect"),
     Case(other_python, "python-missing", 75, r"3\.11"),
     Case(pinned_python, "python-missing", 75, r"\.python-version"),
-    Case(no_compiler, "project-build-failed", 76, "The image has no compiler"),
+    Case(no_compiler, "project-build-failed", 76, "gcc is missing"),
     Case(package_removed, "package-not-found", 76, "trinket"),
     Case(package_changed, "hash-mismatch", 76, "trinket"),
     Case(index_stopped, "index-unreachable", 76, "trinket"),

@@ -310,6 +310,32 @@ class IndexUnreachableError(SyncError):
     slug = "index-unreachable"
 
 
+class IndexUnauthorizedError(IndexUnreachableError):
+    """A package index rejected the credentials, or requires some (401, 403)."""
+
+    slug = "index-unauthorized"
+    kind: ClassVar[Kind] = "user"
+
+
+class PackageBuildError(SyncError):
+    """A package has no wheel that fits, and could not be built from source."""
+
+    slug = "package-build-failed"
+
+
+class MalwareFoundError(SyncError):
+    """UV_MALWARE_CHECK is set, and a locked package is known as malware."""
+
+    slug = "malware-found"
+    kind: ClassVar[Kind] = "user"
+
+
+class MalwareUncheckedError(SyncError):
+    """UV_MALWARE_CHECK is set, but uv could not ask which packages are known as malware."""
+
+    slug = "malware-unchecked"
+
+
 class EnvironmentDamagedError(SyncError):
     """uv reported success, but the environment is incomplete or damaged."""
 

@@ -320,7 +320,7 @@ def test_build_fails(make_session: Callable[..., Session], shop: Path, environme
     [
         (
             "error: [Errno 2] No such file or directory: 'x86_64-linux-gnu-gcc'",
-            "The image has no compiler: build your own FROM it with `apt-get install gcc libc6-dev python3-dev`.",
+            "Build an image FROM this one with `apt-get install gcc libc6-dev python3-dev`.",
         ),
         (
             "Because frob was not found in the provided package locations",

@@ -21,6 +21,7 @@ from prefect_uv.environments.key.fingerprint import fingerprint
 from prefect_uv.environments.key.manifest import Manifest
 from prefect_uv.environments.maintenance import Maintenance
 from prefect_uv.environments.plan import ExtraPackagesSource, Source, source_of
+from prefect_uv.environments.plan.malware_check import is_checked_each_time
 from prefect_uv.environments.published_environments import Environment, PublishedEnvironments, disappeared_error
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.environments.writable_location import environments_at, links_as_error, writable_environments
@@ -95,20 +96,21 @@ class EnvironmentStore:
         return Maintenance(self.volume, self.settings, self.log, environment, leases or (environment.lease,))
 
     def _find_or_build(self, source: Source) -> Environment:
-        """Look the raw inputs up; ask uv only if they are unknown, or were resolved too long ago."""
-        if environment := self.baked.look_up(source):
+        """Look the raw inputs up; ask uv only if they are unknown, were resolved too long ago, or are to be checked."""
+        checked = is_checked_each_time(source, self.settings.environ)
+        if not checked and (environment := self.baked.look_up(source)):
             return environment
         inputs = fingerprint(source.fields(), self.image, self.settings.environ, source.project.directory)
         entry = fingerprint_index.look_up_entry(self.volume.cache, inputs)
         stale = entry is not None and not self.settings.offline and entry.is_stale(self.settings.resolve_days)
-        if entry and not stale and (environment := self._open(entry.key)):
+        if entry and not stale and not checked and (environment := self._open(entry.key)):
             self._report_baked_mismatch(environment, source)
             return environment
         try:
             with shared_umask():
                 return self._with_room(partial(self._plan_and_build, source, inputs))
         except IndexUnreachableError as error:
-            if entry is None or (environment := self._open(entry.key)) is None:
+            if entry is None or checked or (environment := self._open(entry.key)) is None:
                 raise
             self.log.warning(
                 f"versions of {source.name} could not be resolved again: {error.headline} Using those resolved earlier."

@@ -19,6 +19,7 @@ from pathlib import Path
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.cache_volume.full_disk import is_disk_full, says_disk_full
 from prefect_uv.environments import Environment
+from prefect_uv.environments.uv.debian_packages import missing_tool
 from prefect_uv.environments.uv.uv_command import Uv, remove_uv_lock
 from prefect_uv.errors import ProjectBuildError
 from prefect_uv.image_facts import Image
@@ -31,10 +32,6 @@ from prefect_uv.settings import Settings
 # git 2.47: https://git-scm.com/docs/git#_environment_variables
 GIT_READS_ONLY = {"GIT_OPTIONAL_LOCKS": "0"}
 _HINTS = (
-    (
-        r"'\S*(cc|\+\+|clang)' failed: No such|No such file or directory: '\S*(cc|\+\+|clang)'|[Uu]nknown compiler",
-        "The image has no compiler: build your own FROM it with `apt-get install gcc libc6-dev python3-dev`.",
-    ),
     (
         r"Network connectivity is disabled|not found in the (package registry|provided package locations)|No solution",
         "Provide the build backend on the package index, in uv's cache on the volume, or in PREFECT_UV_WHEELS.",
@@ -111,5 +108,7 @@ class WheelBuilder:
             return
         if says_disk_full(completed.stderr):
             raise self.uv.explain(completed)
+        if tool := missing_tool(completed.stderr):
+            raise ProjectBuildError(f"{headline[:-1]}: {tool.name} is missing.", completed.report, f"{tool.remedy}.")
         hint = next(hint for pattern, hint in _HINTS if re.search(pattern, completed.stderr))
         raise ProjectBuildError(headline, completed.report, hint)

@@ -19,7 +19,7 @@ from prefect_uv.processes.subprocesses import CompletedCommand
         ("error: Failed to download `a==1`\n  Caused by: Hash mismatch for `a==1`", "hash-mismatch"),
         ("HTTP status client error (404 Not Found) for url (https://index.example/a.whl)", "package-not-found"),
         ("Because a was not found in the package registry", "package-not-found"),
-        ("HTTP status client error (401 Unauthorized) for url (https://index.example/a.whl)", "index-unreachable"),
+        ("HTTP status client error (401 Unauthorized) for url (https://index.example/a.whl)", "index-unauthorized"),
         ("error: Request failed after 3 retries\n  Caused by: error sending request for url", "index-unreachable"),
         ("  Caused by: dns error: failed to lookup address information", "index-unreachable"),
         ("error: Failed to parse `uv.lock`\n  Caused by: TOML parse error at line 1", "project-invalid"),

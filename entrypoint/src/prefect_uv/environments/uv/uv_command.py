@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
+from prefect_uv.environments.uv.named_failures import offline_missing
 from prefect_uv.environments.uv.pip_table import settings_options
-from prefect_uv.environments.uv.uv_failures import explain_uv_failure, offline_missing
+from prefect_uv.environments.uv.uv_failures import explain_uv_failure
 from prefect_uv.errors import PrefectUvError, UnresolvableError
 from prefect_uv.git_access.clone import Clone
 from prefect_uv.git_access.git_environment import git_variables

@@ -10,11 +10,11 @@ import re
 from pathlib import Path
 
 from prefect_uv.cache_volume.full_disk import disk_full_error, reported_path, says_disk_full
+from prefect_uv.environments.uv.named_failures import named_failure
 from prefect_uv.errors import (
     HashMismatchError,
     IndexUnreachableError,
     LockfileStaleError,
-    OfflinePackageMissingError,
     PackageNotFoundError,
     PrefectUvError,
     ProjectInvalidError,
@@ -140,7 +140,7 @@ _UV_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         "Change the requirements as uv's report says; for a package that is on another index, set UV_INDEX.",
     ),
     (
-        r"error sending request|[Cc]onnection|dns error|timed out|HTTP status|end of file|connectivity|40[13] ",
+        r"error sending request|[Cc]onnection|dns error|timed out|HTTP status|end of file|connectivity",
         IndexUnreachableError,
         "uv could not fetch from a package index.",
         "Check the network, UV_DEFAULT_INDEX or UV_INDEX and their credentials, SSL_CERT_FILE and the proxy variables.",
@@ -166,17 +166,10 @@ _UV_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
 )
 
 
-_OFFLINE = re.compile(r"network (?:connectivity )?(?:was|is) disabled", re.IGNORECASE)
-_NAMED_PACKAGE = re.compile(
-    r"Failed to (?:download|fetch|build|download and build) `([^`]+)`"
-    r"|Because (\S+) was not found in the|there is no version of (\S+)"
-)
-
-
 def explain_uv_failure(finished: CompletedCommand, volume: Path) -> PrefectUvError:
     """The error of the catalogue for a failed uv command: the first pattern that matches its stderr decides.
 
-    A full disk comes first, because it may make anything fail; then the report names the file system.
+    A full disk comes first, because it may make anything fail; then what has a name in the report.
 
     Args:
         finished: the command.
@@ -184,21 +177,9 @@ def explain_uv_failure(finished: CompletedCommand, volume: Path) -> PrefectUvErr
     """
     if says_disk_full(finished.stderr):
         return disk_full_error(reported_path(finished.stderr), finished.report, volume)
-    if _OFFLINE.search(finished.stderr):
-        return offline_missing(finished)
+    if named := named_failure(finished):
+        return named
     for pattern, error, headline, hint in _UV_FAILURES:
         if re.search(pattern, finished.stderr):
             return error(headline, finished.report, hint)
     return SyncError("uv could not build the environment.", finished.report)
-
-
-def offline_missing(finished: CompletedCommand) -> OfflinePackageMissingError:
-    """The error that names the packages that uv could not get without a network or from the wheel directory."""
-    named = dict.fromkeys(name for names in _NAMED_PACKAGE.findall(finished.stderr) for name in names if name)
-    what = ", ".join(named) or "what uv's report names"
-    return OfflinePackageMissingError(
-        f"No index may be used, and neither uv's cache nor the wheel directory has {what}.",
-        finished.report,
-        "Warm the volume with `prefect-uv sync` where there is a network; or put the wheels into a directory and set"
-        " PREFECT_UV_WHEELS.",
-    )
