@@ -130,13 +130,20 @@ class SshGit:
         return f"ssh://{getpass.getuser()}@{self.host}:{self.port}{path}"
 
 
+def installed(program: str, package: str) -> str:
+    """The path of a program; Debian's package is installed if there is none."""
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    if shutil.which(program, path=path) is None:
+        subprocess.run(["apt-get", "install", "--yes", "--quiet", package], check=True, timeout=300)
+    found = shutil.which(program, path=path)
+    assert found
+    return found
+
+
 @contextmanager
 def ssh_git(folder: Path, host: str = "127.0.0.1") -> Iterator[SshGit]:
     """Run OpenSSH's server on a free port; it accepts one key."""
-    program = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
-    if program is None:
-        subprocess.run(["apt-get", "install", "--yes", "--quiet", "openssh-server"], check=True, timeout=300)
-        program = "/usr/sbin/sshd"
+    program = installed("sshd", "openssh-server")
     for name in ("host", "client"):
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True, timeout=SECONDS

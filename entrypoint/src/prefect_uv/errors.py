@@ -189,6 +189,12 @@ class AddressRefusedError(CloneError):
     kind: ClassVar[Kind] = "user"
 
 
+class LfsError(CloneError):
+    """Git LFS could not download files of the repository."""
+
+    slug = "lfs-failed"
+
+
 class CheckoutFullError(CloneError):
     """No space is left where the code is cloned."""
 

@@ -72,11 +72,13 @@ def test_facts_name_the_image_and_its_interpreter(run: Runner, member: str, fami
     [
         (["uv", "--version"], "uv {uv} "),
         (["git", "--version"], "git version 2."),
+        (["git", "lfs", "version"], "git-lfs/3."),
+        (["git", "config", "--system", "filter.lfs.process"], "git-lfs filter-process"),
         (["tini", "--version"], "tini version 0."),
         (["sh", "-c", "ssh -V 2>&1"], "OpenSSH_"),
         (["python3.13", "--version"], "Python 3.13."),
     ],
 )
 def test_tools_are_installed(run: Runner, family: Family, command: list[str], answer: str) -> None:
-    """The image has uv in its pinned version, git, tini, ssh and Python."""
+    """The image has uv in its pinned version, git that starts git-lfs, tini, ssh and Python."""
     assert run.succeed(command).startswith(answer.format(uv=family.pins["uv"].removeprefix("==")))

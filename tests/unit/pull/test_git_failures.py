@@ -36,6 +36,16 @@ TEXTS = [
     ("fatal: transport 'helper' not allowed", "address-refused"),
     ("fatal: transport 'https' not allowed", "offline-code-missing"),
     ("fatal: transport 'ssh' not allowed", "offline-code-missing"),
+    (
+        "batch response: Repository or object not found: https://x/r\nfatal: m.bin: smudge filter lfs failed",
+        "lfs-failed",
+    ),
+    (
+        "batch response: Authorization error: https://x/r\nfatal: m.bin: smudge filter lfs failed",
+        "git-unauthorized",
+    ),
+    ("tls: failed to verify certificate: x509: unknown authority", "git-certificate-untrusted"),
+    ("git-lfs filter-process: 1: git-lfs: not found\nfatal: m.bin: smudge filter lfs failed", "lfs-failed"),
     ("fatal: something that nobody has seen", "clone-failed"),
 ]
 

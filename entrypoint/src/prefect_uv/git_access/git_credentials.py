@@ -9,15 +9,23 @@ Prefect 3.8.8: _format_token_from_credentials, GitRepository; https://github.com
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
+from uuid import uuid4
 
 from prefect_uv.errors import PullStepError
 
 USER_VARIABLE, PASSWORD_VARIABLE = "PREFECT_UV_GIT_USER", "PREFECT_UV_GIT_PASSWORD"
-CREDENTIAL_HELPER = f'!f() {{ printf "username=%s\\npassword=%s\\n" "${USER_VARIABLE}" "${PASSWORD_VARIABLE}"; }}; f'
+REFUSED_VARIABLE = "PREFECT_UV_GIT_REFUSED"
+# git-lfs 3.6: asks again and again as long as it gets an answer. https://github.com/git-lfs/git-lfs/blob/v3.6.1/lfsapi/auth.go
+CREDENTIAL_HELPER = (
+    f'!f() {{ case $1 in erase) : > "${REFUSED_VARIABLE}";; get) test -e "${REFUSED_VARIABLE}" || '
+    f'printf "username=%s\\npassword=%s\\n" "${USER_VARIABLE}" "${PASSWORD_VARIABLE}";; esac; }}; f'
+)
 TOKEN_AS_USER = ("github", "dev.azure.com", "visualstudio.com")
 USER_FOR_TOKEN = {"bitbucket": "x-token-auth", "gitlab": "oauth2"}
 
@@ -91,5 +99,8 @@ def credential_config(url: str, login: Login | None) -> list[tuple[str, str]]:
 
 
 def credential_environ(login: Login | None) -> dict[str, str]:
-    """The variables that the helper reads."""
-    return {} if login is None else {USER_VARIABLE: login.user, PASSWORD_VARIABLE: login.password}
+    """The variables that the helper reads: the login, and a file that exists once a server has refused it."""
+    if login is None:
+        return {}
+    refused = Path(tempfile.gettempdir()) / f"prefect-uv-refused-{uuid4().hex}"
+    return {USER_VARIABLE: login.user, PASSWORD_VARIABLE: login.password, REFUSED_VARIABLE: str(refused)}

@@ -23,6 +23,8 @@ ALWAYS_CONFIGURED = [
     ("advice.detachedHead", "false"),
     ("http.lowSpeedLimit", "1000"),
     ("http.lowSpeedTime", "60"),
+    # git-lfs 3.6: eight by default, over a minute. https://github.com/git-lfs/git-lfs/blob/v3.6.1/docs/man/git-lfs-config.adoc
+    ("lfs.transfer.maxRetries", "3"),
     # git 2.36: respected in the environment, which is protected configuration. https://git-scm.com/docs/git-config
     ("safe.directory", "*"),
     # git 2.47: programs that a repository's own files name. https://git-scm.com/docs/git-config
@@ -38,7 +40,8 @@ CONFIGURED_SSH_COMMAND = (
     'f() { if own=$(git config core.sshCommand); then sh -c "$own \\"\\$@\\"" "$own" "$@"; '
     f'else {SSH_COMMAND} "$@"; fi; }}; f'
 )
-NO_NETWORK = [("protocol.allow", "never"), ("protocol.file.allow", "user")]
+# git-lfs has connections of its own, to this address in place of the server's.
+NO_NETWORK = [("protocol.allow", "never"), ("protocol.file.allow", "user"), ("lfs.url", f"file://{os.devnull}")]
 NSS_WRAPPER = "libnss_wrapper.so"
 
 

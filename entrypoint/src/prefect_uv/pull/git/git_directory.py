@@ -1,8 +1,8 @@
 """Copying a `.git` directory between a clone and the volume, without anything that makes git run a program.
 
-What git needs is copied: objects, refs and a few settings, of the submodules' repositories too. Hooks, attributes,
-links to other repositories and all other settings stay behind, because git runs programs that they name. git makes the
-rest again, such as the index and the patterns of a sparse checkout.
+What git needs is copied: objects, those of LFS, refs and a few settings, of the submodules' repositories too. Hooks,
+attributes, links to other repositories and all other settings stay behind, because git runs programs that they name.
+git makes the rest again, such as the index and the patterns of a sparse checkout.
 
 git 2.47: the files of a `.git` directory. https://git-scm.com/docs/gitrepository-layout
 git 2.47: settings that name programs, such as core.fsmonitor. https://git-scm.com/docs/git-config
@@ -18,8 +18,8 @@ import stat
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
-COPIED = ("HEAD", "packed-refs", "shallow", "objects", "refs", "reftable")
-LEFT_OUT = {"objects": {"info"}, "refs": {"replace"}}
+COPIED = ("HEAD", "packed-refs", "shallow", "objects", "refs", "reftable", "lfs")
+LEFT_OUT = {"objects": {"info"}, "refs": {"replace"}, "lfs": {"cache", "incomplete", "logs", "tmp"}}
 SETTINGS = re.compile(
     r"core\.(?:repositoryformatversion|filemode|bare|logallrefupdates)"
     r"|extensions\.(?:objectformat|partialclone|refstorage)"

@@ -18,6 +18,7 @@ from prefect_uv.errors import (
     GitUnauthorizedError,
     GitUnreachableError,
     HostKeyUnknownError,
+    LfsError,
     OfflineCodeError,
     PrefectUvError,
     PullStepError,
@@ -62,7 +63,7 @@ _GIT_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
     ),
     (
         (
-            r"SSL certificate problem|certificate verification failed|certificate verify failed|CAfile|CApath"
+            r"SSL certificate problem|certificate verification failed|certificate verify failed|CAfile|CApath|x509: "
             r"|no alternative certificate subject name|does not match target host"
         ),
         GitCertificateError,
@@ -71,8 +72,8 @@ _GIT_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
     ),
     (
         (
-            r"(?i)repository .*not found|remote: .*(repository|project) .*not (be )?found|ERROR: Repository not found"
-            r"|does not appear to be a git repository|repository .*does not exist|TF401019"
+            r"(?i)repository (?!or object ).*not found|remote: .*(repository|project) .*not (be )?found"
+            r"|ERROR: Repository not found|does not appear to be a git repository|repository .*does not exist|TF401019"
         ),
         RepositoryNotFoundError,
         "There is no repository at {url}.",
@@ -84,7 +85,7 @@ _GIT_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
     (
         (
             r"Authentication failed|could not read Username|could not read Password|Permission denied \(|Access denied"
-            r"|requested URL returned error: 40[13]|No user exists for uid"
+            r"|requested URL returned error: 40[13]|No user exists for uid|Authorization error: http"
         ),
         GitUnauthorizedError,
         "The git server refused access to {url}.",
@@ -112,6 +113,15 @@ _GIT_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         GitUnreachableError,
         "The git server of {url} cannot be reached.",
         "Check this container's network, name resolution and proxy (HTTPS_PROXY, NO_PROXY).",
+    ),
+    (
+        r"smudge filter lfs failed",
+        LfsError,
+        "Git LFS could not download files of {url}.",
+        (
+            "Push them with `git lfs push --all origin`, and give the git_clone step credentials that can read them. Or"
+            " set GIT_LFS_SKIP_SMUDGE=1: then the flow finds pointer files in their places."
+        ),
     ),
 )
 

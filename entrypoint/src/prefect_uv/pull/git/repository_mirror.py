@@ -93,6 +93,8 @@ class Mirror:
         borrows = (repository / "objects" / "info" / "alternates").exists()
         if not commit or borrows or (self.directory / commit).exists():
             return
+        if (repository / "lfs" / "objects").is_dir():
+            git.query("lfs", "prune", "--recent")  # removes those that HEAD does not have
         self.volume.make_directory(self.tmp)
         copy = self.tmp / f"git-{uuid4().hex}"
         try:
