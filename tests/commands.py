@@ -11,7 +11,7 @@ from tests.stack.environment import index_environment
 from tests.stack.git import IDENTITY
 from tests.stack.process import tool
 
-SECONDS = 180
+SECONDS = 600
 
 
 def shell(script: str, folder: Path, environment: Mapping[str, str] | None = None) -> str:

@@ -223,6 +223,22 @@ def test_settings_of_uv_pip_in_uv_toml(locked: Etl, make_store: Callable[..., En
     assert installed_versions(extend(make_store(PREFECT_UV_LOCK="frozen"), locked, "needy==1.0").path)["needy"] == "1.0"
 
 
+@pytest.mark.parametrize("place", ["UV_CONFIG_FILE", "XDG_CONFIG_HOME", "HOME", "XDG_CONFIG_DIRS"])
+def test_settings_of_uv_pip_outside_the_project(
+    locked: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path, place: str
+) -> None:
+    """The same settings of the user, of the system, or in a file that is named are ignored; all others apply."""
+    file = tmp_path / ("outside/.config/uv/uv.toml" if place == "HOME" else "outside/uv/uv.toml")
+    file.parent.mkdir(parents=True)
+    settings = 'target = "/nonexistent/target"\nno-emit-package = ["needy"]\noutput-file = "requirements.lock"\n'
+    file.write_text(f'find-links = ["{locked.wheels}"]\n\n[pip]\nno-index = true\n{settings}')
+    path = locked.directory / "pyproject.toml"
+    path.write_text(path.read_text().partition("[tool.uv]")[0])
+    variables = {place: str(file if place == "UV_CONFIG_FILE" else tmp_path / "outside")}
+    made = installed_versions(extend(make_store(**variables, PREFECT_UV_LOCK="frozen"), locked, "needy==1.0").path)
+    assert made == {"prefect": "3.8.8", "helper": "1.0", "needy": "1.0"}
+
+
 def test_copy_across_file_systems(
     locked: Etl, make_store: Callable[..., EnvironmentStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:

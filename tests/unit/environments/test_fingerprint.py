@@ -16,10 +16,10 @@ from prefect_uv.environments.key.fingerprint import (
     NEUTRAL_VARIABLES,
     digest_fields,
     fingerprint,
-    uv_configuration_files,
     uv_variables,
 )
 from prefect_uv.environments.plan.locked_source import LockedSource, planned_packages
+from prefect_uv.environments.uv.configuration_files import uv_configuration_files
 from prefect_uv.image_facts import Image
 from prefect_uv.project import LockedProject
 from prefect_uv.project.files.requirement_lines import parse_requirements

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect_uv.cache_volume.cache_directory import LAYOUT
+from prefect_uv.environments.uv.configuration_files import uv_configuration_files
 from prefect_uv.environments.uv.uv_command import CONTROLLED_VARIABLES
 from prefect_uv.image_facts import Image
 from prefect_uv.project import Project
@@ -129,22 +130,6 @@ def uv_variables(environ: Mapping[str, str], directory: Path, *, indexes: bool =
         for name, value in sorted(environ.items())
         if name.startswith("UV_") and name not in excluded and not NEUTRAL_NAME.fullmatch(name)
     ]
-
-
-def uv_configuration_files(environ: Mapping[str, str], directory: Path) -> list[tuple[str, bytes]]:
-    """The configuration files outside the project that uv reads, with their contents.
-
-    They are the user's and the first of the system's; or only the file that UV_CONFIG_FILE names.
-
-    uv 0.13.8: https://docs.astral.sh/uv/concepts/configuration-files/
-    """
-    named = environ.get("UV_CONFIG_FILE")
-    home = environ.get("XDG_CONFIG_HOME") or f"{environ.get('HOME', '/nonexistent')}/.config"
-    system = (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep)
-    users_file, *system_files = (Path(parent, "uv", "uv.toml") for parent in (home, *system, "/etc"))
-    system_file = next(filter(Path.is_file, system_files), users_file)
-    files = [directory / named] if named else dict.fromkeys((users_file, system_file))
-    return [(str(file), file.read_bytes()) for file in files if file.is_file()]
 
 
 def tool_settings(project: Project, environ: Mapping[str, str]) -> list[str]:

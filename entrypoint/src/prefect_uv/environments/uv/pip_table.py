@@ -1,4 +1,4 @@
-"""Give `uv pip` a project's settings without those in [tool.uv.pip] that are meant for other work.
+"""Give `uv pip` its settings without those in [tool.uv.pip], or [pip] in uv.toml, that are meant for other work.
 
 The table also configures a developer's own `uv pip` calls: an output file, another Python or platform, packages to omit
 from the output. uv applies it to every call, and no option disables it
@@ -7,13 +7,15 @@ from the output. uv applies it to every call, and no option disables it
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from prefect_uv.cache_volume.full_disk import write_file
+from prefect_uv.environments.uv.configuration_files import XDG_UV_TOML, uv_configuration_paths
 from prefect_uv.project.files.pyproject import PYPROJECT
 from prefect_uv.project.files.toml_tables import Table, read_toml, table_at
 
@@ -53,21 +55,63 @@ def settings_options(configuration: Path | None) -> Iterator[tuple[str, ...]]:
     settings = table_at(document, "tool", "uv") if configuration and configuration.name == PYPROJECT else document
     if configuration is None:
         yield ()
-    elif not table_at(settings, "pip").keys() - CHOOSES_PACKAGES:
+    elif not _is_for_other_work(settings):
         yield ("--project", str(configuration.parent))
     else:
         with tempfile.TemporaryDirectory(prefix="prefect-uv-settings-") as directory:
-            write_file(Path(directory) / PYPROJECT, _pyproject(settings, configuration.parent))
+            _write(Path(directory) / PYPROJECT, {"tool": {"uv": _choosing(settings, configuration.parent)}})
             yield ("--project", directory)
 
 
-def _pyproject(settings: Table, directory: Path) -> str:
-    """The text of a pyproject.toml with these settings, without workspace members and sources."""
-    import tomli_w  # noqa: PLC0415 (no warm start asks uv)
+@contextmanager
+def outside_settings(environ: Mapping[str, str], directory: Path) -> Iterator[dict[str, str]]:
+    """Yield variables that lead uv to copies of its files outside the project; none if it can read the files.
 
+    Args:
+        environ: uv's variables.
+        directory: where uv runs.
+    """
+    variables = {}
+    with ExitStack() as copies:
+        for variable, file in uv_configuration_paths(environ, directory).items():
+            document = read_toml(file)
+            if _is_for_other_work(document):
+                copy = Path(copies.enter_context(tempfile.TemporaryDirectory(prefix="prefect-uv-settings-")))
+                _write(copy / XDG_UV_TOML, _choosing(document, file.parent))
+                variables[variable] = _value(variable, copy, file, environ)
+        yield variables
+
+
+def _value(variable: str, copy: Path, file: Path, environ: Mapping[str, str]) -> str:
+    """The value with which uv finds the copy, and everything else that it finds now, as does git, which it starts."""
+    if variable == "UV_CONFIG_FILE":
+        return str(copy / XDG_UV_TOML)
+    if variable == "XDG_CONFIG_DIRS":
+        return os.pathsep.join((str(copy), environ.get(variable) or "/etc/xdg"))
+    for original in (file.parent, file.parent.parent):
+        for entry in original.iterdir():
+            link = copy / entry.relative_to(file.parent.parent)
+            if not link.exists():
+                link.symlink_to(entry)
+    return str(copy)
+
+
+def _is_for_other_work(settings: Table) -> bool:
+    return bool(table_at(settings, "pip").keys() - CHOOSES_PACKAGES)
+
+
+def _choosing(settings: Table, directory: Path) -> Table:
+    """These settings of a file in this directory, without workspace members, sources, and settings for other work."""
     kept = {key: value for key, value in settings.items() if key not in {"pip", "sources", "workspace"}}
     kept["pip"] = {key: value for key, value in table_at(settings, "pip").items() if key in CHOOSES_PACKAGES}
-    return tomli_w.dumps({"tool": {"uv": _with_absolute_addresses(kept, "", directory)}})
+    return {key: _with_absolute_addresses(value, key, directory) for key, value in kept.items()}
+
+
+def _write(path: Path, document: Table) -> None:
+    import tomli_w  # noqa: PLC0415 (no warm start asks uv)
+
+    path.parent.mkdir(exist_ok=True)
+    write_file(path, tomli_w.dumps(document))
 
 
 def _with_absolute_addresses(value: Any, key: str, directory: Path) -> Any:

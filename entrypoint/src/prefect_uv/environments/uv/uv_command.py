@@ -15,7 +15,6 @@ from pathlib import Path
 
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.environments.uv.named_failures import offline_missing
-from prefect_uv.environments.uv.pip_table import settings_options
 from prefect_uv.environments.uv.uv_failures import explain_uv_failure
 from prefect_uv.errors import PrefectUvError, UnresolvableError
 from prefect_uv.git_access.clone import Clone
@@ -161,10 +160,22 @@ class Uv:
             cwd: its working directory; ours by default.
             environ: variables in addition to those of every call.
         """
-        with settings_options(self.configuration if arguments[0] == "pip" else None) as options:
-            command = ["uv", *QUIET_OPTIONS, *options, *map(str, arguments)]
-            self.log.detail(shlex.join(command))
-            return run_command(command, env={**self.environ, **(environ or {})}, cwd=cwd)
+        variables = {**self.environ, **(environ or {})}
+        if arguments[0] != "pip":
+            return self._run_logged(["uv", *QUIET_OPTIONS, *map(str, arguments)], variables, cwd)
+        from prefect_uv.environments.uv.pip_table import (  # noqa: PLC0415 (no warm start asks uv)
+            outside_settings,
+            settings_options,
+        )
+
+        with settings_options(self.configuration) as options, outside_settings(variables, cwd or Path()) as outside:
+            return self._run_logged(
+                ["uv", *QUIET_OPTIONS, *options, *map(str, arguments)], {**variables, **outside}, cwd
+            )
+
+    def _run_logged(self, command: list[str], environ: Mapping[str, str], cwd: Path | None) -> CompletedCommand:
+        self.log.detail(shlex.join(command))
+        return run_command(command, env=environ, cwd=cwd)
 
 
 def remove_uv_lock(directory: Path) -> None:
