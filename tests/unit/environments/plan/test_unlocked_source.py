@@ -18,6 +18,7 @@ from prefect_uv.errors import (
     IndexUnreachableError,
     LocalDependencyMissingError,
     PrefectMissingError,
+    SettingsInvalidError,
     UnresolvableError,
 )
 from prefect_uv.project import find_project
@@ -162,6 +163,45 @@ def test_sources_of_a_script(etl: Etl, make_store: Callable[..., EnvironmentStor
     assert (
         next(script_environment(make_store(), script).path.glob("lib/*/site-packages/helper.py")).read_text()
         == "x = 'new'\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "lines"),
+    [
+        ("UV_CONSTRAINT", "trinket<2 ; python_version > '3'\ntrinket<1 ; python_version < '3'\n"),
+        ("UV_CONSTRAINT", "-c more.txt  # comment\n"),
+        ("UV_OVERRIDE", "trinket==1.5 \\\n  --hash=sha256:0\n"),
+        ("UV_EXCLUDE", "trinket\n"),
+    ],
+)
+def test_limits_of_a_script(
+    etl: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path, variable: str, lines: str
+) -> None:
+    """A script without a lock is limited like requirements, and finds everything that its block names by path."""
+    for version in ("1.5", "2.0"):
+        build_wheel(etl.wheels, "trinket", version, {"trinket.py": ""})
+    script, helper = tmp_path / "flow.py", build_wheel(tmp_path / "vendor", "helper", "1.0", {"helper.py": ""})
+    (tmp_path / "libs" / "lib").mkdir(parents=True)
+    (tmp_path / "libs" / "lib" / "pyproject.toml").write_text('[project]\nname = "lib"\nversion = "1"\n')
+    script.write_text(SOURCES.format(wheels="wheels", helper=helper.relative_to(tmp_path)))
+    for name, text in (("limits.txt", lines), ("more.txt", "trinket<2\n")):
+        (tmp_path / name).write_text(text)
+    made = script_environment(make_store(**{variable: "limits.txt"}), script)
+    trinket = {} if variable == "UV_EXCLUDE" else {"trinket": "1.5"}
+    assert installed_versions(made.path) == {"prefect": "3.8.8", "helper": "1.0", **trinket}
+
+
+def test_missing_limits_of_a_script(make_store: Callable[..., EnvironmentStore], tmp_path: Path) -> None:
+    """The full text."""
+    script = tmp_path / "flow.py"
+    script.write_text('# /// script\n# dependencies = ["prefect"]\n# ///\n')
+    with pytest.raises(SettingsInvalidError) as caught:
+        script_environment(make_store(UV_CONSTRAINT="nowhere.txt"), script)
+    assert caught.value.render().replace(str(tmp_path), "/code") == (
+        "error[settings-invalid]: UV_CONSTRAINT names a file that does not exist.\n\n"
+        "There is no file /code/nowhere.txt.\n\n"
+        "hint: Mount it, or correct UV_CONSTRAINT; for a script it must be a path."
     )
 
 

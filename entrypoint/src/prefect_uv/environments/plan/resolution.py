@@ -9,8 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from prefect_uv.cache_volume.full_disk import write_file
+from prefect_uv.environments.plan.limited_script import limited_script
 from prefect_uv.environments.plan.pylock import Pylock
 from prefect_uv.environments.uv.uv_command import Uv
+from prefect_uv.project.files.inline_script import Script
 from prefect_uv.project.files.requirements_files import Requirements
 
 
@@ -45,7 +47,7 @@ def resolve_requirements(
     return lock.accepting(requirements.requirements, hashed=requirements.hashed)
 
 
-def resolve_script(uv: Uv, python: str, script: Path) -> Pylock:
+def resolve_script(uv: Uv, python: str, script: Script) -> Pylock:
     """The packages that a script's block resolves to, with their files, by its own settings and sources.
 
     Source code in the checkout is left out. `uv export` answers for all interpreters, so a dry run has to tell which of
@@ -56,8 +58,10 @@ def resolve_script(uv: Uv, python: str, script: Path) -> Pylock:
     The JSON of the dry run is experimental: https://docs.astral.sh/uv/reference/cli/#uv-pip-install--output-format
     """
     form = ("--format", "pylock.toml", "--no-header", "--python", python)
-    words = ("export", "--script", str(script), *form, *uv.export_index_options)
-    lock = Pylock.read(uv.run_checked(*words, cwd=script.parent).stdout, script.parent).without_directories()
+    directory = script.path.parent
+    with limited_script(script, uv.settings.environ) as file:
+        words = ("export", "--script", str(file), *form, *uv.export_index_options)
+        lock = Pylock.read(uv.run_checked(*words, cwd=directory).stdout, directory).without_directories()
     with tempfile.TemporaryDirectory(prefix="prefect-uv-resolve-") as private:
         directory = Path(private)
         file = directory / "pylock.toml"

@@ -54,7 +54,7 @@ class UnlockedSource:
         """The packages, and the names of those that the requirements pin to one version."""
         project = self.project
         if project.script:
-            return _without_duplicate_prefect(resolve_script(uv, python, project.script.path)), project.script.pinned
+            return _without_duplicate_prefect(resolve_script(uv, python, project.script)), project.script.pinned
         requirements = Requirements.read(project.directory, project.files, self.settings.environ, project.requirements)
         lock = resolve_requirements(uv, python, requirements, constraints=project.constraints)
         return _without_duplicate_prefect(lock), requirements.pinned

@@ -45,7 +45,7 @@ CHOOSES_PACKAGES = {
     "torch-backend",
 }
 """The keys that choose packages, their indexes, or how they are built: these are kept."""
-ADDRESSES = ("find-links", "index-url", "extra-index-url", "url")
+ADDRESSES = ("find-links", "index-url", "extra-index-url", "path", "url")
 
 
 @contextmanager
@@ -104,7 +104,7 @@ def _choosing(settings: Table, directory: Path) -> Table:
     """These settings of a file in this directory, without workspace members, sources, and settings for other work."""
     kept = {key: value for key, value in settings.items() if key not in {"pip", "sources", "workspace"}}
     kept["pip"] = {key: value for key, value in table_at(settings, "pip").items() if key in CHOOSES_PACKAGES}
-    return {key: _with_absolute_addresses(value, key, directory) for key, value in kept.items()}
+    return {key: with_absolute_addresses(value, key, directory) for key, value in kept.items()}
 
 
 def _write(path: Path, document: Table) -> None:
@@ -114,13 +114,13 @@ def _write(path: Path, document: Table) -> None:
     write_file(path, tomli_w.dumps(document))
 
 
-def _with_absolute_addresses(value: Any, key: str, directory: Path) -> Any:
+def with_absolute_addresses(value: Any, key: str, directory: Path) -> Any:
     """Make paths absolute: an address may be a path relative to the settings file."""
     match value:
         case dict():
-            return {name: _with_absolute_addresses(item, name, directory) for name, item in value.items()}
+            return {name: with_absolute_addresses(item, name, directory) for name, item in value.items()}
         case list():
-            return [_with_absolute_addresses(item, key, directory) for item in value]
+            return [with_absolute_addresses(item, key, directory) for item in value]
         case str() if key in ADDRESSES and ":" not in value:
             return str(directory / value)
         case _:

@@ -89,8 +89,7 @@ def parse_statements(text: str, environ: Mapping[str, str]) -> Iterator[Requirem
         text: lines of a requirements file.
         environ: the values of `${NAME}` in paths and addresses.
     """
-    for line in _COMMENT.sub("", text).replace("\\\n", " ").split("\n"):
-        stripped = line.strip()
+    for stripped in _statements(text):
         if match := _INCLUDE.match(stripped):
             written = _unquoted(match[2].strip())
             yield Include(written, _local_path(with_variables(written, environ)), match[1] in {"-c", "--constraint"})
@@ -98,6 +97,16 @@ def parse_statements(text: str, environ: Mapping[str, str]) -> Iterator[Requirem
             yield _requirement(stripped[match.end() :], environ, editable=True)
         elif _REQUIREMENT_START.match(stripped):
             yield _requirement(stripped, environ)
+
+
+def written_requirements(text: str, environ: Mapping[str, str]) -> list[str]:
+    """The named requirements of a text as written, with markers, but without hashes and other options."""
+    lines = filter(_REQUIREMENT_START.match, _statements(text))
+    return [_OPTIONS.sub("", with_variables(line, environ)).strip() for line in lines]
+
+
+def _statements(text: str) -> Iterator[str]:
+    return map(str.strip, _COMMENT.sub("", text).replace("\\\n", " ").split("\n"))
 
 
 def _requirement(line: str, environ: Mapping[str, str], *, editable: bool = False) -> Requirement:
