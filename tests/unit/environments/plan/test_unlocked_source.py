@@ -127,6 +127,20 @@ def test_script(
     assert script_environment(make_store(), script).hit
 
 
+@pytest.mark.parametrize("tag", ["win_amd64", "macosx_11_0_arm64.macosx_11_0_x86_64"])
+def test_wheels_of_other_platforms_do_not_count(
+    etl: Etl, make_store: Callable[..., EnvironmentStore], cache: Path, tag: str
+) -> None:
+    """A wheel that is added for another platform leaves a script's environment as it is."""
+    script = etl.directory / "flow.py"
+    script.write_text(SCRIPT.format(wheels=etl.wheels))
+    before = script_environment(make_store(), script)
+    wheel = build_wheel(etl.directory / "built", "helper", "1.0", {"helper.py": f"x = '{tag}'\n"})
+    wheel.rename(etl.wheels / f"helper-1.0-py3-none-{tag}.whl")
+    age(cache, 1.01)
+    assert script_environment(make_store(), script).key == before.key
+
+
 SOURCES = """\
 # /// script
 # dependencies = ["prefect", "helper", "lib", "trinket<2 ; python_version < '3.5'", "trinket ; python_version > '3'"]

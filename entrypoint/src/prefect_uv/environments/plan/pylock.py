@@ -66,10 +66,14 @@ class Pylock:
         return self._only(lambda package: package.directory is None)
 
     def chosen(self, versions: Mapping[str, str]) -> Pylock:
-        """The packages for one interpreter, by version; one from a direct URL may have no version in the document."""
-        return self._only(
+        """The packages for one interpreter, by version; one from a direct URL may have no version in the document.
+
+        Of their wheels, those for this platform remain; all if there is none, which is for uv to report.
+        """
+        lock = self._only(
             lambda package: package.name in versions and _version(package) in {"", versions[package.name]}
         )
+        return Pylock(replace(lock.document, packages=[*map(_for_this_platform, lock.document.packages)]))
 
     def accepting(self, requirements: Sequence[Requirement], *, hashed: bool) -> Pylock:
         """For packages with hashes in the requirements, keep only the files that have one; uv 0.13.8 ignores them.
@@ -157,6 +161,23 @@ def _origin(package: pylock.Package) -> list[str]:
     """The files' hashes, which PEP 751 requires, or a repository's commit and subdirectory."""
     hashes = sorted(file_hash for file in _entry_files(package) for file_hash in _hashes(file))
     return [*hashes, *filter(None, (package.vcs.commit_id, package.vcs.subdirectory) if package.vcs else ())]
+
+
+def _for_this_platform(package: pylock.Package) -> pylock.Package:
+    """Keep only the wheels that can be installed here, with whatever Python."""
+    from packaging import tags  # noqa: PLC0415 (no warm start resolves)
+
+    platforms = {"any", *tags.platform_tags()}
+    kept = [wheel for wheel in package.wheels or () if platforms & _platforms(wheel)]
+    return replace(package, wheels=kept) if kept else package
+
+
+def _platforms(wheel: pylock.PackageWheel) -> set[str]:
+    """The platforms in a wheel's name.
+
+    https://packaging.python.org/en/latest/specifications/binary-distribution-format/#file-name-convention
+    """
+    return {*wheel.filename.removesuffix(".whl").rpartition("-")[2].split(".")}
 
 
 def _with_files(package: pylock.Package, hashes: set[str]) -> pylock.Package:
