@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,13 +12,16 @@ from pathlib import Path
 import pytest
 
 from images.family import ROOT
+from prefect_uv.commands.pip import main
 from prefect_uv.environments import EnvironmentStore
 from prefect_uv.environments.build.verification import installed_versions
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.errors import PullStepError
+from prefect_uv.log.mask import Mask
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import ExtraPackages, find_project
 from prefect_uv.pull import Checkout, pull
+from prefect_uv.pull.pip_installs import NOTES_VARIABLE, with_installs
 from prefect_uv.settings import Settings
 from tests.unit.environments.test_environment_store import no_uv
 from tests.unit.etl import Etl
@@ -74,10 +78,16 @@ def outside(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         ("-r https://host.invalid/r.txt", [], ["-r https://host.invalid/r.txt"]),
     ],
 )
-def test_what_pip_is_asked_for(log: RunLog, here: Path, arguments: str, files: list[str], lines: list[str]) -> None:
+def test_what_pip_is_asked_for(
+    here: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, files: list[str], lines: list[str]
+) -> None:
     """Files, names, paths and addresses become extra packages of the run; pip and uv are in the image."""
-    checkout = perform(log, f"pip install {arguments}")
-    directory = here / "etl"
+    directory, notes = here / "etl", here / "notes"
+    monkeypatch.chdir(directory)
+    monkeypatch.setenv(NOTES_VARIABLE, str(notes))
+    monkeypatch.setattr(sys, "argv", ["pip", "install", *shlex.split(arguments)])
+    main()
+    checkout = with_installs(Checkout(here, here, {}), notes, Mask())
     assert checkout.requirements == tuple(directory / file for file in files)
     assert checkout.packages == tuple(line.replace("%", str(directory)) for line in lines)
 
