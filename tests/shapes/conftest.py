@@ -34,14 +34,19 @@ class Shapes:
     folder: Path
 
     def copy(self, name: str, *locks: str) -> Path:
-        """A fresh checkout of a project, locked in these directories; a name that ends in `.py` is a script to lock."""
+        """A fresh checkout of a project, locked in these directories.
+
+        A name that ends in `.py` is a script to lock, and one in `.toml` the lockfile to write.
+        """
         project = self.folder / "project"
         shutil.copytree(PROJECTS / name, project)
         (project / ".git").mkdir()
         for lock in locks:
-            target = ["--script", lock] if lock.endswith(".py") else ["--project", lock]
+            words = ["lock", "--script", lock] if lock.endswith(".py") else ["lock", "--project", lock]
+            if lock.endswith(".toml"):
+                words = ["pip", "compile", "--universal", "--output-file", lock, "pyproject.toml"]
             environment = {**os.environ, "UV_DEFAULT_INDEX": self.index.url}
-            command = [tool("uv"), "lock", "--quiet", *target]
+            command = [tool("uv"), "--quiet", *words]
             subprocess.run(command, cwd=project, env=environment, check=True, timeout=SECONDS)
         return project
 

@@ -65,6 +65,7 @@ CASES = (
         ("flows.py",),
         variables={"PROJECT": "flows.py"},
     ),
+    Case("pylock", "pylock.toml, locked by uv", "prefect trinket", ("flows",), ("pylock.toml",)),
     Case("requirements-local", "requirements file requirements.txt", "prefect trinket", ("lib",)),
     Case("extras", "virtual project etl", "prefect trinket", ("flows",), HERE),
 )

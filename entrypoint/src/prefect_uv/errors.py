@@ -245,7 +245,7 @@ class SourceRootMissingError(ProjectMissingError):
 
 
 class LockfileMissingError(PrefectUvError):
-    """The project has no uv.lock."""
+    """The project has neither a uv.lock nor a pylock.toml, or several of the latter."""
 
     exit_code, slug = 73, "lockfile-missing"
 
@@ -254,6 +254,12 @@ class LockfileStaleError(LockfileMissingError):
     """uv.lock does not match pyproject.toml, and PREFECT_UV_LOCK is `locked`."""
 
     slug = "lockfile-stale"
+
+
+class LockfileUnsuitableError(LockfileMissingError):
+    """The lockfile was made for other platforms or other versions of Python."""
+
+    slug = "lockfile-unsuitable"
 
 
 class PrefectMissingError(PrefectUvError):

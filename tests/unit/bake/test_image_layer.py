@@ -28,7 +28,8 @@ from prefect_uv.project_code import baked_code_directory
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 from tests.unit.conftest import MakeSettings
-from tests.unit.etl import Etl, environments, sync
+from tests.unit.environments.plan.test_pylock_source import PDM, pylock_entry
+from tests.unit.etl import WHEEL, Etl, environments, sync
 from tests.unit.wheels import build_wheel
 
 BUILT = """
@@ -421,6 +422,19 @@ def test_requirements_are_baked(etl: Etl, baked: Baked, monkeypatch: pytest.Monk
     replace(baked, copied=("requirements.txt",), variables=wheels).bake()
     monkeypatch.setattr(Uv, "run", no_uv)
     assert baked.start(**wheels).path == baked.environments[0]
+
+
+def test_pylock_is_baked(etl: Etl, baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is found without uv, and its only baked selection is the default."""
+    (etl.directory / "uv.lock").unlink()
+    helper = pylock_entry(etl.wheels / "helper-1.0-py3-none-any.whl", '"ml" in dependency_groups')
+    (etl.directory / "pylock.toml").write_text(PDM + pylock_entry(etl.wheels / WHEEL) + helper)
+    replace(baked, copied=("pyproject.toml", "pylock.toml")).bake("--group", "ml")
+    monkeypatch.setattr(Uv, "run", no_uv)
+    settings = baked.settings()
+    project = find_project(etl.directory, None, settings)
+    assert with_baked_selection(settings, project, baked.log).groups == ("ml",)
+    assert baked.start(PREFECT_UV_GROUPS="ml").path == baked.environments[0]
 
 
 def test_script_is_baked(etl: Etl, baked: Baked, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,8 @@ import pytest
 
 from images.family import ROOT
 from prefect_uv.image_facts import Image
-from tests.unit.etl import Etl, only_wheels
+from tests.unit.environments.plan.test_pylock_source import HEAD, pylock_entry
+from tests.unit.etl import WHEEL, Etl, only_wheels
 from tests.unit.http_server import Answer, Request, Server
 from tests.unit.wheels import build_wheel
 
@@ -47,7 +48,7 @@ prefect-uv: look: .+
 )?prefect-uv: ready in \d+ ms: read \d+, .+ sync \d+ \(hit \w{12}\), code \d+, launch \d+
 """
 """The three lines that a warm start logs, with one more for extra packages."""
-KINDS = ("lock", "requirements", "script", "extra packages", "another Python is asked for")
+KINDS = ("lock", "pylock", "requirements", "script", "extra packages", "another Python is asked for")
 
 
 def libraries() -> set[str]:
@@ -101,7 +102,10 @@ def starts(request: pytest.FixtureRequest, etl: Etl, server: Server, image: Imag
     flow = etl.directory / "flow.py"
     flow.write_text("")
     more = {"UV_CONFIG_FILE": only_wheels(etl)} if request.param in {"requirements", "script"} else {}
-    if request.param == "requirements":
+    if request.param == "pylock":
+        (etl.directory / "uv.lock").unlink()
+        (etl.directory / "pylock.toml").write_text(HEAD + pylock_entry(etl.wheels / WHEEL))
+    elif request.param == "requirements":
         (etl.directory / "pyproject.toml").unlink()
         (etl.directory / "requirements.txt").write_text("prefect==3.8.8\n")
     elif request.param == "script":

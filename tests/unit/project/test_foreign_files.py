@@ -89,6 +89,7 @@ ${NAME}/lib
 FILES = {
     "pyproject.toml": tomli_w.dumps(ROOT).encode(),
     "uv.lock": b"",
+    "pylock.toml": b"",
     "flow.py": SCRIPT,
     "requirements.txt": REQUIREMENTS,
     ".python-version": b"# pin\n3.12\n",
@@ -101,12 +102,15 @@ LIB = {"lib/pyproject.toml": b'[project]\nname = "lib"\nversion = "1"\n', "src/e
 KINDS = {
     "lock": {"pyproject.toml", "uv.lock"},
     "script": {"flow.py"},
+    "pylock": {"pylock.toml"},
     "requirements": {"requirements.txt", "more.txt", "constraints.txt"},
     "all": set(FILES) - {"flow.py"},
 }
 PYLOCK: dict[str, Any] = {
     "lock-version": "1.0",
     "created-by": "uv",
+    "dependency-groups": ["ml"],
+    "default-groups": ["default"],
     "packages": [
         {
             "name": "prefect",
@@ -117,6 +121,7 @@ PYLOCK: dict[str, Any] = {
         {"name": "lib", "archive": {"path": "lib.zip", "hashes": {"sha256": "ef"}}},
     ],
 }
+DIRECTORY: dict[str, Any] = {"name": "lib", "directory": {"path": "lib", "subdirectory": "."}}
 CONTENTS = Contents("0.13", "python3.11", "3.11.2", "", (), {"prefect": Package("3.8.8", "")})
 
 
@@ -143,18 +148,20 @@ def _as_toml(document: Any) -> bytes:
     return "\n".join(lines).encode() + b"\n"
 
 
+DOCUMENTS = {"pyproject.toml": ROOT, "uv.lock": LOCK, "pylock.toml": {**PYLOCK, "packages": [DIRECTORY]}}
 FILES["uv.lock"] = _as_toml(LOCK)
+FILES["pylock.toml"] = tomli_w.dumps(DOCUMENTS["pylock.toml"]).encode()
 
 
 @fuzzed
 @given(kind=st.sampled_from(sorted(KINDS)), data=st.data())
 def test_any_files_of_a_project(tmp_path: Path, this_image: Image, kind: str, data: st.DataObject) -> None:
-    """The project of a flow is found or refused: with and without a lock, as a script, and by requirements."""
+    """The project of a flow is found or refused: with either lock, without, as a script, and by requirements."""
     assert this_image
     files = {name: FILES[name] for name in KINDS[kind]}
     chosen = data.draw(st.sampled_from(sorted(files)))
-    if chosen in {"pyproject.toml", "uv.lock"} and data.draw(st.booleans()):
-        files[chosen] = _as_toml(data.draw(mutated(ROOT if chosen == "pyproject.toml" else LOCK)))
+    if chosen in DOCUMENTS and data.draw(st.booleans()):
+        files[chosen] = _as_toml(data.draw(mutated(DOCUMENTS[chosen])))
     else:
         files[chosen] = data.draw(damaged(files[chosen]))
     checkout = tmp_path / "checkout"

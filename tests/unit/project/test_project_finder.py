@@ -123,7 +123,7 @@ def test_script_in_a_project(checkout: Path) -> None:
     (checkout / "uv.lock").unlink()
     assert find_project(checkout, "notebooks/flow.py:main", Settings()).describe() == (
         "script notebooks/flow.py without a lock; notebooks/requirements.txt is not used"
-        " (PREFECT_UV_PROJECT=notebooks uses it instead)"
+        " (PREFECT_UV_PROJECT=notebooks uses the project instead)"
     )
 
 

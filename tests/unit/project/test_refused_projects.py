@@ -13,8 +13,8 @@ FLOW = "flows.py:hello"
 DAILY = "packages/etl/src/etl/flows.py:hello"
 APP = "my_app/src/my_app/main.py:hello"
 PROJECT_HINT = (
-    "hint: Set the job variable to a directory with a pyproject.toml or requirements.txt, or to a script with a"
-    " `# /// script` block, relative to the pulled directory."
+    "hint: Set the job variable to a directory with a pyproject.toml, pylock.toml or requirements.txt, to a"
+    " pylock.toml, or to a script with a `# /// script` block, relative to the pulled directory."
 )
 SELECTION_HINT = "hint: Unset these job variables, or set PREFECT_UV_PROJECT to the directory of a project."
 PATHS_HINT = "hint: Correct the job variable; its paths are relative to the pulled directory."
@@ -276,7 +276,8 @@ def test_lockfile_of_another_tool(pulled: MakeCheckout) -> None:
 
 /code/pyproject.toml is present, /code/uv.lock is not. poetry.lock is not used.
 
-hint: Run `uv lock`, commit uv.lock, and push."""
+hint: Run `uv lock`, commit uv.lock, and push. Or turn poetry.lock into a pylock.toml with `poetry export --format \
+pylock.toml --output pylock.toml`."""
     )
 
 
@@ -303,7 +304,7 @@ hint: {}"""
 @pytest.mark.parametrize(
     ("name", "content", "found", "hint"),
     [
-        ("README.md", "", "does not exist", "Commit and push my_lib, or remove the dependency and run `uv lock`."),
+        ("README.md", "", "does not exist", "Commit and push my_lib, or remove the dependency and lock again."),
         (
             ".git/info/sparse-checkout",
             "/my_app/\n",

@@ -10,7 +10,7 @@ from typing import Any
 
 from prefect_uv.environments.key.fingerprint import digest_fields
 from prefect_uv.log.run_log import RunLog
-from prefect_uv.project import LockedProject, Project
+from prefect_uv.project import LockedProject, Project, PylockProject
 from prefect_uv.project.files.toml_tables import read_toml, table_at
 from prefect_uv.project.selection import Selection
 from prefect_uv.settings import Settings
@@ -74,7 +74,8 @@ def with_baked_selection(settings: Settings, project: Project, log: RunLog) -> S
 
     A flow in one member of a workspace never gets a selection of another member.
     """
-    if Selection.of(settings) != Selection() or not isinstance(project, LockedProject) or project.script:
+    selects = isinstance(project, PylockProject) or (isinstance(project, LockedProject) and not project.script)
+    if Selection.of(settings) != Selection() or not selects:
         return settings
     baked = list(baked_selections(settings.baked_dir))
     if len(baked) != 1 or baked[0].root != root_name(project) or baked[0].selection == Selection():

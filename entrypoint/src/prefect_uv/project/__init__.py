@@ -2,13 +2,14 @@
 
 from prefect_uv.project.discovery.project_finder import find_project, log_project
 from prefect_uv.project.extra_packages import find_extra_packages
-from prefect_uv.project.model import ExtraPackages, LockedProject, Project, UnlockedProject
+from prefect_uv.project.model import ExtraPackages, LockedProject, Project, PylockProject, UnlockedProject
 from prefect_uv.project.prefect_missing import prefect_missing_error
 
 __all__ = [
     "ExtraPackages",
     "LockedProject",
     "Project",
+    "PylockProject",
     "UnlockedProject",
     "find_extra_packages",
     "find_project",

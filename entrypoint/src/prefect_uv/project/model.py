@@ -90,6 +90,27 @@ class LockedProject(Project):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PylockProject(Project):
+    """The packages of a pylock.toml (PEP 751).
+
+    Attributes:
+        lock: the file, which may have another name.
+        default_groups: the dependency groups that are installed unless others are chosen.
+    """
+
+    lock: Path
+    default_groups: tuple[str, ...] = ()
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Options of `uv pip install` for the selection: `groups` are added to the default ones, which uv replaces."""
+        added = (*self.default_groups, *self.selection.groups) if self.selection.groups else ()
+        groups = [("--group", name) for name in self.selection.only_groups or added]
+        extras = [("--extra", name) for name in self.selection.extras]
+        return tuple(word for pair in sorted({*groups, *extras}) for word in pair)
+
+
+@dataclass(frozen=True, kw_only=True)
 class UnlockedProject(Project):
     """Requirements that uv has to resolve: those of files, those of a script without a lockfile, or Prefect alone.
 

@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from prefect_uv.errors import PrefectMissingError
-from prefect_uv.package_names import has_prefect
+from prefect_uv.package_names import PREFECT, has_prefect
 from prefect_uv.project.discovery.locked_project import lock_query
 from prefect_uv.project.files.pyproject import Pyproject
 from prefect_uv.project.files.uv_workspace import workspace_members
 from prefect_uv.project.lockfile.lock_graph import LockGraph
-from prefect_uv.project.model import LockedProject, Project, UnlockedProject
+from prefect_uv.project.lockfile.pylock_text import marker_of
+from prefect_uv.project.model import LockedProject, Project, PylockProject, UnlockedProject
 from prefect_uv.project.selection import Selection
 
 
@@ -26,6 +27,8 @@ def prefect_missing_error(project: Project, resolved: Iterable[str] = ()) -> Pre
     """
     if isinstance(project, LockedProject):
         return _script_error(project.script, project.lock) if project.script else _project_error(project)
+    if isinstance(project, PylockProject):
+        return _pylock_error(project)
     if isinstance(project, UnlockedProject) and project.script:
         return _script_error(project.script.path, None)
     files = project.files if isinstance(project, UnlockedProject) else ()
@@ -43,6 +46,20 @@ def _script_error(script: Path, lock: Path | None) -> PrefectMissingError:
         f"Prefect is not among the dependencies of {script.name}.",
         f"{lock or script} does not {'lock' if lock else 'name'} prefect or prefect-client for this platform.",
         f"Run `uv add --script {script.name} prefect`, commit {files}, and push.",
+    )
+
+
+def _pylock_error(project: PylockProject) -> PrefectMissingError:
+    selected = f" ({project.selection})" if str(project.selection) else ""
+    headline = f"Prefect is not among the packages of {project.lock.name} for this platform{selected}."
+    marker = marker_of(project.lock.read_text(), PREFECT)
+    if marker is None:
+        found = f"{project.lock} does not lock prefect or prefect-client."
+        return PrefectMissingError(headline, found, "Add `prefect` to the dependencies, lock again, commit, and push.")
+    return PrefectMissingError(
+        headline,
+        f"{project.lock} locks it with the marker `{marker}`.",
+        "Set PREFECT_UV_GROUPS or PREFECT_UV_EXTRAS to the group or extra in the marker; or lock for this platform.",
     )
 
 

@@ -14,7 +14,10 @@ class ProjectSettings:
     """What one deployment chooses; usually set as its job variables."""
 
     project: str = setting(
-        "PREFECT_UV_PROJECT", str, "", "The project's directory, or a script, relative to the pulled code."
+        "PREFECT_UV_PROJECT",
+        str,
+        "",
+        "The project's directory, a pylock.toml or a script, relative to the pulled code.",
     )
     package: str = setting("PREFECT_UV_PACKAGE", str, "", "The workspace member whose dependencies to install.")
     groups: tuple[str, ...] = setting(

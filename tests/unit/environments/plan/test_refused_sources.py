@@ -234,7 +234,7 @@ def test_package_that_was_changed(start: Start, indexed: Callable[[str], Checkou
     wheel = build_wheel(tmp_path / "other", "trinket", "1.0", {"trinket.py": "SAYS = 'clank'\n"})
     start.server.on(f"GET /api/trinket/{TRINKET}", Answer(body=wheel.read_bytes()))
     assert start.refusal(checkout, UV_DEFAULT_INDEX=start.server.url) == (
-        f"""error[hash-mismatch]: A downloaded package is not the one in uv.lock.
+        f"""error[hash-mismatch]: A downloaded package is not the one in the lockfile.
 
 {SYNC} 1:
     error: Failed to download `trinket==1.0`
@@ -248,7 +248,7 @@ def test_package_that_was_changed(start: Start, indexed: Callable[[str], Checkou
 
     hint: `trinket` (v1.0) was included because `local-index` (v1.0.0) depends on `trinket`
 
-hint: If it was rebuilt on purpose, run `uv lock --upgrade-package NAME`, commit and push; if not, find out why."""
+hint: If it was rebuilt on purpose, lock it again (`uv lock --upgrade-package NAME`); if not, find out why."""
     )
 
 

@@ -1,4 +1,4 @@
-"""Resolved packages with their files and hashes in a pylock.toml (PEP 751): `uv pip compile` writes it, uv installs it.
+"""Packages with their files and hashes in a pylock.toml (PEP 751): a project's own, or what `uv pip compile` writes.
 
 In between, the packages that must not be installed are removed here. `packaging` refuses a document that does not
 follow PEP 751. uv's own support is a preview (uv 0.13.8:
@@ -10,31 +10,37 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from prefect_uv.cache_volume.full_disk import write_file
 from prefect_uv.environments.key.environment_contents import Package
 from prefect_uv.environments.key.fingerprint import digest_fields
-from prefect_uv.errors import HashMismatchError, SyncError
+from prefect_uv.errors import HashMismatchError, ProjectInvalidError, SyncError
 from prefect_uv.project.files.requirement_lines import Requirement
+from prefect_uv.project.files.text_files import read_text
+from prefect_uv.project.lockfile.pylock_text import HINT
 
 if TYPE_CHECKING:
     from packaging import pylock
 
     File = pylock.PackageWheel | pylock.PackageSdist | pylock.PackageArchive
+    Place = TypeVar("Place", pylock.PackageWheel, pylock.PackageSdist, pylock.PackageArchive, pylock.PackageVcs)
 
 
 @dataclass(frozen=True)
 class Pylock:
-    """Packages as uv resolved them: for one interpreter on this platform, or for any until `chosen`."""
+    """Locked or resolved packages: for one interpreter on this platform, or for any until `chosen`."""
 
     document: pylock.Pylock
 
     @classmethod
     def read(cls, text: str, directory: Path) -> Pylock:
         """Read uv's output, whose relative paths are relative to `directory`.
+
+        An empty list of environments, which pdm and Pipenv write, is left out: for uv 0.13.8 it accepts none.
 
         Raises:
             SyncError: it does not follow PEP 751.
@@ -47,9 +53,20 @@ class Pylock:
             document = pylock.Pylock.from_dict({**content, "packages": entries})
         except (ValueError, LookupError, TypeError, AttributeError, pylock.PylockValidationError) as error:
             raise SyncError("uv's resolution is not a pylock.toml.", f"{type(error).__name__}: {error}") from None
-        return cls(
-            replace(document, packages=[_with_absolute_path(package, directory) for package in document.packages])
-        )
+        packages = [_with_absolute_paths(package, directory) for package in document.packages]
+        return cls(replace(document, packages=packages, environments=document.environments or None))
+
+    @classmethod
+    def of_project(cls, file: Path) -> Pylock:
+        """Read a project's file.
+
+        Raises:
+            ProjectInvalidError: it does not follow PEP 751.
+        """
+        try:
+            return cls.read(read_text(file), file.parent)
+        except SyncError as error:
+            raise ProjectInvalidError(f"{file} does not follow PEP 751.", error.found, HINT) from None
 
     @property
     def names(self) -> set[str]:
@@ -99,12 +116,27 @@ class Pylock:
             )
         return Pylock(replace(self.document, packages=packages))
 
-    def packages(self) -> dict[str, Package]:
-        """The packages as the key needs them: a version, and a digest of the files' hashes or a repository's commit."""
+    def packages(self, selection: Sequence[str] = ()) -> dict[str, Package]:
+        """The packages as the key needs them: a version, and a digest of the files' hashes or a repository's commit.
+
+        Args:
+            selection: uv's options that select groups and extras. They decide which files a package has if it has an
+                entry for each of several groups.
+        """
+        entries: dict[str, list[pylock.Package]] = {}
+        for package in self.document.packages:
+            entries.setdefault(package.name, []).append(package)
         return {
-            package.name: Package(_version(package), digest_fields(_origin(package)))
-            for package in self.document.packages
+            name: Package(
+                _version(same[0]),
+                digest_fields([*chain(*map(_origin, same)), *(selection if len(same) > 1 else ())]),
+            )
+            for name, same in entries.items()
         }
+
+    def requirement_lines(self) -> list[str]:
+        """The packages as lines that accept the same files; archives on this machine by their paths."""
+        return [_requirement_line(package) for package in self.document.packages]
 
     def write(self, path: Path) -> None:
         """Write the file that uv installs."""
@@ -130,11 +162,22 @@ def _with_regular_name(entry: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**entry, "sdist": {**sdist, "name": f"{entry['name']}-{entry['version']}{suffix}"}}
 
 
-def _with_absolute_path(package: pylock.Package, directory: Path) -> pylock.Package:
-    """Make the path of a local archive absolute."""
+def _with_absolute_paths(package: pylock.Package, directory: Path) -> pylock.Package:
+    """Make the paths of files and repositories absolute."""
+
+    def absolute(place: Place) -> Place:
+        return replace(place, path=str(directory / place.path)) if place.path else place
+
+    wheels = [absolute(wheel) for wheel in package.wheels or ()] or None
+    places = {field: getattr(package, field) for field in ("archive", "sdist", "vcs")}
+    return replace(package, wheels=wheels, **{field: absolute(place) for field, place in places.items() if place})
+
+
+def _requirement_line(package: pylock.Package) -> str:
     if package.archive and package.archive.path:
-        return replace(package, archive=replace(package.archive, path=str(directory / package.archive.path)))
-    return package
+        return package.archive.path
+    name = f"{package.name}=={package.version}" if package.version else package.name
+    return " --hash=".join([name, *sorted(file_hash for file in _entry_files(package) for file_hash in _hashes(file))])
 
 
 def _version(package: pylock.Package) -> str:

@@ -14,6 +14,7 @@ from prefect_uv.environments.plan.pylock import Pylock
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.project.files.inline_script import Script
 from prefect_uv.project.files.requirements_files import Requirements
+from prefect_uv.project.lockfile.pylock_text import PYLOCK
 
 
 def resolve_requirements(
@@ -55,33 +56,53 @@ def resolve_script(uv: Uv, python: str, script: Script) -> Pylock:
 
     uv 0.13.8: `uv export` reads a script's sources and writes no lock; `uv pip compile` does not read them (covered by
     test_sources_of_a_script). https://docs.astral.sh/uv/guides/scripts/#locking-dependencies
-    The JSON of the dry run is experimental: https://docs.astral.sh/uv/reference/cli/#uv-pip-install--output-format
     """
     form = ("--format", "pylock.toml", "--no-header", "--python", python)
     directory = script.path.parent
     with limited_script(script, uv.settings.environ) as file:
         words = ("export", "--script", str(file), *form, *uv.export_index_options)
         lock = Pylock.read(uv.run_checked(*words, cwd=directory).stdout, directory).without_directories()
+    return lock.chosen(planned_versions(uv, python, lock))
+
+
+def planned_versions(uv: Uv, python: str, lock: Pylock, options: Sequence[str] = ()) -> dict[str, str]:
+    """What uv would install of a lock on an interpreter: versions by name.
+
+    uv 0.13.8: the JSON of the dry run is experimental.
+    https://docs.astral.sh/uv/reference/cli/#uv-pip-install--output-format
+
+    Args:
+        uv: set up for the deployment.
+        python: the interpreter.
+        lock: the packages.
+        options: uv's options that select groups and extras.
+    """
     with tempfile.TemporaryDirectory(prefix="prefect-uv-resolve-") as private:
         directory = Path(private)
-        file = directory / "pylock.toml"
+        file = directory / PYLOCK
         lock.write(file)
-        dry_run = ("--dry-run", "--output-format", "json", "--python", python, "--target", directory / "empty")
-        plan_words = ("pip", "install", *dry_run, "--preview-features", "pylock", "-r", str(file))
-        planned = json.loads(uv.run_checked(*plan_words, cwd=directory).stdout)["changes"]
-    return lock.chosen({change["name"]: change.get("version", "") for change in planned})
+        dry_run = ("--dry-run", "--output-format", "json", "--python", python, "--target", str(directory / "empty"))
+        words = ("pip", "install", *dry_run, "--preview-features", "pylock", *options, "-r", str(file))
+        planned = json.loads(uv.run_checked(*words, cwd=directory).stdout)["changes"]
+    return {change["name"]: change.get("version", "") for change in planned}
 
 
-def installer(uv: Uv, lock: Pylock) -> Callable[[Path, str], None]:
-    """A function that installs resolved packages into an environment; takes its directory and a link mode."""
-    return partial(_install_lock, uv, lock)
+def installer(uv: Uv, lock: Pylock, options: Sequence[str] = ()) -> Callable[[Path, str], None]:
+    """A function that installs locked packages into an environment; takes its directory and a link mode.
+
+    Args:
+        uv: set up for the deployment.
+        lock: the packages.
+        options: uv's options that select groups and extras.
+    """
+    return partial(_install_lock, uv, lock, options)
 
 
-def _install_lock(uv: Uv, lock: Pylock, environment: Path, link_mode: str) -> None:
+def _install_lock(uv: Uv, lock: Pylock, options: Sequence[str], environment: Path, link_mode: str) -> None:
     with tempfile.TemporaryDirectory(prefix="prefect-uv-resolve-") as private:
-        file = Path(private) / "pylock.toml"
+        file = Path(private) / PYLOCK
         lock.write(file)
-        uv.install(environment, file, link_mode)
+        uv.install(environment, file, link_mode, options)
 
 
 def option_with_file(directory: str, name: str, option: str, lines: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import shlex
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,14 +122,14 @@ class Uv:
         """
         self.run_checked("cache", "clean", "--force", *names)
 
-    def install(self, environment: Path, file: Path, link_mode: str) -> None:
-        """Install exactly what a requirements file or pylock.toml pins into an environment.
+    def install(self, environment: Path, file: Path, link_mode: str, options: Sequence[str] = ()) -> None:
+        """Install exactly what a requirements file or pylock.toml pins into an environment; options select groups.
 
         uv 0.13.8: pylock is in preview; the flag silences the warning.
         https://docs.astral.sh/uv/concepts/preview/#using-preview-features
         """
         target = ("--python", environment / "bin" / "python", "--link-mode", link_mode)
-        pinned = ("--no-deps", "--preview-features", "pylock", *self.index_options, "-r", str(file))
+        pinned = ("--no-deps", "--preview-features", "pylock", *self.index_options, *options, "-r", str(file))
         self.run_checked("pip", "install", *target, *pinned, cwd=environment)
 
     def run_checked(

@@ -15,6 +15,7 @@ from prefect_uv.errors import (
     HashMismatchError,
     IndexUnreachableError,
     LockfileStaleError,
+    LockfileUnsuitableError,
     PackageNotFoundError,
     PrefectUvError,
     ProjectInvalidError,
@@ -68,6 +69,12 @@ _UV_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         ),
     ),
     (
+        r"not supported by the lockfile|lockfile's supported environments|but the target Python version is",
+        LockfileUnsuitableError,
+        "The lockfile is not for this platform or this Python.",
+        "Lock again for Linux and for this Python (`environments` in uv's settings), or use an image that fits.",
+    ),
+    (
         r"No interpreter found|incompatible with the project's Python requirement",
         PythonMissingError,
         "The image has no Python that the project accepts.",
@@ -88,8 +95,8 @@ _UV_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
     (
         r"Hash mismatch",
         HashMismatchError,
-        "A downloaded package is not the one in uv.lock.",
-        "If it was rebuilt on purpose, run `uv lock --upgrade-package NAME`, commit and push; if not, find out why.",
+        "A downloaded package is not the one in the lockfile.",
+        "If it was rebuilt on purpose, lock it again (`uv lock --upgrade-package NAME`); if not, find out why.",
     ),
     (
         r"could not be queried",

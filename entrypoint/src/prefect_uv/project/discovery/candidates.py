@@ -8,9 +8,11 @@ from pathlib import Path
 
 from prefect_uv.project.discovery.flow_location import FlowLocation, directories_upwards
 from prefect_uv.project.discovery.locked_project import LOCK
+from prefect_uv.project.discovery.pylock_project import pylock_files
 from prefect_uv.project.files.pyproject import Pyproject
 from prefect_uv.project.files.requirements_files import REQUIREMENTS_TXT
 from prefect_uv.project.files.uv_workspace import workspace_root
+from prefect_uv.project.lockfile.pylock_text import PYLOCK
 
 
 @dataclass(frozen=True)
@@ -20,18 +22,21 @@ class Candidates:
     Attributes:
         location: where the flow is.
         pyproject: the nearest project, else the nearest workspace root.
+        pylocks: the files of the nearest directory with any pylock.toml, that of this name first.
         requirements: the nearest requirements.txt.
     """
 
     location: FlowLocation
     pyproject: Pyproject | None
+    pylocks: Sequence[Path]
     requirements: Path | None
 
     @classmethod
     def search(cls, location: FlowLocation, directories: Sequence[Path]) -> Candidates:
         """Search directories, the nearest first."""
+        pylocks = next(filter(None, map(pylock_files, directories)), [])
         files = (directory / REQUIREMENTS_TXT for directory in directories)
-        return cls(location, nearest_pyproject(directories), next(filter(Path.is_file, files), None))
+        return cls(location, nearest_pyproject(directories), pylocks, next(filter(Path.is_file, files), None))
 
     @property
     def lock(self) -> Path | None:
@@ -40,16 +45,30 @@ class Candidates:
         return lock if lock and lock.is_file() else None
 
     @property
+    def pylock(self) -> Path | None:
+        """The pylock.toml to use: one of several with other names has to be chosen by hand.
+
+        One above a project is not the project's; one below a project with a uv.lock is nearer.
+        """
+        if not self.pylocks or (len(self.pylocks) > 1 and self.pylocks[0].name != PYLOCK):
+            return None
+        directory, project = self.pylocks[0].parent, self.pyproject.directory if self.pyproject else None
+        below = project is None or directory.is_relative_to(project)
+        return self.pylocks[0] if below and not (self.lock and directory == project) else None
+
+    @property
     def choice(self) -> str:
-        """How to use the nearest project with a lockfile, or else the requirements, instead of a script."""
-        if self.pyproject and self.lock:
-            return f"PREFECT_UV_PROJECT={self.location.display_path(self.pyproject.directory)} uses the project instead"
+        """How to use the nearest lockfile, or else the requirements, instead of a script."""
         directory = self.requirements.parent if self.requirements else self.location.working_directory
-        return f"PREFECT_UV_PROJECT={self.location.display_path(directory)} uses it instead"
+        if self.pylocks:
+            directory = self.pylocks[0].parent
+        if self.pyproject and self.lock and not self.pylock:
+            directory = self.pyproject.directory
+        return f"PREFECT_UV_PROJECT={self.location.display_path(directory)} uses the project instead"
 
     def without(self, *used: Path | None) -> dict[str, Path]:
         """Locks and requirements files that are there although others are used: paths by their names in messages."""
-        found = filter(None, (self.lock, self.requirements))
+        found = filter(None, (self.lock, *self.pylocks, self.requirements))
         return {self.location.display_path(path): path for path in found if path not in used}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from prefect_uv.errors import LocalDependencyMissingError
@@ -14,7 +14,7 @@ from prefect_uv.project.lockfile.local_packages import LocalPackage, local_packa
 def check_local_dependencies(
     file: Path, lock: str, needed: Iterable[LocalPackage], location: FlowLocation, *, frozen: bool
 ) -> None:
-    """Check the local packages of a lock.
+    """Check the local packages of a uv.lock.
 
     Args:
         file: the lockfile.
@@ -29,13 +29,29 @@ def check_local_dependencies(
     """
     names = {package.name for package in needed}
     for name, path in local_package_paths(lock, file.parent):
-        target = path.resolve()
-        if not _exists(target) and (name in names or not frozen):
-            raise LocalDependencyMissingError(
-                f"{name}, a path dependency in {file}, was not pulled.",
-                f"{target} {'is empty' if target.is_dir() else 'does not exist'}.",
-                _remedy(target, directories_upwards(file.parent, location.working_directory)[-1], location),
-            )
+        if name in names or not frozen:
+            require_pulled(name, [path], file, location)
+
+
+def require_pulled(name: str, paths: Sequence[Path], file: Path, location: FlowLocation) -> None:
+    """Check that one of the places of a local package exists.
+
+    Args:
+        name: the package.
+        paths: its directory or its archives.
+        file: the lockfile.
+        location: where the flow is.
+
+    Raises:
+        LocalDependencyMissingError: none exists.
+    """
+    if not any(map(_exists, paths)):
+        target = paths[0].resolve()
+        raise LocalDependencyMissingError(
+            f"{name}, a path dependency in {file}, was not pulled.",
+            f"{target} {'is empty' if target.is_dir() else 'does not exist'}.",
+            _remedy(target, directories_upwards(file.parent, location.working_directory)[-1], location),
+        )
 
 
 def _exists(path: Path) -> bool:
@@ -51,7 +67,7 @@ def _remedy(target: Path, top: Path, location: FlowLocation) -> str:
         return "It is in a submodule: set `include_submodules: true` in the `git_clone` step."
     if (top / ".git" / "info" / "sparse-checkout").is_file():
         return f"Add {inside} to the `directories` of the `git_clone` step."
-    return f"Commit and push {location.display_path(target)}, or remove the dependency and run `uv lock`."
+    return f"Commit and push {location.display_path(target)}, or remove the dependency and lock again."
 
 
 def _submodules(top: Path) -> list[str]:

@@ -9,7 +9,6 @@ from prefect_uv.project.discovery.flow_location import FlowLocation
 from prefect_uv.project.files.pyproject import PYPROJECT, Pyproject
 
 LISTED_FILES = 12
-OTHER_LOCKFILES = ("poetry.lock", "pdm.lock", "Pipfile.lock", "pixi.lock", "conda-lock.yml", "pylock.toml")
 OTHER_FILES = ("Pipfile", "environment.yml", "environment.yaml", "pixi.toml", "setup.py")
 
 
@@ -35,11 +34,6 @@ def unread_pyproject_note(location: FlowLocation, directories: Iterable[Path]) -
 
 def _documents(directories: Iterable[Path]) -> list[Pyproject]:
     return [*filter(None, map(Pyproject.read, directories))]
-
-
-def other_lockfile_notes(directory: Path) -> list[str]:
-    """A sentence about each lockfile of another tool in a directory."""
-    return [f"{name} is not used." for name in OTHER_LOCKFILES if (directory / name).is_file()]
 
 
 def describe_path(path: Path) -> str:

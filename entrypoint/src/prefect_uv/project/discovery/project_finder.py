@@ -1,8 +1,8 @@
 """Find the project that the flow belongs to, by the files of the pulled code.
 
 PREFECT_UV_REQUIREMENTS and PREFECT_UV_PROJECT come first; then the flow's file, if it is a script; then the nearest
-project with a lockfile; then requirements files; then no project at all. A project without a lockfile and without
-requirements files is an error (ADR 13).
+lockfile, a uv.lock before a pylock.toml in the same project; then requirements files; then no project at all. A project
+without a lockfile and without requirements files is an error (ADR 13).
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from prefect_uv.errors import LockfileMissingError, ProjectInvalidError, ProjectMissingError, SelectionInvalidError
+from prefect_uv.errors import ProjectInvalidError, ProjectMissingError, SelectionInvalidError
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import selection_check
 from prefect_uv.project.discovery import other_tools, python_request
-from prefect_uv.project.discovery.candidates import Candidates, lockfile, nearest_pyproject
+from prefect_uv.project.discovery.candidates import Candidates, nearest_pyproject
 from prefect_uv.project.discovery.flow_location import FlowLocation, directories_upwards
-from prefect_uv.project.discovery.locked_project import LOCK, locked_project, locked_script
+from prefect_uv.project.discovery.locked_project import locked_project, locked_script
+from prefect_uv.project.discovery.missing_lock import lockfile_missing_error
+from prefect_uv.project.discovery.pylock_project import pylock_files, pylock_project
 from prefect_uv.project.discovery.unlocked_project import NO_PROJECT, no_project, requirements_project, unlocked_script
 from prefect_uv.project.files.inline_script import Script
-from prefect_uv.project.files.pyproject import PYPROJECT, Pyproject
+from prefect_uv.project.files.pyproject import PYPROJECT
 from prefect_uv.project.files.requirements_files import REQUIREMENTS_TXT, expand_patterns
+from prefect_uv.project.lockfile.pylock_text import PYLOCK_NAME
 from prefect_uv.project.model import Project
 from prefect_uv.project.selection import Selection
 from prefect_uv.settings import Settings
@@ -86,22 +89,30 @@ def _requirements_from_settings(location: FlowLocation, settings: Settings) -> P
             "Set only PREFECT_UV_REQUIREMENTS, with paths relative to the pulled directory.",
         )
     files = expand_patterns(location.working_directory, settings.requirements, "PREFECT_UV_REQUIREMENTS")
+    if lock := next((file for file in files if PYLOCK_NAME.fullmatch(file.name)), None):
+        raise SelectionInvalidError(
+            f"PREFECT_UV_REQUIREMENTS names {location.display_path(lock)}, which is a lockfile.",
+            hint=f"Set PREFECT_UV_PROJECT={location.display_path(lock)} instead.",
+        )
     project = requirements_project(location, location.working_directory, files, settings)
     return replace(project, summary=f"{project.shape} {project.summary}, selected by PREFECT_UV_REQUIREMENTS")
 
 
 def _project_of_setting(location: FlowLocation, settings: Settings) -> Project:
-    """The directory or script that PREFECT_UV_PROJECT names."""
+    """The directory, the script or the pylock.toml that PREFECT_UV_PROJECT names."""
     path = (location.working_directory / settings.project).resolve()
-    if script := Script.read(path if path.is_file() else None):
+    project: Project
+    if PYLOCK_NAME.fullmatch(path.name) and path.is_file():
+        project = pylock_project(location, path, settings)
+    elif script := Script.read(path if path.is_file() else None):
         project = _script_project(location, script, settings)
     else:
-        if not nearest_pyproject([path]) and not (path / REQUIREMENTS_TXT).is_file():
+        if not nearest_pyproject([path]) and not pylock_files(path) and not (path / REQUIREMENTS_TXT).is_file():
             raise ProjectMissingError(
                 f"PREFECT_UV_PROJECT names {settings.project}, but there is no project there.",
                 other_tools.describe_path(path),
-                "Set the job variable to a directory with a pyproject.toml or requirements.txt, or to a script with a"
-                " `# /// script` block, relative to the pulled directory.",
+                "Set the job variable to a directory with a pyproject.toml, pylock.toml or requirements.txt, to a"
+                " pylock.toml, or to a script with a `# /// script` block, relative to the pulled directory.",
             )
         project = _nearest_project(location, (path,), settings)
     return replace(project, summary=f"{project.summary}, selected by PREFECT_UV_PROJECT")
@@ -129,10 +140,13 @@ def _nearest_project(location: FlowLocation, directories: Sequence[Path], settin
     """The nearest project, if it has a lockfile; else a requirements.txt in it or below it; else no project.
 
     Raises:
-        LockfileMissingError: the nearest project has neither.
+        LockfileMissingError: the nearest project has neither, or it is not clear which lockfile is to be used.
     """
     found = Candidates.search(location, directories)
     pyproject, requirements = found.pyproject, found.requirements
+    if found.pylock and (settings.lock != "relock" or not pyproject):
+        pylock = pylock_project(location, found.pylock, settings)
+        return replace(pylock, not_used=found.without(found.pylock))
     if pyproject and (settings.lock == "relock" or found.lock):
         locked = locked_project(location, pyproject, settings)
         return replace(locked, not_used=found.without(found.lock))
@@ -141,33 +155,13 @@ def _nearest_project(location: FlowLocation, directories: Sequence[Path], settin
         reason = (
             f", because {location.display_path(pyproject.directory / PYPROJECT)} has no uv.lock" if pyproject else ""
         )
-        return replace(unlocked, summary=f"{unlocked.shape} {unlocked.summary}{reason}")
-    if pyproject:
-        raise _lockfile_missing_error(location, pyproject)
+        summary = f"{unlocked.shape} {unlocked.summary}{reason}"
+        return replace(unlocked, summary=summary, not_used=found.without(requirements))
+    if pyproject or found.pylocks:
+        raise lockfile_missing_error(found)
     nothing = no_project(location, settings)
     return replace(
         nothing,
         summary=f"{nothing.summary}{other_tools.unread_pyproject_note(location, directories)}",
         ignored_files_warning=other_tools.other_tools_warning(location, directories),
     )
-
-
-def _lockfile_missing_error(location: FlowLocation, project: Pyproject) -> LockfileMissingError:
-    lock = lockfile(location, project)
-    option = (
-        ""
-        if project.directory == location.working_directory
-        else f" --project {location.display_path(project.directory)}"
-    )
-    found = [f"{project.directory / PYPROJECT} is present, {lock} is not."]
-    if other := _lockfile_above(location, project):
-        found.append(f"{other} belongs to another project: {project.name} is not a member of its workspace.")
-    found += other_tools.other_lockfile_notes(project.directory)
-    return LockfileMissingError(
-        f"No uv.lock in {lock.parent}.", " ".join(found), f"Run `uv lock{option}`, commit uv.lock, and push."
-    )
-
-
-def _lockfile_above(location: FlowLocation, project: Pyproject) -> Path | None:
-    above = directories_upwards(project.directory, location.working_directory)[1:]
-    return next((directory / LOCK for directory in above if (directory / LOCK).is_file()), None)
