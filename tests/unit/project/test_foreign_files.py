@@ -21,6 +21,7 @@ from prefect_uv.environments.key.manifest import Manifest
 from prefect_uv.environments.plan.pylock import Pylock
 from prefect_uv.image_facts import Image
 from prefect_uv.project import find_project
+from prefect_uv.project.lockfile.local_packages import LocalPackage
 from prefect_uv.project.lockfile.lock_graph import LockGraph, LockQuery
 from prefect_uv.project.lockfile.lockfile_text import locked_packages, requires_python
 from prefect_uv.project.selection import Selection
@@ -52,6 +53,18 @@ ROOT: dict[str, Any] = {
         "setuptools": {"package-dir": {"": "src"}, "packages": {"find": {"where": ["src"]}}},
     },
 }
+BUILD_SETTINGS: dict[str, Any] = {
+    "uv": {"build-backend": {"module-root": "src"}},
+    "hatch": {
+        "build": {"sources": {"src": ""}, "force-include": {"a.py": "b.py"}, "packages": ["src/etl"], "hooks": {}}
+    },
+    "setuptools": {"package-dir": {"etl": "src/etl"}, "packages": {"find": {"where": ["src"]}}, "cmdclass": {}},
+    "flit": {"module": {"name": "etl"}},
+    "pdm": {"build": {"package-dir": "src", "includes": ["src"]}, "version": {"source": "scm"}},
+    "poetry": {"packages": [{"include": "etl", "from": "src"}, {"include": "etl", "to": "other"}]},
+}
+SETUP_PY = b"import setuptools\nsetuptools.setup(package_dir={'': 'a'})"
+SETUP_CFG = b"[options]\npackages = find:\npackage_dir =\n    = src\n"
 LOCK: dict[str, Any] = {
     "version": 1,
     "requires-python": ">=3.11",
@@ -172,6 +185,19 @@ def test_any_files_of_a_project(tmp_path: Path, this_image: Image, kind: str, da
     settings = Settings.from_environ({"PREFECT_UV_GROUPS": data.draw(st.sampled_from(["", "ml"]))})
     with ends_in_order():
         assert find_project(checkout, "flow.py:main", settings).name
+
+
+@fuzzed
+@given(backend=st.sampled_from(["uv_build", "hatchling", "setuptools", "flit_core", "pdm", "poetry"]), data=st.data())
+def test_any_build_settings(tmp_path: Path, backend: str, data: st.DataObject) -> None:
+    """The build settings of every backend that is read here."""
+    (tmp_path / "setup.py").write_bytes(data.draw(damaged(SETUP_PY)))
+    (tmp_path / "setup.cfg").write_bytes(data.draw(damaged(SETUP_CFG)))
+    build_system = {"build-system": {"build-backend": backend}}
+    document = {"project": {"name": "etl"}, **build_system, "tool": data.draw(mutated(BUILD_SETTINGS))}
+    package = LocalPackage("etl", tmp_path, installable=True, document=document)
+    assert all(path.is_dir() for path in package.source_roots)
+    assert isinstance(package.build_reason, str)
 
 
 @fuzzed

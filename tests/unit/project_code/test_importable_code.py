@@ -274,6 +274,20 @@ def test_nowhere_to_build(
     )
 
 
+def test_built_because_of_its_backend(
+    make_session: Callable[..., Session], shop: Path, environment: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A package whose modules only its build knows is built without any setting; named source roots prevent it."""
+    backend(shop, "sys.exit('tried')")
+    with pytest.raises(ProjectBuildError, match="checkout could not be built"):
+        importable_code(make_session(), locked_project(shop), environment)
+    assert capsys.readouterr().err == (
+        "prefect-uv: checkout is built and installed for this run: it has a build backend of its own, backend\n"
+    )
+    chosen = importable_code(make_session(PREFECT_UV_SOURCE_ROOT="src"), locked_project(shop), environment)
+    assert (chosen.import_path[0], chosen.script_directories) == (shop / "src", ())
+
+
 def test_leftovers_of_setuptools(make_session: Callable[..., Session], shop: Path, environment: Environment) -> None:
     """What setuptools left in `build` is not copied to the build; a package named `build` is."""
     (shop / "build" / "lib" / "shop").mkdir(parents=True)

@@ -52,48 +52,65 @@ class ProjectCode:
     clones: tuple[Clone, ...] = ()
 
     def make_importable(self, project: Project, environment: Environment) -> FlowCode:
-        """The sources and their metadata, or an installation of them: the image's, or with PREFECT_UV_INSTALL_PROJECT.
+        """The sources and their metadata, or an installation of them.
 
-        The image's installation is used if it is of the same code for the same environment. Everything else is made
-        for this start and removed after it.
+        The image's installation is used if it is of the same code for the same environment. Otherwise the packages
+        that cannot be imported from their sources are built, or with PREFECT_UV_INSTALL_PROJECT all of them. Everything
+        that is made for this start is removed after it.
 
         Raises:
             ProjectBuildError: a package could not be built.
         """
         packages = _installable(project)
-        if packages and (baked := self._find_baked(project, environment)):
+        to_build = packages if self.settings.install_project else self._not_importable(packages, project)
+        if packages and (baked := self._find_baked(project, environment, to_build)):
             return _installed(project, packages, baked)
-        if self.settings.install_project and packages:
-            installation = self._build(project, environment)
-            _warn_of_shadowed_modules(packages, installation, self.log)
-            return _installed(project, packages, installation)
+        if to_build:
+            installation = self._build(to_build, project.root, environment)
+            _warn_of_shadowed_modules(to_build, installation, self.log)
+            others = [package for package in packages if package not in to_build]
+            return _installed(project, to_build, installation, self._metadata_directories(others))
         if self.settings.install_project:
             self.log.info("PREFECT_UV_INSTALL_PROJECT has nothing to install: no package here has a build system")
         return FlowCode((*project.source_roots, *self._metadata_directories(packages)))
 
-    def _find_baked(self, project: Project, environment: Environment) -> Path | None:
-        """The image's installation of this code for this environment; None if it has none."""
+    def _not_importable(self, packages: Sequence[LocalPackage], project: Project) -> list[LocalPackage]:
+        """The packages that have to be built; not the project if PREFECT_UV_SOURCE_ROOT names its directories."""
+        chosen = project.directory if self.settings.source_root else None
+        return [package for package in packages if package.directory != chosen and package.build_reason]
+
+    def _find_baked(self, project: Project, environment: Environment, to_build: Sequence[LocalPackage]) -> Path | None:
+        """The image's installation of this code for this environment; None if it has none, with what is done instead.
+
+        Args:
+            project: the project.
+            environment: its environment.
+            to_build: the packages to build then.
+        """
         if not (self.settings.baked_dir / BAKED_CODE).is_dir():
             return None
         directory = baked_code_directory(self.settings.baked_dir, project, environment)
         if directory.is_dir():
             return directory
-        action = "building and installing it again" if self.settings.install_project else "importing the sources"
+        action = "building and installing it again" if to_build else "importing the sources"
         self.log.info(f"the code in the image was installed from other sources or for another environment: {action}")
         return None
 
-    def _build(self, project: Project, environment: Environment) -> Path:
+    def _build(self, packages: Sequence[LocalPackage], root: Path, environment: Environment) -> Path:
         """A new installation, in a directory from which programs and extension modules can be executed."""
         from prefect_uv.project_code.version_tags import fetch_tags  # noqa: PLC0415 (needed for builds only)
 
-        fetch_tags(_installable(project), self.clones, self.settings, self.log)
+        fetch_tags(packages, self.clones, self.settings, self.log)
         hint = "Mount a writable /tmp that is not noexec, or set TMPDIR to such a directory."
+        if not self.settings.install_project:
+            for package in packages:
+                self.log.info(f"{package.name} is built and installed for this run: {package.build_reason}")
         try:
             directory = self.scratch()
-            install_project(self.settings, self.log, project, environment, directory)
+            install_packages(self.settings, self.log, environment, packages, root=root, target=directory)
         except OSError as error:
             raise ProjectBuildError("There is nowhere to build the project.", str(error), hint) from None
-        if not is_executable(directory):
+        if not is_executable(directory) and (self.settings.install_project or any(directory.rglob(COMPILED))):
             raise ProjectBuildError("The project cannot be installed.", f"{directory.parent} is mounted noexec.", hint)
         return directory
 
@@ -133,11 +150,13 @@ def _installable(project: Project) -> list[LocalPackage]:
     return [package for package in project.local_packages if package.installable]
 
 
-def _installed(project: Project, packages: Sequence[LocalPackage], installation: Path) -> FlowCode:
-    """The installation, and the sources of packages that are not in it."""
+def _installed(
+    project: Project, packages: Sequence[LocalPackage], installation: Path, metadata: Sequence[Path] = ()
+) -> FlowCode:
+    """The installation of packages, and the sources of what is not in it, with their metadata."""
     sources = {root for package in packages for root in package.source_roots}
     remaining = (root for root in project.source_roots if root not in sources)
-    return FlowCode((installation, *remaining), (installation / "bin",))
+    return FlowCode((installation, *remaining, *metadata), (installation / "bin",))
 
 
 def _warn_of_shadowed_modules(packages: Sequence[LocalPackage], installation: Path, log: RunLog) -> None:

@@ -92,8 +92,8 @@ class ProjectSettings:
         "PREFECT_UV_INSTALL_PROJECT",
         boolean,
         False,
-        "Build and install the project and its local packages on each run: for console scripts, compiled extensions"
-        " and dynamic versions.",
+        "Build and install the project and its local packages on each run, also those that can be imported from their"
+        " sources: for console scripts and dynamic versions.",
     )
     offline: bool = setting(
         "PREFECT_UV_OFFLINE",

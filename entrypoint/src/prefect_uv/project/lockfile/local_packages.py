@@ -13,6 +13,7 @@ from prefect_uv.package_names import normalized
 from prefect_uv.project.files.pyproject import PYPROJECT, Pyproject
 from prefect_uv.project.files.source_roots import source_roots
 from prefect_uv.project.files.toml_tables import Table, read_toml, table_at
+from prefect_uv.project.layout.build_backends import layout_of
 from prefect_uv.project.lockfile.lockfile_text import (
     ON_THIS_MACHINE,
     VIRTUAL,
@@ -50,6 +51,11 @@ class LocalPackage:
     def source_roots(self) -> tuple[Path, ...]:
         """The directories to import its modules from."""
         return source_roots(self.directory, self.document)
+
+    @property
+    def build_reason(self) -> str:
+        """Why it has to be built to be importable; empty if its source roots suffice, or if uv would not build it."""
+        return layout_of(self.directory, self.document).build_reason if self.installable else ""
 
 
 def local_packages(lock: str, root: Path, directory: Path, selection: Selection) -> tuple[LocalPackage, ...]:
