@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import FrameType
 from typing import ParamSpec, TypeVar
@@ -22,6 +22,7 @@ from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.cache_volume.run_claim import RunClaim
 from prefect_uv.cache_volume.volume import trusted_users
 from prefect_uv.errors import PrefectUvError, SettingsInvalidError
+from prefect_uv.log.lasting_phase import pending_state
 from prefect_uv.log.mask import Mask
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.options.command_options import Options, read_options
@@ -104,7 +105,8 @@ class Session:
             flow_run.read()
         if self.claim.take():
             flow_run.refuse_when_over()
-            self.watch = CancellationWatch(self.settings, flow_run, wake_main_thread)
+            doing = partial(pending_state, self.log)
+            self.watch = CancellationWatch(self.settings, flow_run, wake_main_thread, doing)
             self.cleanup.callback(self.stop_watching)
         else:
             self.log.info(f"another container executes flow run {flow_run.name}, whose state is left alone")

@@ -23,7 +23,7 @@ from prefect_uv.api.client import ApiClient
 from prefect_uv.api.flow_run import FlowRun
 from prefect_uv.settings import Settings
 from tests.unit.conftest import MakeSettings
-from tests.unit.http_server import Answer, Server
+from tests.unit.http_server import Answer, Request, Server
 
 RUN = "0c7a4b5e-1111-4222-8333-444455556666"
 PATH = f"/api/flow_runs/{RUN}"
@@ -191,3 +191,31 @@ def test_pauses_between_polls_grow(
     finally:
         watch.close()
     assert pauses[:6] == [1, 2, 4, 8, WATCH_POLL_SECONDS, WATCH_POLL_SECONDS]
+
+
+@pytest.mark.parametrize(("state", "names"), [("PENDING", ["Installing"]), ("SCHEDULED", []), ("RUNNING", [])])
+def test_state_says_what_lasts(
+    server: Server, make_settings: MakeSettings, state: str, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reads that look for a cancellation show what lasts, in a run that is Pending, once for each name."""
+    monkeypatch.setattr(watch_module, "FIRST_SECONDS", 0)
+    monkeypatch.setattr(watch_module, "WATCH_POLL_SECONDS", 0)
+    reads = threading.Semaphore(0)
+    current = {"id": "1", "type": state, "name": state.title()}
+
+    def read(_: Request) -> Answer:
+        reads.release()
+        return Answer(body={"id": RUN, "name": "brisk-otter", "state": current})
+
+    def accept(request: Request) -> Answer:
+        current["name"] = request.json["state"]["name"]
+        return Answer(201, {"status": "ACCEPT", "state": current})
+
+    server.on(f"GET {PATH}", read)
+    server.on(f"POST {PATH}/set_state", accept)
+    flow_run = FlowRun(ApiClient(make_settings()), RUN)
+    monkeypatch.setattr(watch_module, "RUNNING_READS", -1)
+    watch = CancellationWatch(make_settings(), flow_run, lambda: None, lambda: ("Installing", "building x"))
+    assert all(reads.acquire(timeout=LIMIT) for _ in range(4))
+    watch.close()
+    assert [request.json["state"]["name"] for request in server.to("POST", f"{PATH}/set_state")] == names

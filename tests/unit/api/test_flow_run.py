@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from prefect_uv.api.client import ApiClient
 from prefect_uv.api.flow_run import AlreadyOver, FlowRun
 from prefect_uv.errors import DeploymentNotFoundError, FlowRunNotFoundError
 from tests.unit.conftest import MakeSettings
-from tests.unit.http_server import Answer, Server
+from tests.unit.http_server import Answer, Request, Server
 
 RUN = "0c7a4b5e-1111-4222-8333-444455556666"
 DEPLOYMENT = "11111111-2222-4333-8444-555555555555"
@@ -83,3 +84,71 @@ def test_flow_run_without_deployment(server: Server, make_settings: MakeSettings
     """A run without a deployment, whose code cannot be found, is an error."""
     with pytest.raises(DeploymentNotFoundError, match="Flow run brave-fox has no deployment"):
         flow_run(server, make_settings, deployment_id=None).deployment()
+
+
+SET_STATE = f"/api/flow_runs/{RUN}/set_state"
+ACCEPTED = Answer(201, {"status": "ACCEPT", "state": {"id": "1", "type": "PENDING", "name": "Installing"}})
+
+
+def shown(server: Server) -> list[tuple[str, str]]:
+    """The types and names of the states that were proposed."""
+    return [
+        (request.json["state"]["type"], request.json["state"]["name"] or "") for request in server.to("POST", SET_STATE)
+    ]
+
+
+def test_state_says_what_a_start_does(server: Server, make_settings: MakeSettings) -> None:
+    """It is proposed, not forced, with a message, and again for the next phase."""
+    server.on(f"POST {SET_STATE}", ACCEPTED)
+    run = flow_run(server, make_settings)
+    run.show("Pulling", "cloning x")
+    run.show("Installing", "building x: 3 of 4")
+    assert shown(server) == [("PENDING", "Pulling"), ("PENDING", "Installing")]
+    last = server.to("POST", SET_STATE)[-1].json
+    assert (last["force"], last["state"]["message"]) == (False, "building x: 3 of 4")
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(200, {"status": "ABORT", "details": {"type": "abort_details"}}), Answer(500), Answer(404)]
+)
+def test_server_that_does_not_take_the_state_is_not_asked_again(
+    server: Server, make_settings: MakeSettings, answer: Answer
+) -> None:
+    """One before Prefect 3.6.22, for example; nothing else changes."""
+    server.on(f"POST {SET_STATE}", answer)
+    run = flow_run(server, make_settings)
+    run.show("Pulling", "cloning x")
+    run.show("Installing", "building x")
+    assert len(shown(server)) == 1
+
+
+@pytest.mark.parametrize("last", ["crash", "reschedule", "cancel", "launch"])
+def test_nothing_is_shown_once_a_start_is_over(server: Server, make_settings: MakeSettings, last: str) -> None:
+    """A server would accept Pending over Crashed or AwaitingRetry: what is under way is waited for, none follows."""
+    run = flow_run(server, make_settings)
+    showing, go_on = threading.Event(), threading.Event()
+
+    def answer_slowly(_: Request) -> Answer:
+        showing.set()
+        assert go_on.wait(10)
+        return ACCEPTED
+
+    server.on(f"POST {SET_STATE}", answer_slowly, ACCEPTED)
+    thread = threading.Thread(target=run.show, args=("Installing", "building x"))
+    thread.start()
+    assert showing.wait(10)
+    threading.Timer(0.1, go_on.set).start()
+    match last:
+        case "crash":
+            run.crash("no")
+        case "reschedule":
+            run.reschedule()
+        case "cancel":
+            run.cancel("no")
+        case _:
+            run.refuse_when_over(again=True)
+    assert go_on.is_set()
+    thread.join(10)
+    run.show("Building", "building y")
+    assert [name for type_, name in shown(server) if type_ == "PENDING"] == ["Installing"]
+    assert shown(server)[0] == ("PENDING", "Installing")

@@ -14,7 +14,7 @@ import pytest
 
 from prefect_uv.environments import EnvironmentStore
 from prefect_uv.environments.build.hard_links import clone_environment
-from prefect_uv.environments.uv.uv_command import stable_path
+from prefect_uv.environments.build.stable_path import stable_path
 from prefect_uv.image_facts import Image
 from tests.unit.etl import ENGINE, Etl, sync
 from tests.unit.wheels import build_wheel

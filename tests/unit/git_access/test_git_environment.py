@@ -5,16 +5,12 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
 
 from prefect_uv.git_access.git_credentials import Login
 from prefect_uv.git_access.git_environment import git_environ
-from prefect_uv.log.mask import Mask
-from prefect_uv.log.progress import logging_progress
-from prefect_uv.log.run_log import RunLog
 from prefect_uv.settings import Settings
 
 URL = "https://git.example.invalid/team/etl"
@@ -103,23 +99,3 @@ def test_uid_without_a_name_gets_one(
     passwd = re.search(r"NSS_WRAPPER_PASSWD=(.+)", calls)
     assert passwd
     assert re.match(r"prefect:x:4000000:\d+:prefect:/home/prefect:", Path(passwd[1]).read_text())
-
-
-def test_progress_of_long_work() -> None:
-    """A line is logged again and again, until the work ends."""
-    lines: list[str] = []
-    enough = threading.Event()
-
-    class Log(RunLog):
-        """A log that keeps its lines."""
-
-        def info(self, message: str) -> None:
-            """Keep a line."""
-            lines.append(message)
-            if len(lines) == 2:
-                enough.set()
-
-    with logging_progress(Log(Mask()), "cloning x", every=0.01):
-        assert enough.wait(10)
-    assert lines[0].startswith("still cloning x after ")
-    assert not [thread for thread in threading.enumerate() if thread.name == "still-going"]

@@ -8,6 +8,8 @@ QUOTED = (
     ("README.md", "ready in "),
     ("docs/explanation/environments.md", " is new; changes from "),
     ("docs/explanation/start.md", " is not used"),
+    ("docs/explanation/start.md", "building environment "),
+    ("docs/explanation/start.md", " downloads done ("),
     ("docs/how-to/bake.md", " does not fit: "),
     ("docs/how-to/bake.md", "building environment "),
     ("docs/how-to/bake.md", "image version "),

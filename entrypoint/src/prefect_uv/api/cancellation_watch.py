@@ -44,6 +44,9 @@ WATCH_POLICY = RetryPolicy(0, 10.0, 10.0)
 class CancellationWatch:
     """Calls `notify`, from a thread of its own, when the run is Cancelling or in a final state; keeps its lease.
 
+    While the run is Pending, it shows in the state's name what takes long (`FlowRun.show`): whoever asks for the state
+    every few seconds anyway knows when it is time.
+
     The first read comes after a second, so a quick start is not slowed down and sends no extra request. The pauses then
     double up to ten seconds. Once two reads in a row find the run Running, the watch opens a stream. With the stream
     open, the state is still read every five minutes, because a server with several replicas may lose an event.
@@ -53,12 +56,19 @@ class CancellationWatch:
         source: `stream`, `polling` or `not yet`.
     """
 
-    def __init__(self, settings: Settings, flow_run: FlowRun, notify: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        flow_run: FlowRun,
+        notify: Callable[[], None],
+        doing: Callable[[], tuple[str, str] | None] = lambda: None,
+    ) -> None:
         self.state: State | None = None
         self.source = "not yet"
         self._settings = settings
         self._flow_run = flow_run
         self._notify = notify
+        self._doing = doing
         self._lease = SlotLease(flow_run)
         self._lease_seconds = math.inf
         self._closed = threading.Event()
@@ -112,7 +122,14 @@ class CancellationWatch:
         if (self.state.cancelling or self.state.final) and not self._closed.is_set():
             self._notify()
         self._lease_seconds = self._lease.keep(self.state)
+        self._show(self.state)
         return True
+
+    def _show(self, state: State) -> None:
+        """Let the state say what is being done, if that takes long and the state does not say it yet."""
+        doing = self._doing() if state.type == "PENDING" else None
+        if doing and doing[0] != state.name and not self._closed.is_set():
+            self._flow_run.show(*doing)
 
 
 def _time_passed(seconds: float) -> Callable[[], bool]:

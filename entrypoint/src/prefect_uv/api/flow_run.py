@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass
 from typing import Any
 
 from prefect_uv.api.client import ApiClient, Json
 from prefect_uv.api.json_api import NotFoundError
 from prefect_uv.api.patience import RetryPolicy
-from prefect_uv.errors import DeploymentNotFoundError, FlowRunNotFoundError
+from prefect_uv.errors import DeploymentNotFoundError, FlowRunNotFoundError, PrefectUvError
+from prefect_uv.processes.signals import LOOK_SECONDS, raise_noted_signal
 
 # Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/client/schemas/objects.py (TERMINAL_STATES)
 FINAL_STATES = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
@@ -17,6 +19,7 @@ FINAL_STATES = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 REPORT_SECONDS = 300.0
 REPORT_POLICY = RetryPolicy(math.inf, 60.0, REPORT_SECONDS)
 """For what must be reported or known at the end of a run: until it succeeds, for some minutes."""
+SHOW_POLICY = RetryPolicy(0, 10.0, 10.0)
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ class FlowRun:
     def __init__(self, api: ApiClient, flow_run_id: str, policy: RetryPolicy | None = None) -> None:
         self.id = flow_run_id
         self._api = api
+        self._proposing = threading.Lock()
+        self._shows = True
         self.read(policy)
 
     def read(self, policy: RetryPolicy | None = None) -> None:
@@ -128,6 +133,7 @@ class FlowRun:
             AlreadyOver: the run is in a final state, or was Cancelling and has now been set to Cancelled.
         """
         if again:
+            self._show_no_more()
             self.found = self.state()
         state = self.found
         if state.cancelling:
@@ -145,6 +151,34 @@ class FlowRun:
     def state(self, policy: RetryPolicy | None = None) -> State:
         """Read the run's current state."""
         return State.of(self._fetch(policy).get("state"))
+
+    def show(self, name: str, message: str) -> None:
+        """Say in a Pending state what a start is doing, as far as the server takes it.
+
+        It is proposed only to a run that is Pending, which keeps its slot, and never once anything else was proposed or
+        the state was read for the launch: a server would accept it over Crashed or AwaitingRetry.
+
+        Prefect before 3.6.22 refuses any Pending after Pending, and every server refuses it after Running, Cancelling
+        or Cancelled; then nothing is shown any more.
+        Prefect 3.8.8, PreventPendingTransitions: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/server/orchestration/core_policy.py
+        """
+        with self._proposing:
+            if not self._shows:
+                return
+            try:
+                result = self._api.set_state(self.id, "PENDING", name=name, message=message, policy=SHOW_POLICY)
+            except (PrefectUvError, NotFoundError):
+                self._shows = False
+                return
+            if result["status"] != "ACCEPT":
+                self._shows = False
+
+    def _show_no_more(self) -> None:
+        """Let no `show` follow, and wait for one under way; a signal ends the wait as `raise_noted_signal` does."""
+        self._shows = False
+        while not self._proposing.acquire(timeout=LOOK_SECONDS):
+            raise_noted_signal()
+        self._proposing.release()
 
     def crash(self, message: str) -> State:
         """Propose Crashed and return the state that the run is in afterwards; a final state stays."""
@@ -174,6 +208,7 @@ class FlowRun:
         self._api.renew_lease(lease, seconds, policy)
 
     def _propose(self, type_: str, **fields: Any) -> State:
+        self._show_no_more()
         try:
             result = self._api.set_state(self.id, type_, policy=REPORT_POLICY, **fields)
         except NotFoundError:

@@ -47,7 +47,7 @@ class RunClaim:
             lock.close()
             return True
         if crosses_nodes(self._cache.root):
-            lock.start_heartbeat(pause=CLAIM_HEARTBEAT_SECONDS)
+            lock.start_heartbeat(CLAIM_HEARTBEAT_SECONDS)
         self._lock = lock
         return True
 

@@ -53,15 +53,14 @@ class WorkLock:
         with naming_path(self.path):
             os.pwrite(self.descriptor, f"{_boot_id()} {socket.gethostname()} {os.getpid()}\n".encode(), 0)
 
-    def start_heartbeat(self, report: LogLine | None = None, pause: float = HEARTBEAT_SECONDS) -> None:
+    def start_heartbeat(self, pause: float = HEARTBEAT_SECONDS) -> None:
         """Write who we are, and refresh the file's time until the lock is closed.
 
         Args:
-            report: gets a line every few seconds.
             pause: the seconds from one refresh to the next.
         """
         self.sign()
-        self._heartbeat = threading.Thread(target=self._beat, args=(report, pause), daemon=True, name="work-lock")
+        self._heartbeat = threading.Thread(target=self._beat, args=(pause,), daemon=True, name="work-lock")
         self._heartbeat.start()
 
     def last_heartbeat(self) -> float:
@@ -86,14 +85,10 @@ class WorkLock:
     def _signature(self) -> str:
         return os.pread(self.descriptor, 400, 0).decode(errors="replace")
 
-    def _beat(self, report: LogLine | None, pause: float) -> None:
-        start = reported = time.monotonic()
+    def _beat(self, pause: float) -> None:
         while not self._stopped.wait(pause):
             with suppress(OSError):
                 os.utime(self.descriptor)
-            if report and time.monotonic() > reported + STATUS_SECONDS:
-                reported = time.monotonic()
-                report(f"still working after {reported - start:.0f} s")
 
 
 @contextmanager
@@ -137,7 +132,7 @@ def _wait_for_lock(path: Path, is_done: Callable[[], bool], report: LogLine) -> 
             return None
         try:
             if lock.take():
-                lock.start_heartbeat(report)
+                lock.start_heartbeat()
                 return lock
             _watch_holder(lock, is_done, report, start)
         except BaseException:

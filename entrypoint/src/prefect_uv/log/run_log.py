@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 from prefect_uv.log.mask import Mask
 
@@ -23,6 +23,13 @@ BATCH_SIZE = 200
 LogEntry = dict[str, Any]
 
 
+class Activity(NamedTuple):
+    """Something that takes long: its name, and a function that says how far it is."""
+
+    name: str
+    details: Callable[[], str]
+
+
 class RunLog:
     """Masked log lines, and the duration of each phase.
 
@@ -31,13 +38,17 @@ class RunLog:
     Attributes:
         mask: masks every line; secrets can be added at any time.
         phases: milliseconds by phase, in the order in which they ended.
+        current_phase: the current phase and when it began; an empty name between phases.
         verbose: whether details are logged too.
+        activities: what is being done that takes long (`logging_progress`), from the outermost to the innermost.
     """
 
     def __init__(self, mask: Mask) -> None:
         self.mask = mask
         self.phases: dict[str, float] = {}
+        self.current_phase = ("", 0.0)
         self.verbose = False
+        self.activities: list[Activity] = []
         self._queue: SimpleQueue[LogEntry | None] = SimpleQueue()
         self._sender: threading.Thread | None = None
         self._closing = threading.Event()
@@ -59,6 +70,14 @@ class RunLog:
         """Log the complete text of an error at level ERROR."""
         self._line(ERROR, message)
 
+    def activity(self) -> tuple[str, str]:
+        """What is being done that takes long, and how far it is; both empty if nothing is."""
+        activities = [*self.activities]
+        if not activities:
+            return "", ""
+        outer, inner = activities[0], activities[-1]
+        return outer.name, inner.details() or ("" if inner is outer else inner.name)
+
     def show(self, line: str) -> None:
         """Print a line of a command's result on stdout, masked."""
         sys.stdout.write(f"{self.mask(line)}\n")
@@ -77,9 +96,11 @@ class RunLog:
     def phase(self, name: str) -> Iterator[None]:
         """Time a phase, even if it fails."""
         start = time.perf_counter()
+        self.current_phase = (name, start)
         try:
             yield
         finally:
+            self.current_phase = ("", 0.0)
             self.phases[name] = (time.perf_counter() - start) * 1000
 
     def summary(self, notes: dict[str, str]) -> None:

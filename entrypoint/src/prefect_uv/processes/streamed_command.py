@@ -16,14 +16,19 @@ LineHandler = Callable[[str], None]
 
 
 def run_streamed(
-    command: Sequence[str] | str, *, env: Mapping[str, str], cwd: Path, line: LineHandler, feed: str | None = None
+    command: Sequence[str] | str,
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None,
+    line: LineHandler,
+    feed: str | None = None,
 ) -> CompletedCommand:
     """Run a command in its own process group, and pass each line of its output to `line`.
 
     Args:
         command: the program and its arguments, or a string for `/bin/sh`.
         env: its environment.
-        cwd: its working directory.
+        cwd: its working directory; None for ours.
         line: called with each line of stdout and stderr that is not blank, from two threads.
         feed: its input; None for no input.
 

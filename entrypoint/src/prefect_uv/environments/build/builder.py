@@ -20,12 +20,13 @@ from prefect_uv.cache_volume.full_disk import is_disk_full
 from prefect_uv.cache_volume.work_lock import WorkLock
 from prefect_uv.environments.build.bytecode_cache import BytecodeCache
 from prefect_uv.environments.build.hard_links import clone_environment
+from prefect_uv.environments.build.stable_path import stable_path
 from prefect_uv.environments.build.verification import check_built, list_findings
 from prefect_uv.environments.import_path import add_hook
 from prefect_uv.environments.key.environment_contents import Contents
 from prefect_uv.environments.key.manifest import RUN_CACHE, DescribedEnvironment, Manifest
 from prefect_uv.environments.plan.source import Plan
-from prefect_uv.environments.uv.uv_command import Uv, remove_uv_lock, stable_path
+from prefect_uv.environments.uv.uv_command import Uv, remove_uv_lock
 from prefect_uv.errors import EnvironmentDamagedError
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.processes.subprocesses import run_command

@@ -24,6 +24,7 @@ from prefect_uv.environments.key.manifest import (
 )
 from prefect_uv.environments.published_environments import Environment, PublishedEnvironments, disappeared_error
 from prefect_uv.errors import SyncError
+from prefect_uv.log.progress import logging_progress
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class ExclusiveBuild:
             if error := self._recent_failure():
                 raise error
             try:
-                self._build_and_publish()
+                with logging_progress(self.build.log, self._description()):
+                    self._build_and_publish()
             except SyncError as error:
                 self.failure.remember(error, self.build.log.mask)
                 raise
@@ -73,6 +75,10 @@ class ExclusiveBuild:
 
     def _recent_failure(self) -> SyncError | None:
         return self.failure.recall() if self.build.uv.settings.replay_failures else None
+
+    def _description(self) -> str:
+        contents = self.build.contents
+        return f"building environment {contents.key[:12]} with {len(contents.packages)} packages"
 
     def _report(self, line: str) -> None:
         self.build.log.info(f"environment {self.build.contents.key[:12]}: {line}")

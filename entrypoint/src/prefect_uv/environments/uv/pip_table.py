@@ -49,6 +49,21 @@ ADDRESSES = ("find-links", "index-url", "extra-index-url", "path", "url")
 
 
 @contextmanager
+def pip_settings(
+    configuration: Path | None, environ: Mapping[str, str], directory: Path
+) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
+    """Yield options and variables that give a `uv pip` command all settings that choose packages, and no others.
+
+    Args:
+        configuration: the project's file, if it has one.
+        environ: uv's variables.
+        directory: where uv runs.
+    """
+    with settings_options(configuration) as options, outside_settings(environ, directory) as variables:
+        yield options, variables
+
+
+@contextmanager
 def settings_options(configuration: Path | None) -> Iterator[tuple[str, ...]]:
     """Yield the options that make uv read its settings from this file in any working directory; none without a file."""
     document = read_toml(configuration) if configuration else {}

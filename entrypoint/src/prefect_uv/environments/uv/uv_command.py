@@ -5,26 +5,23 @@ uv 0.13.8: its variables. https://docs.astral.sh/uv/reference/environment/
 
 from __future__ import annotations
 
-import itertools
-import shlex
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.environments.uv.named_failures import offline_missing
 from prefect_uv.environments.uv.uv_failures import explain_uv_failure
+from prefect_uv.environments.uv.uv_progress import run_with_progress
 from prefect_uv.errors import PrefectUvError, UnresolvableError
 from prefect_uv.git_access.clone import Clone
 from prefect_uv.git_access.git_environment import git_variables
 from prefect_uv.image_facts import Image
 from prefect_uv.log.run_log import RunLog
-from prefect_uv.processes.subprocesses import CompletedCommand, run_command
+from prefect_uv.processes.subprocesses import CompletedCommand
 from prefect_uv.settings import Settings
 
-QUIET_OPTIONS = ("--no-progress", "--color", "never")
+UV = ("uv", "--no-progress", "--color", "never")
 PREFERENCE_VARIABLES = {"UV_PYTHON_PREFERENCE", "UV_MANAGED_PYTHON", "UV_NO_MANAGED_PYTHON"}
 LIMIT_OPTIONS = {"UV_CONSTRAINT": "--constraints", "UV_OVERRIDE": "--overrides", "UV_EXCLUDE": "--excludes"}
 DIRECTORY_VARIABLES = {"UV_PROJECT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY"}
@@ -55,7 +52,7 @@ class Uv:
         settings: the deployment's settings, with the user's variables.
         image: the image's facts.
         cache: the cache directory.
-        log: gets each command as a detail.
+        log: gets each command as a detail, and how far it is if it takes long.
         configuration: the project's file that `uv pip` reads its settings from; other commands find it themselves.
         clone: the clone whose login serves dependencies on its host; None for none.
     """
@@ -160,22 +157,13 @@ class Uv:
             cwd: its working directory; ours by default.
             environ: variables in addition to those of every call.
         """
-        variables = {**self.environ, **(environ or {})}
-        if arguments[0] != "pip":
-            return self._run_logged(["uv", *QUIET_OPTIONS, *map(str, arguments)], variables, cwd)
-        from prefect_uv.environments.uv.pip_table import (  # noqa: PLC0415 (no warm start asks uv)
-            outside_settings,
-            settings_options,
-        )
+        words, variables = [str(argument) for argument in arguments], {**self.environ, **(environ or {})}
+        if words[0] != "pip":
+            return run_with_progress(self.log, [*UV, *words], words, variables, cwd)
+        from prefect_uv.environments.uv.pip_table import pip_settings  # noqa: PLC0415 (no warm start asks uv)
 
-        with settings_options(self.configuration) as options, outside_settings(variables, cwd or Path()) as outside:
-            return self._run_logged(
-                ["uv", *QUIET_OPTIONS, *options, *map(str, arguments)], {**variables, **outside}, cwd
-            )
-
-    def _run_logged(self, command: list[str], environ: Mapping[str, str], cwd: Path | None) -> CompletedCommand:
-        self.log.detail(shlex.join(command))
-        return run_command(command, env=environ, cwd=cwd)
+        with pip_settings(self.configuration, variables, cwd or Path()) as (options, replaced):
+            return run_with_progress(self.log, [*UV, *options, *words], words, {**variables, **replaced}, cwd)
 
 
 def remove_uv_lock(directory: Path) -> None:
@@ -184,32 +172,3 @@ def remove_uv_lock(directory: Path) -> None:
     uv 0.13.8: creates it to lock the directory. https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-fs/src/locked_file.rs
     """
     (directory / ".lock").unlink(missing_ok=True)
-
-
-@contextmanager
-def stable_path(directory: Path) -> Iterator[Path]:
-    """A link to a directory that has the same path in every build; the directory itself if no link can be made.
-
-    Under a new path, uv would start the environment's interpreter to query it in every build.
-
-    uv 0.13.8: caches what it knows of an interpreter by the path that it is given, links and all, and the resolved one
-    (covered by test_uv_asks_an_interpreter_once).
-    https://github.com/astral-sh/uv/blob/0.13.8/crates/uv-python/src/interpreter.rs (cache_entry)
-    """
-    link = _make_link(directory.absolute())
-    try:
-        yield link or directory
-    finally:
-        if link:
-            link.unlink(missing_ok=True)
-
-
-def _make_link(directory: Path) -> Path | None:
-    """A link with the first free number, because one container may run two builds; None if none can be made."""
-    with suppress(OSError):
-        for number in itertools.count():
-            link = Path(tempfile.gettempdir(), f"prefect-uv-build-{number}")
-            with suppress(FileExistsError):
-                link.symlink_to(directory)
-                return link
-    return None
