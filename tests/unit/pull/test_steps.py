@@ -163,3 +163,12 @@ def test_code_in_a_read_only_directory(
     """Code that is baked into an image with a read-only root is used where it is."""
     monkeypatch.chdir(READ_ONLY)
     assert pull(deployment, Settings.from_environ(os.environ), log, None).directory == READ_ONLY
+
+
+def test_origin_of_the_code(log: RunLog, here: Path, origin: Origin, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every repository is named with its commit, or else the directory; the steps themselves are only details."""
+    assert perform(log, {SET: {"directory": "."}}).origin == f"in {here}"
+    steps = [{CLONE: {"repository": origin.url, "clone_directory_name": name}} for name in ("lib", "flows")]
+    source = f"{origin.url} at {origin.git('rev-parse', 'HEAD')[:12]} (cloned)"
+    assert perform(log, *steps, {SET: {"directory": "flows"}}).origin == f"from {source}, {source}"
+    assert capsys.readouterr().err == ""

@@ -112,7 +112,9 @@ def _resolve_and_perform(function: str, inputs: StepInputs, context: StepContext
     else:
         from prefect_uv.pull.delegated_step import run_delegated_step  # noqa: PLC0415 (few deployments have such a step)
 
-        output, checkout = run_delegated_step(context, checkout.with_source(name), function, inputs, requires)
+        output, checkout = run_delegated_step(context, checkout, function, inputs, requires)
+        if isinstance(output, dict) and output.get("directory"):
+            checkout = checkout.with_source(name)
     return checkout.with_output(step_id, output)
 
 
