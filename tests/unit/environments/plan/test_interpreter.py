@@ -26,6 +26,7 @@ from tests.unit.etl import Etl, environments, sync
 from tests.unit.pythons import PYTHON, archive, downloads, served
 
 OLD = "3.2.1"
+DOWNLOAD = "; or let uv download it, from a mirror if necessary (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR)"
 DAY = 86400.0
 
 
@@ -104,25 +105,32 @@ def test_killed_installation_is_done_again(
 
 
 @pytest.mark.parametrize(
-    ("variables", "reason"),
+    ("variables", "reason", "download"),
     [
-        ({"UV_PYTHON_DOWNLOADS": "never"}, "UV_PYTHON_DOWNLOADS=never does not allow it"),
-        ({"UV_PYTHON_DOWNLOADS": "manual"}, "UV_PYTHON_DOWNLOADS=manual does not allow it"),
-        ({"PREFECT_UV_OFFLINE": "true"}, "PREFECT_UV_OFFLINE does not allow it"),
+        ({"UV_PYTHON_DOWNLOADS": "never"}, "UV_PYTHON_DOWNLOADS=never does not allow it", DOWNLOAD),
+        ({"UV_PYTHON_DOWNLOADS": "manual"}, "UV_PYTHON_DOWNLOADS=manual does not allow it", DOWNLOAD),
+        ({"PREFECT_UV_OFFLINE": "true"}, "PREFECT_UV_OFFLINE does not allow it", ""),
     ],
 )
-def test_no_download(
-    etl: Etl, mirror_store: Callable[..., EnvironmentStore], cache: Path, variables: Mapping[str, str], reason: str
+def test_no_download(  # noqa: PLR0913, PLR0917 (fixtures)
+    etl: Etl,
+    mirror_store: Callable[..., EnvironmentStore],
+    cache: Path,
+    variables: Mapping[str, str],
+    reason: str,
+    download: str,
 ) -> None:
-    """The error says what was asked for, what the image has, why nothing was downloaded, and what to do."""
+    """The error says what was asked for, what the image has, and why nothing was downloaded.
+
+    It offers nothing that would be refused: the project does not allow the image's Python 3.2.
+    """
     (etl.directory / ".python-version").write_text("3.12.99\n")
     with pytest.raises(PythonMissingError) as caught:
         sync(mirror_store(**variables), etl)
     assert caught.value.render() == (
         "error[python-missing]: .python-version asks for Python 3.12.99, which is not available here.\n\n"
         f"The image unit has Python {OLD}. Nothing was downloaded: {reason}.\n\n"
-        "hint: Use the image py312 of the family and ask for 3.12; or let uv download it, from a mirror if necessary"
-        " (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR); or ask for 3.2, which the image has."
+        f"hint: Use the image py312 of the family and ask for 3.12{download}."
     )
     assert environments(cache) == []
 
@@ -226,6 +234,20 @@ OWN_IMAGE = "Build an image that has it (Dockerfile.py312 with PYTHON_VERSION)"
 def test_image_to_use(request_: str, here: str, advice: str) -> None:
     """The error names an image that has the requested Python and is not this one."""
     assert image_for(request_, here) == advice
+
+
+def test_request_that_contradicts_the_project_and_is_not_there(
+    etl: Etl, make_store: Callable[..., EnvironmentStore], old_image: Image
+) -> None:
+    """Neither another image nor a download is offered for a version that the project does not allow."""
+    with pytest.raises(PythonMissingError) as caught:
+        sync(make_store(PREFECT_UV_PYTHON="3.9.99", PREFECT_UV_OFFLINE="true"), etl)
+    assert caught.value.render() == (
+        "error[python-missing]: PREFECT_UV_PYTHON asks for Python 3.9.99, but etl requires >=3.11.\n\n"
+        f"The image unit has Python {old_image.python_version}. Nothing was downloaded: PREFECT_UV_OFFLINE does not"
+        " allow it.\n\n"
+        "hint: Change PREFECT_UV_PYTHON or requires-python; then run `uv lock`, commit and push."
+    )
 
 
 def test_images_of_the_family() -> None:

@@ -46,7 +46,7 @@ REPLACEMENTS = (
     (r"in [\d.]+m?s\b", "in 1ms"),
     (r"(?m)^ +$", ""),
     (r"sha256:[0-9a-f]{64}", "sha256:…"),
-    (r"ask for 3\.\d+", "ask for 3.X"),
+    (r"(ask for|allow) 3\.\d+", r"\1 3.X"),
 )
 
 
@@ -206,7 +206,8 @@ def test_python_that_does_not_exist(start: Start, pulled: MakeCheckout) -> None:
 The image unit has Python 3.X.Y. Nothing was downloaded: UV_PYTHON_DOWNLOADS=never does not allow it.
 
 hint: Build an image that has it (Dockerfile.py312 with PYTHON_VERSION); or let uv download it, from a mirror if \
-necessary (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR); or ask for 3.X, which the image has."""
+necessary (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR); or let requires-python allow 3.X, which the image has, \
+and lock again."""
     )
 
 

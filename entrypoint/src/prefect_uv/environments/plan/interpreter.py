@@ -17,7 +17,7 @@ from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.cache_volume.work_lock import holding_work_lock
 from prefect_uv.environments.key.fingerprint import digest_fields
 from prefect_uv.environments.key.manifest import described_environments
-from prefect_uv.environments.plan.python_versions import accepts, image_for, minor
+from prefect_uv.environments.plan.python_versions import accepts, contradict, image_for, minor
 from prefect_uv.environments.uv.uv_command import PREFERENCE_VARIABLES, Uv
 from prefect_uv.errors import PythonMissingError, VolumeFullError
 from prefect_uv.image_facts import interpreter_facts
@@ -25,6 +25,7 @@ from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import Project
 from prefect_uv.settings.tool_variables import without_index_secrets
 
+DOWNLOAD_REMEDY = "let uv download it, from a mirror if necessary (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR)"
 COMPLETE_MARK = ".whole"
 # uv 0.13.8: values that disable downloads. https://docs.astral.sh/uv/reference/settings/#python-downloads
 NO_DOWNLOADS = {"never", "manual"}
@@ -44,14 +45,17 @@ def choose_interpreter(uv: Uv, project: Project, log: RunLog) -> str:
     own = chosen == uv.image.python
     version = uv.image.python_version if own else interpreter_facts(chosen, without_index_secrets(uv.environ))[0]
     if project.python_request and accepts(project.requires_python or version, version) is False:
-        raise PythonMissingError(
-            f"{project.python_origin or 'The deployment'} asks for Python {project.python_request}, but"
-            f" {project.name} requires {project.requires_python}.",
-            f"{chosen} is Python {version}.",
-            f"Change {project.python_origin or 'one of the two'} or requires-python; then run `uv lock`, commit and"
-            " push.",
-        )
+        raise _contradiction_error(project, f"{chosen} is Python {version}.")
     return chosen
+
+
+def _contradiction_error(project: Project, found: str) -> PythonMissingError:
+    origin = project.python_origin or "The deployment"
+    return PythonMissingError(
+        f"{origin} asks for Python {project.python_request}, but {project.name} requires {project.requires_python}.",
+        found,
+        f"Change {project.python_origin or 'one of the two'} or requires-python; then run `uv lock`, commit and push.",
+    )
 
 
 def discard_unused_interpreters(cache: CacheDirectory, before: float) -> None:
@@ -152,15 +156,27 @@ class InterpreterRequest:
         return f"UV_PYTHON_DOWNLOADS={downloads} does not allow it" if downloads in NO_DOWNLOADS else ""
 
     def _missing_error(self, found: str) -> PythonMissingError:
-        image = self.uv.image
+        """The error with all remedies that would not be refused in turn."""
+        image, requires_python = self.uv.image, self.project.requires_python
+        found = f"The image {image.name} has Python {image.python_version}. {found}"
+        if contradict(self.request, requires_python):
+            return _contradiction_error(self.project, found)
+        offline = self.uv.settings.offline
         remedies = (
-            image_for(self.request, image.python_version),
-            "let uv download it, from a mirror if necessary (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR)",
-            f"ask for {minor(image.python_version)}, which the image has.",
+            image_for(self.request, image.python_version, requires_python),
+            "" if offline else DOWNLOAD_REMEDY,
+            self._image_remedy(minor(image.python_version)),
         )
-        hint = "; or ".join(filter(None, remedies))
+        hint = "; or ".join(filter(None, remedies)) or f"change {self.origin}"
         return PythonMissingError(
             f"{self.origin} asks for Python {self.request}, which is not available here.",
-            f"The image {image.name} has Python {image.python_version}. {found}",
-            hint[0].upper() + hint[1:],
+            found,
+            f"{hint[0].upper()}{hint[1:]}.",
         )
+
+    def _image_remedy(self, version: str) -> str:
+        """How to be content with the image's own Python; empty if the project does not allow it."""
+        if not self.project.python_request:
+            return f"let requires-python allow {version}, which the image has, and lock again"
+        allowed = accepts(self.project.requires_python or version, self.uv.image.python_version) is not False
+        return f"ask for {version}, which the image has" if allowed else ""

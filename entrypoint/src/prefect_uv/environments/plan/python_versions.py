@@ -37,20 +37,42 @@ def minor(version: str) -> str:
     return ".".join(version.split(".")[:2])
 
 
-def image_for(request: str, running: str) -> str:
+def contradict(request: str, requires_python: str) -> bool:
+    """Whether a request for one version, such as `3.12` or `3.12.4`, names none that requires-python allows."""
+    release = request.strip()
+    if not _RELEASE.fullmatch(release):
+        return False
+    versions = [release] if release.count(".") > 1 else [f"{release}.{number}" for number in PATCHES]
+    return not any(_allows(requires_python, version) for version in versions)
+
+
+def image_for(request: str, running: str, requires_python: str = "") -> str:
     """A hint: the image to use or to build if the running Python does not satisfy a request.
+
+    Args:
+        request: what is asked for.
+        running: the version of the image's Python.
+        requires_python: what the project allows; may be empty.
 
     Returns:
         An empty string if no image helps: images differ in the minor version only, so there is none for another
         implementation or variant, nor for each patch version.
     """
     for version, image in FAMILY.items():
-        accepted = [patch for patch in PATCHES if accepts(request, f"{version}.{patch}")]
+        accepted = [
+            patch
+            for patch in PATCHES
+            if accepts(request, f"{version}.{patch}") and _allows(requires_python, f"{version}.{patch}")
+        ]
         if accepted and version != minor(running):
             return f"Use the image {image} of the family{f' and ask for {version}' if len(accepted) == 1 else ''}"
     if accepts(request, running) is None or any(accepts(request, f"{minor(running)}.{patch}") for patch in PATCHES):
         return ""
     return "Build an image that has it (Dockerfile.py312 with PYTHON_VERSION)"
+
+
+def _allows(requires_python: str, version: str) -> bool:
+    return accepts(requires_python or version, version) is not False
 
 
 def _specifiers(request: str) -> str:
