@@ -82,6 +82,31 @@ def test_uv_refuses_the_same_selections(pulled: MakeCheckout, directory: str, *,
         ('members = ["other/*"]', "", False),
         ('members = ["packages/*"]\nexclude = ["packages/etl"]', "", False),
         ('members = ["packages/*"]\nexclude = ["packages/*l"]', "", False),
+        ('members = ["packages/*"]\nexclude = ["*l"]', "", False),
+        ('members = ["packages/*"]\nexclude = ["p*l"]', "", False),
+        ('members = ["packages/*"]\nexclude = ["*tl"]', "", False),
+        ('members = ["packages/*"]\nexclude = ["packages?etl"]', "", False),
+        ('members = ["packages/*"]\nexclude = ["packages[!x]etl"]', "", False),
+        ('members = ["packages/*"]\nexclude = ["packages[/]etl"]', "", False),
+        ('members = ["packages/*"]\nexclude = ["**/etl"]', "", False),
+        ('members = ["packages/*"]\nexclude = ["**"]', "", False),
+        ('members = ["packages/*"]\nexclude = ["packages/**"]', "", False),
+        ('members = ["packages/*"]\nexclude = ["packages/etl/**"]', "", True),
+        ('members = ["packages/*"]\nexclude = ["**/packages/**/etl"]', "", False),
+        ('members = ["packages/*"]\nexclude = ["**/packages/**/x/*"]', "", True),
+        ('members = ["packages/*"]\nexclude = ["**/tl"]', "", True),
+        ('members = ["packages/*"]\nexclude = ["ROOT/packages/*"]', "", False),
+        ('members = ["packages/*"]\nexclude = ["packages/etl/"]', "", False),
+        ('members = ["packages/*"]\nexclude = ["packages"]', "", True),
+        ('members = ["packages/*"]\nexclude = ["./packages/etl"]', "", False),
+        ('members = ["packages/*"]\nexclude = ["packages/../packages/etl"]', "", False),
+        ('members = ["packages/*"]\nexclude = ["packages//etl"]', "", False),
+        ('members = ["packages/*"]\nexclude = ["packages/etl/*"]', "", True),
+        ('members = ["p*l"]', "", False),
+        ('members = ["**/etl"]', "", True),
+        ('members = ["./packages/etl"]', "", True),
+        ('members = ["packages/../packages/etl"]', "", True),
+        ('members = ["packages//etl"]', "", True),
         ('members = ["packages/*"]', MEMBER.format("between"), False),
         ('members = ["packages/*"]', "[tool.coverage.run]\nbranch = true\n", False),
         ("", "", False),
@@ -91,6 +116,7 @@ def test_uv_finds_the_same_root(tmp_path: Path, wheels: Path, workspace: str, be
     """The nearest pyproject.toml above a project decides whether it is a member."""
     checkout = Checkout(tmp_path, wheels)
     (tmp_path / ".git").mkdir()
+    workspace = workspace.replace("ROOT", str(tmp_path))
     checkout.write("packages/etl/pyproject.toml", MEMBER.format("etl"))
     checkout.write(
         "pyproject.toml", MEMBER.format("root") + (f"[tool.uv.workspace]\n{workspace}\n" if workspace else "")

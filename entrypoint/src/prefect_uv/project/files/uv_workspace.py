@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from prefect_uv.errors import ProjectInvalidError
-from prefect_uv.project.files.path_patterns import paths_matching
+from prefect_uv.project.files.path_patterns import is_excluded, paths_matching
 from prefect_uv.project.files.pyproject import PYPROJECT, Pyproject
 from prefect_uv.project.files.toml_tables import table_at
 
@@ -40,10 +40,13 @@ def workspace_members(root: Pyproject) -> dict[str, Pyproject]:
 
 
 def _member_directories(root: Pyproject) -> set[Path]:
-    return _matching_directories(root, "members") - _matching_directories(root, "exclude")
+    found = (path for pattern in _patterns(root, "members") for path in paths_matching(root.directory, pattern))
+    excluded = _patterns(root, "exclude")
+    paths = {path.resolve() for path in found if (path / PYPROJECT).is_file()}
+    return {path for path in paths if not is_excluded(path, root.directory.resolve(), excluded)}
 
 
-def _matching_directories(root: Pyproject, key: str) -> set[Path]:
+def _patterns(root: Pyproject, key: str) -> list[str]:
     patterns = table_at(root.uv, "workspace").get(key, [])
     if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
         raise ProjectInvalidError(
@@ -51,5 +54,4 @@ def _matching_directories(root: Pyproject, key: str) -> set[Path]:
             f"[tool.uv.workspace] has {key} = {patterns!r}, which is not a list of strings.",
             "Fix it, commit, and push.",
         )
-    paths = (path for pattern in patterns for path in paths_matching(root.directory, pattern))
-    return {path.resolve() for path in paths if (path / PYPROJECT).is_file()}
+    return patterns
