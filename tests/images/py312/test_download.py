@@ -51,3 +51,6 @@ def test_interpreter_from_a_mirror(engine: docker.DockerClient, family: Family, 
         answer = run.succeed([facts["python"], "-c", "import encodings; print(encodings.__cached__)"], user="12345:0")
         assert answer.startswith("/opt/python/")
         run.succeed(["test", "-f", answer.strip()])
+        outcome = run(["sh", "-c", "python --version; python -m pip install x"])
+        assert (outcome.code, outcome.stdout) == (1, f"Python {facts['python_version']}\n")
+        assert "`pip install` changes nothing here" in outcome.stderr

@@ -36,8 +36,11 @@ sys.exit(supervise_command(launch, Session(Settings(), RunLog(Mask()))))
 COUNT_SIGNALS = """
 import pathlib, signal, sys, time
 seen = []
+def note(number, _):
+    seen.append(signal.Signals(number).name)
+    pathlib.Path("signalled").touch()
 for name in ("SIGTERM", "SIGINT", "SIGHUP"):
-    signal.signal(getattr(signal, name), lambda number, _: seen.append(signal.Signals(number).name))
+    signal.signal(getattr(signal, name), note)
 pathlib.Path("ready").touch()
 while not pathlib.Path("end").exists():
     time.sleep(0.01)
@@ -101,7 +104,7 @@ def test_only_the_engine_below_a_wrapper_gets_the_sigterm(supervise: Supervise, 
     parent = supervise("sh", "-c", f"{trap}; {wrapper}", "sh", sys.executable, str(RUN_MODULE), "engine")
     wait_until((tmp_path / "ready").exists)
     parent.send_signal(signal.SIGTERM)
-    time.sleep(0.1)
+    wait_until((tmp_path / "signalled").exists)
     (tmp_path / "end").touch()
     assert parent.wait(20) == 9
     assert (tmp_path / "seen").read_text() == "SIGTERM"
