@@ -250,6 +250,12 @@ class LockfileMissingError(PrefectUvError):
     exit_code, slug = 73, "lockfile-missing"
 
 
+class OtherToolError(LockfileMissingError):
+    """The dependencies are declared for Poetry or Pipenv, without a pylock.toml or a requirements.txt that has them."""
+
+    slug = "other-tool"
+
+
 class LockfileStaleError(LockfileMissingError):
     """uv.lock does not match pyproject.toml, and PREFECT_UV_LOCK is `locked`."""
 

@@ -47,6 +47,7 @@ ROOT: dict[str, Any] = {
             "sources": {"lib": {"path": "lib", "editable": True}, "other": [{"index": "x"}]},
             "workspace": {"members": ["packages/*"], "exclude": ["packages/old"]},
         },
+        "poetry": {"dependencies": {"lib": {"path": "lib"}, "trinket": "*"}},
         "hatch": {
             "build": {"dev-mode-dirs": ["src"], "targets": {"wheel": {"packages": ["src/etl"], "sources": {"src": ""}}}}
         },
@@ -103,6 +104,7 @@ FILES = {
     "pyproject.toml": tomli_w.dumps(ROOT).encode(),
     "uv.lock": b"",
     "pylock.toml": b"",
+    "Pipfile": b'[packages]\nlib = "*"\ntrinket = {version = "*", extras = ["x"]}\n',
     "flow.py": SCRIPT,
     "requirements.txt": REQUIREMENTS,
     ".python-version": b"# pin\n3.12\n",
@@ -116,6 +118,7 @@ KINDS = {
     "lock": {"pyproject.toml", "uv.lock"},
     "script": {"flow.py"},
     "pylock": {"pylock.toml"},
+    "pipenv": {"Pipfile", "requirements.txt", "more.txt", "constraints.txt"},
     "requirements": {"requirements.txt", "more.txt", "constraints.txt"},
     "all": set(FILES) - {"flow.py"},
 }

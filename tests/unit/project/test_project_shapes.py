@@ -166,8 +166,6 @@ CASES = [
     ),
     Case("no-pyproject", ALONE),
     Case("developers-root", f"{ALONE}; no [project] table in pyproject.toml"),
-    Case("poetry", ALONE, warning=ignored("pyproject.toml")),
-    Case("pipenv", ALONE, warning=ignored("Pipfile")),
     Case("conda", ALONE, warning=ignored("environment.yml")),
     Case("setup-py", ALONE, warning=ignored("setup.py")),
 ]

@@ -117,12 +117,14 @@ class UnlockedProject(Project):
     Attributes:
         requirements: lines of a requirements file.
         files: requirements files.
+        names: the packages that the requirements files name, normalized.
         constraints: lines that limit the versions of packages, without requiring them.
         script: the script (PEP 723), which contains all its requirements; None for requirements files.
     """
 
     requirements: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    names: frozenset[str] = frozenset()
     constraints: tuple[str, ...] = ()
     script: Script | None = None
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from prefect_uv.project.discovery.flow_location import FlowLocation, directories_upwards
 from prefect_uv.project.discovery.locked_project import LOCK
 from prefect_uv.project.discovery.pylock_project import pylock_files
+from prefect_uv.project.files.declared_dependencies import Declaration
 from prefect_uv.project.files.pyproject import Pyproject
 from prefect_uv.project.files.requirements_files import REQUIREMENTS_TXT
 from prefect_uv.project.files.uv_workspace import workspace_root
@@ -21,12 +23,14 @@ class Candidates:
 
     Attributes:
         location: where the flow is.
+        directories: what was searched, the nearest first.
         pyproject: the nearest project, else the nearest workspace root.
         pylocks: the files of the nearest directory with any pylock.toml, that of this name first.
         requirements: the nearest requirements.txt.
     """
 
     location: FlowLocation
+    directories: Sequence[Path]
     pyproject: Pyproject | None
     pylocks: Sequence[Path]
     requirements: Path | None
@@ -36,7 +40,8 @@ class Candidates:
         """Search directories, the nearest first."""
         pylocks = next(filter(None, map(pylock_files, directories)), [])
         files = (directory / REQUIREMENTS_TXT for directory in directories)
-        return cls(location, nearest_pyproject(directories), pylocks, next(filter(Path.is_file, files), None))
+        requirements = next(filter(Path.is_file, files), None)
+        return cls(location, directories, nearest_pyproject(directories), pylocks, requirements)
 
     @property
     def lock(self) -> Path | None:
@@ -56,6 +61,11 @@ class Candidates:
         below = project is None or directory.is_relative_to(project)
         return self.pylocks[0] if below and not (self.lock and directory == project) else None
 
+    @cached_property
+    def declaration(self) -> Declaration | None:
+        """The nearest declaration of dependencies, for uv or for another tool."""
+        return next(filter(None, map(Declaration.of, self.directories)), None)
+
     @property
     def choice(self) -> str:
         """How to use the nearest lockfile, or else the requirements, instead of a script."""
@@ -66,10 +76,16 @@ class Candidates:
             directory = self.pyproject.directory
         return f"PREFECT_UV_PROJECT={self.location.display_path(directory)} uses the project instead"
 
-    def without(self, *used: Path | None) -> dict[str, Path]:
-        """Locks and requirements files that are there although others are used: paths by their names in messages."""
-        found = filter(None, (self.lock, *self.pylocks, self.requirements))
-        return {self.location.display_path(path): path for path in found if path not in used}
+    def without(self, used: Path | None = None) -> dict[str, Path]:
+        """What is there although something else is used: paths by their names in messages.
+
+        They are locks, requirements files, and a declaration for another tool that is nearer than the used file.
+        """
+        found = [*filter(None, (self.lock, *self.pylocks, self.requirements))]
+        declared = self.declaration
+        if used and declared and declared.reader and used.parent in declared.file.parent.parents:
+            found.append(declared.file)
+        return {self.location.display_path(path): path for path in found if path != used}
 
 
 def nearest_pyproject(directories: Sequence[Path]) -> Pyproject | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from prefect_uv.errors import LockfileMissingError
+from prefect_uv.errors import LockfileMissingError, OtherToolError
 from prefect_uv.project.discovery.candidates import Candidates, lockfile
 from prefect_uv.project.discovery.flow_location import FlowLocation, directories_upwards
 from prefect_uv.project.discovery.locked_project import LOCK
+from prefect_uv.project.files.declared_dependencies import PIPENV, POETRY, Declaration
 from prefect_uv.project.files.pyproject import PYPROJECT, Pyproject
 
 EXPORTS = {
@@ -17,9 +19,12 @@ EXPORTS = {
 }
 """How other tools make a pylock.toml of their own lockfiles.
 
-Poetry 2.5 with poetry-plugin-export 1.10, pdm 2.29, Pipenv 2026.10: https://github.com/python-poetry/poetry-plugin-export#available-options,
-https://pdm-project.org/latest/usage/lockfile/, https://pipenv.pypa.io/en/latest/pylock.html
+Poetry 2.5 with poetry-plugin-export 1.10, pdm 2.29, Pipenv 2026.10:
+https://github.com/python-poetry/poetry-plugin-export#available-options
+https://pdm-project.org/latest/usage/lockfile/
+https://pipenv.pypa.io/en/latest/pylock.html
 """
+LOCKS = {POETRY: "poetry.lock", PIPENV: "Pipfile.lock"}
 
 
 def lockfile_missing_error(found: Candidates) -> LockfileMissingError:
@@ -38,17 +43,46 @@ def lockfile_missing_error(found: Candidates) -> LockfileMissingError:
         sentences.append(f"{other} belongs to another project: {project.name} is not a member of its workspace.")
     others = [name for name in (*EXPORTS, "pixi.lock", "conda-lock.yml") if (project.directory / name).is_file()]
     sentences += [f"{name} is not used." for name in [*names, *others]]
-    option = (
-        "" if project.directory == location.working_directory else f" --project {_directory_name(location, project)}"
-    )
-    hints = [f"Run `uv lock{option}`, commit uv.lock, and push."]
+    hints = [f"{_uv_lock(location, project.directory)}."]
     hints += [f"Or name a lockfile, as in PREFECT_UV_PROJECT={name}." for name in names[:1]]
     hints += [f"Or turn {name} into a pylock.toml with {EXPORTS[name]}." for name in others[:1] if name in EXPORTS]
     return LockfileMissingError(f"No uv.lock in {lock.parent}.", " ".join(sentences), " ".join(hints))
 
 
-def _directory_name(location: FlowLocation, project: Pyproject) -> str:
-    return location.display_path(project.directory)
+def other_tool_error(found: Candidates, declared: Declaration) -> OtherToolError:
+    """The error for dependencies that only another tool reads."""
+    lock, file = LOCKS[declared.reader], found.location.display_path(declared.file)
+    note = f" {lock} is not used." if (declared.file.parent / lock).is_file() else ""
+    return OtherToolError(
+        f"{file} declares its dependencies for {declared.reader}, and there is no pylock.toml.",
+        f"{declared.file} names {', '.join(sorted(declared.names))}; uv does not read them there.{note}",
+        f"{_export(declared)}; or name requirements files in PREFECT_UV_REQUIREMENTS.",
+    )
+
+
+def incomplete_requirements_error(
+    found: Candidates, declared: Declaration, requirements: Path, missing: Iterable[str]
+) -> LockfileMissingError:
+    """The error for a requirements.txt without some of the dependencies that the project next to it declares."""
+    name, file = (found.location.display_path(path) for path in (requirements, declared.file))
+    lacks = f"{name} lacks dependencies of {file}"
+    details = f"{declared.file} also names {', '.join(sorted(missing))}."
+    alone = f"or set PREFECT_UV_REQUIREMENTS={name} to install only that file."
+    if declared.reader:
+        headline = f"{lacks}, which only {declared.reader} reads."
+        return OtherToolError(headline, details, f"{_export(declared)}; {alone}")
+    hint = f"{_uv_lock(found.location, declared.file.parent)}; {alone}"
+    return LockfileMissingError(f"No uv.lock in {declared.file.parent}, and {lacks}.", details, hint)
+
+
+def _export(declared: Declaration) -> str:
+    export = EXPORTS[LOCKS[declared.reader]]
+    return f"Run {export}, commit pylock.toml, and push; or move the project to uv (`uvx migrate-to-uv`)"
+
+
+def _uv_lock(location: FlowLocation, directory: Path) -> str:
+    option = "" if directory == location.working_directory else f" --project {location.display_path(directory)}"
+    return f"Run `uv lock{option}`, commit uv.lock, and push"
 
 
 def _lockfile_above(location: FlowLocation, project: Pyproject) -> Path | None:

@@ -2,7 +2,7 @@
 
 PREFECT_UV_REQUIREMENTS and PREFECT_UV_PROJECT come first; then the flow's file, if it is a script; then the nearest
 lockfile, a uv.lock before a pylock.toml in the same project; then requirements files; then no project at all. A project
-without a lockfile and without requirements files is an error (ADR 13).
+without a lockfile is an error, for uv or for another tool, unless a requirements.txt has its dependencies (ADR 13).
 """
 
 from __future__ import annotations
@@ -13,16 +13,21 @@ from pathlib import Path
 
 from prefect_uv.errors import ProjectInvalidError, ProjectMissingError, SelectionInvalidError
 from prefect_uv.log.run_log import RunLog
+from prefect_uv.package_names import PREFECT
 from prefect_uv.project import selection_check
 from prefect_uv.project.discovery import other_tools, python_request
 from prefect_uv.project.discovery.candidates import Candidates, nearest_pyproject
 from prefect_uv.project.discovery.flow_location import FlowLocation, directories_upwards
 from prefect_uv.project.discovery.locked_project import locked_project, locked_script
-from prefect_uv.project.discovery.missing_lock import lockfile_missing_error
+from prefect_uv.project.discovery.missing_lock import (
+    incomplete_requirements_error,
+    lockfile_missing_error,
+    other_tool_error,
+)
 from prefect_uv.project.discovery.pylock_project import pylock_files, pylock_project
 from prefect_uv.project.discovery.unlocked_project import NO_PROJECT, no_project, requirements_project, unlocked_script
+from prefect_uv.project.files.declared_dependencies import Declaration
 from prefect_uv.project.files.inline_script import Script
-from prefect_uv.project.files.pyproject import PYPROJECT
 from prefect_uv.project.files.requirements_files import REQUIREMENTS_TXT, expand_patterns
 from prefect_uv.project.lockfile.pylock_text import PYLOCK_NAME
 from prefect_uv.project.model import Project
@@ -107,7 +112,8 @@ def _project_of_setting(location: FlowLocation, settings: Settings) -> Project:
     elif script := Script.read(path if path.is_file() else None):
         project = _script_project(location, script, settings)
     else:
-        if not nearest_pyproject([path]) and not pylock_files(path) and not (path / REQUIREMENTS_TXT).is_file():
+        found = (nearest_pyproject([path]), Declaration.of(path), pylock_files(path))
+        if not any(found) and not (path / REQUIREMENTS_TXT).is_file():
             raise ProjectMissingError(
                 f"PREFECT_UV_PROJECT names {settings.project}, but there is no project there.",
                 other_tools.describe_path(path),
@@ -150,13 +156,12 @@ def _nearest_project(location: FlowLocation, directories: Sequence[Path], settin
     if pyproject and (settings.lock == "relock" or found.lock):
         locked = locked_project(location, pyproject, settings)
         return replace(locked, not_used=found.without(found.lock))
-    if requirements and (not pyproject or requirements.is_relative_to(pyproject.directory)):
-        unlocked = requirements_project(location, requirements.parent, [requirements], settings)
-        reason = (
-            f", because {location.display_path(pyproject.directory / PYPROJECT)} has no uv.lock" if pyproject else ""
-        )
-        summary = f"{unlocked.shape} {unlocked.summary}{reason}"
-        return replace(unlocked, summary=summary, not_used=found.without(requirements))
+    declared = found.declaration
+    top = declared.file.parent if declared else pyproject.directory if pyproject else None
+    if requirements and (top is None or requirements.is_relative_to(top)):
+        return _nearest_requirements(found, requirements, settings)
+    if declared and declared.reader:
+        raise other_tool_error(found, declared)
     if pyproject or found.pylocks:
         raise lockfile_missing_error(found)
     nothing = no_project(location, settings)
@@ -165,3 +170,25 @@ def _nearest_project(location: FlowLocation, directories: Sequence[Path], settin
         summary=f"{nothing.summary}{other_tools.unread_pyproject_note(location, directories)}",
         ignored_files_warning=other_tools.other_tools_warning(location, directories),
     )
+
+
+def _nearest_requirements(found: Candidates, requirements: Path, settings: Settings) -> Project:
+    """A requirements.txt, which must have the dependencies of a project next to it.
+
+    Raises:
+        LockfileMissingError: it lacks some of them, so the flow would start without them.
+    """
+    project = requirements_project(found.location, requirements.parent, [requirements], settings)
+    project = replace(project, summary=f"{project.shape} {project.summary}", not_used=found.without(requirements))
+    declared = found.declaration
+    if declared is None:
+        return project
+    name = found.location.display_path(declared.file)
+    if declared.file.parent != requirements.parent:
+        return replace(project, not_used={**project.not_used, name: declared.file})
+    installs_project = any(package.directory == requirements.parent for package in project.local_packages)
+    missing = declared.names - project.names - {*PREFECT}
+    if missing and not installs_project:
+        raise incomplete_requirements_error(found, declared, requirements, missing)
+    reason = f"only {declared.reader} reads {name}" if declared.reader else f"{name} has no uv.lock"
+    return replace(project, summary=f"{project.summary}, because {reason}")

@@ -65,6 +65,7 @@ def requirements_project(
         local_packages=packages,
         requirements=added,
         files=requirements.files,
+        names=frozenset([*(item.name for item in requirements.requirements), *(package.name for package in packages)]),
         summary=names + (f"; {added[0]} is added, the image's version" if added else ""),
     )
 
