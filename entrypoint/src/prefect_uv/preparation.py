@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from prefect_uv.bake.bake_record import log_image_version, with_baked_selection
 from prefect_uv.cache_volume.cache_directory import ends_with_container
 from prefect_uv.engine.launch import PreparedFlow
 from prefect_uv.environments import Environment, EnvironmentStore
+from prefect_uv.errors import ProjectInvalidError, ProjectMissingError
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import Project, find_extra_packages, find_project, log_project
 from prefect_uv.project_code import ProjectCode
@@ -25,7 +27,8 @@ def prepare(session: Session, deployment: Mapping[str, Any], checkout: Checkout)
     """Run the phases look, sync and code."""
     log_image_version(session.settings.baked_dir, session.log)
     entrypoint = deployment.get("entrypoint")
-    project = session.phase("look", find_flow_project, session.settings, session.log, checkout, entrypoint)
+    with _saying_that_nothing_was_pulled(session.settings, checkout):
+        project = session.phase("look", find_flow_project, session.settings, session.log, checkout, entrypoint)
     clone = checkout.clone_with_login if session.settings.git_login_for_dependencies else None
     store = EnvironmentStore(session.settings, session.log, clone)
     environment = session.phase("sync", _environment, session, store, project, checkout)
@@ -35,6 +38,21 @@ def prepare(session: Session, deployment: Mapping[str, Any], checkout: Checkout)
     maintenance = store.maintenance(environment)
     launcher, wrapper = session.settings.launcher, session.settings.engine_wrapper
     return PreparedFlow(launcher, checkout, environment, code, maintenance, entrypoint, wrapper)
+
+
+@contextmanager
+def _saying_that_nothing_was_pulled(settings: Settings, checkout: Checkout) -> Iterator[None]:
+    """Add to the error about a missing file that the deployment of the run fetches no code, if it does not."""
+    try:
+        yield
+    except ProjectMissingError as error:
+        if settings.flow_run_id and not checkout.pulled and not isinstance(error, ProjectInvalidError):
+            error.headline += " Nothing was pulled."
+            error.hint = (
+                "The deployment has no step that fetches code: add `git_clone` to its pull steps and deploy again; or"
+                f" put the code into the image, at {checkout.directory}."
+            )
+        raise
 
 
 def packages_from_variable(settings: Settings, log: RunLog, api: ApiClient | None) -> tuple[str, ...]:

@@ -111,6 +111,27 @@ def test_last_line_of_a_failed_import(conclude: Conclude, server: Server) -> Non
     assert request.json["state"]["message"].endswith("Its last line: ModuleNotFoundError: No module named 'x'")
 
 
+LIBRARY = "ImportError: libGL.so.1: cannot open shared object file: No such file or directory"
+
+
+def test_hint_after_the_last_line(conclude: Conclude, server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """The state's message and the log say what to do about a library that is missing."""
+    hint = "hint: Build an image FROM this one with `apt-get install libgl1`."
+    conclude("PENDING", code=1, tail=f"Traceback\n{LIBRARY}\n")
+    (request,) = server.to("POST", SET_STATE)
+    assert request.json["state"]["message"].endswith(f"Its last line: {LIBRARY} {hint}")
+    assert f"prefect-uv: {hint}" in capsys.readouterr().err.splitlines()
+
+
+@pytest.mark.parametrize(("state", "hints"), [("FAILED", 1), ("COMPLETED", 0)])
+def test_flow_that_failed_without_a_library(
+    conclude: Conclude, capsys: pytest.CaptureFixture[str], state: str, hints: int
+) -> None:
+    """A flow that imports late fails by itself; its log gets the hint, too."""
+    conclude(state, code=0, tail=f"Traceback\n{LIBRARY}\nmore\n")
+    assert capsys.readouterr().err.count("hint: ") == hints
+
+
 def test_cancel_at_the_time_of_a_crash(conclude: Conclude, server: Server, hooks: list[str]) -> None:
     """The server rejects Crashed because the run is Cancelling, so the run ends as Cancelled."""
     rejected = Answer(200, {"status": "REJECT", "state": _state("CANCELLING")})

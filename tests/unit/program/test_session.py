@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from prefect_uv import recipe
 from prefect_uv.api import flow_run
 from prefect_uv.api.patience import RetryPolicy
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
@@ -25,6 +26,7 @@ from tests.unit.http_server import Answer, Request, Server
 RUN = "0c7a4b5e-1111-4222-8333-444455556666"
 DEPLOYMENT = "11111111-2222-4333-8444-555555555555"
 SET_STATE = f"/api/flow_runs/{RUN}/set_state"
+STEPS = "prefect.deployments.steps"
 HINT = "Run `uv lock`, commit uv.lock, and push."
 
 
@@ -175,6 +177,31 @@ def test_invalid_setting_without_a_known_api(
     assert start(_asking(lambda: 0), {**environ, name: "nonsense"}, []) == 65
     assert server.requests == []
     assert f"error[settings-invalid]: {name}=nonsense " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([], "error[flow-file-missing]: The deployment's entrypoint flow.py:main is not in HERE. Nothing was pulled. "),
+        ([{f"{STEPS}.set_working_directory": {"directory": "."}}], "Nothing was pulled. "),
+        ([{f"{STEPS}.run_shell_script": {"script": "true"}}], "is not in HERE. hint: Push the file"),
+    ],
+)
+def test_code_that_was_not_pulled(  # noqa: PLR0913, PLR0917 (fixtures)
+    environ: dict[str, str],
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    steps: list[Any],
+    message: str,
+) -> None:
+    """If no step can have fetched the code, the state says so, and what to add."""
+    monkeypatch.chdir(tmp_path)
+    server.on(f"GET /api/deployments/{DEPLOYMENT}", Answer(body={"entrypoint": "flow.py:main", "pull_steps": steps}))
+    assert start(recipe.sync, {**environ, "PREFECT_UV_BAKED_DIR": str(tmp_path)}, []) == 72
+    (crashed,) = _crashed(server)
+    assert message.replace("HERE", str(tmp_path)) in crashed
+    assert ("add `git_clone` to its pull steps" in crashed) == ("Nothing" in message)
 
 
 def test_failure_before_the_api_was_asked(environ: dict[str, str], server: Server) -> None:

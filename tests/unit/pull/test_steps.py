@@ -17,6 +17,7 @@ from tests.unit.conftest import Origin
 
 CLONE = "prefect.deployments.steps.git_clone"
 SET = "prefect.deployments.steps.set_working_directory"
+SHELL = "prefect.deployments.steps.run_shell_script"
 READ_ONLY = Path("/proc")
 
 
@@ -52,7 +53,7 @@ def test_set_working_directory_missing(log: RunLog, here: Path) -> None:
     """The error names a directory that does not exist."""
     with pytest.raises(PullStepError) as caught:
         perform(log, {SET: {"directory": "nowhere"}})
-    assert caught.value.headline == f"The working directory {here / 'nowhere'} does not exist."
+    assert caught.value.headline == f"The working directory {here / 'nowhere'} does not exist, and nothing was pulled."
 
 
 def test_clone_becomes_the_working_directory(log: RunLog, here: Path, origin: Origin) -> None:
@@ -172,3 +173,21 @@ def test_origin_of_the_code(log: RunLog, here: Path, origin: Origin, capsys: pyt
     source = f"{origin.url} at {origin.git('rev-parse', 'HEAD')[:12]} (cloned)"
     assert perform(log, *steps, {SET: {"directory": "flows"}}).origin == f"from {source}, {source}"
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"script": "frob -v"}, "run_shell_script could not start `frob`: No such file or directory."),
+        ({"script": "ls", "directory": "x"}, "run_shell_script could not start `HERE/x`: No such file or directory."),
+        ({"script": "exit 3", "shell": True}, "run_shell_script failed: `exit` ended with exit code 3."),
+    ],
+)
+def test_script_that_fails(
+    log: RunLog, here: Path, monkeypatch: pytest.MonkeyPatch, inputs: dict[str, Any], message: str
+) -> None:
+    """The state names the program."""
+    monkeypatch.setenv("PATH", str(here))
+    with pytest.raises(PullStepError) as caught:
+        perform(log, {SHELL: inputs})
+    assert caught.value.summary().startswith(f"error[pull-step-invalid]: {message.replace('HERE', str(here))}")

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from prefect_uv.settings import Settings
-from prefect_uv.settings.pip_variables import PIP_VARIABLES, WITHOUT_COUNTERPART, PipVariable, without_indexes
+from prefect_uv.settings.pip_variables import (
+    PIP_VARIABLES,
+    WITHOUT_COUNTERPART,
+    PipVariable,
+    named_as_given,
+    without_indexes,
+)
 
 INDEX = "https://packages.example.com/simple"
 OTHER = "https://other.example.com/simple"
@@ -83,3 +89,10 @@ def test_indexes_of_pip_can_be_removed() -> None:
     given = {"PIP_INDEX_URL": INDEX, "PIP_EXTRA_INDEX_URL": INDEX, "UV_INDEX": OTHER, "PIP_TRUSTED_HOST": "h"}
     remaining = without_indexes(Settings.from_environ(given).environ)
     assert remaining == {"PIP_INDEX_URL": INDEX, "UV_INDEX": OTHER, "PIP_TRUSTED_HOST": "h", "UV_INSECURE_HOST": "h"}
+
+
+def test_hint_names_the_variable_that_was_set() -> None:
+    """Whoever set pip's variable is not sent to look for uv's."""
+    environ = Settings.from_environ({"PIP_INDEX_URL": INDEX, "PIP_EXTRA_INDEX_URL": OTHER, "UV_INDEX": OTHER}).environ
+    hint = "Check UV_DEFAULT_INDEX, UV_INDEX and UV_INDEX_NAME_USERNAME."
+    assert named_as_given(hint, environ) == "Check PIP_INDEX_URL, UV_INDEX and UV_INDEX_NAME_USERNAME."

@@ -17,6 +17,7 @@ from prefect_uv.start_ending import RELINQUISHED_EXIT
 
 TAIL_LINES = 20
 LINE_CHARACTERS = 500
+CANNOT_LOAD = "cannot open shared object file"
 BEFORE_RUNNING = {"SCHEDULED", "PENDING"}
 
 
@@ -119,10 +120,16 @@ class Conclusion:
     def _final(self, state: State) -> int:
         """The engine, or somebody else, has reported a final state."""
         if state.type != "CRASHED":
+            self._explain_failure(state)
             return 0
         if not self.launch.engine.runs_crashed_hooks:
             run_hooks("crashed", self.launch, self.log)
         return self._code()
+
+    def _explain_failure(self, state: State) -> None:
+        """Log what a flow lacks that failed because a shared library could not be loaded."""
+        if state.type == "FAILED" and CANNOT_LOAD in self.ending.tail:
+            self._hint()
 
     def _cancelled(self, state: State) -> int:
         if not self._engine_ran_cancellation_hooks(state):
@@ -149,6 +156,7 @@ class Conclusion:
         if lines and state.type in BEFORE_RUNNING and not self.ending.by_signal:
             message += f" Its last line: {lines[-1].strip()[:LINE_CHARACTERS]}"
             self.log.error("\n".join([message, *(f"    {line}" for line in lines)]))
+            message += self._hint()
         else:
             self.log.error(message)
         after = self.flow_run.crash(message)
@@ -156,6 +164,15 @@ class Conclusion:
             run_hooks("crashed", self.launch, self.log)
             return self._code()
         return self._code() if after.type == state.type else self._finish(after)
+
+    def _hint(self) -> str:
+        """What to do about it, in the log and for the state; empty if nobody knows."""
+        from prefect_uv.engine.crash_hints import crash_hint  # noqa: PLC0415 (few engines crash)
+
+        hint = self.log.mask(crash_hint(self.ending.tail, self.launch.directory))
+        if hint:
+            self.log.error(f"hint: {hint}")
+        return f" hint: {hint}" if hint else ""
 
     def _code(self) -> int:
         """The engine's exit code; 1 instead of 0, because this is a crash."""

@@ -39,6 +39,7 @@ class Checkout:
         virtual_environments: those that scripts made.
         clones: what git_clone steps have cloned, in their order.
         sources: where steps got code from, for the log, such as `<url> at <commit> (cloned)`.
+        pulled: a step, or a storage block, may have fetched code; without, there is only what the image has.
     """
 
     base: Path
@@ -50,6 +51,7 @@ class Checkout:
     virtual_environments: tuple[Path, ...] = ()
     clones: tuple[Clone, ...] = ()
     sources: tuple[str, ...] = ()
+    pulled: bool = False
 
     @property
     def clone_with_login(self) -> Clone | None:

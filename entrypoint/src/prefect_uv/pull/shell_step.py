@@ -100,10 +100,11 @@ def _run_line(command: str | list[str], cwd: Path, environ: Mapping[str, str], l
     try:
         completed = run_streamed(command, env=environ, cwd=cwd, line=log.info if log else lambda _: None)
     except OSError as error:
-        message = f"A line of run_shell_script's script could not be started: {error.strerror}."
-        raise PullStepError(message, f"{error.filename}") from None
+        message = f"run_shell_script could not start `{error.filename}`: {error.strerror}."
+        raise PullStepError(message) from None
     if completed.exit_code:
-        message = f"run_shell_script failed with exit code {completed.exit_code}."
+        program = completed.command.split()[0]
+        message = f"run_shell_script failed: `{program}` ended with exit code {completed.exit_code}."
         hint = UV_PIP_HINT if UV_PIP.search(command if isinstance(command, str) else shlex.join(command)) else ""
         raise PullStepError(message, tool_report(completed.command, completed.exit_code, completed.stderr), hint)
     return completed

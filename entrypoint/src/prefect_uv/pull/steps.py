@@ -49,7 +49,7 @@ def pull(deployment: Mapping[str, Any], settings: Settings, log: RunLog, api: Ap
     if deployment.get("storage_document_id"):
         from prefect_uv.pull.delegated_step import pull_from_storage  # noqa: PLC0415 (few deployments have a storage block)
 
-        return pull_from_storage(context, checkout.writable(), deployment, path)
+        return replace(pull_from_storage(context, checkout.writable(), deployment, path), pulled=True)
     return set_working_directory(context, checkout, directory=path or ".")[1]
 
 
@@ -115,7 +115,8 @@ def _resolve_and_perform(function: str, inputs: StepInputs, context: StepContext
         output, checkout = run_delegated_step(context, checkout, function, inputs, requires)
         if isinstance(output, dict) and output.get("directory"):
             checkout = checkout.with_source(name)
-    return checkout.with_output(step_id, output)
+    pulled = checkout.pulled or name != set_working_directory.__name__
+    return replace(checkout.with_output(step_id, output), pulled=pulled)
 
 
 def _reserved_inputs(inputs: StepInputs) -> tuple[str | None, list[str]]:
@@ -159,7 +160,7 @@ def set_working_directory(_context: StepContext, checkout: Checkout, *, director
     path = (checkout.base / directory).resolve()
     if not path.is_dir():
         raise PullStepError(
-            f"The working directory {path} does not exist.",
+            f"The working directory {path} does not exist{'' if checkout.pulled else ', and nothing was pulled'}.",
             hint="Bake the code into the image at this path, or add a git_clone step that fetches it.",
         )
     return {"directory": str(path)}, replace(checkout, base=path, directory=path)

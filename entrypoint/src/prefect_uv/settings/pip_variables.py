@@ -9,6 +9,7 @@ A variable of uv takes precedence over pip's with the same meaning. Only uv sees
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -82,6 +83,14 @@ def translate_to_uv(environ: Mapping[str, str]) -> tuple[dict[str, str], str]:
     unused += [f"{name} ({reason})" for name, reason in WITHOUT_COUNTERPART.items() if environ.get(name)]
     parts = [f"{word} {', '.join(names)}" for word, names in (("used for uv:", used), ("not used:", unused)) if names]
     return translated, f"pip's variables {'; '.join(parts)}" if parts else ""
+
+
+def named_as_given(text: str, environ: Mapping[str, str]) -> str:
+    """A text with pip's variable in the place of uv's wherever the user has set pip's."""
+    for row in PIP_VARIABLES:
+        if environ.get(row.pip):
+            text = re.sub(rf"\b{row.uv}\b", row.pip, text)
+    return text
 
 
 def without_indexes(environ: Mapping[str, str]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from prefect_uv.image_facts import Image
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.processes.subprocesses import CompletedCommand
 from prefect_uv.settings import Settings
+from prefect_uv.settings.pip_variables import named_as_given
 
 UV = ("uv", "--no-progress", "--color", "never")
 PREFERENCE_VARIABLES = {"UV_PYTHON_PREFERENCE", "UV_MANAGED_PYTHON", "UV_NO_MANAGED_PYTHON"}
@@ -145,7 +146,10 @@ class Uv:
     def explain(self, finished: CompletedCommand) -> PrefectUvError:
         """The error for a failure; with a wheel directory, an unresolvable requirement is a missing wheel."""
         error = explain_uv_failure(finished, self.settings.cache_dir)
-        return offline_missing(finished) if self.settings.wheels and isinstance(error, UnresolvableError) else error
+        if self.settings.wheels and isinstance(error, UnresolvableError):
+            return offline_missing(finished)
+        error.hint = named_as_given(error.hint, self.settings.environ)
+        return error
 
     def run(
         self, *arguments: str | Path, cwd: Path | None = None, environ: Mapping[str, str] | None = None
