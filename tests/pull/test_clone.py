@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -319,3 +320,38 @@ def test_private_submodule(tmp_path: Path, oracle: Oracle, ours: Ours, bases: tu
         theirs, own = both(oracle, ours, bases, [{CLONE: inputs}], hosted.environ)
     assert_same(theirs, own)
     assert "flows/inner/inner.txt" in own.tree
+
+
+def add_submodule(origin: Origin, source: Origin, path: str, more: str = "") -> None:
+    """Add a submodule with the relative address of a repository next to `origin`."""
+    origin.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", source.url, path)
+    modules = origin.path / ".gitmodules"
+    modules.write_text(modules.read_text().replace(source.url, f"../{source.path.name}") + more)
+    origin.commit("flow.py", f"with {path}")
+
+
+def test_nested_submodules(tmp_path: Path, oracle: Oracle, ours: Ours, bases: tuple[Path, Path]) -> None:
+    """Shallow, nested and relative ones are filled as by Prefect, from the mirror too, and after one has moved."""
+    leaf, middle, outer = (Origin(tmp_path / "origin" / name) for name in ("leaf", "middle", "flows"))
+    leaf.commit("leaf.txt", "leaf")
+    add_submodule(middle, leaf, "leaf")
+    add_submodule(outer, middle, "lib/middle", "\tshallow = true\n")
+    ours.cache = tmp_path / "cache"
+    ours.cache.mkdir()
+    step = {CLONE: {"repository": outer.url, "include_submodules": True}}
+    theirs, own = both(oracle, ours, bases, [step])
+    assert_same(theirs, own)
+    assert "flows/lib/middle/leaf/leaf.txt" in own.tree
+    (tmp_path / "restored").mkdir()
+    assert_same(own, ours([step], tmp_path / "restored", {**ALLOW_FILE, "PREFECT_UV_OFFLINE": "true"}))
+
+    shutil.copytree(middle.path, tmp_path / "origin" / "moved")
+    outer.git("-C", "../moved", "commit", "--quiet", "--allow-empty", "--message", "only here")
+    outer.git("-C", "lib/middle", "-c", "protocol.file.allow=always", "fetch", "--quiet", "../../../moved")
+    outer.git("-C", "lib/middle", "checkout", "--quiet", "FETCH_HEAD")
+    modules = outer.path / ".gitmodules"
+    modules.write_text(modules.read_text().replace("../middle", "../moved"))
+    outer.commit("flow.py", "moved")
+    assert_same(*both(oracle, ours, bases, [step]))
+    (tmp_path / "updated").mkdir()
+    assert "flows/lib/middle/leaf/leaf.txt" in ours([step], tmp_path / "updated", ALLOW_FILE).tree

@@ -23,7 +23,7 @@ from prefect_uv.log.run_log import RunLog
 from prefect_uv.pull.git import git_commands as git_module
 from prefect_uv.settings import Settings
 from tests.pull.conftest import ROOT, Ours, Recorder, tree
-from tests.pull.repositories import package, rich
+from tests.pull.repositories import package, rich, with_submodule
 from tests.pull.servers import HttpsGit, SshGit, https_git, ssh_git
 from tests.stack.process import wait_until
 from tests.unit.conftest import Origin
@@ -104,6 +104,15 @@ def test_ssh_down(ssh: SshGit, alone: Ours, base: Path) -> None:
     """An SSH server that does not listen is a git-unreachable error."""
     step = {CLONE: {"repository": replace(ssh, port=9).url(Path("/x"))}}
     assert alone([step], base, mounted(ssh)).slug == "git-unreachable"
+
+
+def test_ssh_submodule(ssh: SshGit, origin: Origin, hosted: HttpsGit, alone: Ours, base: Path) -> None:
+    """A submodule with an SSH address is filled with the mounted files, in a clone over HTTPS."""
+    with_submodule(origin, "inner", ssh.url(origin.path.parent / "inner"))
+    inputs = {"repository": hosted.url("gitlab.test"), "access_token": TOKEN, "include_submodules": True}
+    outcome = alone([{CLONE: inputs}], base, {**hosted.environ, **mounted(ssh)})
+    assert outcome.error == ""
+    assert "flows/inner/inner.txt" in outcome.tree
 
 
 def test_ssh_dependency(ssh: SshGit, image: Image, tmp_path: Path) -> None:

@@ -164,14 +164,21 @@ def update_clone(git: Git, mode: str = "--keep") -> None:
     """
     request = git.request
     if request.commit:
-        check_out(git, "HEAD", mode)
+        check_out(git, "HEAD", mode, moved=True)
         return
     git.in_clone("fetch", "--quiet", "--depth", "1", "origin", request.branch or "HEAD")
-    check_out(git, "FETCH_HEAD", mode)
+    check_out(git, "FETCH_HEAD", mode, moved=True)
 
 
-def check_out(git: Git, revision: str, mode: str = "--hard") -> None:
-    """Make the working tree: the sparse directories, the files of the revision or requested commit, the submodules."""
+def check_out(git: Git, revision: str, mode: str = "--hard", *, moved: bool = False) -> None:
+    """Make the working tree: the sparse directories, the files of the revision or requested commit, the submodules.
+
+    Args:
+        git: git for the request.
+        revision: what to check out, unless a commit is requested.
+        mode: as in `update_clone`.
+        moved: submodules may have other addresses than when they were cloned.
+    """
     request = git.request
     if request.directories and git.query("config", "core.sparseCheckout") != "true":
         git.in_clone("sparse-checkout", "set", "--", *request.directories)
@@ -182,6 +189,8 @@ def check_out(git: Git, revision: str, mode: str = "--hard") -> None:
         git.in_clone("checkout", "--quiet", *force, request.commit)
     else:
         git.in_clone("reset", "--quiet", mode, revision)
+    if request.submodules and moved:
+        git.in_clone("submodule", "--quiet", "sync", "--recursive")
     if request.submodules:
         git.in_clone("submodule", "--quiet", "update", "--init", "--recursive")
 
