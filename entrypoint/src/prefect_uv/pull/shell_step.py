@@ -47,7 +47,7 @@ def run_shell_script(  # noqa: PLR0913 (the parameters of Prefect's step)
     environ = {**checkout.environ, **_checked_env(env or {})}
     cwd, log = checkout.base / (directory or "."), context.log if stream_output else None
     completed: list[CompletedCommand] = []
-    places = {cwd.resolve(), checkout.base, checkout.directory}
+    places = {place.resolve() for place in (cwd, checkout.base, checkout.directory)}
     before = _virtual_environments(places)
     with noted_installs() as notes:
         for command in _commands(script, environ if expand_env_vars else None, shell=shell):
