@@ -192,6 +192,15 @@ created-by is a list.
 hint: Lock again, commit, and push.""",
         ),
         (
+            {"pylock.toml": PYLOCK + "packages = 5\n"},
+            {},
+            """error[project-invalid]: /code/pylock.toml does not follow PEP 751.
+
+packages is a number.
+
+hint: Lock again, commit, and push.""",
+        ),
+        (
             {"pylock.toml": f'{PYLOCK}[[packages]]\nname = "lib"\ndirectory = {{ path = "a\\u0000" }}\n'},
             {},
             """error[project-invalid]: /code/pylock.toml does not follow PEP 751.

@@ -11,6 +11,7 @@ from prefect_uv.errors import PrefectMissingError
 from prefect_uv.package_names import PREFECT, has_prefect
 from prefect_uv.project.discovery.locked_project import lock_query
 from prefect_uv.project.files.pyproject import Pyproject
+from prefect_uv.project.files.text_files import read_text
 from prefect_uv.project.files.uv_workspace import workspace_members
 from prefect_uv.project.lockfile.lock_graph import LockGraph
 from prefect_uv.project.lockfile.pylock_text import marker_of
@@ -52,7 +53,7 @@ def _script_error(script: Path, lock: Path | None) -> PrefectMissingError:
 def _pylock_error(project: PylockProject) -> PrefectMissingError:
     selected = f" ({project.selection})" if str(project.selection) else ""
     headline = f"Prefect is not among the packages of {project.lock.name} for this platform{selected}."
-    marker = marker_of(project.lock.read_text(), PREFECT)
+    marker = marker_of(read_text(project.lock), PREFECT)
     if marker is None:
         found = f"{project.lock} does not lock prefect or prefect-client."
         return PrefectMissingError(headline, found, "Add `prefect` to the dependencies, lock again, commit, and push.")

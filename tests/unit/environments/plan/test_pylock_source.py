@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,6 +190,20 @@ def test_repository(locked: Locked, tmp_path: Path) -> None:
     source = f'vcs = {{ type = "git", url = "{address}", commit-id = "{commit.strip()}" }}'
     locked.write(HEAD, locked.prefect, f'\n[[packages]]\nname = "gitty"\n{source}\n')
     assert locked.installed() == {"prefect", "gitty"} == locked.installed_by_uv()
+
+
+def test_source_distribution(locked: Locked, tmp_path: Path) -> None:
+    """It is built if it has the hash that was locked, and refused if not."""
+    repository(tmp_path / "gitty", "gitty", "1.5")
+    file = tmp_path / "gitty-1.5.tar.gz"
+    with tarfile.open(file, "w:gz") as archive:
+        archive.add(tmp_path / "gitty", "gitty-1.5")
+    text = f'\n[[packages]]\nname = "gitty"\nversion = "1.5"\n[packages.sdist]\nurl = "{file.as_uri()}"\n'
+    locked.write(HEAD, locked.prefect, text, f'[packages.sdist.hashes]\nsha256 = "{sha256(file)}"\n')
+    assert locked.installed() == {"prefect", "gitty"} == locked.installed_by_uv()
+    locked.write(HEAD, locked.prefect, text, f'[packages.sdist.hashes]\nsha256 = "{OTHER_HASH}"\n')
+    with pytest.raises(HashMismatchError):
+        locked.start()
 
 
 def test_source_code_is_imported(locked: Locked) -> None:

@@ -35,12 +35,12 @@ _ENTRY = {
     "wheels": ([_FILE], None),
 }
 _DOCUMENT = {
-    "created-by": str,
+    "created-by": TEXT_OR_NONE,
     "requires-python": TEXT_OR_NONE,
     "extras": _NAME_LIST,
     "dependency-groups": _NAME_LIST,
     "default-groups": _NAME_LIST,
-    "packages": [_ENTRY],
+    "packages": ([_ENTRY], None),
 }
 
 
@@ -94,11 +94,11 @@ class PylockText:
             local = [tomllib.loads(f"[[packages]]{text}") for text in texts if _PATH_FIELD.search(text)]
         except (ValueError, RecursionError) as error:
             raise ProjectInvalidError(f"{file} cannot be read.", str(error), HINT) from None
-        entries = [*document.get("packages", ()), *(entry for table in local for entry in table["packages"])]
-        if finding := mismatch({**document, "packages": entries}, _DOCUMENT):
+        if finding := mismatch(document, {"created-by": str}) or mismatch([document, *local], [_DOCUMENT]):
             raise ProjectInvalidError(f"{file} does not follow PEP 751.", f"{finding}.", HINT)
+        entries = [entry for table in (document, *local) for entry in table.get("packages", ())]
         default, groups, extras = (
-            tuple(map(normalized, document.get(f"{field}", ())))
+            tuple(map(normalized, document.get(field, ())))
             for field in ("default-groups", "dependency-groups", "extras")
         )
         return cls(
