@@ -98,8 +98,10 @@ class Corpus:
         shutil.copytree(PROJECTS / project.name, directory)
         (directory / ".git").mkdir()
         for target in project.locks:
-            option = "--script" if target.endswith(".py") else "--project"
-            lock_once(["uv", "lock", "--quiet", option, target], directory, self.environ)
+            words = ["lock", "--script", target] if target.endswith(".py") else ["lock", "--project", target]
+            if target.endswith(".toml"):
+                words = ["pip", "compile", "--universal", "--output-file", target, "pyproject.toml"]
+            lock_once(["uv", "--quiet", *words], directory, self.environ)
         if project.adds:
             path = directory / "pyproject.toml"
             path.write_text(path.read_text().replace("dependencies = [", f'dependencies = ["{project.adds}", '))

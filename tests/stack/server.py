@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.stack.process import background, ensure_running, free_port, tool, wait_until
 from tests.suite import mark
 
-START_SECONDS = 90
+START_SECONDS = 300
 DATABASE = "prefect.db"
 
 

@@ -13,7 +13,7 @@ from prefect_uv.bake.bake_record import log_image_version, with_baked_selection
 from prefect_uv.cache_volume.cache_directory import ends_with_container
 from prefect_uv.engine.launch import PreparedFlow
 from prefect_uv.environments import Environment, EnvironmentStore
-from prefect_uv.errors import ProjectInvalidError, ProjectMissingError
+from prefect_uv.errors import FlowFileMissingError
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import Project, find_extra_packages, find_project, log_project
 from prefect_uv.project_code import ProjectCode
@@ -42,11 +42,11 @@ def prepare(session: Session, deployment: Mapping[str, Any], checkout: Checkout)
 
 @contextmanager
 def _saying_that_nothing_was_pulled(settings: Settings, checkout: Checkout) -> Iterator[None]:
-    """Add to the error about a missing file that the deployment of the run fetches no code, if it does not."""
+    """Add to the error about the flow's missing file that the deployment of the run fetches no code, if it does not."""
     try:
         yield
-    except ProjectMissingError as error:
-        if settings.flow_run_id and not checkout.pulled and not isinstance(error, ProjectInvalidError):
+    except FlowFileMissingError as error:
+        if settings.flow_run_id and not checkout.pulled:
             error.headline += " Nothing was pulled."
             error.hint = (
                 "The deployment has no step that fetches code: add `git_clone` to its pull steps and deploy again; or"
