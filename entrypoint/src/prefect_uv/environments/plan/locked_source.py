@@ -15,6 +15,7 @@ from prefect_uv.environments.plan.lock_indexes import environ_for_lock_check
 from prefect_uv.environments.plan.source import Plan, contents_of
 from prefect_uv.environments.plan.wheel_directory import install_from_wheels, requirement_lines
 from prefect_uv.environments.uv.uv_command import NOWHERE, Uv
+from prefect_uv.errors import PrefectUvError
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.package_names import has_prefect
 from prefect_uv.project import LockedProject, prefect_missing_error
@@ -111,7 +112,12 @@ class LockedSource:
         """
         variable = "VIRTUAL_ENV" if self.project.script else "UV_PROJECT_ENVIRONMENT"
         environ = {variable: str(environment)} if environment else {}
-        return uv.run_checked(*arguments, cwd=self.project.directory, environ=environ).stdout
+        try:
+            return uv.run_checked(*arguments, cwd=self.project.directory, environ=environ).stdout
+        except PrefectUvError as error:
+            from prefect_uv.environments.plan.local_indexes import explain_missing_directory  # noqa: PLC0415 (rare)
+
+            raise explain_missing_directory(error, self.project.lock, uv.image.uv) from None
 
 
 _built_here = lru_cache(maxsize=1)(built_here)  # every uv command needs it, of the same long text
