@@ -27,7 +27,7 @@ from docs.project_shapes import project_shapes, uv_differences  # noqa: E402
 from docs.samples import lockfile_missing  # noqa: E402
 from prefect_uv.errors import Kind, PrefectUvError  # noqa: E402
 from prefect_uv.options.option_parser import SUMMARIES, build_parsers  # noqa: E402
-from prefect_uv.settings import Settings, pip_variables, secret_files  # noqa: E402
+from prefect_uv.settings import Settings, pip_variables, refused_variables, secret_files  # noqa: E402
 
 FIXED_BY: dict[Kind, str] = {"user": "you", "tool": "see the tool's output", "bug": "report it"}
 COMMON = (
@@ -76,6 +76,15 @@ def secret_files_table() -> str:
         "UV_INDEX_<NAME>_PASSWORD",
     )
     return table(("Variable", "From a file"), ((f"`{name}`", f"`{name}{secret_files.SUFFIX}`") for name in names))
+
+
+def refused_variables_table() -> str:
+    """The variables with which no start works."""
+    rows = [(f"`{name}`", f"it {effect}") for name, effect in refused_variables.REFUSED_VARIABLES.items()]
+    names = ", ".join(f"`{name}`" for name in refused_variables.LIBRARY_VARIABLES)
+    return table(
+        ("Variable", "Why"), [*rows, (f"{names} with a path that does not exist", "the linker would ignore it")]
+    )
 
 
 def errors() -> str:
@@ -159,6 +168,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/reference/settings.md", "settings"): settings,
     ("docs/reference/settings.md", "pip-variables"): pip_variables_table,
     ("docs/reference/settings.md", "secret-files"): secret_files_table,
+    ("docs/reference/settings.md", "refused-variables"): refused_variables_table,
     ("docs/reference/errors.md", "errors"): errors,
     ("docs/reference/project-shapes.md", "project-shapes"): project_shapes,
     ("docs/reference/project-shapes.md", "uv-differences"): uv_differences,

@@ -238,3 +238,32 @@ def test_known_and_empty_variables_give_no_warning() -> None:
     """Neither does a variable that is set to nothing, as a template may leave it."""
     given = {"PREFECT_UV_GROUPS": "etl", "EXTRA_PIP_PACKAGES": "six", "PREFECT_UV_GRUPS": ""}
     assert Settings.from_environ(given).warnings == ()
+
+
+def test_variables_with_which_nothing_works(tmp_path: Path) -> None:
+    """Each is refused by its name, all together; a library that exists may be preloaded."""
+    library = tmp_path / "libjemalloc.so.2"
+    library.touch()
+    refused = {
+        "PYTHONHOME": "/usr",
+        "PYTHONINSPECT": "1",
+        "GIT_DIR": "/srv/git",
+        "LD_PRELOAD": f"libnss_wrapper.so {library}:/nowhere/x.so",
+        "LD_AUDIT": "/usr/$LIB/a.so",
+    }
+    with pytest.raises(SettingsInvalidError) as caught:
+        Settings.from_environ(refused)
+    assert caught.value.headline == ("4 settings are invalid: PYTHONHOME, PYTHONINSPECT, GIT_DIR, LD_PRELOAD.")
+    lines = caught.value.found.splitlines()
+    assert lines[0] == (
+        "PYTHONHOME=/usr makes every Python look elsewhere for its standard library and packages: remove it"
+    )
+    assert lines[-1].endswith(" names /nowhere/x.so, which does not exist")
+
+
+def test_variables_that_may_be_set(tmp_path: Path) -> None:
+    """What works with plain uv and Python is left alone, and so is an empty variable."""
+    library = tmp_path / "libjemalloc.so.2"
+    library.touch()
+    allowed = {"PYTHONSAFEPATH": "1", "LD_PRELOAD": str(library), "LD_LIBRARY_PATH": "/nowhere", "PYTHONHOME": ""}
+    assert Settings.from_environ(allowed).flow_environ == allowed

@@ -8,7 +8,7 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from prefect_uv.errors import SettingsInvalidError
-from prefect_uv.settings import pip_variables, secret_files
+from prefect_uv.settings import pip_variables, refused_variables, secret_files
 from prefect_uv.settings.api_settings import ApiSettings
 from prefect_uv.settings.cache_settings import CacheSettings
 from prefect_uv.settings.declaration import read_setting
@@ -61,6 +61,7 @@ class Settings(RunSettings, CacheSettings, ProjectSettings, ApiSettings):
         declarations = [declared for declared in fields(cls) if declared.metadata]
         for declared in declarations:
             read_setting(declared, environ, values, mistakes)
+        mistakes += refused_variables.refusals(environ)
         if values.get("flow_run_id") and not environ.get("PREFECT_API_URL"):
             mistakes.append("PREFECT_API_URL is not set")
         return cls(**values, mistakes=tuple(mistakes), warnings=_unknown_variables(given, declarations))

@@ -20,12 +20,14 @@ def decode_text(path: Path, content: bytes) -> str:
     r"""Decode UTF-8 with or without a byte order mark, or UTF-16 with one; lines end in `\n`.
 
     Raises:
-        ProjectInvalidError: the content is in another encoding.
+        ProjectInvalidError: the content is in another encoding, or has NUL, which is in no text and no path.
     """
     encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    hint = "Save it as UTF-8, commit, and push."
     try:
-        return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise ProjectInvalidError(
-            f"{path} is not UTF-8 text.", f"{str(error).capitalize()}.", "Save it as UTF-8, commit, and push."
-        ) from None
+        raise ProjectInvalidError(f"{path} is not UTF-8 text.", f"{str(error).capitalize()}.", hint) from None
+    if "\0" in text:
+        raise ProjectInvalidError(f"{path} is not text.", f"It has NUL at position {text.index(chr(0))}.", hint)
+    return text.replace("\r\n", "\n").replace("\r", "\n")
