@@ -491,3 +491,13 @@ def test_file_that_is_not_utf8(pulled: MakeCheckout, project: str, file: str) ->
 
 hint: Save it as UTF-8, commit, and push."""
     )
+
+
+@pytest.mark.parametrize("content", [b"-c \0names", b"-r a\0.txt", b"six\0"])
+def test_file_with_nul(pulled: MakeCheckout, content: bytes) -> None:
+    """No path and no text has NUL; uv does not read such a file either."""
+    checkout = pulled("requirements")
+    (checkout.directory / "requirements.txt").write_bytes(content)
+    assert checkout.refusal("flows.py:hello").startswith(
+        f"error[project-invalid]: /code/requirements.txt is not text.\n\nIt has NUL at position {content.index(0)}."
+    )
