@@ -13,6 +13,7 @@ from prefect_uv.log.lasting_phase import pending_state
 from prefect_uv.log.mask import Mask
 from prefect_uv.log.progress import logging_progress
 from prefect_uv.log.run_log import RunLog
+from tests.unit.program.test_processes import wait_until
 
 
 class KeptLog(RunLog):
@@ -48,11 +49,10 @@ def test_long_work_is_reported(kept: KeptLog) -> None:
 def test_work_within_other_work_is_told_by_its_lines(kept: KeptLog) -> None:
     """There is one line for both, with the details of the inner one, or its name if it has none."""
     with logging_progress(kept, "building x"), logging_progress(kept, "running `uv sync`", lambda: "3 of 4"):
-        assert kept.enough.wait(10)
+        wait_until(lambda: any(re.fullmatch(r"still building x after \d+ s: 3 of 4", line) for line in kept.lines))
         assert kept.activity() == ("building x", "3 of 4")
         with logging_progress(kept, "comparing"):
             assert kept.activity() == ("building x", "comparing")
-    assert re.fullmatch(r"still building x after \d+ s: 3 of 4", kept.lines[0])
     assert kept.activity() == ("", "")
 
 

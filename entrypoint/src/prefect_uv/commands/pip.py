@@ -74,7 +74,7 @@ def _install(words: Sequence[str], environ: Mapping[str, str]) -> None:
     packages = [word for word in options.packages if normalized(re.split(r"[^\w.-]", word)[0]) not in PRESENT]
     if named := [*options.requirement, *packages, *options.editable]:
         options.packages = packages
-        note_install(notes, _files(options), _lines(options))
+        note_install(notes, _files(options), _package_lines(options))
         sys.stdout.write(f"{USERINFO.sub('', ', '.join(named))} will be installed with the project's environment\n")
     else:
         sys.stdout.write("nothing to install: the image has uv, which does pip's work\n")
@@ -98,7 +98,7 @@ def _files(options: argparse.Namespace) -> list[str]:
     return files
 
 
-def _lines(options: argparse.Namespace) -> list[str]:
+def _package_lines(options: argparse.Namespace) -> list[str]:
     """Everything else, as lines of a requirements file."""
     return [
         *map(_absolute, options.packages),

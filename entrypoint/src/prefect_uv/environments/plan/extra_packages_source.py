@@ -15,9 +15,9 @@ from pathlib import Path
 
 from prefect_uv.environments.key.fingerprint import Field, project_fields
 from prefect_uv.environments.key.manifest import DescribedEnvironment
+from prefect_uv.environments.plan.indexes.wheel_directory import list_wheels
 from prefect_uv.environments.plan.resolution import installer, option_with_file, resolve_requirements
 from prefect_uv.environments.plan.source import Plan
-from prefect_uv.environments.plan.wheel_directory import list_wheels
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.errors import ExtraPackagesConflictError, OfflinePackageMissingError, PrefectUvError, UnresolvableError
 from prefect_uv.log.run_log import RunLog

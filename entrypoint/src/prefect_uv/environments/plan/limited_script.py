@@ -35,7 +35,7 @@ def limited_script(script: Script, environ: Mapping[str, str]) -> Iterator[Path]
     Raises:
         SettingsInvalidError: a variable names a file that does not exist.
     """
-    limits = {setting: _lines(variable, script.path.parent, environ) for variable, setting in LIMITS.items()}
+    limits = {setting: _limit_lines(variable, script.path.parent, environ) for variable, setting in LIMITS.items()}
     if not any(limits.values()):
         yield script.path
         return
@@ -51,7 +51,7 @@ def limited_script(script: Script, environ: Mapping[str, str]) -> Iterator[Path]
         yield copy
 
 
-def _lines(variable: str, directory: Path, environ: Mapping[str, str]) -> list[str]:
+def _limit_lines(variable: str, directory: Path, environ: Mapping[str, str]) -> list[str]:
     """The requirements in the files that a variable names, and in those that they include."""
     files = [directory / name for name in environ.get(variable, "").split()]
     for file in files:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from prefect_uv.environments.key.environment_contents import Package
 from prefect_uv.environments.key.fingerprint import Field, digest_fields, project_fields, without_credentials
+from prefect_uv.environments.plan.indexes.lock_indexes import environ_for_lock_check
+from prefect_uv.environments.plan.indexes.wheel_directory import install_from_wheels, requirement_lines
 from prefect_uv.environments.plan.interpreter import choose_interpreter
-from prefect_uv.environments.plan.lock_indexes import environ_for_lock_check
 from prefect_uv.environments.plan.source import Plan, contents_of
-from prefect_uv.environments.plan.wheel_directory import install_from_wheels, requirement_lines
 from prefect_uv.environments.uv.uv_command import NOWHERE, Uv
 from prefect_uv.errors import PrefectUvError
 from prefect_uv.log.run_log import RunLog
@@ -115,7 +115,7 @@ class LockedSource:
         try:
             return uv.run_checked(*arguments, cwd=self.project.directory, environ=environ).stdout
         except PrefectUvError as error:
-            from prefect_uv.environments.plan.local_indexes import explain_missing_directory  # noqa: PLC0415 (rare)
+            from prefect_uv.environments.plan.indexes.local_indexes import explain_missing_directory  # noqa: PLC0415 (rare)
 
             raise explain_missing_directory(error, self.project.lock, uv.image.uv) from None
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from prefect_uv.environments.key.fingerprint import Field, project_fields
+from prefect_uv.environments.plan.indexes.wheel_directory import install_from_wheels
 from prefect_uv.environments.plan.interpreter import choose_interpreter
 from prefect_uv.environments.plan.pylock import Pylock
 from prefect_uv.environments.plan.resolution import installer, planned_versions
 from prefect_uv.environments.plan.source import Plan, contents_of
-from prefect_uv.environments.plan.wheel_directory import install_from_wheels
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.package_names import has_prefect

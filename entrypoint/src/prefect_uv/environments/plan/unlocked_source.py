@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prefect_uv.environments.key.fingerprint import Field, project_fields
+from prefect_uv.environments.plan.indexes.wheel_directory import list_wheels
 from prefect_uv.environments.plan.interpreter import choose_interpreter
 from prefect_uv.environments.plan.pylock import Pylock
 from prefect_uv.environments.plan.resolution import installer, resolve_requirements, resolve_script
 from prefect_uv.environments.plan.source import Plan, contents_of
-from prefect_uv.environments.plan.wheel_directory import list_wheels
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.package_names import PREFECT, has_prefect
