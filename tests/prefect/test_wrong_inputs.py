@@ -58,6 +58,11 @@ def bad_flow_run_id(_: Scene) -> Attempt:
     return Attempt("not-a-uuid")
 
 
+def invalid_setting(scene: Scene) -> Attempt:
+    """A job variable has a value that does not exist."""
+    return replace(scene.attempt(scene.plain.url), environment={"PREFECT_UV_LOCK": "thawed"})
+
+
 def unknown_flow_run(_: Scene) -> Attempt:
     """The API has no such flow run."""
     return Attempt("00000000-0000-4000-8000-000000000000")
@@ -191,6 +196,7 @@ class Case:
 
 CASES = (
     Case(bad_flow_run_id, "settings-invalid", 65, "not-a-uuid", reported=False),
+    Case(invalid_setting, "settings-invalid", 65, "PREFECT_UV_LOCK=thawed is not one of"),
     Case(unknown_flow_run, "flow-run-not-found", 66, "00000000-0000-4000-8000-000000000000", reported=False),
     Case(api_down, "api-unreachable", 67, r"172\.|http://", reported=False),
     Case(wrong_password, "api-unauthorized", 68, "PREFECT_API_AUTH_STRING", reported=False),
