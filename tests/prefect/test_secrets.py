@@ -119,7 +119,7 @@ def test_no_secret_is_found_when_the_index_refuses(
     container = stack.start_directly(flow_run, environment, volumes=[f"{file}:{SECRETS}/index-password:ro"], **WRITABLE)
     run = stack.finish(flow_run, container)
     planted = Planted((f"ci:{token}", f"ada:{GIT_TOKEN}"))
-    assert "error[index-unreachable]" in run.outcome.stderr, run.report()
+    assert "error[index-unauthorized]" in run.outcome.stderr, run.report()
     assert "pip's variables used for uv: PIP_EXTRA_INDEX_URL as UV_INDEX" in run.messages, run.report()
     assert run.outcome.exit_code == 76, run.report()
     assert planted.found_in(run.report().encode()) == []

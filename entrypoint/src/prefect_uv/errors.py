@@ -323,7 +323,7 @@ class HashMismatchError(SyncError):
 
 
 class IndexUnreachableError(SyncError):
-    """A package index did not answer, or rejected the request."""
+    """A package index did not answer, or answered with an error."""
 
     slug = "index-unreachable"
 
