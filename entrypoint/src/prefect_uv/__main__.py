@@ -39,7 +39,7 @@ def main() -> None:
 
     note_signals()
     gc.set_threshold(GARBAGE_OBJECTS)
-    from prefect_uv.session import start  # noqa: PLC0415 (not needed to become another program)
+    from prefect_uv.start import start  # noqa: PLC0415 (not needed to become another program)
 
     module, function = VERBS[verb]
     words = [verb, *arguments] if arguments else []

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from prefect_uv.background_import import importing_in_background
 from prefect_uv.errors import UsageError
+from prefect_uv.processes.background_import import importing_in_background
 from prefect_uv.read_only_root import with_writable_directories
 from prefect_uv.session import Session
 

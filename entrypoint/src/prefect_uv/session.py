@@ -1,17 +1,12 @@
-"""One start: what its phases share, and the single place where a failed start ends."""
+"""What the phases of one start share."""
 
 from __future__ import annotations
 
-import faulthandler
-import os
-import signal
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from types import FrameType
 from typing import ParamSpec, TypeVar
 
 from prefect_uv.api.cancellation_watch import CancellationWatch
@@ -23,19 +18,10 @@ from prefect_uv.cache_volume.run_claim import RunClaim
 from prefect_uv.cache_volume.volume import trusted_users
 from prefect_uv.errors import PrefectUvError, SettingsInvalidError
 from prefect_uv.log.lasting_phase import pending_state
-from prefect_uv.log.mask import Mask
 from prefect_uv.log.run_log import RunLog
-from prefect_uv.options.command_options import Options, read_options
-from prefect_uv.processes.signals import (
-    StateCheckNeeded,
-    Terminated,
-    call_on_signals,
-    ignore_signals,
-    wake_main_thread,
-)
+from prefect_uv.options.command_options import Options
+from prefect_uv.processes.signals import Terminated, wake_main_thread
 from prefect_uv.settings import Settings
-from prefect_uv.settings.environment_secrets import secrets_in
-from prefect_uv.start_ending import ExecutedElsewhere, end_start
 
 LATE_POLICY = RetryPolicy(1, 3.0, 4.0)
 LOCAL_DEPLOYMENT = {"path": "."}  # stands in for a deployment without pull steps
@@ -153,70 +139,3 @@ class Session:
         """Close the cancellation watch, if there is one."""
         if self.watch is not None:
             self.watch.close()
-
-
-def start(verb: Callable[[Session], int], environ: Mapping[str, str], words: Sequence[str]) -> int:
-    """Run a command of prefect-uv; if anything stops it, log why and set the flow run's state.
-
-    Args:
-        verb: the function of the command.
-        environ: the container's environment variables.
-        words: the command and the words after it; empty if there are none after it.
-
-    Returns:
-        the container's exit code.
-    """
-    log = RunLog(Mask())
-    session = None
-    cleanup = ExitStack()
-    cleanup.enter_context(log.reporting_threads())
-    try:
-        with log.phase("read"):
-            log.mask.add(*secrets_in(environ))
-            options = read_options(words)
-            settings = Settings.read({**environ, **options.variables})
-            log.mask.add(*settings.secrets())
-        session = Session(settings, log, options, cleanup=cleanup)
-        settings.refuse_mistakes()
-        log.verbose = settings.verbose
-        for warning in settings.warnings:
-            log.warning(warning)
-        for note in settings.notes:
-            log.info(note)
-        _report_status_on_signal(session)
-        return verb(session)
-    except (Exception, Terminated, StateCheckNeeded) as reason:  # noqa: BLE001 (the one place where a start ends)
-        ignore_signals()
-        if session is None:
-            return end_start(reason, None, log, "")
-        flow_run = session.find_flow_run(reason)
-        if not session.claim.take():
-            flow_run, reason = None, ExecutedElsewhere(reason) if isinstance(reason, Terminated) else reason
-        if flow_run is not None:
-            call_on_signals(flow_run.hurry)
-        explained = _explain_system_error(reason, session.settings.cache_dir)
-        return end_start(explained, flow_run, log, session.settings.sigterm_behavior)
-    finally:
-        cleanup.close()
-        log.close()
-
-
-def _explain_system_error(reason: BaseException, volume: Path) -> BaseException:
-    """Our error for a full disk, wherever it was found; any other reason as it is."""
-    if not isinstance(reason, OSError):
-        return reason
-    from prefect_uv.cache_volume.full_disk import explain_disk_full, is_disk_full  # noqa: PLC0415 (rarely needed)
-
-    return explain_disk_full(reason, volume) if is_disk_full(reason) else reason
-
-
-def _report_status_on_signal(session: Session) -> None:
-    """Let SIGUSR1 print what is being done, and the stack of every thread."""
-
-    def report(_signum: int, _frame: FrameType | None) -> None:
-        source = session.watch.source if session.watch else "off"
-        line = session.log.mask(f"prefect-uv: {session.status()}, watch: {source}\n")
-        os.write(sys.stderr.fileno(), line.encode(errors="backslashreplace"))
-        faulthandler.dump_traceback()
-
-    signal.signal(signal.SIGUSR1, report)

@@ -11,8 +11,9 @@ import pytest
 
 from prefect_uv.api import flow_run
 from prefect_uv.api.client import ApiClient
-from prefect_uv.api.flow_run import FlowRun, State
+from prefect_uv.api.flow_run import FlowRun
 from prefect_uv.api.patience import RetryPolicy
+from prefect_uv.api.run_state import State
 from prefect_uv.engine import conclusion
 from prefect_uv.engine.conclusion import Conclusion, Ending
 from prefect_uv.engine.engine_version import EngineVersion

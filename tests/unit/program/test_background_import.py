@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from prefect_uv.background_import import importing_in_background
+from prefect_uv.processes.background_import import importing_in_background
 
 
 def test_modules_are_imported_after_the_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from prefect_uv.api import connection_pool, flow_run
+from prefect_uv.api import flow_run
 from prefect_uv.api.client import ApiClient
+from prefect_uv.api.connections import connection_pool
 from prefect_uv.api.patience import Patience, RetryPolicy
 from prefect_uv.errors import ApiRefusedError, InternalError
 from prefect_uv.pull.steps import pull
-from prefect_uv.session import Session, start
+from prefect_uv.session import Session
+from prefect_uv.start import start
 from tests.unit.conftest import MakeSettings
 from tests.unit.foreign import damaged, fuzzed, mutated, odd_texts, odd_values
 from tests.unit.http_server import Answer, Server

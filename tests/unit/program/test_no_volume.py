@@ -10,7 +10,7 @@ import pytest
 
 from prefect_uv import recipe
 from prefect_uv.cache_volume import cache_directory
-from prefect_uv.session import start
+from prefect_uv.start import start
 from tests.unit.etl import Etl
 
 ROOT_ALONE = "1 0 0:1 / / rw,relatime - overlay overlay rw\n"

@@ -12,7 +12,8 @@ from prefect_uv.command_line import VERBS
 from prefect_uv.errors import UsageError
 from prefect_uv.options.command_options import Options
 from prefect_uv.options.option_parser import SUMMARIES, build_parsers, parse_options
-from prefect_uv.session import Session, start
+from prefect_uv.session import Session
+from prefect_uv.start import start
 
 PREPARING = ("run", "sync", "exec", "bake")
 SELECTION = ["--group", "etl,ml", "--group", "dev", "--only-group", "x", "--extra", "s3", "--package", "lib"]

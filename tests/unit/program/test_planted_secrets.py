@@ -22,7 +22,8 @@ from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.errors import LockfileMissingError
 from prefect_uv.image_facts import Image
 from prefect_uv.pull import pull
-from prefect_uv.session import Session, start
+from prefect_uv.session import Session
+from prefect_uv.start import start
 from tests.unit.http_server import Answer, Server
 from tests.unit.spellings import SPELLINGS, secrets, spelled
 

@@ -20,8 +20,9 @@ from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.environments.garbage.leftovers import remove_leftovers
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.read_only_root import with_writable_directories
-from prefect_uv.session import Session, start
+from prefect_uv.session import Session
 from prefect_uv.settings import Settings
+from prefect_uv.start import start
 
 READ_ONLY = "/dev/null"
 """In which not even root can create anything."""

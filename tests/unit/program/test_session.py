@@ -20,7 +20,8 @@ from prefect_uv.cache_volume.full_disk import write_file
 from prefect_uv.cache_volume.run_claim import RunClaim
 from prefect_uv.errors import LockfileMissingError
 from prefect_uv.processes.signals import note_signals, pause
-from prefect_uv.session import Session, start
+from prefect_uv.session import Session
+from prefect_uv.start import start
 from tests.unit.http_server import Answer, Request, Server
 
 RUN = "0c7a4b5e-1111-4222-8333-444455556666"

@@ -22,7 +22,7 @@ from uuid import uuid4
 import pytest
 
 from images.family import ROOT
-from prefect_uv.api.flow_run import FINAL_STATES
+from prefect_uv.api.run_state import FINAL_STATES
 from prefect_uv.image_facts import Image
 from prefect_uv.processes.signals import STOP_SIGNALS
 from tests.unit.etl import Etl

@@ -15,13 +15,14 @@ PACKAGE = ROOT / "entrypoint" / "src" / "prefect_uv"
 LAYERS = (
     {"__init__", "errors", "package_names", "shapes", "urls", "command_line"},
     {"image_facts", "processes", "log"},
-    {"background_import", "settings"},
+    {"settings"},
     {"api", "cache_volume", "project", "options"},
     {"git_access"},
     {"environments"},
     {"pull", "project_code", "read_only_root"},
     {"start_ending"},
     {"session"},
+    {"start"},
     {"bake", "engine"},
     {"commands", "preparation"},
     {"recipe"},
@@ -107,7 +108,7 @@ def test_only_the_log_writes() -> None:
         "command_line.py",  # a command that does not exist, before anything is known
         "engine/engine_process.py",  # what the engine prints
         "log/run_log.py",
-        "session.py",  # SIGUSR1
+        "start.py",  # SIGUSR1
     }
 
 

@@ -27,12 +27,12 @@ ALLOWED = {
     "engine/flow_processes.py time.sleep": "five seconds in all, after the end of the engine",
 }
 """What may block, with the reason why that is no wait in which a signal is not heard."""
-HANDLER_OWNERS = {"processes/signals.py", "engine/engine_process.py", "engine/launch.py", "session.py"}
+HANDLER_OWNERS = {"processes/signals.py", "engine/engine_process.py", "engine/launch.py", "start.py"}
 """Modules that set signal handlers: their handlers note a signal, make an event of it, or print."""
 
 
 def _calls() -> set[str]:
-    """What the program calls by a dotted name, each after its module, such as `session.py signal.signal`."""
+    """What the program calls by a dotted name, each after its module, such as `start.py signal.signal`."""
     return {
         f"{module.relative_to(PACKAGE)} {ast.unparse(node.func)}"
         for module in modules()

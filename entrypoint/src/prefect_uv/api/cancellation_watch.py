@@ -21,8 +21,9 @@ from collections.abc import Callable
 from itertools import chain, repeat
 
 from prefect_uv.api.event_stream import EventStream, StreamError, subscribe
-from prefect_uv.api.flow_run import FlowRun, State
+from prefect_uv.api.flow_run import FlowRun
 from prefect_uv.api.patience import RetryPolicy
+from prefect_uv.api.run_state import State
 from prefect_uv.api.slot_lease import SlotLease
 from prefect_uv.errors import PrefectUvError
 from prefect_uv.settings import Settings

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
-from prefect_uv.api.connection import connect_tcp, tls_context
+from prefect_uv.api.connections.connection import connect_tcp, tls_context
 from prefect_uv.api.documents import AUTHENTICATION
 from prefect_uv.settings import Settings
 from prefect_uv.shapes import mismatch

@@ -13,11 +13,11 @@ from typing import Any
 from uuid import uuid4
 
 from prefect_uv import __version__
-from prefect_uv.api.connection import basic_authorization
-from prefect_uv.api.connection_pool import LARGEST_BODY, BodyTooLargeError, HttpResponse
+from prefect_uv.api.connections.connection import basic_authorization
+from prefect_uv.api.connections.connection_pool import LARGEST_BODY, BodyTooLargeError, HttpResponse
+from prefect_uv.api.connections.redirection import RedirectError
 from prefect_uv.api.documents import CSRF_ANSWER
 from prefect_uv.api.patience import RetryPolicy
-from prefect_uv.api.redirection import RedirectError
 from prefect_uv.api.transport import ApiRequest, Transport, UnansweredError
 from prefect_uv.errors import ApiRefusedError, ApiUnauthorizedError, ApiUnreachableError
 from prefect_uv.log.mask import Mask

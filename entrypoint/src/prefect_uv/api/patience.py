@@ -8,7 +8,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from prefect_uv.api.connection_pool import HttpResponse
+from prefect_uv.api.connections.connection_pool import HttpResponse
 from prefect_uv.processes.signals import LOOK_SECONDS, pause, raise_noted_signal
 
 # `docker stop` kills after ten seconds, of which the log may need five: https://docs.docker.com/reference/cli/docker/container/stop/

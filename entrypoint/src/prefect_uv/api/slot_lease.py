@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 import time
 
-from prefect_uv.api.flow_run import FlowRun, State
+from prefect_uv.api.flow_run import FlowRun
 from prefect_uv.api.json_api import NotFoundError
 from prefect_uv.api.patience import RetryPolicy
+from prefect_uv.api.run_state import State
 from prefect_uv.errors import PrefectUvError
 
 RENEWED_SECONDS = 300.0

@@ -16,9 +16,9 @@ from http.client import HTTPException
 from queue import SimpleQueue
 from typing import NamedTuple
 
-from prefect_uv.api.connection_pool import ConnectionHolder, ConnectionPool, HttpRequest, HttpResponse
+from prefect_uv.api.connections.connection_pool import ConnectionHolder, ConnectionPool, HttpRequest, HttpResponse
+from prefect_uv.api.connections.redirection import RedirectError, redirected
 from prefect_uv.api.patience import Patience, RetryPolicy
-from prefect_uv.api.redirection import RedirectError, redirected
 from prefect_uv.processes.signals import raise_noted_signal
 from prefect_uv.settings import Settings
 from prefect_uv.urls import Origin

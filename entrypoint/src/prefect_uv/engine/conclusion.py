@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
-from prefect_uv.api.flow_run import REPORT_POLICY, FlowRun, State
+from prefect_uv.api.flow_run import REPORT_POLICY, FlowRun
+from prefect_uv.api.run_state import State
 from prefect_uv.engine.control_channel import INTENTS
 from prefect_uv.engine.exit_codes import explain_exit_code
 from prefect_uv.engine.flow_hooks import run_hooks

@@ -9,7 +9,8 @@ from __future__ import annotations
 import signal
 import time
 
-from prefect_uv.api.flow_run import FlowRun, State
+from prefect_uv.api.flow_run import FlowRun
+from prefect_uv.api.run_state import State
 from prefect_uv.engine.conclusion import Conclusion, Ending
 from prefect_uv.engine.control_channel import ControlChannel
 from prefect_uv.engine.engine_process import EndReported, EngineProcess, StateChanged, StopSignalled

@@ -15,7 +15,7 @@ from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPSConnect
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-from prefect_uv.api.connection import api_proxy, proxy_headers, tls_context
+from prefect_uv.api.connections.connection import api_proxy, proxy_headers, tls_context
 from prefect_uv.settings import Settings
 from prefect_uv.urls import Origin
 
