@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.unit.checkouts import Checkout
@@ -41,15 +39,6 @@ DYNAMIC = '[project]\nname = "etl"\nversion = "1"\ndynamic = ["dependencies"]\n'
 LOCK = 'version = 1\n\n[[package]]\nname = "etl"\nsource = { virtual = "." }\n'
 COMPLETE = "prefect\nbauble==1.0\ntrinket==1.0\n"
 LINE = "requirements file requirements.txt"
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    """A flow in a directory below the top."""
-    made = Checkout(tmp_path / "code", tmp_path)
-    made.write(".git/HEAD", "")
-    made.write("flows/daily.py", "")
-    return made
 
 
 @pytest.mark.parametrize(

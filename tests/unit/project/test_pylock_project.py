@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from prefect_uv.project import PylockProject
@@ -19,15 +17,6 @@ INLINE = 'packages = [{ name = "lib", directory = { path = "lib" } }]\n'
 DIRECTORY = '\n[[packages]]\nname = "lib"\n\n[packages.directory]\npath = "."\nsubdirectory = "lib"\n'
 ARCHIVE = '\n[[ packages ]]\nname = "lib"\nwheels = [{ path = "a.whl" }]\nsdist = { path = "b.tar.gz" }\n'
 WITH_ADDRESS = '\n[[packages]]\nname = "path"\nwheels = [{ path = "a.whl" }, { url = "https://index.invalid/a.whl" }]\n'
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    """A flow in a directory below the top."""
-    made = Checkout(tmp_path / "code", tmp_path)
-    made.write(".git/HEAD", "")
-    made.write("flows/daily.py", "")
-    return made
 
 
 @pytest.mark.parametrize(
