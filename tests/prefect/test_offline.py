@@ -51,9 +51,8 @@ def test_clone_offline(stack: Stack, cache: CacheVolume, closed: ClosedNetwork) 
     unwritten = run(deployment, {**offline, **store}, network_mode=closed.mode, mounts=mounts)
     for ended in (again, unwritten):
         assert ended.state.name == "Completed", ended.report()
-        assert re.search(rf"offline: restored, as it was on .* UTC, .* at {first[:12]} ", ended.messages), (
-            ended.report()
-        )
+        source = rf"{re.escape(repository.url)} at {first[:12]} \(offline: restored, as it was on .* UTC\)"
+        assert re.search(source, ended.messages), ended.report()
         assert "(hit " in ended.messages, ended.report()
     missing = run(other, offline, network_mode=closed.mode, cache=cache.name)
     assert missing.outcome.exit_code == 71, missing.report()
