@@ -34,7 +34,8 @@ def uv_differences() -> str:
 
 
 def _link(project: CorpusProject) -> str:
-    return f"[{project.shape}]({PROJECTS}/{project.name})"
+    needs = f", needs {project.needs}" if project.needs else ""
+    return f"[{project.shape}]({PROJECTS}/{project.name}){needs}"
 
 
 def _settings(case: Case) -> str:
@@ -43,7 +44,7 @@ def _settings(case: Case) -> str:
 
 def _said(case: Case) -> str:
     quote = "``" if "`" in case.happens else "`"
-    return f"{quote}{case.happens}{quote}"
+    return f"{quote}{case.happens}{quote}" + (f"; built: {', '.join(case.builds)}" if case.builds else "")
 
 
 def _compared(case: Case) -> str:

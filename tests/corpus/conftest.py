@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -40,6 +42,7 @@ PACKAGES = {
     ("gadget", "1.0"): {"gadget.py": ""},
 }
 PASSED_ON = ("SSL_CERT_FILE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+BUILT = re.compile(r"([\w-]+) is built and installed for this run:")
 START = """
 import json, sys
 sys.path.insert(0, sys.argv.pop(1))
@@ -58,11 +61,13 @@ class Outcome:
     Attributes:
         facts: what the engine printed; empty if it did not run.
         happens: what our log says about the project, or our error; empty for plain uv.
+        builds: the local packages that our log says are built.
         output: everything that was printed, for a test that fails.
     """
 
     facts: frozenset[str]
     happens: str
+    builds: tuple[str, ...]
     output: str
 
     @classmethod
@@ -71,7 +76,8 @@ class Outcome:
         facts = frozenset(json.loads(done.stdout)) if done.returncode == 0 else frozenset()
         lines = [line.removeprefix("prefect-uv: ") for line in done.stderr.splitlines()]
         found = [line.removeprefix("look: ") for line in lines if line.startswith(("look: ", "error["))]
-        return cls(facts, (found or [""])[-1].replace(str(checkout), "/code"), done.stdout + done.stderr)
+        builds = tuple(BUILT.findall(done.stderr))
+        return cls(facts, (found or [""])[-1].replace(str(checkout), "/code"), builds, done.stdout + done.stderr)
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,7 @@ class Corpus:
         folder: an empty directory for each test.
         environ: the variables of both: index, certificates, interpreter.
         image: the facts about this machine, as if it were an image.
+        index: the package index.
         server: the API.
         cache: the cache volume of all runs.
     """
@@ -89,14 +96,20 @@ class Corpus:
     folder: Path
     environ: Mapping[str, str]
     image: Image
+    index: PackageIndex
     server: Server
     cache: Path
 
     def checkout(self, project: CorpusProject) -> Path:
-        """A copy of a project, locked."""
+        """A copy of a project, locked; a lockfile of another tool gets the addresses and hashes of this index."""
         directory = self.folder / "code"
         shutil.copytree(PROJECTS / project.name, directory)
         (directory / ".git").mkdir()
+        for path in directory.glob("pylock.*"):
+            text = path.read_text().replace("{index}", self.index.url.removesuffix("/simple"))
+            for name, content in self.index.files.items():
+                text = text.replace(f"{{{name}}}", hashlib.sha256(content).hexdigest())
+            path.write_text(text)
         for target in project.locks:
             words = ["lock", "--script", target] if target.endswith(".py") else ["lock", "--project", target]
             if target.endswith(".toml"):
@@ -116,11 +129,12 @@ class Corpus:
                 return self._outcome(copy, environ, ["uv", *words, "python", *engine])
             case ["sync", *_] as words:
                 return self._outcome(copy, environ, ["uv", *words, "--active"], [str(venv / "bin" / "python"), *engine])
-            case ["pip", *_] as words:
+            case ["pip", *_]:
                 python = str(venv / "bin" / "python")
-                create, install = ["uv", "venv", "--no-project", str(venv)], ["uv", *words, "--python", python]
-                return self._outcome(copy, environ, create, install, [python, *engine])
-        return Outcome(frozenset(), "", "uv has nothing to run")
+                installs = [["uv", *shlex.split(words), "--python", python] for words in case.uv.split(" && uv ")]
+                create = ["uv", "venv", "--no-project", str(venv)]
+                return self._outcome(copy, environ, create, *installs, [python, *engine])
+        return Outcome(frozenset(), "", (), "uv has nothing to run")
 
     def with_us(self, checkout: Path, project: CorpusProject, case: Case) -> Outcome:
         """Run the engine with the program, for a flow run of a deployment with the case's job variables."""
@@ -211,7 +225,8 @@ def corpus(tmp_path: Path, shared: Path, index: PackageIndex, server: Server, im
         "UV_CACHE_DIR": str(shared / "uv"),
         "UV_PYTHON": image.python,
         "UV_SYSTEM_CERTS": "1",
+        "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(Path.home() / ".rustup")),
         "HOME": str(shared),
         "PATH": f"{Path(tool('uv')).parent}:{os.environ['PATH']}",
     }
-    return Corpus(tmp_path, environ, image, server, shared / "cache")
+    return Corpus(tmp_path, environ, image, index, server, shared / "cache")

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 
 DEPTH = 4
-OURS = re.compile(r"_virtualenv|prefect.*|_?_editable_.*|__init__|__pycache__")
+OURS = re.compile(r"_virtualenv|prefect.*|_?_editable_.*|_\w+_editable_loader|__init__|__pycache__")
 """Modules that every environment has, and the import hooks of editable installations."""
 
 

@@ -19,6 +19,7 @@ class Case:
         happens: what the log says: the line about the project that was found, or an error's slug and headline.
         variables: job variables without their prefix.
         uv: what does the same with plain uv: `run …`, `sync --script …` or `pip install …`.
+        builds: the local packages that are built for the run.
         differs: what is so only here, or only with uv, in the words of the test.
         reason: why.
     """
@@ -26,6 +27,7 @@ class Case:
     happens: str
     variables: Mapping[str, str] = field(default_factory=dict)
     uv: str = "run --locked"
+    builds: tuple[str, ...] = ()
     differs: tuple[str, ...] = ()
     reason: str = ""
 
@@ -37,7 +39,7 @@ class Case:
     @property
     def outcome(self) -> tuple[str, ...]:
         """What a setting can change."""
-        return (self.happens, self.uv, *self.differs)
+        return (self.happens, self.uv, *self.builds, *self.differs)
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class CorpusProject:
         locks: the directories and scripts to lock.
         adds: a dependency that is added after locking.
         modules: modules that a build makes importable under names that are no paths in the checkout.
+        needs: a program without which it cannot be built, and which no package brings; it is run in the long form only.
     """
 
     name: str
@@ -61,6 +64,7 @@ class CorpusProject:
     locks: tuple[str, ...] = (".",)
     adds: str = ""
     modules: tuple[str, ...] = ()
+    needs: str = ""
 
 
 def corpus_projects() -> Iterator[CorpusProject]:
@@ -78,7 +82,7 @@ def elsewhere() -> dict[str, str]:
 
 
 def _case(entry: Mapping[str, Any]) -> Case:
-    return Case(**{**entry, "differs": tuple(entry.get("differs", ()))})
+    return Case(**{**entry, **{name: tuple(entry.get(name, ())) for name in ("builds", "differs")}})
 
 
 def _document() -> dict[str, Any]:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from prefect_uv.settings import Settings
@@ -10,6 +16,10 @@ from tests.corpus.projects import PROJECTS, Case, CorpusProject, corpus_projects
 
 DECLARED = [*corpus_projects()]
 CASES = [(project, case) for project in DECLARED for case in project.cases]
+FULL = bool(os.environ.get("PREFECT_UV_TEST_FULL"))
+RUN = [(project, case) for project, case in CASES if FULL or not project.needs]
+
+BUILD_FAILED = "error[project-build-failed]: sums could not be built:"
 
 
 def differences(uv: Outcome, us: Outcome) -> list[str]:
@@ -23,16 +33,31 @@ def differences(uv: Outcome, us: Outcome) -> list[str]:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("project", "case"),
-    CASES,
-    ids=[" ".join([project.name, *project.locks, case.settings]).rstrip() for project, case in CASES],
+    RUN,
+    ids=[" ".join([project.name, *project.locks, case.settings]).rstrip() for project, case in RUN],
 )
 def test_same_as_uv(corpus: Corpus, project: CorpusProject, case: Case) -> None:
     """Modules, packages, entry points and the flow's result are those of plain uv; the log says what was found."""
     checkout = corpus.checkout(project)
     uv, us = corpus.with_uv(checkout, project, case), corpus.with_us(checkout, project, case)
     assert us.happens == case.happens, us.output
+    assert sorted(us.builds) == sorted(case.builds), us.output
     assert differences(uv, us) == list(case.differs), f"uv:\n{uv.output}\n\nhere:\n{us.output}"
     assert all(f"import {module}" in uv.facts for module in project.modules)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("project", [project for project, _ in RUN if project.needs], ids=lambda project: project.name)
+def test_missing_programs(corpus: Corpus, project: CorpusProject, tmp_path: Path) -> None:
+    """Without what a build needs, as in our images, the error names them and the way to an image with them."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("env", "git", "sh", "sync", "uname", "uv"):
+        (programs / name).symlink_to(str(shutil.which(name, path=corpus.environ["PATH"])))
+    bare = replace(corpus, environ={**corpus.environ, "PATH": str(programs)})
+    us = bare.with_us(corpus.checkout(project), project, project.cases[0])
+    assert re.fullmatch(rf"{re.escape(BUILD_FAILED)} .+ is missing\.", us.happens), us.output
+    assert "hint: Build an image FROM this one with `apt-get install" in us.output
 
 
 def test_every_project_is_declared() -> None:

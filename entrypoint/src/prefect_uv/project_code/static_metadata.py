@@ -1,6 +1,7 @@
 """Metadata of local packages without a build, as far as their pyproject.toml states it.
 
-A dynamic version is never guessed: only a build knows it.
+A dynamic version is never guessed: only a build knows it. Poetry writes its own into `[tool.poetry]`:
+https://python-poetry.org/docs/pyproject/#version
 
 https://packaging.python.org/en/latest/specifications/core-metadata/
 https://packaging.python.org/en/latest/specifications/entry-points/
@@ -22,14 +23,14 @@ SCRIPT_GROUPS = {"scripts": "console_scripts", "gui-scripts": "gui_scripts"}
 
 def is_static(package: LocalPackage) -> bool:
     """Whether pyproject.toml states the name and the version."""
-    project = table_at(package.document, "project")
+    project = _stated(package.document)
     return all(isinstance(project.get(key), str) for key in ("name", "version"))
 
 
 def write_metadata(packages: Iterable[LocalPackage], directory: Path) -> None:
     """Write a `.dist-info` directory for each package, for `importlib.metadata` to find on the import path."""
     for package in packages:
-        project = table_at(package.document, "project")
+        project = _stated(package.document)
         name = normalized(project["name"]).replace("-", "_")
         dist_info = directory / f"{name}-{project['version'].replace('-', '_')}.dist-info"
         dist_info.mkdir()
@@ -37,6 +38,15 @@ def write_metadata(packages: Iterable[LocalPackage], directory: Path) -> None:
         write_file(dist_info / "INSTALLER", "prefect-uv\n")
         if text := "\n".join(_entry_points(project)):
             write_file(dist_info / "entry_points.txt", f"{text}\n")
+
+
+def _stated(document: Table) -> Table:
+    """The `[project]` table, with what a project of Poetry's states in `[tool.poetry]` instead."""
+    project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
+    if not str(table_at(document, "build-system").get("build-backend")).startswith("poetry."):
+        return project
+    keys = {"name": "name", "version": "version", "scripts": "scripts", "entry-points": "plugins"}
+    return {**{key: poetry[own] for key, own in keys.items() if own in poetry}, **project}
 
 
 def _metadata(project: Table) -> Iterator[str]:

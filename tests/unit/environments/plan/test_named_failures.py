@@ -101,6 +101,7 @@ def test_index_that_refuses(etl: Etl, make_store: Callable[..., EnvironmentStore
         ("Exception: Can not find valid pkg-config name.\nSpecify MYSQLCLIENT_CFLAGS", "MySQL's client", "default-"),
         ("Cargo, the Rust package manager, is not installed or is not on PATH.", "Rust", "cargo "),
         ("error: can't find Rust compiler", "Rust", "cargo "),
+        ("Downloading rustup-init from https://rust.invalid\nhttpx.ConnectError: [Errno -2] Name or", "Rust", "cargo "),
         ("../meson.build:1:0: ERROR: Unknown compiler(s): [['cc'], ['gcc'], ['clang']]", "a compiler", "g++ "),
         ("CMake Error: CMAKE_CXX_COMPILER not set, after EnableLanguage", "a compiler", "g++ "),
         ("src/x.c:1:10: fatal error: Python.h: No such file or directory", "Python.h", "python3-dev"),

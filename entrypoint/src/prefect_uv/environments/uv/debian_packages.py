@@ -95,9 +95,16 @@ LIBRARIES = {
 OTHER_WORDS = (
     (r"MYSQLCLIENT_CFLAGS", "MySQL's client library", MYSQL),
     (r"CMAKE_C(?:XX)?_COMPILER|Unknown compiler\(s\)", "a compiler", PROGRAMS["g++"]),
-    (r"Rust (?:compiler|toolchain|package manager)", "Rust", PROGRAMS["cargo"]),
+    (
+        r"Rust (?:compiler|toolchain|package manager)|Downloading rustup-init(?s:.+)httpx\.\w+: ",
+        "Rust",
+        PROGRAMS["cargo"],
+    ),
 )
-"""Words of builds that do not name what they lack: mysqlclient, CMake and Meson, setuptools-rust and maturin."""
+"""Words of builds that do not name what they lack: mysqlclient, CMake and Meson, setuptools-rust and maturin.
+
+Without Rust, maturin downloads it (puccinialin 0.1), which may fail.
+"""
 
 _ABSENT = re.compile(
     r"(?i)not found|no such file|not installed|not on PATH|(?:can(?:no|')?t|could not|unable to) (?:find|exec)"

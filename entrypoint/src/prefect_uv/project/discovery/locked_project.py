@@ -14,7 +14,7 @@ from prefect_uv.project.discovery.uv_configuration import uv_configuration_file
 from prefect_uv.project.files.inline_script import Script
 from prefect_uv.project.files.input_files import read_inputs
 from prefect_uv.project.files.pyproject import PYPROJECT, Pyproject
-from prefect_uv.project.files.source_roots import chosen_roots
+from prefect_uv.project.files.source_roots import chosen_roots, has_src_layout
 from prefect_uv.project.files.text_files import read_text
 from prefect_uv.project.files.uv_workspace import workspace_members, workspace_root
 from prefect_uv.project.lockfile.local_packages import LocalPackage, import_path, local_package_paths, local_packages
@@ -131,7 +131,7 @@ def _shape(root: Pyproject, project: Pyproject) -> str:
 
 
 def _summary(location: FlowLocation, root: Pyproject, project: Pyproject, selection: Selection) -> str:
-    layout = ", src layout" if (project.directory / "src").is_dir() else ""
+    layout = ", src layout" if has_src_layout(project.directory, project.document) else ""
     backend = f" ({project.backend}{layout})" if project.backend else ""
     directory = location.display_path(project.directory)
     where = f" in {directory}" if directory != "." else ""

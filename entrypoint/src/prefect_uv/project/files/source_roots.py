@@ -29,6 +29,11 @@ def source_roots(directory: Path, document: Table) -> tuple[Path, ...]:
     return (src if src.is_dir() and not is_package else directory,)
 
 
+def has_src_layout(directory: Path, document: Table) -> bool:
+    """Whether a project's modules are imported from `src`; False if only a build knows where they are."""
+    return not layout_of(directory, document).build_reason and source_roots(directory, document) == (directory / SRC,)
+
+
 def chosen_roots(base: Path, names: Iterable[str]) -> tuple[Path, ...]:
     """The directories that PREFECT_UV_SOURCE_ROOT names, relative to `base`.
 

@@ -1,0 +1,5 @@
+//! A program that prints a sum.
+
+fn main() {
+    println!("total {}", 100 + 23);
+}

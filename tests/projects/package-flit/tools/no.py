@@ -1,0 +1,3 @@
+"""A module."""
+
+PLACE = "tools/no.py"

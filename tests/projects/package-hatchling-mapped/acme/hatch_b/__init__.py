@@ -1,0 +1,3 @@
+"""A module."""
+
+PLACE = "acme/hatch_b/__init__.py"

@@ -1,0 +1,3 @@
+"""A module."""
+
+PLACE = "hatch-force/vendor/code/__init__.py"

@@ -1,0 +1,3 @@
+"""A module."""
+
+PLACE = "lib/hatch_a/__init__.py"

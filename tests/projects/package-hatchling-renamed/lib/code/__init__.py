@@ -1,0 +1,3 @@
+"""A module."""
+
+PLACE = "lib/code/__init__.py"

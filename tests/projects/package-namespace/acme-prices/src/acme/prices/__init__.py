@@ -1,0 +1,3 @@
+"""A module."""
+
+PLACE = "acme-prices/src/acme/prices/__init__.py"

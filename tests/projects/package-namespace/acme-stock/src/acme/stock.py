@@ -1,0 +1,3 @@
+"""A module."""
+
+PLACE = "acme-stock/src/acme/stock.py"

@@ -1,0 +1,3 @@
+"""A module."""
+
+PLACE = "src/acme/shop/__init__.py"

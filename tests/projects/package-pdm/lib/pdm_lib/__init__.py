@@ -1,0 +1,3 @@
+"""A module."""
+
+PLACE = "lib/pdm_lib/__init__.py"

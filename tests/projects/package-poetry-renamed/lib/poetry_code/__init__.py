@@ -1,0 +1,3 @@
+"""A module."""
+
+PLACE = "lib/poetry_code/__init__.py"

@@ -1,0 +1,3 @@
+"""A module."""
+
+PLACE = "lib/poetry_from/__init__.py"

@@ -1,0 +1,3 @@
+"""A build backend of its own."""
+
+from setuptools.build_meta import *

@@ -1,0 +1,3 @@
+"""A module."""
+
+PLACE = "own-backend/src/own_backend/__init__.py"

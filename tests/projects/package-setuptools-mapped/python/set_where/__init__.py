@@ -1,0 +1,3 @@
+"""A module."""
+
+PLACE = "python/set_where/__init__.py"

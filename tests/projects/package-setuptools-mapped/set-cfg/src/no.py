@@ -1,0 +1,3 @@
+"""A module."""
+
+PLACE = "set-cfg/src/no.py"

@@ -1,0 +1,3 @@
+"""A module."""
+
+PLACE = "set-renamed/python/code/__init__.py"

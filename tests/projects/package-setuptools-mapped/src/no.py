@@ -1,0 +1,3 @@
+"""A module."""
+
+PLACE = "src/no.py"

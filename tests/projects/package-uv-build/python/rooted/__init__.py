@@ -1,0 +1,3 @@
+"""A module."""
+
+PLACE = "python/rooted/__init__.py"
