@@ -109,7 +109,7 @@ def test_help_of_a_command(verb: str, capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit) as ended:
         start(never, {"PREFECT_UV_SUPERVISE": "maybe"}, [verb, "--help"])
     assert ended.value.code == 0
-    assert f"{SUMMARIES[verb].capitalize()}." in " ".join(capsys.readouterr().out.split())
+    assert f"{SUMMARIES[verb][1:]}." in " ".join(capsys.readouterr().out.split())
 
 
 def test_help_lists_every_command() -> None:

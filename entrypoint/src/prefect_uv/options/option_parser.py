@@ -89,7 +89,7 @@ def build_parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argu
     preparing = _preparing_options()
     for verb, summary in SUMMARIES.items():
         parents = [preparing] if verb in {"run", "sync", "exec", "bake"} else []
-        commands.add_parser(verb, parents=parents, help=summary, description=f"{summary.capitalize()}.")
+        commands.add_parser(verb, parents=parents, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
     parsers = commands.choices
     _variable(parsers["run"], "flow_run_id", nargs="?", metavar="FLOW_RUN_ID")
     parsers["exec"].usage = "prefect-uv exec [OPTION …] [--] COMMAND [ARGUMENT …]"
