@@ -8,8 +8,9 @@ import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from fcntl import LOCK_EX, LOCK_UN, flock
 from pathlib import Path
 
 from tests.stack.process import background, ensure_running, free_port, tool, wait_until
@@ -49,37 +50,45 @@ class PrefectServer:
         port = free_port(host)
         server = cls(f"http://{host}:{port}/api", auth_string, home)
         log, database = home / "server.log", home / ".prefect" / DATABASE
-        _restore_database(database)
         address = ["--host", host, "--port", str(port)]
         command = [program or tool("prefect"), "server", "start", "--no-ui", "--analytics-off", *address]
-        with background(command, log, {**_environment(home, auth_string), **(settings or {})}) as process:
+        variables = {**_environment(home, auth_string), **(settings or {})}
+        with ExitStack() as running:
+            with _tables(database):
+                process = running.enter_context(background(command, log, variables))
 
-            def healthy() -> bool:
-                ensure_running(process, log)
-                return is_healthy(server.url)
+                def healthy() -> bool:
+                    ensure_running(process, log)
+                    return is_healthy(server.url)
 
-            wait_until(healthy, "Prefect server", START_SECONDS)
-            _keep_database(database)
+                wait_until(healthy, "Prefect server", START_SECONDS)
             yield server
 
 
-def _keep_database(database: Path) -> None:
-    """Keep a copy of the first server's new database for the later servers of the test run."""
+@contextmanager
+def _tables(database: Path) -> Iterator[None]:
+    """Start from a copy of the first server's database: to create the tables takes longer than the rest of the start.
+
+    The other servers of the test run wait until the first one has started, and its new database was copied.
+    """
     folder = mark.folder()
-    if folder is None or (folder / DATABASE).exists():
+    if folder is None:
+        yield
         return
-    copy = folder / f"{DATABASE}.{os.getpid()}"
-    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
-    copy.rename(folder / DATABASE)
-
-
-def _restore_database(database: Path) -> None:
-    """Start from a copy with all tables, if there is one: to create them takes as long as the rest of the start."""
-    folder = mark.folder()
-    if folder is not None and (folder / DATABASE).exists():
-        database.parent.mkdir(parents=True)
-        shutil.copyfile(folder / DATABASE, database)
+    kept = folder / DATABASE
+    with kept.with_suffix(".lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        if kept.exists():
+            flock(lock, LOCK_UN)
+            database.parent.mkdir(parents=True)
+            shutil.copyfile(kept, database)
+            yield
+            return
+        yield
+        copy = kept.with_suffix(".copy")
+        with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+        copy.rename(kept)
 
 
 def _environment(home: Path, auth_string: str) -> dict[str, str]:
