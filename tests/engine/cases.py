@@ -17,6 +17,8 @@ IN_PROCESS = (3, 6, 27)
 REPORTS_ALL = (3, 8, 4)
 AUTH_STRING = (3, 1, 8)
 PROCESS_POOLS = (3, 4, 25)
+LATEST = ("3.8.8",)
+FAMILIES = ("3.4.25", "3.6.29", *LATEST)
 
 
 def version_of(text: str) -> tuple[int, ...]:
@@ -36,7 +38,8 @@ class Case:
         state: the name of the run's final state.
         cancellation, crashed: how often these hooks must run.
         code: the container's exit code.
-        short: whether `make test` runs the case; `make test-all` runs all.
+        short: the versions on which `make test` runs the case: one of each family, if the family makes a difference;
+            `make test-all` runs all cases on all versions.
         outlasts: the engine does not end within the grace period, and is killed.
         levels: how deep flows are nested; engines up to 3.8.3 repeat the signal to themselves for each outer flow.
         since: the first Prefect version that the case applies to.
@@ -52,7 +55,7 @@ class Case:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     early: bool = False
-    short: bool = False
+    short: tuple[str, ...] = ()
     outlasts: bool = False
     levels: int = 1
     since: tuple[int, ...] = (3, 0)
@@ -135,8 +138,8 @@ SHORT_GRACE = {"PREFECT_UV_CANCEL_GRACE_SECONDS": "3"}
 CASES = [
     Case("completes", "flows.py:sleeping", "Completed", 0, parameters={"seconds": 0}),
     Case("fails", "flows.py:failing", "Failed", 0),
-    Case("cancel, sync flow", "flows.py:sleeping", "Cancelled", 0, cancellation=1, act=cancel, short=True),
-    Case("cancel, async flow", "flows.py:sleeping_async", "Cancelled", 0, cancellation=1, act=cancel, short=True),
+    Case("cancel, sync flow", "flows.py:sleeping", "Cancelled", 0, cancellation=1, act=cancel, short=FAMILIES),
+    Case("cancel, async flow", "flows.py:sleeping_async", "Cancelled", 0, cancellation=1, act=cancel, short=LATEST),
     Case("cancel, in a subflow", "flows.py:outer", "Cancelled", 0, cancellation=1, act=cancel, levels=2),
     Case("cancel, in an async subflow", "flows.py:outer_async", "Cancelled", 0, cancellation=1, act=cancel, levels=2),
     Case("cancel while paused", "flows.py:pausing", "Cancelled", 0, cancellation=1, act=cancel_while_paused),
@@ -162,7 +165,7 @@ CASES = [
         early=True,
     ),
     Case("set to Cancelled from outside", "flows.py:sleeping", "Cancelled", 0, 1, 0, set_cancelled),
-    Case("docker stop", "flows.py:sleeping", "Crashed", 143, crashed=1, act=stop, short=True),
+    Case("docker stop", "flows.py:sleeping", "Crashed", 143, crashed=1, act=stop, short=FAMILIES),
     Case("docker stop, async flow", "flows.py:sleeping_async", "Crashed", 143, crashed=1, act=stop),
     Case("docker stop, in a subflow", "flows.py:outer", "Crashed", 143, crashed=1, act=stop, levels=2),
     Case("docker stop while paused", "flows.py:pausing", "Crashed", 143, crashed=1, act=stop_while_paused),
@@ -175,9 +178,15 @@ CASES = [
         act=stop_while_suspended,
         environment=RESCHEDULE,
     ),
-    Case("docker stop, two signals", "flows.py:sleeping", "Crashed", 143, crashed=1, act=stop_twice, short=True),
+    Case("docker stop, two signals", "flows.py:sleeping", "Crashed", 143, crashed=1, act=stop_twice, short=LATEST),
     Case(
-        "docker stop, reschedule", "flows.py:sleeping", "AwaitingRetry", 0, act=stop, environment=RESCHEDULE, short=True
+        "docker stop, reschedule",
+        "flows.py:sleeping",
+        "AwaitingRetry",
+        0,
+        act=stop,
+        environment=RESCHEDULE,
+        short=FAMILIES,
     ),
     Case(
         "docker stop, reschedule, in a subflow",
@@ -191,7 +200,7 @@ CASES = [
     Case(
         "docker stop, reschedule, async flow", "flows.py:sleeping_async", "AwaitingRetry", 0, 0, 0, stop, {}, RESCHEDULE
     ),
-    Case("docker stop, relinquish", "flows.py:sleeping", "Running", 1, act=stop, environment=RELINQUISH, short=True),
+    Case("docker stop, relinquish", "flows.py:sleeping", "Running", 1, act=stop, environment=RELINQUISH, short=LATEST),
     Case("docker stop, relinquish, async flow", "flows.py:sleeping_async", "Running", 1, 0, 0, stop, {}, RELINQUISH),
     Case(
         "docker stop of a Cancelled run, reschedule",
@@ -204,18 +213,18 @@ CASES = [
         {},
         RESCHEDULE,
     ),
-    Case("kill -9 of the engine", "flows.py:sleeping", "Crashed", 137, crashed=1, act=kill_engine, short=True),
-    Case("kill -9 of uv", "flows.py:sleeping", "Crashed", 137, crashed=1, act=kill_uv, short=True),
+    Case("kill -9 of the engine", "flows.py:sleeping", "Crashed", 137, crashed=1, act=kill_engine, short=LATEST),
+    Case("kill -9 of uv", "flows.py:sleeping", "Crashed", 137, crashed=1, act=kill_uv, short=LATEST),
     Case("segmentation fault", "flows.py:segfaulting", "Crashed", 139, crashed=1),
     *(
         Case(f"os._exit({code})", "flows.py:exiting", "Crashed", code or 1, 0, 1, parameters={"code": code})
         for code in range(4)
     ),
     Case("sys.exit(3)", "flows.py:leaving", "Crashed", 3, crashed=1, parameters={"code": 3}),
-    Case("module fails to import", "broken.py:none", "Crashed", 1, early=True, short=True),
+    Case("module fails to import", "broken.py:none", "Crashed", 1, early=True, short=LATEST),
     Case("suspends itself", "flows.py:suspending", "Suspended", 0),
     Case("retries", "flows.py:retrying", "Completed", 0),
-    Case("leaves child processes behind", "flows.py:daemonizing", "Completed", 0, short=True),
+    Case("leaves child processes behind", "flows.py:daemonizing", "Completed", 0, short=LATEST),
     Case(
         "cancel, with child processes",
         "flows.py:daemonizing",
@@ -233,7 +242,7 @@ CASES = [
         0,
         cancellation=1,
         act=cancel,
-        short=True,
+        short=LATEST,
         since=PROCESS_POOLS,
     ),
     Case(

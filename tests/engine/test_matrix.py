@@ -12,14 +12,13 @@ from tests.engine.conftest import NEWEST, Record
 from tests.engine.host import Host
 
 VERSIONS = ["3.0.11", "3.2.15", "3.4.25", "3.6.26", "3.6.29", "3.8.3", "3.8.8", NEWEST]
-ONE_PER_FAMILY = {"3.4.25", "3.6.29", "3.8.8"}
-ON_THE_NEWEST_SERVER = {"3.8.8-docker stop, reschedule", f"{NEWEST}-cancel, process pool"}
+ON_THE_NEWEST_SERVER = {f"{NEWEST}-cancel, process pool"}
 FULL = bool(os.environ.get("PREFECT_UV_TEST_FULL"))
 APPLICABLE = [(version, case) for version, case in product(VERSIONS, CASES) if version_of(version) >= case.since]
 SELECTED = [
     pytest.param(case, version, id=f"{version}-{case.title}")
     for version, case in APPLICABLE
-    if FULL or (case.short and version in ONE_PER_FAMILY)
+    if FULL or version in case.short
 ]
 SELECTED_FOR_NEWEST = [
     pytest.param(case, version, id=f"{version}-{case.title}")
