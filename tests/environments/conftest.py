@@ -12,7 +12,7 @@ import pytest
 from docker.models.containers import Container
 from docker.types import Mount
 
-from tests.stack import CacheVolume, Outcome, PrefectServer, Repository, Stack, image_name
+from tests.stack import CacheVolume, Outcome, PackageIndex, PrefectServer, Repository, Stack, image_name
 from tests.stack.containers import Containers
 from tests.stack.environment import job_volumes
 from tests.stack.process import tool
@@ -106,9 +106,22 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return locked_project(tmp_path_factory.mktemp("projects") / "etl", ["prefect==3.8.8"])
 
 
+@pytest.fixture(scope="session")
+def index(containers: Containers) -> Iterator[PackageIndex]:
+    """An index with a Prefect of one module."""
+    with PackageIndex.with_prefect(containers.gateway) as running:
+        yield running
+
+
+@pytest.fixture
+def small(index: PackageIndex, tmp_path: Path) -> Path:
+    """A project with the Prefect of one module."""
+    return locked_project(tmp_path / "small", ["prefect==3.8.8"], index.settings)
+
+
 @pytest.fixture
 def starts(containers: Containers, image: str, project: Path, volume: CacheVolume) -> Starts:
-    """Starts for that project on a new volume."""
+    """Starts for the project with the real Prefect on a new volume."""
     return Starts(containers, image, project, volume)
 
 

@@ -17,8 +17,8 @@ from tests.stack.process import wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(2400 if FULL else 600)]
 
-CROWD = 50 if FULL else 6
-DEATHS = 10 if FULL else 2
+CROWD = 50 if FULL else 3
+DEATHS = 10 if FULL else 1
 END_SECONDS = 1500 if FULL else 240
 BUILD_LINE = "is the first one here"
 

@@ -7,23 +7,27 @@ from pathlib import Path
 import pytest
 
 from tests.environments.conftest import FULL, Starts, locked_project
-from tests.stack import CacheVolume
+from tests.stack import CacheVolume, PackageIndex
 from tests.stack.containers import Containers
 from tests.stack.process import wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(2400 if FULL else 600)]
 
 ROUNDS = 40 if FULL else 6
-LIMIT = 450 << 20
-PACKAGES = ("cowsay==6.1", "humanize<4.12", "tomli", "toolz", "tabulate")
+SIZE, LIMIT = 10 << 20, 36 << 20
+"""What the packages of an environment take, and the limit: their download and two environments, but not three."""
+PACKAGES = ("bauble", "gadget", "gewgaw", "trinket", "whatnot")
 USE = ("exec", "--", "sh", "-c", "find $VIRTUAL_ENV -type f | sort | md5sum; sleep 600")
 
 
-@pytest.fixture(scope="module")
-def projects(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+@pytest.fixture
+def projects(index: PackageIndex, tmp_path: Path) -> list[Path]:
     """Projects that differ by one package each."""
-    parent = tmp_path_factory.mktemp("garbage")
-    return [locked_project(parent / f"etl{n}", ["prefect==3.8.8", package]) for n, package in enumerate(PACKAGES)]
+    index.publish("ballast", "1.0", f"#{' ' * SIZE}\n")
+    for package in PACKAGES:
+        index.publish(package, "1.0", "")
+    common = ["prefect==3.8.8", "ballast"]
+    return [locked_project(tmp_path / f"etl-{package}", [*common, package], index.settings) for package in PACKAGES]
 
 
 def test_limit_holds_under_load(containers: Containers, image: str, projects: list[Path], volume: CacheVolume) -> None:
@@ -46,14 +50,15 @@ def test_limit_holds_under_load(containers: Containers, image: str, projects: li
         assert name in other.environments()
         assert volume.run("sh", "-c", files) == before
     assert len(seen) == len(PACKAGES)
+    assert len(user.environments()) < len(PACKAGES)
     container.reload()
     assert container.status == "running"
     container.kill()
 
 
-def test_killed_run_holds_no_lease(containers: Containers, image: str, project: Path, volume: CacheVolume) -> None:
+def test_killed_run_holds_no_lease(containers: Containers, image: str, small: Path, volume: CacheVolume) -> None:
     """The kernel drops the lease of a killed run, and its environment can be removed."""
-    starts = Starts(containers, image, project, volume)
+    starts = Starts(containers, image, small, volume)
     container = starts.start("exec", "--", "sleep", "600")
     wait_until(lambda: " yes " in starts.run("cache").stdout, "an environment in use", 240)
     container.kill()

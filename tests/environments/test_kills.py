@@ -17,8 +17,8 @@ from tests.stack.process import wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(3600 if FULL else 600)]
 
-KILLS = 200 if FULL else 6
-FILLINGS = 30 if FULL else 3
+KILLS = 200 if FULL else 4
+FILLINGS = 30 if FULL else 2
 SIZE_MB = 900
 STARTING_SECONDS = 0.3
 OLD = "0" * 64

@@ -11,17 +11,24 @@ from docker.types import Mount
 from images import family
 from tests.environments.conftest import FULL, Starts, locked_project
 from tests.images.mirror import mirrored_image
-from tests.stack import CacheVolume
+from tests.stack import CacheVolume, PackageIndex
 from tests.stack.containers import Containers
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900 if FULL else 600)]
 
+GROUP = '[dependency-groups]\nextra = ["trinket"]\n[tool.uv]\ndefault-groups = ["extra"]\n'
 READONLY = {"PREFECT_UV_CACHE_READONLY": "true"}
 
 
 def warnings(text: str) -> list[str]:
     """The texts of the warnings."""
     return [line.removeprefix("prefect-uv: warning: ") for line in text.splitlines() if ": warning: " in line]
+
+
+@pytest.fixture
+def starts(containers: Containers, image: str, small: Path, volume: CacheVolume) -> Starts:
+    """Starts for a project that is built in no time, on a new volume: the volume is what is tested here."""
+    return Starts(containers, image, small, volume)
 
 
 def test_read_only_setting_with_the_environment(starts: Starts) -> None:
@@ -144,7 +151,7 @@ def test_damaged_environment_is_found_and_rebuilt(starts: Starts) -> None:
     """`cache verify` names the damage and discards the environment, and the next run rebuilds it."""
     assert starts.run().exit_code == 0
     (name,) = starts.environments()
-    starts.volume.run("sh", "-c", f"echo '#' >> /cache/envs/v1/{name}/lib/python3.13/site-packages/prefect/flows.py")
+    starts.volume.run("sh", "-c", f"echo '#' >> /cache/envs/v1/{name}/lib/python3.13/site-packages/prefect.py")
     verified = starts.run("cache", "verify")
     assert (verified.exit_code, verified.stdout) == (1, f"{name[:12]}  DAMAGED: prefect\n")
     assert "(miss " in starts.run().stderr
@@ -152,18 +159,18 @@ def test_damaged_environment_is_found_and_rebuilt(starts: Starts) -> None:
 
 
 def test_projects_side_by_side(
-    containers: Containers, image: str, starts: Starts, tmp_path: Path, project: Path
+    containers: Containers, image: str, starts: Starts, index: PackageIndex, tmp_path: Path
 ) -> None:
     """Three projects, two of which select the same packages, have two environments."""
-    group = '[dependency-groups]\nextra = ["cowsay==6.1"]\n[tool.uv]\ndefault-groups = ["extra"]\n'
-    others = [locked_project(tmp_path / "twin", ["prefect==3.8.8"])]
-    others.append(locked_project(tmp_path / "group", ["prefect==3.8.8"], group))
-    for other in (project, *others):
+    index.publish("trinket", "1.0", "")
+    others = [locked_project(tmp_path / "twin", ["prefect==3.8.8"], index.settings)]
+    others.append(locked_project(tmp_path / "group", ["prefect==3.8.8"], GROUP + index.settings))
+    for other in (starts.project, *others):
         outcome = Starts(containers, image, other, starts.volume).run()
         assert outcome.exit_code == 0, outcome.output
     assert len(starts.environments()) == 2
     listed = starts.run("cache").stdout
-    assert "etl, twin" in listed
+    assert "small, twin" in listed
     assert "group" in listed
 
 
@@ -176,5 +183,5 @@ def test_two_pythons_side_by_side(containers: Containers, image: str, starts: St
         assert len(starts.environments()) == 2
         for tag in (image, other):
             assert "(hit " in Starts(containers, tag, starts.project, starts.volume).run().stderr
-        script = "cd /cache/envs/v1 && ls -d */lib/python3.*/site-packages/prefect | wc -l"
+        script = "cd /cache/envs/v1 && ls -d */lib/python3.*/site-packages/prefect.py | wc -l"
         assert starts.volume.run("sh", "-c", script).strip() == "2"

@@ -16,6 +16,14 @@ from http import HTTPStatus
 
 from tests.stack.http import Handler, serve
 
+PREFECT = """\
+__version__ = "3.8.8"
+
+
+def flow(function=None, **options):
+    return function or flow
+"""
+
 
 @dataclass(frozen=True)
 class PackageIndex:
@@ -37,6 +45,21 @@ class PackageIndex:
         handler = type("IndexHandler", (_IndexHandler,), {"files": files, "password": password, "delay": delay})
         with serve(host, handler) as address:
             yield cls(address, files)
+
+    @classmethod
+    @contextmanager
+    def with_prefect(cls, host: str) -> Iterator[PackageIndex]:
+        """Serve a Prefect of one module: an environment with it costs a tenth of one with the real Prefect."""
+        with cls.start(host) as index:
+            index.publish("prefect", "3.8.8", PREFECT)
+            yield index
+
+    @property
+    def settings(self) -> str:
+        """The end of a pyproject.toml whose project gets the packages that are here from here."""
+        packages = sorted(file.partition("-")[0] for file in self.files)
+        own = f'[[tool.uv.index]]\nname = "tests"\nurl = "{self.url}"\nexplicit = true\n[tool.uv.sources]\n'
+        return own + "".join(f'{package} = {{ index = "tests" }}\n' for package in packages)
 
     def publish(self, name: str, version: str, code: str, module: str = "") -> str:
         """Publish a wheel with one module, by default of the package's name, and return the wheel's file name."""
