@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> lanes.Lanes 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """If tests run in parallel, start the longest units first, and allow each test more time."""
+    """Deselect the long forms unless PREFECT_UV_TEST_FULL is set.
+
+    If tests run in parallel, start the longest units first, and allow each test more time.
+    """
+    if not os.environ.get("PREFECT_UV_TEST_FULL"):
+        long_forms = [item for item in items if item.get_closest_marker("full")]
+        items[:] = [item for item in items if item not in long_forms]
+        config.hook.pytest_deselected(items=long_forms)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: lanes.rank(item.nodeid))
         for item in items:

@@ -32,15 +32,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("image", names, indirect=True, scope="session")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests of images as needing Docker; deselect the long forms unless PREFECT_UV_TEST_FULL is set."""
-    ours = [item for item in items if item.path.is_relative_to(HERE)]
-    for item in ours:
-        item.add_marker("docker")
-    if not os.environ.get("PREFECT_UV_TEST_FULL"):
-        long_forms = [item for item in ours if item.get_closest_marker("full")]
-        items[:] = [item for item in items if item not in long_forms]
-        config.hook.pytest_deselected(items=long_forms)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of images as needing Docker."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker("docker")
 
 
 @pytest.fixture(scope="session")

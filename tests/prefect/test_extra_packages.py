@@ -39,7 +39,11 @@ def repository(stack: Stack) -> Repository:
     ("value", "environment"),
     [
         (["trinket==1.0", "bauble==1.0"], {"PREFECT_UV_EXTRA_PACKAGES": "{{ prefect.variables.%s }}"}),
-        ("trinket==1.0 bauble==1.0", {"PREFECT_UV_EXTRA_PACKAGES": "{{ prefect.variables.%s }}"}),
+        pytest.param(
+            "trinket==1.0 bauble==1.0",
+            {"PREFECT_UV_EXTRA_PACKAGES": "{{ prefect.variables.%s }}"},
+            marks=pytest.mark.full,
+        ),
         (["trinket==1.0", "bauble==1.0"], {"PREFECT_UV_EXTRA_PACKAGES_VARIABLE": "%s"}),
     ],
     ids=["templated list", "templated text", "list at run time"],

@@ -100,9 +100,11 @@ def test_module_path_entrypoint(stack: Stack, plain: Repository) -> None:
     assert "hello world x1" in run.messages
 
 
-@pytest.mark.parametrize("entrypoint", ["src/shop/flows.py:report", "shop.flows.report"])
+@pytest.mark.parametrize(
+    "entrypoint", ["src/shop/flows.py:report", pytest.param("shop.flows.report", marks=pytest.mark.full)]
+)
 def test_src_layout(stack: Stack, src_layout: Repository, entrypoint: str) -> None:
-    """A package in a src layout is importable, for both forms of entrypoint."""
+    """A package in a src layout is importable, for both forms of entrypoint; tests/corpus has the second."""
     run = stack.run_and_wait(stack.deploy("src-layout", entrypoint, [git_clone(src_layout.url)]))
     assert run.state.name == "Completed", run.report()
     assert "total 123" in run.messages

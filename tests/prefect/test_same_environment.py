@@ -23,6 +23,7 @@ UNSUPERVISED = {"PREFECT_UV_SUPERVISE": "false"}
 MEMBER = {"PREFECT_UV_PROJECT": "member"}
 SCRIPT = {"PREFECT_UV_PROJECT": "script.py"}
 SOURCES = {"PREFECT_UV_SOURCE_ROOT": "src"}
+FILES = {"PREFECT_UV_REQUIREMENTS": "requirements.txt", **SOURCES}
 BY_PYTHON = {"PREFECT_UV_LAUNCHER": "python"}
 OWN_SCRIPT = "the project's own console script"
 EXTRA_SCRIPT = "a console script of an extra package"
@@ -55,21 +56,23 @@ def deployment(stack: Stack) -> UUID:
 @pytest.mark.parametrize(
     ("variables", "versions"),
     [
-        pytest.param(EXTRA, ("7.1", None, "6.1"), id="project"),
+        pytest.param(EXTRA, ("7.1", None, "6.1"), id="project", marks=pytest.mark.full),
         pytest.param({**MEMBER, **EXTRA}, ("7.1", None, "6.1"), id="member"),
         pytest.param(UNSUPERVISED, ("7.1", None, None), id="unsupervised"),
-        pytest.param(BY_PYTHON, ("7.1", None, None), id="project-by-python"),
+        pytest.param(BY_PYTHON, ("7.1", None, None), id="project-by-python", marks=pytest.mark.full),
         pytest.param({**INSTALLED, **EXTRA}, ("7.1", "3.4.5", "6.1"), id="installed"),
-        pytest.param({**SCRIPT, **SOURCES}, (None, None, None), id="script"),
-        pytest.param(
-            {"PREFECT_UV_REQUIREMENTS": "requirements.txt", **SOURCES, **EXTRA}, (None, None, "6.1"), id="files"
-        ),
+        pytest.param({**SCRIPT, **SOURCES}, (None, None, None), id="script", marks=pytest.mark.full),
+        pytest.param({**FILES, **EXTRA}, (None, None, "6.1"), id="files", marks=pytest.mark.full),
+        pytest.param({**FILES, **EXTRA, **BY_PYTHON}, (None, None, "6.1"), id="files-by-python"),
     ],
 )
 def test_every_process_sees_the_same(
     stack: Stack, deployment: UUID, variables: dict[str, str], versions: tuple[str | None, ...]
 ) -> None:
-    """Processes, pools, `uv run` and console scripts see the same, with both launchers and in every shape."""
+    """Processes, pools, `uv run` and console scripts see the same, with both launchers and in every shape.
+
+    The rows that `make test` leaves out combine what the other rows have.
+    """
     run = stack.run_and_wait(deployment, environment=variables, expected=["PREFECT_UV_SUPERVISE=false: "])
     assert run.state.name == "Completed", run.report()
     ways = _ways(run)

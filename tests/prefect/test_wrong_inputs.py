@@ -184,6 +184,7 @@ class Case:
         pattern: a regular expression that stderr must match.
         reported: whether the API learns of the error, in the run's log and state.
         volume: the options of a separate cache volume.
+        elsewhere: the test that holds the error's text, so that only `make test-all` runs the case.
     """
 
     arrange: Callable[[Scene], Attempt]
@@ -192,8 +193,10 @@ class Case:
     pattern: str
     reported: bool = True
     volume: Mapping[str, str] | None = None
+    elsewhere: str = ""
 
 
+REFUSED_SOURCES = "tests/unit/environments/plan/test_refused_sources.py"
 CASES = (
     Case(bad_flow_run_id, "settings-invalid", 65, "not-a-uuid", reported=False),
     Case(invalid_setting, "settings-invalid", 65, "PREFECT_UV_LOCK=thawed is not one of"),
@@ -202,20 +205,40 @@ CASES = (
     Case(wrong_password, "api-unauthorized", 68, "PREFECT_API_AUTH_STRING", reported=False),
     Case(deployment_deleted, "deployment-not-found", 66, "deployment"),
     Case(no_such_repository, "repository-not-found", 71, r"nowhere\.git"),
-    Case(no_such_branch, "revision-not-found", 71, "nowhere"),
+    Case(no_such_branch, "revision-not-found", 71, "nowhere", elsewhere="tests/pull/test_clone.py"),
     Case(flow_file_missing, "flow-file-missing", 72, r"nowhere\.py"),
-    Case(no_such_project, "project-missing", 72, r"pyproject\.toml"),
+    Case(
+        no_such_project,
+        "project-missing",
+        72,
+        r"pyproject\.toml",
+        elsewhere="tests/unit/project/test_refused_projects.py",
+    ),
     Case(no_lockfile, "lockfile-missing", 73, "uv lock"),
-    Case(stale_lockfile, "lockfile-stale", 73, "uv lock"),
+    Case(stale_lockfile, "lockfile-stale", 73, "uv lock", elsewhere=REFUSED_SOURCES),
     Case(no_prefect, "prefect-missing", 74, "uv add prefect"),
     Case(other_python, "python-missing", 75, r"3\.11"),
-    Case(pinned_python, "python-missing", 75, r"\.python-version"),
+    Case(pinned_python, "python-missing", 75, r"\.python-version", elsewhere="tests/environments/test_python.py"),
     Case(no_compiler, "project-build-failed", 76, "gcc is missing"),
-    Case(package_removed, "package-not-found", 76, "trinket"),
+    Case(package_removed, "package-not-found", 76, "trinket", elsewhere=REFUSED_SOURCES),
     Case(package_changed, "hash-mismatch", 76, "trinket"),
-    Case(index_stopped, "index-unreachable", 76, "trinket"),
-    Case(full_volume, "volume-full", 77, "/cache", volume=SMALL),
+    Case(
+        index_stopped,
+        "index-unreachable",
+        76,
+        "trinket",
+        elsewhere="tests/unit/environments/plan/test_uv_command.py",
+    ),
+    Case(full_volume, "volume-full", 77, "/cache", volume=SMALL, elsewhere="tests/environments/test_kills.py"),
 )
+PARAMETERS = [
+    pytest.param(
+        case,
+        id=case.arrange.__name__.replace("_", "-"),
+        marks=[pytest.mark.full] if case.elsewhere else [],
+    )
+    for case in CASES
+]
 
 
 @contextmanager
@@ -227,7 +250,7 @@ def _cache_of(case: Case, stack: Stack) -> Iterator[CacheVolume]:
             yield exit_stack.enter_context(CacheVolume.create(stack.containers, stack.image, case.volume))
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.arrange.__name__.replace("_", "-"))
+@pytest.mark.parametrize("case", PARAMETERS)
 def test_wrong_input_is_explained(stack: Stack, index: PackageIndex, plain: Repository, case: Case) -> None:
     """Slug, text, hint and exit code are right, the run is Crashed with them, and no files are left behind."""
     attempt = case.arrange(Scene(stack, index, plain))
