@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -18,9 +19,10 @@ ETL, ML = "xmltodict", "textdistance"
 
 @dataclass(frozen=True)
 class Deployed:
-    """The example on the stack, locked to an old version of a package, and the first run of each deployment."""
+    """The example on a volume of its own, locked to an old version of a package, and each deployment's first run."""
 
     stack: Stack
+    volume: CacheVolume
     repository: Repository
     deployments: list[UUID]
     etl: Run
@@ -35,42 +37,46 @@ class Deployed:
     def run_again(self, message: str) -> list[Run]:
         """Commit, push and run both deployments."""
         self.repository.commit(message)
-        return run_all(self.stack, self.deployments)
+        return run_all(self.stack, self.deployments, self.volume)
 
 
-def run_all(stack: Stack, deployments: list[UUID]) -> list[Run]:
-    """Run the deployments together; all must complete."""
-    runs = stack.run_together(deployments)
+def run_all(stack: Stack, deployments: list[UUID], volume: CacheVolume) -> list[Run]:
+    """Run the deployments together on this volume; all must complete."""
+    volumes = job_volumes(volume.name)
+    started = [stack.api.create_run(deployment, volumes=volumes) for deployment in deployments]
+    runs = [stack.follow(flow_run) for flow_run in started]
     for run in runs:
         run.require_completed()
     return runs
 
 
 @pytest.fixture(scope="module")
-def deployed(stack: Stack) -> Deployed:
+def volume(stack: Stack) -> Iterator[CacheVolume]:
+    """A volume that nothing else uses."""
+    with CacheVolume.create(stack.containers, stack.image) as created:
+        yield created
+
+
+@pytest.fixture(scope="module")
+def deployed(stack: Stack, volume: CacheVolume) -> Deployed:
     """The example, deployed and run once."""
     example = BY_NAME["workspace"]
     repository = example.publish(stack, "edited")
     repository.lock("--upgrade-package", f"{ETL}==0.14.0")
     repository.commit("Start with an old version")
     deployments = stack.prefect_deploy(repository.work, example.deployments)
-    etl, ml = run_all(stack, deployments)
-    return Deployed(stack, repository, deployments, etl, ml)
+    etl, ml = (run_all(stack, [deployment], volume)[0] for deployment in deployments)  # together, both download
+    return Deployed(stack, volume, repository, deployments, etl, ml)
 
 
 def test_two_deployments_share_a_cache_and_nothing_else(deployed: Deployed) -> None:
     """Two groups are two environments, hard-linked to one uv cache, and neither has the other's packages."""
-    stack = deployed.stack
-    with CacheVolume.create(stack.containers, stack.image) as volume:
-        volumes = job_volumes(volume.name)
-        etl, ml = (stack.follow(stack.api.create_run(each, volumes=volumes)) for each in deployed.deployments)
-        for run in (etl, ml):
-            run.require_completed()
-        assert [_can_import(volume, etl, module) for module in ("prefect", ETL, ML)] == [True, True, False]
-        assert [_can_import(volume, ml, module) for module in ("prefect", ETL, ML)] == [True, False, True]
-        directories = ("/cache/uv-*/archive-v0/*", "/cache/envs/v1/*/lib/*/site-packages")
-        names = " ".join(f"{directory}/prefect/__init__.py" for directory in directories)
-        inodes = volume.run("sh", "-c", f"stat -c %i {names}").split()
+    volume, etl, ml = deployed.volume, deployed.etl, deployed.ml
+    assert [_can_import(volume, etl, module) for module in ("prefect", ETL, ML)] == [True, True, False]
+    assert [_can_import(volume, ml, module) for module in ("prefect", ETL, ML)] == [True, False, True]
+    environments = [f"/cache/envs/v1/{environment_key(run)}*/lib/*/site-packages" for run in (etl, ml)]
+    names = " ".join(f"{directory}/prefect/__init__.py" for directory in ("/cache/uv-*/archive-v0/*", *environments))
+    inodes = volume.run("sh", "-c", f"stat -c %i {names}").split()
     assert len(inodes) == 3
     assert len(set(inodes)) == 1
 
