@@ -12,7 +12,7 @@ from images import docker_engine
 from images.family import read
 from tests.commands import replaced, shell
 from tests.pages import run_by
-from tests.stack import CacheVolume, Stack, git_clone
+from tests.stack import CacheVolume, PackageIndex, Stack, git_clone
 from tests.stack.environment import job_environment, job_volumes
 from tests.stack.images import built, configured
 
@@ -31,7 +31,8 @@ SECONDS = 120
 PREFECT = f'"prefect=={read().prefect}"'
 HEAD = '[project]\nname = "{name}"\nversion = "0.1.0"\nrequires-python = ">=3.11"\ndependencies = [{dependencies}]\n'
 GROUPS = '[dependency-groups]\netl = ["xmltodict"]\nml = ["textdistance"]\n'
-WORKSPACE = '[tool.uv.workspace]\nmembers = ["packages/*"]\n[tool.uv.sources]\nshared = { workspace = true }\n'
+WORKSPACE = '[tool.uv.workspace]\nmembers = ["packages/*"]\n'
+SHARED = "shared = { workspace = true }\n"
 FLOWS = "from prefect import flow\n\n\n@flow(log_prints=True)\ndef etl():\n    print('loaded')\n"
 
 
@@ -48,11 +49,22 @@ def base(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         yield image
 
 
+@pytest.fixture(scope="module")
+def index(stack: Stack) -> Iterator[PackageIndex]:
+    """An index with a Prefect of one module, for everything but a flow run."""
+    with PackageIndex.with_prefect(stack.containers.gateway) as running:
+        yield running
+
+
 @pytest.fixture
-def etl(tmp_path: Path) -> Path:
+def etl(tmp_path: Path, index: PackageIndex) -> Path:
     """A locked project with a flow."""
-    folder = tmp_path / "etl"
-    project(folder, "etl", GROUPS)
+    return locked_etl(tmp_path / "etl", GROUPS + index.settings)
+
+
+def locked_etl(folder: Path, more: str) -> Path:
+    """Write and lock a project with a flow."""
+    project(folder, "etl", more)
     (folder / "flows.py").write_text(FLOWS)
     shell("uv lock", folder)
     return folder
@@ -80,9 +92,9 @@ def test_selections_in_one_image(stack: Stack, base: str, etl: Path) -> None:
     assert "(groups ml)" in listed
 
 
-def test_members_in_one_image(stack: Stack, base: str, tmp_path: Path) -> None:
+def test_members_in_one_image(stack: Stack, base: str, index: PackageIndex, tmp_path: Path) -> None:
     """The pyproject.toml of each member is enough."""
-    project(tmp_path, "shop", WORKSPACE, "")
+    project(tmp_path, "shop", f"{WORKSPACE}{index.settings}{SHARED}", "")
     project(tmp_path / "packages/etl", "etl", "", f'{PREFECT}, "shared"')
     project(tmp_path / "packages/shared", "shared", "", "")
     shell("uv lock", tmp_path)
@@ -90,8 +102,9 @@ def test_members_in_one_image(stack: Stack, base: str, tmp_path: Path) -> None:
     assert "package etl" in baked(stack, tmp_path, f"FROM {base}\n{text}")
 
 
-def test_code_in_an_image(stack: Stack, etl: Path) -> None:
+def test_code_in_an_image(stack: Stack, tmp_path: Path) -> None:
     """A run pulls nothing, and finds code and lockfile in the image."""
+    etl = locked_etl(tmp_path / "etl", GROUPS)
     dockerfile, steps = run_by("test_code_in_an_image", OWN_IMAGE)
     (etl / "Dockerfile").write_text(dockerfile.replace(FROM, f"FROM {stack.image}\n"))
     with built(etl) as image:
