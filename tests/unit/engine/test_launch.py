@@ -266,6 +266,7 @@ def test_program_that_cannot_be_started(tmp_path: Path, change: dict[str, Any]) 
     with pytest.raises(LaunchError) as caught:
         replace(launch(tmp_path, "true"), **change).start({})
     assert caught.value.exit_code == 78
+    assert ("`--group dev`" in caught.value.hint) == ("command" in change)
 
 
 def test_replace_becomes_the_command(tmp_path: Path) -> None:

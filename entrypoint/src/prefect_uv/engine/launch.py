@@ -27,6 +27,11 @@ from prefect_uv.pull import Checkout
 
 RUN_MODULE = Path(__file__).with_name("_run_module.py")
 
+PROGRAM_HINT = (
+    "Neither the flow's environment nor the image has it. Select what installs it, such as `--group dev`; "
+    "the project's own console scripts need `--install-project`."
+)
+
 
 @dataclass(frozen=True)
 class PreparedFlow:
@@ -89,7 +94,10 @@ class Launch:
                 stderr=stderr,
             )
         except OSError as error:
-            raise LaunchError(f"{self.command[0]} could not be started.", str(error)) from None
+            missing = isinstance(error, FileNotFoundError) and error.filename == self.command[0]
+            raise LaunchError(
+                f"{self.command[0]} could not be started.", str(error), PROGRAM_HINT if missing else ""
+            ) from None
 
     def replace(self) -> NoReturn:
         """Replace this process by the command; nothing is left to supervise it, and a signal to stop kills it.
