@@ -21,6 +21,10 @@ FOLDERS = ("tests/projects/*", "examples/*", "bench/project")
 BLOCK = "# /// script\n"
 REFUSED = {
     "tests/projects/future-python": "no interpreter is new enough",
+    "tests/projects/package-flit": "its version takes a build backend, which the index of these tests does not have",
+    "tests/projects/package-pdm": "the same",
+    "tests/projects/package-pdm/pdm-src": "the same",
+    "tests/projects/package-poetry": "the same",
     "tests/projects/required-version": "it requires another uv",
     "tests/projects/script-broken/flows.py": "its block is not TOML",
     "tests/projects/script-twice/flows.py": "it has two blocks",
