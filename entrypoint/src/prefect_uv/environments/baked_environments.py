@@ -14,6 +14,7 @@ from prefect_uv.environments.key.manifest import (
     Manifest,
     described_environments,
     nearest_environment,
+    without_extras,
 )
 from prefect_uv.environments.plan import Source
 from prefect_uv.environments.published_environments import Environment, PublishedEnvironments
@@ -84,7 +85,7 @@ class BakedEnvironments:
     def _misfit(self, contents: Contents, project: str) -> str:
         """How the project's nearest baked environment differs, or for what there are others; empty without any."""
         baked = [*self.environments()]
-        if nearest := nearest_environment(baked, contents, project):
+        if nearest := nearest_environment(baked, contents, project, _without_directory):
             changes = joined_differences(contents.differences(nearest[1].contents))
             return f"baked environment {nearest[1].key[:12]} does not fit: {changes}"
         others = ", ".join(sorted({manifest.project for _, manifest in baked}))
@@ -94,3 +95,9 @@ class BakedEnvironments:
         """As on the volume, without indexes and constraints: the lock was checked against them when it was baked."""
         environ = {name: value for name, value in self.settings.environ.items() if name not in RESOLUTION_VARIABLES}
         return fingerprint(source.fields(), self.image, environ, source.project.directory)
+
+
+def _without_directory(purpose: str) -> str:
+    """The project's name without that of the directory, which is another one when the image is built."""
+    name = without_extras(purpose)
+    return name.partition("/")[2] or name

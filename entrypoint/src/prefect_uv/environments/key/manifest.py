@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,14 +57,22 @@ def described_environments(cache: CacheDirectory) -> Iterator[DescribedEnvironme
                 yield path, manifest
 
 
+def without_extras(purpose: str) -> str:
+    """The project's name in that of an environment with extra packages (`etl + pandas`), which any other is already."""
+    return purpose.partition(" + ")[0]
+
+
 def nearest_environment(
-    candidates: Iterable[DescribedEnvironment], contents: Contents, project: str
+    candidates: Iterable[DescribedEnvironment],
+    contents: Contents,
+    project: str,
+    identity: Callable[[str], str] = without_extras,
 ) -> DescribedEnvironment | None:
     """The project's environment with the fewest differences, with which a miss is compared in the log.
 
     One with extra packages is the project's, too. Newer ones are preferred among equals; None if there is none.
     """
-    own = (item for item in candidates if _without_extras(item[1].project) == _without_extras(project))
+    own = (item for item in candidates if identity(item[1].project) == identity(project))
     return min(own, key=lambda item: (len(contents.differences(item[1].contents)), -item[1].created), default=None)
 
 
@@ -84,8 +92,3 @@ def explain_miss(contents: Contents, project: str, nearest: DescribedEnvironment
     own, others = ("", "") if manifest.project == project else (f" for {project}", f" of {manifest.project}")
     changes = joined_differences(contents.differences(manifest.contents))
     return f"environment {short}{own} is new; changes from {manifest.key[:12]}{others}: {changes}"
-
-
-def _without_extras(purpose: str) -> str:
-    """The project's name in that of an environment with extra packages (`etl + pandas`), which any other is already."""
-    return purpose.partition(" + ")[0]

@@ -51,6 +51,10 @@ class FlowLocation:
             self.flow_file.parent if self.flow_file else self.working_directory, self.working_directory
         )
 
+    def name_of(self, file: Path) -> str:
+        """The name of a project that has none of its own: its file, and the directory that the pull steps ended in."""
+        return f"{self.working_directory.name}/{self.display_path(file)}"
+
     def display_path(self, path: Path) -> str:
         """A path as messages show it: relative to the working directory."""
         return os.path.relpath(path, self.working_directory)

@@ -75,7 +75,7 @@ def locked_script(location: FlowLocation, script: Script, settings: Settings) ->
     all_local = (path for _, path in local_package_paths(lock, directory))
     lock_status = f" with its lock {script.lock.name}" if lock else ", not locked yet"
     return LockedProject(
-        name=script.path.stem,
+        name=location.name_of(script.path),
         shape=SCRIPT_SHAPE,
         directory=directory,
         root=directory,

@@ -41,7 +41,7 @@ def pylock_project(location: FlowLocation, file: Path, settings: Settings) -> Py
     configuration = uv_configuration_file(directory, location)
     selected = f", {selection}" if str(selection) else ""
     return PylockProject(
-        name=project.name if project and project.is_project else file.stem,
+        name=project.name if project and project.is_project else location.name_of(file),
         shape=PYLOCK,
         directory=directory,
         root=directory,

@@ -55,7 +55,7 @@ def requirements_project(
     packages = tuple(map(LocalPackage.of, only_directories(requirements.local_paths)))
     configuration = uv_configuration_file(directory, location)
     return UnlockedProject(
-        name=requirements.files[0].stem,
+        name=location.name_of(requirements.files[0]),
         shape="requirements files" if len(requirements.files) > 1 else "requirements file",
         directory=directory,
         root=directory,
@@ -84,7 +84,7 @@ def unlocked_script(location: FlowLocation, script: Script, settings: Settings) 
     )
     packages = tuple(map(LocalPackage.of, only_directories(local_paths)))
     return UnlockedProject(
-        name=script.path.stem,
+        name=location.name_of(script.path),
         shape=SCRIPT_SHAPE,
         directory=directory,
         root=directory,
