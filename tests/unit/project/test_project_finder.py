@@ -210,3 +210,24 @@ def test_nearest_python_version_file_is_used(checkout: Path) -> None:
     write(checkout, "job/uv.lock", LOCK)
     write(checkout, "job/.python-version", "3.13")
     assert find_project(checkout / "job", None, Settings()).python_request == "3.13"
+
+
+SCRIPT = "# /// script\n# dependencies = []\n# ///\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        ({"requirements.txt": "prefect"}, "requirements.txt"),
+        ({"pylock.toml": 'lock-version = "1.0"\ncreated-by = "pdm"\n'}, "pylock.toml"),
+        ({"flow.py": SCRIPT}, "flow.py"),
+        ({"flow.py": SCRIPT, "flow.py.lock": "version = 1\n"}, "flow.py"),
+    ],
+    ids=["requirements", "pylock", "script", "locked script"],
+)
+def test_name_of_a_project_without_one(tmp_path: Path, files: dict[str, str], name: str) -> None:
+    """Two repositories with such files are two projects, so the directory is a part of the name."""
+    for directory in ("etl", "ml"):
+        for path, content in {".git/HEAD": "", "flow.py": "", **files}.items():
+            write(tmp_path / directory, path, content)
+        assert find_project(tmp_path / directory, "flow.py:main", Settings()).name == f"{directory}/{name}"
