@@ -135,7 +135,7 @@ def test_package_that_needs_all_of_prefect(stored: Ours, base: Path) -> None:
     outcome = stored([{"whole_steps.whole": {"requires": f"prefect-docker=={version('prefect-docker')}"}}], base)
     assert outcome.error == ""
     assert outcome.outputs == {"names": ["prefect", "prefect-docker"]}
-    assert len([line for line in stored.lines if " is new; " in line]) == 1
+    assert len([line for line in stored.lines if " is the first one here for a pull step" in line]) == 1
 
 
 def test_remote_storage_s3(stored: Ours, base: Path) -> None:
