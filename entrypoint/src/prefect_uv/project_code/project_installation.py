@@ -19,7 +19,6 @@ from pathlib import Path
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.cache_volume.full_disk import is_disk_full, says_disk_full
 from prefect_uv.environments import Environment
-from prefect_uv.environments.uv.debian_packages import missing_tool
 from prefect_uv.environments.uv.uv_command import Uv, remove_uv_lock
 from prefect_uv.errors import ProjectBuildError
 from prefect_uv.image_facts import Image
@@ -108,6 +107,8 @@ class WheelBuilder:
             return
         if says_disk_full(completed.stderr):
             raise self.uv.explain(completed)
+        from prefect_uv.environments.uv.debian_packages import missing_tool  # noqa: PLC0415 (few builds fail)
+
         if tool := missing_tool(completed.stderr):
             raise ProjectBuildError(f"{headline[:-1]}: {tool.name} is missing.", completed.report, f"{tool.remedy}.")
         hint = next(hint for pattern, hint in _HINTS if re.search(pattern, completed.stderr))

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
-from prefect_uv.environments.uv.named_failures import offline_missing
-from prefect_uv.environments.uv.uv_failures import explain_uv_failure
 from prefect_uv.environments.uv.uv_progress import run_with_progress
 from prefect_uv.errors import PrefectUvError, UnresolvableError
 from prefect_uv.git_access.clone import Clone
@@ -145,6 +143,9 @@ class Uv:
 
     def explain(self, finished: CompletedCommand) -> PrefectUvError:
         """The error for a failure; with a wheel directory, an unresolvable requirement is a missing wheel."""
+        from prefect_uv.environments.uv.named_failures import offline_missing  # noqa: PLC0415 (few commands fail)
+        from prefect_uv.environments.uv.uv_failures import explain_uv_failure  # noqa: PLC0415 (few commands fail)
+
         error = explain_uv_failure(finished, self.settings.cache_dir)
         if self.settings.wheels and isinstance(error, UnresolvableError):
             return offline_missing(finished)
