@@ -28,7 +28,7 @@ FLOW_RUN_ID = "PREFECT__FLOW_RUN_ID"
 # Prefect's engine as a command, `[uv run] [python] -m MODULE`, with options that have no value. Only the flow's own
 # environment has Prefect, so `run` has to start it.
 _PYTHON = r"(?:\S*/)?python[\d.]* (?:-\S+ )*"
-ENGINE = re.compile(rf"(?:uv run (?:-\S+ )*(?:{_PYTHON})?|{_PYTHON})-m prefect\.(?:engine(?: (\S+))?|flow_engine.*)")
+ENGINE = rf"(?:uv run (?:-\S+ )*(?:{_PYTHON})?|{_PYTHON})-m prefect\.(?:engine(?: (\S+))?|flow_engine.*)"
 
 
 def choose_verb(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[str, list[str]]:
@@ -46,7 +46,7 @@ def choose_verb(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[str, l
         return ("run" if environ.get(FLOW_RUN_ID) else "help"), []
     if tuple(words[:3]) == EXECUTE:
         return "run", words[3:]
-    if engine := ENGINE.fullmatch(" ".join(words)):
+    if "-m" in words and (engine := re.fullmatch(ENGINE, " ".join(words))):
         given = [engine[1]] if engine[1] else []
         return ("run", given) if given or environ.get(FLOW_RUN_ID) else ("command", words)
     if words[0] in VERBS:

@@ -21,6 +21,7 @@ from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.engine.engine_version import EngineVersion
 from prefect_uv.engine.launch import RUN_MODULE, Launch, PreparedFlow, launch_command, launch_flow
 from prefect_uv.environments import Environment, Maintenance
+from prefect_uv.environments.import_path import add_hook
 from prefect_uv.environments.published_environments import PublishedEnvironments
 from prefect_uv.errors import LaunchError, SettingsInvalidError, WrapperMissingError
 from prefect_uv.log.mask import Mask
@@ -205,6 +206,28 @@ def test_wrapper_missing(
         f"hint: Add its package to the project (`uv add {package}`) or to the deployment (PREFECT_UV_EXTRA_PACKAGES:"
         f" {package}), or correct PREFECT_UV_ENGINE_WRAPPER."
     )
+
+
+@pytest.mark.parametrize("module", ["installed", "own", "given", "nowhere"])
+def test_wrapper_is_a_module(session: Session, make_settings: MakeSettings, tmp_path: Path, module: str) -> None:
+    """It may be in an environment with the import hook, in the run's own directories, or in the PYTHONPATH."""
+    places = {"installed": tmp_path / "lib" / "python3.13" / "site-packages"}
+    places |= {name: tmp_path / name for name in ("own", "given")}
+    for name, place in places.items():
+        place.mkdir(parents=True)
+        (place / f"{name}.py").touch()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    add_hook(tmp_path)
+    given = {"PYTHONPATH": str(places["given"])} if module == "given" else {}
+    flow = ready(make_settings, PREFECT_UV_ENGINE_WRAPPER=f"python -m {module}", **given)
+    environment, code = replace(flow.environment, path=tmp_path), FlowCode((places["own"],))
+    flow = replace(flow, environment=environment, code=code)
+    if module in places:
+        assert module in launch_flow(session.flow_run, flow).command
+    else:
+        with pytest.raises(WrapperMissingError):
+            launch_flow(session.flow_run, flow)
 
 
 def test_uv_in_the_flow(elsewhere: Callable[..., PreparedFlow], tmp_path: Path) -> None:

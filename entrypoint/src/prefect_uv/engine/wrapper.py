@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
 
+from prefect_uv.environments.import_path import VARIABLE
 from prefect_uv.errors import WrapperMissingError
 
 WRAPPER = "PREFECT_UV_ENGINE_WRAPPER"
@@ -53,7 +54,9 @@ def wrapped(
 def _has_module(name: str, environment: Path, environ: Mapping[str, str]) -> bool:
     """Whether the environment's Python could import the module, as far as files tell."""
     top = name.partition(".")[0]
-    places = [*map(str, environment.glob("lib/python*/site-packages")), *environ["PYTHONPATH"].split(os.pathsep)]
+    packages = map(str, environment.glob("lib/python*/site-packages"))
+    own = (path for name in ("PYTHONPATH", VARIABLE) for path in environ.get(name, "").split(os.pathsep))
+    places = [*packages, *filter(None, own)]
     return top in sys.stdlib_module_names or PathFinder.find_spec(top, places) is not None
 
 

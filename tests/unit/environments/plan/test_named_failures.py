@@ -10,7 +10,9 @@ import pytest
 
 from prefect_uv.environments import EnvironmentStore
 from prefect_uv.environments.uv.debian_packages import missing_library, missing_tool
+from prefect_uv.environments.uv.named_failures import named_failure
 from prefect_uv.errors import IndexUnauthorizedError, PackageBuildError, PrefectUvError
+from prefect_uv.processes.subprocesses import CompletedCommand
 from tests.unit.etl import WHEEL, Etl, sync, unlocked
 from tests.unit.http_server import Answer, Server
 
@@ -138,3 +140,11 @@ def test_build_that_lacks_nothing_known(output: str) -> None:
     """Words that merely occur name nothing."""
     assert missing_tool(output) is None
     assert missing_library(output) is None
+
+
+def test_build_without_any_output() -> None:
+    """A backend that says nothing is an error of the catalogue, too."""
+    stderr = "error: Failed to build `etl`\n  cause: The build backend returned an error"
+    error = named_failure(CompletedCommand("uv sync", 1, "", stderr))
+    assert isinstance(error, PackageBuildError)
+    assert error.headline.startswith("etl could not be built from source")

@@ -56,7 +56,10 @@ def _limit_lines(variable: str, directory: Path, environ: Mapping[str, str]) -> 
     files = [directory / name for name in environ.get(variable, "").split()]
     for file in files:
         if not file.is_file():
-            headline, hint = f"{variable} names a file that does not exist.", f"Mount it, or correct {variable}; for a"
-            raise SettingsInvalidError(headline, f"There is no file {file}.", f"{hint} script it must be a path.")
+            raise SettingsInvalidError(
+                f"{variable} names a file that does not exist.",
+                f"There is no file {file}.",
+                f"Mount it, or correct {variable}; for a script it must be a path.",
+            )
     all_files = Requirements.read(directory, files, environ).all_files
     return [line for file in all_files for line in written_requirements(read_text(file), environ)]

@@ -80,7 +80,8 @@ def _failed_build(finished: CompletedCommand) -> SyncError | None:
     if tool := missing_tool(output):
         reason, remedy = f"{tool.name} is missing.", f"{tool.remedy}; or depend on a version that has a wheel."
     else:
-        reason = f"the build's last line is: {output.strip().splitlines()[-1].strip()[:LAST_LINE_CHARACTERS]}"
+        last_line = output.strip().rpartition("\n")[2].strip()
+        reason = f"the build's last line is: {last_line[:LAST_LINE_CHARACTERS]}"
         remedy = "Depend on a version that has a wheel for this Python, or fix what the build's output names."
     return PackageBuildError(f"{package} could not be built from source: {reason}", finished.report, remedy)
 
