@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from prefect_uv.environments import EnvironmentStore
-from prefect_uv.errors import CloneError
+from prefect_uv.errors import CloneError, PackageBuildError
 from prefect_uv.log.mask import Mask
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import find_project
@@ -29,13 +30,33 @@ API = {
     "PREFECT_UV_EXTRA_PACKAGES_VARIABLE": "",
 }
 PUBLISHING = {"UV_PUBLISH_TOKEN": "planted-token"}
-INDEX = {"UV_INDEX_CORP_USERNAME": "planted-reader", "UV_INDEX_CORP_PASSWORD": "planted-password"}
+INDEX = {
+    "UV_INDEX_CORP_USERNAME": "planted-reader",
+    "UV_INDEX_CORP_PASSWORD": "planted-password",
+    "UV_INDEX": "corp=http://planted-name:planted-pass@127.0.0.1:9/simple",
+    "UV_GITHUB_TOKEN": "planted-github",
+}
+FLOWS = {
+    "DB_PASSWORD": "planted-db",
+    "AWS_SECRET_ACCESS_KEY": "planted-aws",
+    "WAREHOUSE": "postgresql://planted-owner:planted-phrase@host/db",
+    "SLACK_HOOK": "planted-hook",
+    "MYSQL_CONFIG": "mysql://planted-mysql:x@host",
+    "NODE_AUTH_TOKEN": "planted-node",
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "http.https://example.com/.extraHeader",
+    "GIT_CONFIG_VALUE_0": "Authorization: Basic planted-git",
+}
+SECRETS = API | PUBLISHING | INDEX | FLOWS
 FOR_BUILDS = {
     "SETUPTOOLS_SCM_PRETEND_VERSION": "1.0",
     "CMAKE_ARGS": "-DX=1",
     "CC": "cc",
     "CFLAGS": "-O1",
-    "MY_BACKENDS_OWN": "kept",
+    "HDF5_DIR": "/opt/hdf5",
+    "USE_BUNDLED": "1",
+    "MY_BACKENDS_OWN": "named",
+    "PREFECT_UV_TOOL_VARIABLES": "MY_BACKENDS_*",
     "GIT_AUTHOR_NAME": "ada",
     "LANG": "C.UTF-8",
     "HTTPS_PROXY": "http://127.0.0.1:9",
@@ -43,7 +64,7 @@ FOR_BUILDS = {
 BACKEND = """
 import base64, hashlib, json, os, pathlib, zipfile
 
-pathlib.Path({dump!r}).write_text(json.dumps(dict(os.environ)))
+pathlib.Path({dump!r}).write_text(json.dumps(dict(os.environ, _=open("/proc/self/environ").read())))
 
 def build_wheel(directory, config_settings=None, metadata_directory=None):
     info = "{name}-1.0.dist-info"
@@ -81,10 +102,15 @@ def seen(dump: Path) -> dict[str, str]:
     return variables
 
 
+def expected(variables: Mapping[str, str]) -> dict[str, str]:
+    """Those of the given variables that are not ours."""
+    return {name: value for name, value in variables.items() if not name.startswith("PREFECT")}
+
+
 def found(secrets: Mapping[str, str], variables: Mapping[str, str]) -> list[str]:
     """The names whose planted values are visible in some variable."""
     values = "\n".join(variables.values())
-    return [name for name, value in secrets.items() if value and value in values]
+    return [name for name, value in secrets.items() if "planted" in value and value in values]
 
 
 def test_build_backend_of_a_dependency(etl: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path) -> None:
@@ -94,15 +120,15 @@ def test_build_backend_of_a_dependency(etl: Etl, make_store: Callable[..., Envir
     etl.write("prefect", "probe")
     etl.lock()
     dump.unlink(missing_ok=True)
-    sync(make_store(**API, **PUBLISHING, **INDEX, **FOR_BUILDS), etl)
-    assert found(API | PUBLISHING, seen(dump)) == []
-    assert {name: seen(dump).get(name) for name in FOR_BUILDS} == FOR_BUILDS
+    sync(make_store(**SECRETS, **FOR_BUILDS), etl)
+    assert found(SECRETS, seen(dump)) == []
+    assert {name: seen(dump).get(name) for name in expected(FOR_BUILDS)} == expected(FOR_BUILDS)
 
 
 def test_build_backend_of_the_project(etl: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path) -> None:
     """The project's own backend gets the same."""
     dump, target = tmp_path / "environ", tmp_path / "target"
-    store = make_store(**API, **PUBLISHING, **INDEX, **FOR_BUILDS)
+    store = make_store(**SECRETS, **FOR_BUILDS)
     pyproject = etl.directory / "pyproject.toml"
     pyproject.write_text(BUILD_SYSTEM + pyproject.read_text().replace("../wheels", str(etl.wheels)))
     (etl.directory / "backend.py").write_text(BACKEND.format(dump=str(dump), name="etl"))
@@ -110,8 +136,8 @@ def test_build_backend_of_the_project(etl: Etl, make_store: Callable[..., Enviro
     target.mkdir()
     project = find_project(etl.directory, None, store.settings)
     install_project(store.settings, store.log, project, store.environment(project), target)
-    assert found(API | PUBLISHING, seen(dump)) == []
-    assert {name: seen(dump).get(name) for name in FOR_BUILDS} == FOR_BUILDS
+    assert found(SECRETS, seen(dump)) == []
+    assert {name: seen(dump).get(name) for name in expected(FOR_BUILDS)} == expected(FOR_BUILDS)
 
 
 def test_code_that_a_package_runs_at_every_start(
@@ -123,23 +149,44 @@ def test_code_that_a_package_runs_at_every_start(
     build_wheel(etl.wheels, "helper", "1.0", {"helper.py": "", "helper.pth": line})
     etl.write("prefect", "helper")
     etl.lock()
-    sync(make_store(**API, **PUBLISHING, **INDEX, **FOR_BUILDS), etl)
-    assert found(API | PUBLISHING | INDEX, seen(dump)) == []
+    sync(make_store(**SECRETS, **FOR_BUILDS), etl)
+    assert found(SECRETS, seen(dump)) == []
 
 
-def test_programs_that_git_starts(make_settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They get the deployment's variables, but neither Prefect's nor an index's."""
+@pytest.mark.parametrize("named", ["", "MY_*"])
+def test_programs_that_git_starts(
+    make_settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    """They get what credential helpers read, and what is named for them; neither Prefect's nor an index's."""
     dump, program = tmp_path / "environ", tmp_path / "ssh"
     program.write_text(f"#!/bin/sh\nenv > {dump}\nexit 1\n")
     program.chmod(0o755)
-    settings = make_settings({**API, **INDEX, "GIT_SSH_COMMAND": str(program), "MY_TOKEN": "mine"})
+    own = {"GIT_SSH_COMMAND": str(program), "MY_TOKEN": "mine", "PREFECT_UV_TOOL_VARIABLES": named}
+    settings = make_settings({**API, **INDEX, **FLOWS, **own})
     monkeypatch.chdir(tmp_path)
     step = {"prefect.deployments.steps.git_clone": {"repository": "ssh://git@127.0.0.1/x"}}
     with pytest.raises(CloneError):
         pull({"pull_steps": [step]}, settings, RunLog(Mask()), None)
     lines = dump.read_text()
-    assert found(API | INDEX, {"all": lines}) == []
-    assert "MY_TOKEN=mine\n" in lines
+    assert found(SECRETS, {"all": lines}) == ["AWS_SECRET_ACCESS_KEY", "GIT_CONFIG_VALUE_0"]
+    assert ("MY_TOKEN=mine\n" in lines) == bool(named)
+
+
+def test_failed_build_names_what_it_did_not_get(
+    etl: Etl, make_store: Callable[..., EnvironmentStore], tmp_path: Path
+) -> None:
+    """So that nobody has to guess why a build works with uv alone."""
+    dump = tmp_path / "gone" / "environ"
+    dump.parent.mkdir()
+    write_sdist(etl.wheels, dump)
+    etl.write("prefect", "probe")
+    etl.lock()
+    shutil.rmtree(dump.parent)
+    with pytest.raises(PackageBuildError) as raised:
+        sync(make_store(WAREHOUSE="a", CC="cc"), etl)
+    assert "Builds do not get" in raised.value.hint
+    assert "WAREHOUSE" in raised.value.hint
+    assert " CC" not in raised.value.hint
 
 
 def test_shell_step(make_settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

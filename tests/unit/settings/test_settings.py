@@ -193,7 +193,11 @@ def test_only_settings_read_the_environment() -> None:
     """No module reads the process's environment, except the program and its command line."""
     package = Path(prefect_uv.__file__).parent
     readers = {str(path.relative_to(package)) for path in package.rglob("*.py") if _reads_environment(path)}
-    other_programs = {"commands/pip.py", "pull/_perform_step.py"}
+    other_programs = {
+        "commands/pip.py",
+        "environments/uv/backend_start/sitecustomize.py",
+        "pull/_perform_step.py",
+    }
     assert readers <= {"command_line.py", "__main__.py"} | other_programs
 
 

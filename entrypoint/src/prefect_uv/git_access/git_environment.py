@@ -17,7 +17,7 @@ from pathlib import Path
 from prefect_uv.cache_volume.full_disk import write_file
 from prefect_uv.git_access.git_credentials import Login, credential_config, credential_environ
 from prefect_uv.settings import Settings
-from prefect_uv.settings.tool_variables import without_index_secrets
+from prefect_uv.settings.tool_variables import variables_for_git
 
 ALWAYS_CONFIGURED = [
     ("advice.detachedHead", "false"),
@@ -47,7 +47,10 @@ NSS_WRAPPER = "libnss_wrapper.so"
 
 def git_environ(settings: Settings, environ: Mapping[str, str], url: str, login: Login | None) -> dict[str, str]:
     """The environment for git and the programs that it starts, for one address and login."""
-    return without_index_secrets(environ) | {"LC_ALL": "C", **git_variables(settings, environ, url, login)}
+    return variables_for_git(environ, settings.tool_variables) | {
+        "LC_ALL": "C",
+        **git_variables(settings, environ, url, login),
+    }
 
 
 def git_variables(

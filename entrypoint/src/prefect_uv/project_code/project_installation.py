@@ -112,4 +112,4 @@ class WheelBuilder:
         if tool := missing_tool(completed.stderr):
             raise ProjectBuildError(f"{headline[:-1]}: {tool.name} is missing.", completed.report, f"{tool.remedy}.")
         hint = next(hint for pattern, hint in _HINTS if re.search(pattern, completed.stderr))
-        raise ProjectBuildError(headline, completed.report, hint)
+        raise ProjectBuildError(headline, completed.report, hint + self.uv.withheld_hint)

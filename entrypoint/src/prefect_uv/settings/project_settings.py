@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_uv.settings.declaration import setting
-from prefect_uv.settings.parsers import boolean, choice, names, package_list, paths, whole_number
+from prefect_uv.settings.parsers import boolean, choice, names, package_list, paths, whole_number, words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,13 @@ class ProjectSettings:
         (),
         "Requirements files to install instead of a project, relative to the pulled code; patterns such as"
         " `requirements/*.txt` work too.",
+    )
+    tool_variables: tuple[str, ...] = setting(
+        "PREFECT_UV_TOOL_VARIABLES",
+        words,
+        (),
+        "Variables that build backends and git get in addition to the usual ones: names, or patterns such as `CORP_*`,"
+        " separated by spaces.",
     )
     # Prefect 3.8.8 (EXTRA_PIP_PACKAGES): https://github.com/PrefectHQ/prefect/blob/3.8.8/scripts/entrypoint.sh
     extra_packages: tuple[str, ...] = setting(

@@ -18,7 +18,7 @@ from prefect_uv.environments.key.environment_contents import Contents
 from prefect_uv.package_names import normalized
 from prefect_uv.processes.signals import raise_noted_signal
 from prefect_uv.processes.subprocesses import run_command
-from prefect_uv.settings.tool_variables import without_index_secrets
+from prefect_uv.settings.tool_variables import variables_for_builds
 
 LISTED_FINDINGS = 20
 FIND_PREFECT = "import importlib.util as u; s = u.find_spec('prefect'); print(s.origin if s else None)"
@@ -107,7 +107,7 @@ def check_built(environment: Path, contents: Contents, environ: Mapping[str, str
     """`mismatches`, and whether the environment's Python finds Prefect inside the environment."""
     findings = mismatches(environment, contents)
     command = [str(environment / "bin" / "python"), "-I", "-c", FIND_PREFECT]
-    finished = run_command(command, env=without_index_secrets(environ))
+    finished = run_command(command, env=variables_for_builds(environ))
     origin = Path(finished.stdout.strip())
     if finished.exit_code or not origin.resolve().is_relative_to(environment.resolve()):
         findings["prefect"] = [f"is found at {finished.stdout.strip() or finished.report}"]

@@ -23,7 +23,7 @@ from prefect_uv.errors import PythonMissingError, VolumeFullError
 from prefect_uv.image_facts import interpreter_facts
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import Project
-from prefect_uv.settings.tool_variables import without_index_secrets
+from prefect_uv.settings.tool_variables import variables_for_builds
 
 DOWNLOAD_REMEDY = "let uv download it, from a mirror if necessary (UV_PYTHON_DOWNLOADS, UV_PYTHON_INSTALL_MIRROR)"
 COMPLETE_MARK = ".whole"
@@ -43,7 +43,7 @@ def choose_interpreter(uv: Uv, project: Project, log: RunLog) -> str:
     request = InterpreterRequest(uv, project)
     chosen = uv.image.python if request.image_fits else request.find() or request.install(log)
     own = chosen == uv.image.python
-    version = uv.image.python_version if own else interpreter_facts(chosen, without_index_secrets(uv.environ))[0]
+    version = uv.image.python_version if own else interpreter_facts(chosen, variables_for_builds(uv.environ))[0]
     if project.python_request and accepts(project.requires_python or version, version) is False:
         raise _contradiction_error(project, f"{chosen} is Python {version}.")
     return chosen

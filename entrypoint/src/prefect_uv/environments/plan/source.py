@@ -14,7 +14,7 @@ from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.image_facts import interpreter_facts
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import Project
-from prefect_uv.settings.tool_variables import without_index_secrets
+from prefect_uv.settings.tool_variables import variables_for_builds
 
 
 @dataclass(frozen=True)
@@ -64,4 +64,4 @@ def _version_and_platform(uv: Uv, python: str) -> tuple[str, str]:
     """Facts of an interpreter: known for the image's own, any other has to be started."""
     if python == uv.image.python:
         return uv.image.python_version, uv.image.platform
-    return interpreter_facts(python, without_index_secrets(uv.environ))
+    return interpreter_facts(python, variables_for_builds(uv.environ))

@@ -5,13 +5,14 @@ uv 0.13.8: its variables. https://docs.astral.sh/uv/reference/environment/
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.environments.uv.uv_progress import run_with_progress
-from prefect_uv.errors import PrefectUvError, UnresolvableError
+from prefect_uv.errors import PackageBuildError, PrefectUvError, UnresolvableError
 from prefect_uv.git_access.clone import Clone
 from prefect_uv.git_access.git_environment import git_variables
 from prefect_uv.image_facts import Image
@@ -19,6 +20,7 @@ from prefect_uv.log.run_log import RunLog
 from prefect_uv.processes.subprocesses import CompletedCommand
 from prefect_uv.settings import Settings
 from prefect_uv.settings.pip_variables import named_as_given
+from prefect_uv.settings.tool_variables import variables_for_builds
 
 UV = ("uv", "--no-progress", "--color", "never")
 PREFERENCE_VARIABLES = {"UV_PYTHON_PREFERENCE", "UV_MANAGED_PYTHON", "UV_NO_MANAGED_PYTHON"}
@@ -40,6 +42,8 @@ CONTROLLED_VARIABLES = DIRECTORY_VARIABLES | {
     "VIRTUAL_ENV",
 }
 IGNORED_VARIABLES = CONTROLLED_VARIABLES | PREFERENCE_VARIABLES | LIMIT_OPTIONS.keys()
+BACKEND_START = Path(__file__).parent / "backend_start"
+WITHHELD_NAMES = "_PREFECT_UV_WITHHELD"  # backend_start/sitecustomize.py reads it
 NOWHERE = "/proc/nowhere"  # a path that does not exist and that not even root can create
 
 
@@ -79,7 +83,23 @@ class Uv:
         }
         login = (self.clone.url, self.clone.login) if self.clone else ()
         git = git_variables(self.settings, kept, *login)
-        return {**kept, **git, **own, **({"UV_OFFLINE": "1"} if self.settings.offline else {})}
+        offline = {"UV_OFFLINE": "1"} if self.settings.offline else {}
+        return {**kept, **git, **own, **offline, **self._for_backends({**kept, **git})}
+
+    def _for_backends(self, kept: Mapping[str, str]) -> dict[str, str]:
+        """Variables with which the Python of a build backend starts again without what is withheld from it."""
+        python_path = filter(None, (str(BACKEND_START), kept.get("PYTHONPATH")))
+        return {WITHHELD_NAMES: "=".join(self._withheld(kept)), "PYTHONPATH": os.pathsep.join(python_path)}
+
+    def _withheld(self, kept: Mapping[str, str]) -> list[str]:
+        listed = variables_for_builds(kept, self.settings.tool_variables)
+        return [name for name in kept if name not in listed]
+
+    @property
+    def withheld_hint(self) -> str:
+        """A sentence that names what build backends did not get; empty if they got everything."""
+        withheld = ", ".join(sorted(self._withheld(self.settings.environ)))
+        return f" Builds do not get {withheld}: name what they need in PREFECT_UV_TOOL_VARIABLES." if withheld else ""
 
     @property
     def index_options(self) -> tuple[str, ...]:
@@ -150,6 +170,8 @@ class Uv:
         if self.settings.wheels and isinstance(error, UnresolvableError):
             return offline_missing(finished)
         error.hint = named_as_given(error.hint, self.settings.environ)
+        if isinstance(error, PackageBuildError):
+            error.hint += self.withheld_hint
         return error
 
     def run(

@@ -91,7 +91,8 @@ _GIT_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         "The git server refused access to {url}.",
         (
             "Give the deployment's git_clone step credentials that can read the repository, or mount an SSH key and set"
-            " PREFECT_UV_SSH_KEY."
+            " PREFECT_UV_SSH_KEY. Name variables of your own that a credential helper reads in"
+            " PREFECT_UV_TOOL_VARIABLES."
         ),
     ),
     (

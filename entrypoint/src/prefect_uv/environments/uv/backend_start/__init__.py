@@ -1,0 +1,1 @@
+"""The directory that uv's PYTHONPATH begins with; it holds nothing but `sitecustomize`."""
