@@ -104,7 +104,10 @@ def commands() -> str:
 def options() -> str:
     """Every option, with the commands that take it."""
     takers: dict[tuple[str, str], list[str]] = {}
-    for verb, parser in build_parsers()[1].items():
+    parsers = dict(build_parsers()[1])
+    types = parsers.pop("template")._actions[-1].choices or {}  # noqa: SLF001 (argparse has no public list)
+    parsers |= {f"template {name}": parser for name, parser in dict(types).items()}
+    for verb, parser in parsers.items():
         for action in parser._actions:  # noqa: SLF001 (argparse has no public list of what a parser accepts)
             if action.dest != "help":
                 takers.setdefault(_option(action), []).append(f"`{verb}`")

@@ -20,6 +20,7 @@ VERBS = {
     "bake": ("prefect_uv.bake.image_layer", "bake"),
     "cache": ("prefect_uv.commands.cache", "cache"),
     "doctor": ("prefect_uv.commands.doctor", "doctor"),
+    "template": ("prefect_uv.templates.template_command", "template"),
 }
 OPTIONS = {"help": "help", "--help": "help", "-h": "help", "--version": "version", "-V": "version"}
 FLOW_VERBS = {"run", "sync", "exec"}

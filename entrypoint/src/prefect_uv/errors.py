@@ -61,6 +61,18 @@ class UsageError(PrefectUvError):
     exit_code, slug = 64, "usage"
 
 
+class TemplateMissingError(UsageError):
+    """`prefect-uv template` has no worker's default to start from."""
+
+    slug = "template-missing"
+
+
+class TemplateUnknownError(UsageError):
+    """The document is not the default base job template of the worker that was named, or of an unknown version."""
+
+    slug = "template-unknown"
+
+
 class SettingsInvalidError(PrefectUvError):
     """Settings are missing or have invalid values; all of them are reported together."""
 

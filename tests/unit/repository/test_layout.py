@@ -23,7 +23,7 @@ LAYERS = (
     {"start_ending"},
     {"session"},
     {"start"},
-    {"bake", "engine"},
+    {"bake", "engine", "templates"},
     {"commands", "preparation"},
     {"recipe"},
     {"__main__"},

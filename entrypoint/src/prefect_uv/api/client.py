@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
-from prefect_uv.api.documents import BLOCK_DOCUMENT, DEPLOYMENT, FLOW_RUN, PREFECT_VARIABLE, TRANSITION
+from prefect_uv.api.documents import BLOCK_DOCUMENT, DEPLOYMENT, FLOW_RUN, PREFECT_VARIABLE, TRANSITION, WORKER_METADATA
 from prefect_uv.api.json_api import JsonApi
 from prefect_uv.api.patience import RetryPolicy
 from prefect_uv.settings import Settings
@@ -61,6 +61,11 @@ class ApiClient:
     def variable(self, name: str) -> Any:
         """The value of a Prefect Variable, of any JSON type."""
         return self._api.request("GET", f"/variables/name/{_quoted(name)}", PREFECT_VARIABLE).get("value")
+
+    def worker_metadata(self) -> Json:
+        """The workers that the server knows, by their collection and type, with their default base job templates."""
+        document: Json = self._api.request("GET", "/collections/views/aggregate-worker-metadata", WORKER_METADATA)
+        return document
 
     def set_state(  # noqa: PLR0913 (the fields of a proposal)
         self,

@@ -30,4 +30,5 @@ BLOCK_DOCUMENT = {
 PREFECT_VARIABLE = {"value": object}
 TRANSITION = {"state": (STATE, None)}
 CSRF_ANSWER = {"token": re.compile(r"[!-~]+")}
+WORKER_METADATA = {...: {...: {"type": TEXT_OR_NONE, "default_base_job_configuration": object}}}
 AUTHENTICATION = {"type": str}

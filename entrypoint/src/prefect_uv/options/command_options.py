@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prefect_uv.options.template_options import TemplateOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +21,7 @@ class Options:
         everything: for `cache prune`, remove whatever is not in use.
         json: for `doctor`, print JSON.
         version: for `bake`, the version of the image; None if the option was not given.
+        template: for `template`, what the template is to have; None for any other command.
     """
 
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -25,6 +30,7 @@ class Options:
     everything: bool = False
     json: bool = False
     version: str | None = None
+    template: TemplateOptions | None = None
 
 
 def read_options(words: Sequence[str]) -> Options:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from prefect_uv.errors import UsageError
 from prefect_uv.options.command_options import Options
+from prefect_uv.options.template_options import add_template_options, read_template_options
 from prefect_uv.settings import Settings
 from prefect_uv.settings.parsers import names
 
@@ -23,6 +24,7 @@ SUMMARIES = {
     "bake": "build a project's environment into the image (in a Dockerfile)",
     "cache": "list, prune or verify the environments on the cache volume",
     "doctor": "show what this container has and can reach",
+    "template": "print the base job template of a work pool",
 }
 NAMES = {"--group": "groups", "--only-group": "only_groups", "--extra": "extras"}
 """Options that may be repeated, each with the setting that it makes."""
@@ -70,6 +72,8 @@ def parse_options(words: Sequence[str]) -> Options:
     """
     verb, *rest = words
     given = vars(build_parsers()[1][verb].parse_args(rest))
+    if verb == "template":
+        return Options(template=read_template_options(given))
     variables = {name: given.pop(name) for name in list(given) if name.isupper()}
     command = given.pop("command", [])
     return Options(variables=variables, command=tuple(command[1:] if command[:1] == ["--"] else command), **given)
@@ -102,6 +106,7 @@ def build_parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argu
     prune.add_argument("--all", dest="everything", action="store_true", help="remove whatever is not in use")
     actions.add_parser("verify", help="check every file; damaged environments are removed")
     parsers["cache"].set_defaults(action="list")
+    add_template_options(parsers["template"])
     return root, parsers
 
 
