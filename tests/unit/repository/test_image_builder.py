@@ -64,7 +64,7 @@ def test_projects_pin_the_prefect_of_the_family() -> None:
 
 
 def test_requirements_are_locked_to_the_pins() -> None:
-    """`make lock` was run after the last change of a pin: every locked version of a pinned package is one of the pin's."""
+    """`make lock` was run after the last change of a pin: every locked version is one that its pin allows."""
     locked: dict[str, set[str]] = {}
     for path in OUTPUTS:
         for name, version in re.findall(r"^([\w.-]+)==([^ ;]+)", (ROOT / path).read_text(), re.MULTILINE):
