@@ -17,6 +17,7 @@ TIMEOUT_FACTOR = 3
 UNITS = (
     r"tests/prefect/test_(bake|compiled|extra_packages|offline|providers|pull)\b",
     r"tests/prefect/",
+    r"tests/kubernetes/",
     r"tests/engine/",
     r"tests/examples/test_(examples|workspace)\b",
     r"tests/corpus/",

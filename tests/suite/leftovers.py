@@ -43,7 +43,7 @@ class Leftovers:
 
 
 def remove(folder: Path, seconds: float = END_SECONDS) -> list[str]:
-    """Kill the processes and remove the containers, volumes and images with this run's mark, then its folder.
+    """Kill the processes and remove the containers, volumes, images and pods with this run's mark, then its folder.
 
     Returns:
         A line for each of them.
@@ -51,6 +51,8 @@ def remove(folder: Path, seconds: float = END_SECONDS) -> list[str]:
     removed = _kill_processes(folder, seconds)
     if (folder / mark.DOCKER).exists():
         removed += _remove_from_docker(f"{mark.LABEL}={folder.name}")
+    if (folder / mark.PODMAN).exists():
+        removed += _remove_from_podman(folder / mark.PODMAN)
     shutil.rmtree(folder, ignore_errors=True)
     return removed
 
@@ -96,3 +98,9 @@ def _remove_from_docker(label: str) -> list[str]:
             removed.append(f"image {image.tags}")
             client.images.remove(str(image.id), force=True)
     return removed
+
+
+def _remove_from_podman(folder: Path) -> list[str]:
+    from tests.kubernetes.cluster import podman  # noqa: PLC0415 (as above)
+
+    return [f"pod {name}" for name in podman.remove(folder)]

@@ -14,6 +14,8 @@ VARIABLE = "SUITE_FOLDER"
 LABEL = "prefect-uv.suite"
 PREFIX = "prefect-uv-suite-"
 DOCKER = "docker"
+PODMAN = "podman"
+"""The folder of a podman of the run's own; a short name, because podman refuses paths of more than 50 characters."""
 
 
 def begin() -> Path:

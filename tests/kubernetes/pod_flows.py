@@ -1,0 +1,25 @@
+"""Flows that meet what happens to pods; they run in the pods, not in the tests."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from prefect import flow, runtime
+
+
+@flow
+def first_attempt_waits(seconds: int = 120) -> None:
+    """Wait in the first attempt, which a test ends, and say so in a file; complete in the next one."""
+    mark = Path("/cache", f"started-{runtime.flow_run.id}")
+    if mark.exists():
+        return
+    mark.touch()
+    time.sleep(seconds)
+
+
+@flow
+def eat(megabytes: int) -> None:
+    """Use this much memory."""
+    held = [bytearray(1_000_000) for _ in range(megabytes)]
+    time.sleep(len(held))
