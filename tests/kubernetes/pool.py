@@ -14,12 +14,12 @@ from uuid import UUID
 
 from prefect.client.schemas.actions import WorkPoolUpdate
 from prefect.client.schemas.objects import FlowRun
-from prefect.exceptions import PrefectHTTPStatusError
 from prefect_kubernetes.worker import KubernetesWorker
 
 from images import apt
 from images.family import ROOT
 from prefect_uv.options.option_parser import parse_options
+from prefect_uv.options.template_options import VOLUME
 from prefect_uv.templates.kubernetes_template import adapt_kubernetes
 from tests.commands import replaced
 from tests.kubernetes.cluster import FINAL, Cluster, Document
@@ -35,7 +35,10 @@ IMAGE = "registry.example.com/prefect-uv:py313"
 """The page's image, which the cluster's node has."""
 START_SECONDS = 120
 RUN_SECONDS = 180
-FAST = {"PREFECT_WORKER_QUERY_SECONDS": "2", "PREFECT_WORKER_HEARTBEAT_SECONDS": "2"}
+SERVER_PAUSE = 0.5
+"""A question to the server costs it 10 ms of processor time."""
+STARTED = "started!"
+FAST = {"PREFECT_WORKER_QUERY_SECONDS": "3", "PREFECT_WORKER_HEARTBEAT_SECONDS": "3"}
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,11 @@ class Pool:
     api: Api
     git: GitServer
 
+    @property
+    def claim(self) -> Path:
+        """The directory of the template's claim."""
+        return self.cluster.claim(VOLUME)
+
     @contextmanager
     def follow_page(self, folder: Path, test: str) -> Iterator[None]:
         """Run the commands of the page that this test runs; the last of them is the worker."""
@@ -88,11 +96,11 @@ class Pool:
         command = ["env", f"--chdir={folder}", "bash", "-euo", "pipefail", "-c", script]
         with background(command, log, environment) as process:
 
-            def online() -> bool:
+            def started() -> bool:
                 ensure_running(process, log)
-                return bool(self._workers())
+                return STARTED in log.read_text(errors="replace")
 
-            wait_until(online, "the page's worker", START_SECONDS)
+            wait_until(started, "the page's worker", START_SECONDS)
             yield
 
     def use(self, *words: str) -> None:
@@ -106,8 +114,8 @@ class Pool:
         adapt_kubernetes(document, options)
         self.api.client.update_work_pool(POOL, WorkPoolUpdate(base_job_template=document))
         for _ in range(2):
-            last = self._workers()
-            wait_until(lambda: self._workers() != last, "a heartbeat of the worker", START_SECONDS)  # noqa: B023
+            last = self._heartbeats()
+            wait_until(lambda: self._heartbeats() != last, "a heartbeat", START_SECONDS, SERVER_PAUSE)  # noqa: B023
 
     def deploy(self, name: str, entrypoint: str, pull_steps: Sequence[dict[str, Any]], **variables: Any) -> UUID:
         """Create a deployment on the pool; `variables` are job variables."""
@@ -115,21 +123,20 @@ class Pool:
 
     def finish(self, flow_run: UUID, timeout: float = RUN_SECONDS) -> PodRun:
         """Wait until a flow run is in a final state and all of its pods have ended."""
-        self.api.wait(flow_run, timeout)
 
-        def ended() -> bool:
-            return all(pod["status"]["phase"] in FINAL for pod in self.cluster.pods(flow_run))
+        def finished() -> bool:
+            if any(pod["status"]["phase"] not in FINAL for pod in self.cluster.pods(flow_run)):
+                return False
+            state = self.api.client.read_flow_run(flow_run).state
+            return state is not None and state.is_final()
 
-        wait_until(ended, f"the end of all pods of {flow_run}", timeout)
+        wait_until(finished, f"the end of {flow_run} and its pods", timeout, SERVER_PAUSE)
         messages = [log.message for log in self.api.logs(flow_run)]
         return PodRun(self.api.client.read_flow_run(flow_run), messages, self.cluster.history(flow_run))
 
-    def _workers(self) -> list[str]:
-        """The last heartbeats of the pool's workers; empty as long as there is no pool."""
-        try:
-            workers = self.api.client.request(
-                "POST", "/work_pools/{work_pool_name}/workers/filter", path_params={"work_pool_name": POOL}, json={}
-            )
-        except PrefectHTTPStatusError:
-            return []
-        return [worker["last_heartbeat_time"] for worker in workers.json() if worker["status"] == "ONLINE"]
+    def _heartbeats(self) -> list[str]:
+        """The last heartbeat of each of the pool's workers."""
+        workers = self.api.client.request(
+            "POST", "/work_pools/{work_pool_name}/workers/filter", path_params={"work_pool_name": POOL}, json={}
+        )
+        return [worker["last_heartbeat_time"] for worker in workers.json()]

@@ -18,4 +18,4 @@ def test_three_commands_of_the_page(pool: Pool, flows: Repository) -> None:
     assert "hello cluster x1" in run.messages, run.report
     (pod,) = run.pods
     assert pod["status"]["phase"] == "Succeeded", run.report
-    assert list((pool.cluster.claim("prefect-uv-cache") / "envs").iterdir()), run.report
+    assert list((pool.claim / "envs").iterdir()), run.report

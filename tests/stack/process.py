@@ -33,8 +33,8 @@ def free_port(host: str) -> int:
         return port
 
 
-def wait_until(poll: Callable[[], T | None], awaited: str, timeout: float) -> T:
-    """Call `poll` until it returns neither None nor False, and return that value.
+def wait_until(poll: Callable[[], T | None], awaited: str, timeout: float, pause: float = POLL_SECONDS) -> T:
+    """Call `poll` until it returns neither None nor False, and return that value; `pause` for polls that cost.
 
     Raises:
         TimeoutError: it did not within `timeout` seconds; the message begins with `awaited`.
@@ -44,7 +44,7 @@ def wait_until(poll: Callable[[], T | None], awaited: str, timeout: float) -> T:
         value = poll()
         if value is not None and value is not False:
             return value
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause)
     raise TimeoutError(f"{awaited}: not within {timeout:g} s")
 
 

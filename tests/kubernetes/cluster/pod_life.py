@@ -5,6 +5,8 @@ https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
 
 from __future__ import annotations
 
+import os
+import select
 import shutil
 import threading
 import time
@@ -22,7 +24,6 @@ RETRY_SECONDS = 1.0
 """The wait before another look for an image, a claim or a secret; a kubelet waits 10 s and longer."""
 CLEAN_UP_SECONDS = 1.0
 """A deleted pod's object stays for this time with its final status, so that the job controller sees it."""
-RUN_SECONDS = 3600
 GRACE_SECONDS = 30
 PULL_REASONS = ("ErrImagePull", "ImagePullBackOff")
 
@@ -119,7 +120,8 @@ class PodLife:
         if name not in self._states:
             return False
         container = self._container(name)
-        code = container.wait(timeout=RUN_SECONDS)["StatusCode"]
+        _wait_for_process(container.attrs["State"]["Pid"])
+        code = container.wait()["StatusCode"]
         container.reload()
         killed = container.attrs["State"]["OOMKilled"]
         reason = "OOMKilled" if killed else "Error" if code else "Completed"
@@ -152,3 +154,15 @@ class PodLife:
 
     def _log_path(self, name: str) -> Path:
         return self.node.volumes.logs / f"{self.pod['metadata']['name']}-{name}.log"
+
+
+def _wait_for_process(pid: int) -> None:
+    """Wait for a container's first process, 0 if it has ended: podman's service would poll without a pause."""
+    if not pid:
+        return
+    with suppress(ProcessLookupError):
+        descriptor = os.pidfd_open(pid)
+        try:
+            select.select([descriptor], [], [])
+        finally:
+            os.close(descriptor)
