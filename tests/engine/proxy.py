@@ -22,10 +22,12 @@ class Proxy:
     Attributes:
         server: the server with the proxy's address.
         requests: how many HTTP requests the proxy has forwarded.
+        refused: how many connections it has closed immediately.
     """
 
     server: PrefectServer
     requests: int = 0
+    refused: int = 0
     _cut: threading.Event = field(default_factory=threading.Event)
     _open: set[socket.socket] = field(default_factory=set)
 
@@ -68,6 +70,7 @@ class Proxy:
             while True:
                 client, _ = listener.accept()
                 if self._cut.is_set():
+                    self.refused += 1
                     client.close()
                     continue
                 server = socket.create_connection(address)

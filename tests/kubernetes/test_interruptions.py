@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 import pytest
 from prefect.states import Cancelling
 
+from tests.kubernetes.attempts import await_first_attempt, first_attempt_pauses
 from tests.kubernetes.pool import Pool
 from tests.stack import Repository, git_clone
-from tests.stack.process import wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
-
-WAIT_SECONDS = 120
-
-
-def await_first_attempt(pool: Pool, flow_run: UUID) -> str:
-    """Wait until the first attempt says that it has come as far as it should, and return its pod's name."""
-    mark = pool.claim / f"started-{flow_run}"
-    wait_until(mark.exists, f"the first attempt of {flow_run}", WAIT_SECONDS)
-    (pod,) = pool.cluster.pods(flow_run)
-    return str(pod["metadata"]["name"])
 
 
 def test_cancel_ends_the_pod(pool: Pool, flows: Repository) -> None:
@@ -35,6 +23,7 @@ def test_cancel_ends_the_pod(pool: Pool, flows: Repository) -> None:
     assert [pod["status"]["phase"] for pod in run.pods] == ["Succeeded"], run.report
 
 
+@pytest.mark.full  # test_evicted_pod_is_rescheduled
 def test_drained_pod_is_rescheduled(pool: Pool, flows: Repository) -> None:
     """If a pod is deleted while the flow runs, as `kubectl drain` does, the run completes in another pod."""
     deployment = pool.deploy("drained", "pod_flows.py:first_attempt_waits", [git_clone(flows.url)])
@@ -59,9 +48,7 @@ def test_evicted_pod_is_rescheduled(pool: Pool, flows: Repository) -> None:
 
 def test_pod_evicted_while_it_prepares_is_rescheduled(pool: Pool, flows: Repository) -> None:
     """An eviction before the flow has begun, here in a pull step, leads to another pod too."""
-    mark = '/cache/started-"$PREFECT__FLOW_RUN_ID"'
-    script = f"bash -c 'test -e {mark} || {{ touch {mark}; sleep 60; }}'"
-    steps = [git_clone(flows.url), {"prefect.deployments.steps.run_shell_script": {"script": script}}]
+    steps = [git_clone(flows.url), first_attempt_pauses()]
     deployment = pool.deploy("evicted-early", "flows.py:hello", steps)
     flow_run = pool.api.create_run(deployment)
     name = await_first_attempt(pool, flow_run)

@@ -5,8 +5,6 @@ https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
 
 from __future__ import annotations
 
-import os
-import select
 import shutil
 import threading
 import time
@@ -18,6 +16,7 @@ from pathlib import Path
 from docker.models.containers import Container
 
 from tests.kubernetes.cluster.documents import Document, RefusedError, now, set_status
+from tests.kubernetes.cluster.process import wait_for_process
 from tests.kubernetes.cluster.sandbox import ConfigurationError, Node
 
 RETRY_SECONDS = 1.0
@@ -120,10 +119,8 @@ class PodLife:
         if name not in self._states:
             return False
         container = self._container(name)
-        _wait_for_process(container.attrs["State"]["Pid"])
+        killed = wait_for_process(container.attrs["State"]["Pid"])
         code = container.wait()["StatusCode"]
-        container.reload()
-        killed = container.attrs["State"]["OOMKilled"]
         reason = "OOMKilled" if killed else "Error" if code else "Completed"
         self._log_path(name).write_bytes(container.logs())
         with self._lock:
@@ -154,15 +151,3 @@ class PodLife:
 
     def _log_path(self, name: str) -> Path:
         return self.node.volumes.logs / f"{self.pod['metadata']['name']}-{name}.log"
-
-
-def _wait_for_process(pid: int) -> None:
-    """Wait for a container's first process, 0 if it has ended: podman's service would poll without a pause."""
-    if not pid:
-        return
-    with suppress(ProcessLookupError):
-        descriptor = os.pidfd_open(pid)
-        try:
-            select.select([descriptor], [], [])
-        finally:
-            os.close(descriptor)

@@ -30,7 +30,7 @@ class TemplateOptions:
         service_account: the default of the variable `service_account_name`.
         init_container: `prefect-uv sync` runs in an init container.
         api_url: for the init container, the API as the cluster reaches it.
-        api_key_secret: the secret whose `key` the init container has as PREFECT_API_KEY.
+        api_key_secret: for the init container, the secret with the API's `key` or `auth-string`.
     """
 
     type: str = ""
@@ -92,5 +92,5 @@ def _add_kubernetes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--init-container", action="store_true", help="build in an init container; needs --api-url")
     parser.add_argument("--api-url", metavar="URL", help="the Prefect API as the init container reaches it")
     parser.add_argument(
-        "--api-key-secret", metavar="NAME", help="has PREFECT_API_KEY as `key`; default prefect-api-key"
+        "--api-key-secret", metavar="NAME", help="has the API's `key` or `auth-string`; default prefect-api-key"
     )

@@ -88,7 +88,7 @@ def _cache(options: TemplateOptions) -> dict[str, Any]:
 
 def _sync_container(document: dict[str, Any], options: TemplateOptions) -> dict[str, Any]:
     """The init container that builds the environment; the worker adds its variables to the first container only."""
-    secret = {"secretKeyRef": {"name": options.api_key_secret, "key": "key", "optional": True}}
+    secret = {"name": options.api_key_secret, "optional": True}
     return {
         "name": "sync",
         "image": "{{ image }}",
@@ -97,7 +97,8 @@ def _sync_container(document: dict[str, Any], options: TemplateOptions) -> dict[
         "env": [
             {"name": "PREFECT__FLOW_RUN_ID", "valueFrom": {"fieldRef": {"fieldPath": LABEL}}},
             {"name": "PREFECT_API_URL", "value": options.api_url},
-            {"name": "PREFECT_API_KEY", "valueFrom": secret},
+            {"name": "PREFECT_API_KEY", "valueFrom": {"secretKeyRef": {**secret, "key": "key"}}},
+            {"name": "PREFECT_API_AUTH_STRING", "valueFrom": {"secretKeyRef": {**secret, "key": "auth-string"}}},
             {"name": BEHAVIOR, "value": _sigterm_behavior(document)},
         ],
         "resources": SYNC_RESOURCES,
