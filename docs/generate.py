@@ -25,6 +25,7 @@ from docs.markdown import table  # noqa: E402
 from docs.pins import images, pinned, pinned_pages  # noqa: E402
 from docs.project_shapes import project_shapes, uv_differences  # noqa: E402
 from docs.samples import lockfile_missing  # noqa: E402
+from docs.workers import workers  # noqa: E402
 from prefect_uv.errors import Kind, PrefectUvError  # noqa: E402
 from prefect_uv.options.option_parser import SUMMARIES, build_parsers  # noqa: E402
 from prefect_uv.settings import Settings, pip_variables, refused_variables, secret_files  # noqa: E402
@@ -179,6 +180,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/reference/command-line.md", "options"): options,
     ("docs/reference/supervision.md", "supervision"): supervision,
     ("docs/reference/supervision.md", "supervision-costs"): supervision_costs,
+    ("docs/reference/workers.md", "workers"): workers,
     **{
         (str(path.with_name("README.md").relative_to(ROOT)), path.name): partial(_listing, path)
         for name in ("prefect.yaml", "Dockerfile")

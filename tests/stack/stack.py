@@ -149,6 +149,7 @@ class Stack:
         *,
         cache: str | None = None,
         exchange: Path | None = None,
+        command: Sequence[str] = ("prefect", "flow-run", "execute"),
         **options: Any,
     ) -> Container:
         """Start a hardened container for a flow run without a worker.
@@ -160,9 +161,7 @@ class Stack:
         if exchange is not None:
             exchange.chmod(0o777)
             volumes.append(f"{exchange}:{EXCHANGE}")
-        return self.containers.start(
-            self.image, ["prefect", "flow-run", "execute"], variables, volumes, **HARDENED | options
-        )
+        return self.containers.start(self.image, command, variables, volumes, **HARDENED | options)
 
     def finish(self, flow_run: UUID, container: Container, timeout: float = RUN_SECONDS) -> Run:
         """Wait until the container has exited, and read the flow run and its log from the API."""

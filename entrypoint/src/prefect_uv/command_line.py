@@ -29,6 +29,9 @@ FLOW_RUN_ID = "PREFECT__FLOW_RUN_ID"
 # Prefect's engine as a command, `[uv run] [python] -m MODULE`, with options that have no value. Only the flow's own
 # environment has Prefect, so `run` has to start it.
 _PYTHON = r"(?:\S*/)?python[\d.]* (?:-\S+ )*"
+# A shell that would only wait and keep signals from us: dash 0.5.12 stays even for a single command.
+SHELLS = {"bash", "dash", "sh"}
+SINGLE_COMMAND = r"(?:exec )?([\w./ -]+)"
 ENGINE = rf"(?:uv run (?:-\S+ )*(?:{_PYTHON})?|{_PYTHON})-m prefect\.(?:engine(?: (\S+))?|flow_engine.*)"
 
 
@@ -45,14 +48,22 @@ def choose_verb(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[str, l
         words = words[1:] or ["help"]
     if not words:
         return ("run" if environ.get(FLOW_RUN_ID) else "help"), []
-    if tuple(words[:3]) == EXECUTE:
-        return "run", words[3:]
-    if "-m" in words and (engine := re.fullmatch(ENGINE, " ".join(words))):
-        given = [engine[1]] if engine[1] else []
-        return ("run", given) if given or environ.get(FLOW_RUN_ID) else ("command", words)
+    for command in (words, _in_shell(words)):
+        if tuple(command[:3]) == EXECUTE:
+            return "run", command[3:]
+        if "-m" in command and (engine := re.fullmatch(ENGINE, " ".join(command))):
+            given = [engine[1]] if engine[1] else []
+            return ("run", given) if given or environ.get(FLOW_RUN_ID) else ("command", words)
     if words[0] in VERBS:
         return words[0], words[1:]
     return (OPTIONS[words[0]], []) if words[0] in OPTIONS else ("command", words)
+
+
+def _in_shell(words: list[str]) -> list[str]:
+    """The command of `sh -c 'COMMAND'`, if it is a single one without anything that the shell would change."""
+    shell = len(words) == 3 and Path(words[0]).name in SHELLS and words[1] == "-c"  # noqa: PLR2004
+    single = re.fullmatch(SINGLE_COMMAND, words[2]) if shell else None
+    return single[1].split() if single else []
 
 
 def variables_for(verb: str, environ: Mapping[str, str]) -> Mapping[str, str]:

@@ -6,9 +6,19 @@ import json
 
 import pytest
 
+from docs.workers import WORKERS
 from tests.images.containers import Runner
 
-NAMES = ["prefect-uv", "prefect", "/opt/prefect/entrypoint.sh"]
+ENGINE = ["python", "-m", "prefect.engine"]
+STARTS = [
+    *sorted({(tuple(one.entrypoint), tuple(one.command)) for one in WORKERS.values()}),
+    (ENGINE, []),
+    ([], ENGINE),
+    ([], ["sh", "-c", "prefect flow-run execute"]),
+    ([], ["sh", "-c", "cd / && python -m prefect.engine"]),
+    (["bash", "-c"], ["exec python3 -u -m prefect.flow_engine flow.py:main"]),
+]
+"""What replaces the ENTRYPOINT, and its arguments: as workers do it, and as templates and older releases did."""
 
 
 def test_help_without_a_command_and_a_flow_run(run: Runner) -> None:
@@ -37,16 +47,44 @@ def test_command_that_does_not_exist(run: Runner) -> None:
     assert "no-such-command" in outcome.stderr
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_workers_that_override_the_entrypoint_reach_the_program(run: Runner, name: str) -> None:
-    """Every name that a worker may start leads to the program that executes flow runs."""
-    prefix = ["prefect-uv"] if name == "prefect-uv" else []
-    arguments = ["flow-run", "execute"] if name == "prefect" else ["prefect", "flow-run", "execute"]
-    direct = run(["prefect", "flow-run", "execute"], environment={"PREFECT_API_URL": "x"})
-    other = run([*prefix, *arguments], entrypoint=name, environment={"PREFECT_API_URL": "x"})
-    assert direct.code == other.code
-    assert 64 <= other.code <= 78
-    assert "prefect-uv: error[" in other.stderr
+@pytest.mark.parametrize(("entrypoint", "command"), STARTS)
+def test_every_start_of_a_worker_reaches_the_program(run: Runner, entrypoint: list[str], command: list[str]) -> None:
+    """Whatever replaces the ENTRYPOINT leads to the program that executes flow runs, and as if nothing were between."""
+    environment = {"PREFECT_API_URL": "x", "PREFECT__FLOW_RUN_ID": "x"}
+    outcome = run(command, entrypoint=list(entrypoint) or None, environment=environment)
+    assert outcome.code == 65, outcome
+    assert "prefect-uv: error[settings-invalid]: " in outcome.stderr
+
+
+def test_engine_of_a_run_that_is_named(run: Runner) -> None:
+    """`python -m prefect.engine ID` passes the flow run on; without one, the error says so, and nothing loops."""
+    flow_run = "0c7a4b5e-1111-4222-8333-444455556666"
+    for arguments, missing in (([flow_run], "PREFECT_API_URL"), ([], "PREFECT__FLOW_RUN_ID")):
+        outcome = run(["-m", "prefect.engine", *arguments], entrypoint=["python"])
+        assert f"{missing} is not set" in outcome.stderr
+
+
+def test_image_has_no_prefect_to_import(run: Runner) -> None:
+    """For everything but its engine, Python says that there is no Prefect."""
+    for arguments in (["-c", "import prefect"], ["-m", "prefect"], ["-m", "prefect.server"]):
+        outcome = run(arguments, entrypoint=["python"])
+        assert (outcome.code, "No module named 'prefect'" in outcome.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "script", "waits"),
+    [
+        ([], "cd / && {}", True),
+        (["sh", "-c"], "{}", True),
+        (["sh", "-c"], "exec {}", False),
+    ],
+)
+def test_shell_that_waits_is_found(run: Runner, entrypoint: list[str], script: str, *, waits: bool) -> None:
+    """A shell between the container's start and us is found, unless it has been replaced."""
+    code = "from prefect_uv.processes.process_tree import shell_above as s; print(s())"
+    script = script.format(f"/opt/prefect-uv/bin/python -c '{code}'")
+    command = [script] if entrypoint else ["sh", "-c", script]
+    assert run.succeed(command, entrypoint=entrypoint or None).strip() == (script if waits else "")
 
 
 def test_other_prefect_commands_fail(run: Runner) -> None:

@@ -16,11 +16,13 @@ from prefect_uv.engine.control_channel import ControlChannel
 from prefect_uv.engine.engine_process import EndReported, EngineProcess, StateChanged, StopSignalled
 from prefect_uv.engine.launch import Launch
 from prefect_uv.errors import PrefectUvError
+from prefect_uv.processes.process_tree import shell_above
 from prefect_uv.processes.signals import SIGNAL_EXIT
 from prefect_uv.session import Session
 
 SOON_SECONDS = 5.0
 REPORTED_END_FACTOR = 10
+SHELL_ABOVE = "a shell waits for this run and passes no signal on: a stop of the container kills the flow; write `exec`"
 NOTHING_HANDLED = "PREFECT_UV_SUPERVISE=false: cancellation, crashes and evictions of this run are not handled"
 
 
@@ -34,6 +36,8 @@ def supervise(launch: Launch, session: Session) -> int:
         session.log.warning(NOTHING_HANDLED)
         session.log.close()
         launch.replace()
+    if command := shell_above():
+        session.log.warning(f"{SHELL_ABOVE} before `prefect` in `{command}`")
     if session.flow_run is None:
         return supervise_command(launch, session)
     return Supervisor(launch, session, session.flow_run).run()

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from prefect_uv.command_line import SHELLS
+
 # prctl(2): https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html
 PR_SET_CHILD_SUBREAPER = 36
 KILL_SECONDS = 10.0
@@ -67,6 +69,18 @@ def command_line(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def shell_above() -> str:
+    """The command of a shell that the container runs and that waits for us, such as `sh -c 'cd src && prefect …'`.
+
+    It passes no signal on: as the container's first process it ignores SIGTERM, and below tini it dies of it, which
+    ends the container. Empty if there is no such shell.
+    """
+    parent = os.getppid()
+    program, *words = os.fsdecode(command_line(parent)).split("\0")
+    waits = Path(program).name in SHELLS and words[:1] == ["-c"] and "1" in {str(parent), _status(parent)[1]}
+    return words[1] if waits else ""
 
 
 def _status(pid: int) -> tuple[str, str, str]:
