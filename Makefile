@@ -1,7 +1,7 @@
 # Run `make` to list the targets. As root on Debian, targets that need Docker install and start it if it is missing, and
 # stop it at the end if they started it.
 .DEFAULT_GOAL := help
-.PHONY: help build-all build-tested demo test test-all checked tested bench compare lint format type generate check-generated picture lock clean
+.PHONY: help build-all build-tested demo test test-all checked tested bench compare lint format type generate check-generated picture lock upgrade clean
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -88,6 +88,11 @@ picture: .venv/.complete ## draw the README's picture from docs/demo.txt, the sa
 
 lock: .venv/.complete ## resolve the requirements files again, under the pins of images/family.toml
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(IMAGES) lock
+
+upgrade: .venv/.complete ## raise all pins to the newest releases, write what follows them, and test everything
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(IMAGES) upgrade
+	@$(MAKE) generate
+	@$(MAKE) test
 
 shell/%: ## open a shell in an image: shell/py313
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build $*; exec "$$DOCKER" run --rm --interactive --tty $(IMAGE_REPOSITORY):$* bash'

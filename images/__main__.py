@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 
-from images import clean, docker_engine, family, requirements, venv
+from images import clean, docker_engine, family, requirements, upgrade, venv
 from images.build import NO_PYTHON, build, size_table
 from images.process import ToolError, say
 
@@ -27,6 +27,7 @@ def parse_arguments() -> argparse.Namespace:
     commands.add_parser("venv", help="create the tools environment")
     commands.add_parser("clean", help="remove the images, containers, networks and volumes of this project")
     commands.add_parser("lock", help="write the requirements files from the pins in family.toml")
+    commands.add_parser("upgrade", help="raise the pins to the newest releases, and write all files that follow them")
     return parser.parse_args()
 
 
@@ -80,6 +81,8 @@ def main() -> int:
                 clean.clean()
             case "lock":
                 requirements.lock()
+            case "upgrade":
+                upgrade.upgrade()
     except ToolError as error:
         say(str(error))
         return 1

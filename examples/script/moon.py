@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = [
 #     "astral>=3.2",
-#     "prefect==3.8.8",
+#     "prefect==3.9.1",
 # ]
 # ///
 """A flow in a single file that declares its own dependencies (https://peps.python.org/pep-0723/)."""

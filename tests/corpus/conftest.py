@@ -20,6 +20,7 @@ import pytest
 from images.family import ROOT
 from prefect_uv.image_facts import Image, probe_image
 from tests.corpus.projects import PROJECTS, Case, CorpusProject
+from tests.pins import PREFECT, PREFECT_CLIENT
 from tests.stack import PackageIndex
 from tests.stack.environment import index_environment
 from tests.stack.process import tool
@@ -30,13 +31,13 @@ from tests.unit.wheels import build_wheel
 SECONDS = 120
 RUN = "11111111-2222-4333-8444-555555555555"
 DEPLOYMENT = "99999999-8888-4777-8666-555555555555"
-PREFECT = {
+MODULES = {
     "prefect/__init__.py": "def flow(function=None, **options):\n    return function or flow\n",
     "prefect/flow_engine.py": Path(__file__).with_name("engine.py").read_text(),
 }
 PACKAGES = {
-    ("prefect", "3.8.8"): PREFECT,
-    ("prefect_client", "3.8.8"): PREFECT,
+    ("prefect", PREFECT): MODULES,
+    ("prefect_client", PREFECT_CLIENT): MODULES,
     ("trinket", "1.0"): {"trinket.py": ""},
     ("bauble", "1.0"): {"bauble.py": ""},
     ("gadget", "1.0"): {"gadget.py": ""},
@@ -107,6 +108,7 @@ class Corpus:
         (directory / ".git").mkdir()
         for path in directory.glob("pylock.*"):
             text = path.read_text().replace("{index}", self.index.url.removesuffix("/simple"))
+            text = text.replace("{prefect}", PREFECT)
             for name, content in self.index.files.items():
                 text = text.replace(f"{{{name}}}", hashlib.sha256(content).hexdigest())
             path.write_text(text)
@@ -205,7 +207,7 @@ def image() -> Image:
     minor = f"{sys.version_info.major}.{sys.version_info.minor}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{Path(tool('uv')).parent}:{os.environ['PATH']}")
-        return probe_image("corpus", str(Path(sys.base_prefix) / "bin" / f"python{minor}"), "3.8.8")
+        return probe_image("corpus", str(Path(sys.base_prefix) / "bin" / f"python{minor}"), PREFECT)
 
 
 @pytest.fixture(scope="package")

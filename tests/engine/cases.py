@@ -11,13 +11,14 @@ from typing import Any
 from prefect.states import Cancelled
 
 from tests.engine.host import Run, parent
+from tests.pins import PREFECT
 
 SIGTERM_BEHAVIOR = "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"
 IN_PROCESS = (3, 6, 27)
 REPORTS_ALL = (3, 8, 4)
 AUTH_STRING = (3, 1, 8)
 PROCESS_POOLS = (3, 4, 25)
-LATEST = ("3.8.8",)
+LATEST = (PREFECT,)
 FAMILIES = ("3.4.25", "3.6.29", *LATEST)
 
 

@@ -16,7 +16,7 @@ from tests.engine.host import ROOT, Host
 from tests.stack.api import Api
 from tests.stack.server import PrefectServer
 
-NEWEST = "3.9.1"
+PREVIOUS = "3.8.8"
 RESULTS = ROOT / "docs" / "reference" / "supervision.json"
 
 
@@ -43,9 +43,9 @@ def open_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
 
 @pytest.fixture(scope="session")
-def newest_host(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """The same host with a server of the newest Prefect, which needs no authentication."""
-    home, program = tmp_path_factory.mktemp("newest"), host.program(NEWEST, "prefect")
+def previous_host(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """The same host with a server of an earlier Prefect, which needs no authentication."""
+    home, program = tmp_path_factory.mktemp("previous"), host.program(PREVIOUS, "prefect")
     with PrefectServer.start("127.0.0.1", "", home, program=program) as server, Api.connect(server) as api:
         yield replace(host, server=server, api=api)
 

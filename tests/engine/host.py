@@ -20,6 +20,7 @@ from uuid import UUID, uuid4
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelling
 
+from tests.pins import PREFECT
 from tests.stack.api import Api
 from tests.stack.environment import index_environment
 from tests.stack.process import tool, wait_until
@@ -51,7 +52,7 @@ class Host:
         packages = next((home / "entrypoint" / "lib").glob("python*/site-packages"))
         (packages / "prefect_uv.pth").write_text(str(ROOT / "entrypoint" / "src"))
         minor = f"{sys.base_prefix}/bin/python{PYTHON}"
-        facts = ["--name", "host", "--python", minor, "--prefect", "3.8.8"]
+        facts = ["--name", "host", "--python", minor, "--prefect", PREFECT]
         subprocess.run(
             [str(host.python), "-I", "-m", "prefect_uv.image_facts", *facts],
             env=host.environment,
@@ -90,7 +91,7 @@ class Host:
         """A locked project with this Prefect version, with its environment already built."""
         directory = self.home / f"project-{prefect}-{uuid4().hex[:6]}"
         shutil.copytree(PROJECT, directory)
-        requirements = [f"prefect=={prefect}", PINS.get(prefect, "fastapi<0.155")]
+        requirements = [f"prefect=={prefect}", PINS.get(prefect, "fastapi<0.151")]
         (directory / "pyproject.toml").write_text(
             f'[project]\nname = "engines"\nversion = "0"\nrequires-python = "=={PYTHON}.*"\n'
             f"dependencies = {requirements}\n"

@@ -19,11 +19,11 @@ from typing import Any
 
 from tests.engine.host import ROOT, Host, Run
 from tests.engine.proxy import Proxy
+from tests.pins import PREFECT
 from tests.stack.api import Api
 from tests.stack.process import wait_until
 from tests.stack.server import PrefectServer
 
-PREFECT = "3.8.8"
 FIGURES = ROOT / "docs" / "reference" / "supervision-costs.json"
 SETTLE_SECONDS = 15
 WATCH_SECONDS = 60

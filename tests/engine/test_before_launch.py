@@ -14,11 +14,11 @@ import pytest
 from tests.engine.cases import SIGTERM_BEHAVIOR
 from tests.engine.conftest import Record
 from tests.engine.host import Host, Run
+from tests.pins import PREFECT
 from tests.stack.api import git_clone
 
 pytestmark = pytest.mark.timeout(300)
 
-PREFECT = "3.8.8"
 FLOW = "flows.py:sleeping"
 ANY = "any"
 ENDINGS = {"": ("Crashed", 143), "reschedule": ("AwaitingRetry", 0), "relinquish": ("Pending", 1)}

@@ -17,6 +17,7 @@ from prefect_uv.api.client import ApiClient
 from prefect_uv.api.flow_run import FlowRun
 from prefect_uv.settings import Settings
 from tests.engine.host import Host, Run
+from tests.pins import PREFECT
 from tests.stack.api import git_clone
 from tests.stack.process import wait_until
 
@@ -51,7 +52,7 @@ def test_state_is_named_for_the_phase_that_lasts(host: Host) -> None:
     """It stays Pending and keeps the slot; then the flow runs, and the slot is free again."""
     folder = host.home / "lasting"
     (folder / "tmp").mkdir(parents=True)
-    go = {"prefect.deployments.steps.set_working_directory": {"directory": str(host.project("3.8.8"))}}
+    go = {"prefect.deployments.steps.set_working_directory": {"directory": str(host.project(PREFECT))}}
     script = f"sh -c 'until test -e {folder}/go; do sleep 0.1; done'"
     steps = [go, {"prefect.deployments.steps.run_shell_script": {"script": script}}]
     deployment = host.api.deploy("lasting", "flows.py:sleeping", steps, concurrency_limit=1)

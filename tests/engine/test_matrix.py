@@ -8,11 +8,12 @@ from itertools import product
 import pytest
 
 from tests.engine.cases import AUTH_STRING, CASES, REPORTS_ALL, Case, version_of
-from tests.engine.conftest import NEWEST, Record
+from tests.engine.conftest import PREVIOUS, Record
 from tests.engine.host import Host
+from tests.pins import PREFECT
 
-VERSIONS = ["3.0.11", "3.2.15", "3.4.25", "3.6.26", "3.6.29", "3.8.3", "3.8.8", NEWEST]
-ON_THE_NEWEST_SERVER = {f"{NEWEST}-cancel, process pool"}
+VERSIONS = ["3.0.11", "3.2.15", "3.4.25", "3.6.26", "3.6.29", "3.8.3", PREVIOUS, PREFECT]
+ON_THE_PREVIOUS_SERVER = {f"{PREFECT}-cancel, process pool"}
 FULL = bool(os.environ.get("PREFECT_UV_TEST_FULL"))
 APPLICABLE = [(version, case) for version, case in product(VERSIONS, CASES) if version_of(version) >= case.since]
 SELECTED = [
@@ -20,10 +21,10 @@ SELECTED = [
     for version, case in APPLICABLE
     if FULL or version in case.short
 ]
-SELECTED_FOR_NEWEST = [
+SELECTED_FOR_PREVIOUS = [
     pytest.param(case, version, id=f"{version}-{case.title}")
     for version, case in APPLICABLE
-    if FULL or f"{version}-{case.title}" in ON_THE_NEWEST_SERVER
+    if FULL or f"{version}-{case.title}" in ON_THE_PREVIOUS_SERVER
 ]
 
 
@@ -36,10 +37,10 @@ def test_run_ends_as_the_table_says(request: pytest.FixtureRequest, record: Reco
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("case", "version"), SELECTED_FOR_NEWEST)
-def test_run_ends_the_same_on_the_newest_server(newest_host: Host, case: Case, version: str) -> None:
+@pytest.mark.parametrize(("case", "version"), SELECTED_FOR_PREVIOUS)
+def test_run_ends_the_same_on_the_previous_server(previous_host: Host, case: Case, version: str) -> None:
     """The version of the server makes no difference."""
-    _run(case, version, newest_host, lambda *_, **__: None)
+    _run(case, version, previous_host, lambda *_, **__: None)
 
 
 def _run(case: Case, version: str, host: Host, record: Record) -> None:

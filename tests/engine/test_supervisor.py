@@ -15,13 +15,13 @@ from prefect.states import Cancelling
 from tests.engine.cases import RESCHEDULE
 from tests.engine.host import Host, Run
 from tests.engine.proxy import Proxy
+from tests.pins import PREFECT
 from tests.stack.api import Api
 from tests.stack.process import wait_until
 from tests.unit.http_server import Answer, running_server
 
 pytestmark = pytest.mark.timeout(300)
 
-PREFECT = "3.8.8"
 TRACING = "opentelemetry-distro opentelemetry-exporter-otlp-proto-http"
 FULL = bool(os.environ.get("PREFECT_UV_TEST_FULL"))
 CLEAN_UPS, LANES = (200, 8) if FULL else (1, 1)

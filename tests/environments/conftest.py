@@ -12,6 +12,7 @@ import pytest
 from docker.models.containers import Container
 from docker.types import Mount
 
+from tests.pins import PREFECT
 from tests.stack import CacheVolume, Outcome, PackageIndex, PrefectServer, Repository, Stack, image_name
 from tests.stack.containers import Containers
 from tests.stack.environment import job_volumes
@@ -103,7 +104,7 @@ def locked_project(folder: Path, dependencies: Sequence[str], extra: str = "") -
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with the real Prefect."""
-    return locked_project(tmp_path_factory.mktemp("projects") / "etl", ["prefect==3.8.8"])
+    return locked_project(tmp_path_factory.mktemp("projects") / "etl", [f"prefect=={PREFECT}"])
 
 
 @pytest.fixture(scope="session")
@@ -116,7 +117,7 @@ def index(containers: Containers) -> Iterator[PackageIndex]:
 @pytest.fixture
 def small(index: PackageIndex, tmp_path: Path) -> Path:
     """A project with the Prefect of one module."""
-    return locked_project(tmp_path / "small", ["prefect==3.8.8"], index.settings)
+    return locked_project(tmp_path / "small", [f"prefect=={PREFECT}"], index.settings)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.environments.conftest import FULL, Starts, locked_project
+from tests.pins import PREFECT
 from tests.stack import CacheVolume, PackageIndex
 from tests.stack.containers import Containers
 from tests.stack.process import wait_until
@@ -26,7 +27,7 @@ def projects(index: PackageIndex, tmp_path: Path) -> list[Path]:
     index.publish("ballast", "1.0", f"#{' ' * SIZE}\n")
     for package in PACKAGES:
         index.publish(package, "1.0", "")
-    common = ["prefect==3.8.8", "ballast"]
+    common = [f"prefect=={PREFECT}", "ballast"]
     return [locked_project(tmp_path / f"etl-{package}", [*common, package], index.settings) for package in PACKAGES]
 
 

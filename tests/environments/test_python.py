@@ -10,6 +10,7 @@ import pytest
 
 from prefect_uv.image_facts import interpreter_facts
 from tests.environments.conftest import Starts, locked_project
+from tests.pins import PREFECT
 from tests.unit.pythons import PYTHON, archive, downloads, served
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
@@ -20,7 +21,7 @@ SHOW_VERSION = ("exec", "--", "python", "-c", "import platform, prefect; print(p
 
 def test_interpreter_on_the_volume(starts: Starts, tmp_path: Path) -> None:
     """Without downloads it is an error; otherwise it is downloaded once, and then needs no network."""
-    project = locked_project(tmp_path / "old", ["prefect==3.8.8"])
+    project = locked_project(tmp_path / "old", [f"prefect=={PREFECT}"])
     (project / ".python-version").write_text(f"{VERSION}\n")
     old = replace(starts, project=project)
     refused = old.run(environment={"UV_PYTHON_DOWNLOADS": "never"})

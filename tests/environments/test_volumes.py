@@ -11,6 +11,7 @@ from docker.types import Mount
 from images import family
 from tests.environments.conftest import FULL, Starts, locked_project
 from tests.images.mirror import mirrored_image
+from tests.pins import PREFECT
 from tests.stack import CacheVolume, PackageIndex
 from tests.stack.containers import Containers
 
@@ -37,7 +38,7 @@ def test_read_only_setting_with_the_environment(starts: Starts) -> None:
     before = starts.volume.run("sh", "-c", "find /cache -printf '%T@ %p\n' | sort | md5sum")
     show_version = ("exec", "--", "python", "-c", "import prefect; print(prefect.__version__)")
     outcome = starts.run(*show_version, environment=READONLY)
-    assert (outcome.exit_code, outcome.stdout, warnings(outcome.stderr)) == (0, "3.8.8\n", []), outcome.output
+    assert (outcome.exit_code, outcome.stdout, warnings(outcome.stderr)) == (0, f"{PREFECT}\n", []), outcome.output
     assert starts.volume.run("sh", "-c", "find /cache -printf '%T@ %p\n' | sort | md5sum") == before
 
 
@@ -163,8 +164,8 @@ def test_projects_side_by_side(
 ) -> None:
     """Three projects, two of which select the same packages, have two environments."""
     index.publish("trinket", "1.0", "")
-    others = [locked_project(tmp_path / "twin", ["prefect==3.8.8"], index.settings)]
-    others.append(locked_project(tmp_path / "group", ["prefect==3.8.8"], GROUP + index.settings))
+    others = [locked_project(tmp_path / "twin", [f"prefect=={PREFECT}"], index.settings)]
+    others.append(locked_project(tmp_path / "group", [f"prefect=={PREFECT}"], GROUP + index.settings))
     for other in (starts.project, *others):
         outcome = Starts(containers, image, other, starts.volume).run()
         assert outcome.exit_code == 0, outcome.output

@@ -10,6 +10,7 @@ import pytest
 from docker.types import Mount
 
 from tests.environments.conftest import Starts
+from tests.pins import PREFECT
 from tests.stack import CacheVolume, PackageIndex
 from tests.stack.containers import Containers
 from tests.stack.process import tool
@@ -28,7 +29,7 @@ def sealed(containers: Containers, image: str, volume: CacheVolume, tmp_path: Pa
         folder.mkdir()
         folder.chmod(0o755)
     with PackageIndex.start("127.0.0.1") as index:
-        for name, version, code in (("prefect", "3.8.8", ""), ("trinket", "1.0", "says = 'clink'")):
+        for name, version, code in (("prefect", PREFECT, ""), ("trinket", "1.0", "says = 'clink'")):
             index.publish(name, version, code)
         (project / "pyproject.toml").write_text(
             '[project]\nname = "etl"\nversion = "1"\nrequires-python = ">=3.11"\n'

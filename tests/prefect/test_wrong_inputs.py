@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from tests.pins import PREFECT
 from tests.prefect.conftest import PROJECTS
 from tests.stack import CacheVolume, PackageIndex, Repository, Stack, git_clone
 from tests.stack.process import free_port
@@ -17,6 +18,7 @@ from tests.stack.process import free_port
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(120)]
 
 SMALL = {"type": "tmpfs", "device": "tmpfs", "o": "size=24m,mode=1777"}
+PINNED = f'"prefect=={PREFECT}"'
 INDEX = "http://index.invalid/simple"
 
 
@@ -120,7 +122,7 @@ def stale_lockfile(scene: Scene) -> Attempt:
     """A dependency was added after `uv lock`."""
     repository = scene.stack.git.create("stale-lockfile", PROJECTS / "stale-lockfile")
     path = repository.work / "pyproject.toml"
-    path.write_text(path.read_text().replace('"prefect==3.8.8"', '"prefect==3.8.8", "humanize"'))
+    path.write_text(path.read_text().replace(PINNED, f'{PINNED}, "humanize"'))
     repository.commit("Add humanize")
     return scene.attempt(repository.url)
 

@@ -22,6 +22,7 @@ from prefect_uv.log.mask import Mask
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.pull import pull
 from prefect_uv.settings import Settings
+from tests.pins import PREFECT
 from tests.stack.server import PrefectServer
 
 ROOT = Path(__file__).parent.parent.parent
@@ -158,7 +159,7 @@ def oracle(server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> I
 def image() -> Image:
     """The facts of this machine, as an image would have them."""
     minor = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return probe_image("pull", str(Path(sys.base_prefix) / "bin" / f"python{minor}"), "3.8.8")
+    return probe_image("pull", str(Path(sys.base_prefix) / "bin" / f"python{minor}"), PREFECT)
 
 
 @dataclass

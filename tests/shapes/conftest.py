@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from docker.types import Mount
 
+from tests.pins import PREFECT, PREFECT_CLIENT
 from tests.stack import CacheVolume, Outcome, PackageIndex, image_name
 from tests.stack.containers import Containers
 from tests.stack.environment import job_volumes
@@ -21,7 +22,7 @@ LABEL = "prefect-uv.shapes"
 SECONDS = 180
 PROJECTS = Path(__file__).parent.parent / "projects"
 CODE = "def flow(function=None, **options):\n    return function or flow\n"
-PACKAGES = {"prefect": "3.8.8", "prefect_client": "3.8.8", "trinket": "1.0", "bauble": "1.0"}
+PACKAGES = {"prefect": PREFECT, "prefect_client": PREFECT_CLIENT, "trinket": "1.0", "bauble": "1.0"}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.pins import PREFECT
 from tests.shapes.conftest import Shapes
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(120)]
@@ -90,8 +91,8 @@ def test_nothing_but_a_flow(shapes: Shapes) -> None:
     code = "import flows, prefect; print(prefect.__version__, flows.hello.name)"
     outcome = shapes.run(project, code, ".", {})
     assert outcome.exit_code == 0, outcome.output
-    assert outcome.stdout.split() == ["3.8.8", "hello"]
-    line = "look: no project, script or requirements file: only prefect==3.8.8, the image's version"
+    assert outcome.stdout.split() == [PREFECT, "hello"]
+    line = f"look: no project, script or requirements file: only prefect=={PREFECT}, the image's version"
     assert f"prefect-uv: {line}\n" in outcome.stderr
 
 

@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from tests.pins import PREFECT
 from tests.stack.http import Handler, serve
 
-PREFECT = """\
-__version__ = "3.8.8"
+MODULE = f"""\
+__version__ = "{PREFECT}"
 
 
 def flow(function=None, **options):
@@ -51,7 +52,7 @@ class PackageIndex:
     def with_prefect(cls, host: str) -> Iterator[PackageIndex]:
         """Serve a Prefect of one module: an environment with it costs a tenth of one with the real Prefect."""
         with cls.start(host) as index:
-            index.publish("prefect", "3.8.8", PREFECT)
+            index.publish("prefect", PREFECT, MODULE)
             yield index
 
     @property

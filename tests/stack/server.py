@@ -8,7 +8,7 @@ import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_UN, flock
 from pathlib import Path
@@ -45,7 +45,7 @@ class PrefectServer:
     ) -> Iterator[PrefectServer]:
         """Run `prefect server start` with its database in `home`; an empty `auth_string` disables authentication.
 
-        The program is another version's `prefect`, or that of the tests.
+        The program is another version's `prefect`, which makes its own tables, or that of the tests.
         """
         port = free_port(host)
         server = cls(f"http://{host}:{port}/api", auth_string, home)
@@ -54,7 +54,7 @@ class PrefectServer:
         command = [program or tool("prefect"), "server", "start", "--no-ui", "--analytics-off", *address]
         variables = {**_environment(home, auth_string), **(settings or {})}
         with ExitStack() as running:
-            with _tables(database):
+            with nullcontext() if program else _tables(database):
                 process = running.enter_context(background(command, log, variables))
 
                 def healthy() -> bool:

@@ -13,11 +13,12 @@ import pytest
 from prefect_uv.errors import PrefectUvError
 from prefect_uv.project import LockedProject, Project, UnlockedProject, find_project
 from prefect_uv.settings import Settings
+from tests.pins import PREFECT, PREFECT_CLIENT
 from tests.suite.locks import lock_once
 from tests.unit.wheels import build_wheel
 
 PROJECTS = Path(__file__).parents[1] / "projects"
-WHEELS = (("prefect", "3.8.8"), ("prefect-client", "3.8.8"), ("trinket", "1.0"), ("bauble", "1.0"))
+WHEELS = (("prefect", PREFECT), ("prefect-client", PREFECT_CLIENT), ("trinket", "1.0"), ("bauble", "1.0"))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.pins import PREFECT, PREFECT_CLIENT
 from tests.unit.http_server import Answer, Server
 from tests.unit.wheels import build_wheel
 
@@ -37,8 +38,8 @@ PACKAGES = {
     "humanize": "4.11.0",
     "inflection": "0.5.1",
     "mako": "1.3",
-    "prefect": "3.8.8",
-    "prefect_client": "3.8.8",
+    "prefect": PREFECT,
+    "prefect_client": PREFECT_CLIENT,
     "pytest": "8.4",
     "roman": "5.0",
     "ruff": "0.13",

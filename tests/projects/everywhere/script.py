@@ -1,4 +1,4 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["prefect==3.8.8", "mako"]
+# dependencies = ["prefect==3.9.1", "mako"]
 # ///

@@ -2,7 +2,7 @@
 
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["prefect==3.8.8", "trinket"]
+# dependencies = ["prefect==3.9.1", "trinket"]
 # ///
 
 from prefect import flow

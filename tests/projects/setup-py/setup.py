@@ -1,3 +1,3 @@
 from setuptools import setup
 
-setup(name="etl", install_requires=["prefect==3.8.8"])
+setup(name="etl", install_requires=["prefect==3.9.1"])

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from prefect_uv.project import prefect_missing_error
+from tests.pins import PREFECT
 from tests.unit.checkouts import MakeCheckout
 
 FLOW = "flows.py:hello"
@@ -471,7 +472,7 @@ def test_member_without_prefect(pulled: MakeCheckout) -> None:
     """The hint is the uv command that adds Prefect to the member."""
     checkout = pulled("workspace")
     path = checkout.directory / "packages" / "etl" / "pyproject.toml"
-    path.write_text(path.read_text().replace('"prefect==3.8.8", ', ""))
+    path.write_text(path.read_text().replace(f'"prefect=={PREFECT}", ', ""))
     hint = "hint: Run `uv add --package etl prefect`, commit pyproject.toml and uv.lock, and push."
     assert checkout.lock().text(prefect_missing_error(checkout.locked(DAILY))).endswith(hint)
 

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -51,16 +50,6 @@ def test_dockerfile_declares_the_build_arguments(name: str) -> None:
     for argument in build_arguments(family, image):
         assert f"ARG {argument}" in text
     assert f"ARG BASE={family.base_of(image)}" in text
-
-
-def test_projects_pin_the_prefect_of_the_family() -> None:
-    """Examples and test projects that pin Prefect pin the version that the images are built for."""
-    pinned: list[str] = []
-    for path in [*ROOT.glob("tests/projects/*/pyproject.toml"), *ROOT.glob("examples/*/pyproject.toml")]:
-        dependencies = tomllib.loads(path.read_text()).get("project", {}).get("dependencies", [])
-        pinned += [dependency for dependency in dependencies if dependency.startswith("prefect==")]
-    assert pinned
-    assert set(pinned) == {f"prefect=={read().prefect}"}
 
 
 def test_requirements_are_locked_to_the_pins() -> None:

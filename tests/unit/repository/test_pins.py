@@ -1,26 +1,24 @@
-"""Examples and test projects pin the Prefect version of images/family.toml, and no other."""
+"""Examples and test projects pin the versions of images/family.toml, and no others."""
 
 from __future__ import annotations
 
-import re
-import tomllib
 from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[3]
-SUFFIXES = {".toml", ".py", ".txt", ".in"}
-PREFECT = re.compile(r"""^(?:.*["'])?prefect(?:-client)?(==[0-9.]+)""", re.MULTILINE)
-FILES = [
-    path
-    for folder in ("examples", "tests/projects")
-    for path in sorted((REPOSITORY / folder).glob("*/**/*"))
-    if path.suffix in SUFFIXES and ".venv" not in path.parts and PREFECT.search(path.read_text())
-]
+from images.family import ROOT, read
+from images.upgrade import followed, followers
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(REPOSITORY)))
-def test_project_has_the_pinned_prefect(path: Path) -> None:
-    """An example or test project that depends on Prefect pins the version that the images are built for."""
-    pinned = tomllib.loads((REPOSITORY / "images" / "family.toml").read_text())["pins"]["prefect"]
-    assert set(PREFECT.findall(path.read_text())) == {pinned}
+@pytest.mark.parametrize("path", followers(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_project_has_the_pinned_versions(path: Path) -> None:
+    """An example or test project that pins a package of the family pins the version that the images are built for."""
+    assert followed(path.read_text(), read().pins) == path.read_text()
+
+
+def test_only_exact_requirements_follow() -> None:
+    """Ranges, and packages whose name begins or ends like a pinned one, stay as they are."""
+    kept = "my-prefect==3.0 prefect>=3 prefect-aws==0.1"
+    text = f'prefect==3.0.0 prefect-client==3.0 {kept} prefect = "3.0" prefect=3.0'
+    pins = {"prefect": "==3.9.1", "prefect-client": "==3.9.0"}
+    assert followed(text, pins) == f'prefect==3.9.1 prefect-client==3.9.0 {kept} prefect = "3.9.1" prefect=3.9.1'

@@ -124,8 +124,12 @@ def _step_interpreter(requirements: Sequence[str], context: StepContext) -> Path
 
 
 def _step_project(requirements: Sequence[str], prefect: str, mask: Mask) -> UnlockedProject:
-    """The requirements with as much of the image's Prefect as they need: the client, or all of it."""
+    """The requirements with as much of the image's Prefect as they need: the client, or all of it.
+
+    Not every release of `prefect` has a `prefect-client` (there is none of 3.9.1), so the one before it will do.
+    """
     nowhere = Path("/")
+    major, minor, _ = prefect.split(".", 2)
     return UnlockedProject(
         name=" with ".join(["a pull step", *filter(None, [", ".join(map(mask, requirements))])]),
         shape="pull step",
@@ -133,7 +137,7 @@ def _step_project(requirements: Sequence[str], prefect: str, mask: Mask) -> Unlo
         root=nowhere,
         inputs=(),
         source_roots=(),
-        requirements=(*requirements, f"prefect-client=={prefect}"),
+        requirements=(*requirements, f"prefect-client>={major}.{minor},<={prefect}"),
         constraints=(f"prefect=={prefect}",),
     )
 

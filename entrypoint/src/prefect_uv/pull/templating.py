@@ -4,8 +4,7 @@ The order is that of run_step: outputs of earlier steps and `{{ $ENV }}`, blocks
 Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/deployments/steps/core.py
 Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/utilities/templating/__init__.py
 
-One departure: a pass never replaces within a value that it has just inserted. Prefect 3.8.8's apply_values may; 3.9.1
-does not (observed).
+A pass never replaces within a value that it has just inserted, as in Prefect 3.9.1 (observed; 3.8.8's may).
 """
 
 from __future__ import annotations

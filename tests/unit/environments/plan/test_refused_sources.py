@@ -22,22 +22,26 @@ from prefect_uv.image_facts import Image
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import find_extra_packages, find_project
 from prefect_uv.session import Session
+from tests.pins import PREFECT, UV
 from tests.unit.checkouts import Checkout, MakeCheckout
 from tests.unit.etl import HTML
 from tests.unit.http_server import Answer, Server
 from tests.unit.wheels import build_wheel
 
 INDEX = "http://index.invalid/simple"
+PINNED = f'"prefect=={PREFECT}"'
 LOCK = 'version = 1\nrevision = 3\nrequires-python = ">=3.11"\n'
 TRINKET = "trinket-1.0-py3-none-any.whl"
-UV = "`uv --no-progress --color never"
-EXPORT = f"{UV} export --locked --project /code --no-dev --python PYTHON --no-header --no-annotate` exited with code"
+COMMAND = "`uv --no-progress --color never"
+EXPORT = (
+    f"{COMMAND} export --locked --project /code --no-dev --python PYTHON --no-header --no-annotate` exited with code"
+)
 SYNC = (
-    f"{UV} sync --frozen --project /code --no-dev --no-install-package local-index --python PYTHON"
+    f"{COMMAND} sync --frozen --project /code --no-dev --no-install-package local-index --python PYTHON"
     " --link-mode hardlink` exited with code"
 )
 INSTALL = (
-    f"{UV} pip install --dry-run --output-format json --python /environment/bin/python -c /private/constraints.in"
+    f"{COMMAND} pip install --dry-run --output-format json --python /environment/bin/python -c /private/constraints.in"
     " -r /code/requirements-extras.txt` exited with code"
 )
 REPLACEMENTS = (
@@ -97,7 +101,7 @@ def indexed(pulled: MakeCheckout, server: Server) -> Callable[[str], Checkout]:
         checkout = pulled(name)
         path = checkout.directory / "pyproject.toml"
         path.write_text(path.read_text().replace(INDEX, server.url))
-        for package, file in (("prefect", "prefect-3.8.8-py3-none-any.whl"), ("trinket", TRINKET)):
+        for package, file in (("prefect", f"prefect-{PREFECT}-py3-none-any.whl"), ("trinket", TRINKET)):
             wheel = (checkout.wheels / file).read_bytes()
             link = f"<a href='{file}#sha256={hashlib.sha256(wheel).hexdigest()}'>{file}</a>"
             server.on(f"GET /api/{package}/", Answer(body=link.encode(), headers=HTML))
@@ -113,7 +117,7 @@ def test_stale_lock(start: Start, pulled_with_wheels: MakeCheckout, tmp_path: Pa
     """A dependency was added after `uv lock`: the hint has both remedies."""
     checkout = pulled_with_wheels("stale-lockfile").lock()
     path = checkout.directory / "pyproject.toml"
-    path.write_text(path.read_text().replace('"prefect==3.8.8"', '"prefect==3.8.8", "trinket"'))
+    path.write_text(path.read_text().replace(PINNED, f'{PINNED}, "trinket"'))
     text = start.refusal(checkout, UV_CONFIG_FILE=str(tmp_path / "uv.toml"))
     assert text.replace(" --no-emit-package stale-lockfile", "") == (
         f"""error[lockfile-stale]: The lockfile no longer matches pyproject.toml or the script.
@@ -139,7 +143,7 @@ PREFECT_UV_LOCK=frozen to install what the lockfile says."""  # noqa: S608 (no S
             f"""error[project-invalid]: The project needs a different uv than the image has.
 
 {EXPORT} 2:
-    error: Required uv version `>=99` does not match the running version `0.13.8`. Update `uv` by running `uv self \
+    error: Required uv version `>=99` does not match the running version `{UV}`. Update `uv` by running `uv self \
 update`.
 
 hint: Use an image with that uv; or lock with the image's uv, and allow it in `required-version`.""",
@@ -257,14 +261,14 @@ def test_package_that_is_missing_offline(start: Start, indexed: Callable[[str], 
     """The volume is empty, and there is no network."""
     assert start.refusal(indexed("plain"), UV_DEFAULT_INDEX=start.server.url, PREFECT_UV_OFFLINE="true") == (
         f"""error[offline-missing]: No index may be used, and neither uv's cache nor the wheel directory has \
-prefect==3.8.8.
+prefect=={PREFECT}.
 
 {SYNC.replace("local-index", "plain")} 1:
-    error: Failed to download `prefect==3.8.8`
+    error: Failed to download `prefect=={PREFECT}`
       cause: Network connectivity is disabled, but the requested data wasn't found in the cache: \
-http://index/prefect/prefect-3.8.8-py3-none-any.whl
+http://index/prefect/prefect-{PREFECT}-py3-none-any.whl
 
-    hint: `prefect` (v3.8.8) was included because `plain` (v1.0.0) depends on `prefect`
+    hint: `prefect` (v{PREFECT}) was included because `plain` (v1.0.0) depends on `prefect`
 
 hint: Warm the volume with `prefect-uv sync` where there is a network; or put the wheels into a directory and set \
 PREFECT_UV_WHEELS."""
@@ -323,7 +327,7 @@ def test_baked_environment_that_does_not_fit(
     with contextlib.chdir(checkout.directory):
         assert bake(Session(start.make_store(**variables).settings, log)) == 0
     path = checkout.directory / "pyproject.toml"
-    path.write_text(path.read_text().replace('"prefect==3.8.8"', '"prefect==3.8.8", "trinket"'))
+    path.write_text(path.read_text().replace(PINNED, f'{PINNED}, "trinket"'))
     text = start.refusal(checkout.lock(), **variables, PREFECT_UV_BAKED="refuse")
     assert re.sub(r"[0-9a-f]{12}", "KEY", text) == (
         """error[baked-mismatch]: No environment baked into the image fits plain.
