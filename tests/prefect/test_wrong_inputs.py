@@ -74,7 +74,7 @@ def api_down(scene: Scene) -> Attempt:
     """No server listens at PREFECT_API_URL."""
     gateway = scene.stack.containers.gateway
     address = f"http://{gateway}:{free_port(gateway)}/api"
-    environment = {"PREFECT_API_URL": address, "PREFECT_CLIENT_MAX_RETRIES": "2"}
+    environment = {"PREFECT_API_URL": address, "PREFECT_CLIENT_MAX_RETRIES": "2", "PREFECT_UV_API_WAIT_SECONDS": "1"}
     return Attempt(scene.attempt(scene.plain.url).flow_run, environment)
 
 

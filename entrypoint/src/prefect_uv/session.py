@@ -18,6 +18,7 @@ from prefect_uv.cache_volume.run_claim import RunClaim
 from prefect_uv.cache_volume.volume import trusted_users
 from prefect_uv.errors import PrefectUvError, SettingsInvalidError
 from prefect_uv.log.lasting_phase import pending_state
+from prefect_uv.log.progress import logging_progress
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.options.command_options import Options
 from prefect_uv.processes.signals import Terminated, wake_main_thread
@@ -114,8 +115,11 @@ class Session:
 
     def _read_flow_run(self, policy: RetryPolicy | None = None) -> FlowRun:
         self.asked = True
-        self.api = ApiClient(self.settings)
-        self.flow_run = FlowRun(self.api, self.settings.flow_run_id, policy)
+        settings = self.settings
+        self.api = ApiClient(settings)
+        first = RetryPolicy(settings.api_retries, settings.api_timeout, patient=settings.api_wait)
+        with logging_progress(self.log, f"waiting for the API at {settings.api_url}"):
+            self.flow_run = FlowRun(self.api, settings.flow_run_id, policy or first)
         self.log.connect(self.api.send_logs, self.flow_run.id)
         return self.flow_run
 

@@ -182,6 +182,7 @@ def _run(server: Server) -> None:
         "PREFECT_API_URL": server.url,
         "PREFECT__FLOW_RUN_ID": RUN,
         "PREFECT_CLIENT_MAX_RETRIES": "0",
+        "PREFECT_UV_API_WAIT_SECONDS": "0.01",
         "PREFECT_API_REQUEST_TIMEOUT": "0.5",
         "PREFECT_UV_GIT_MIRROR": "false",
     }

@@ -163,6 +163,7 @@ def test_planted_secret_leaves_nowhere(  # noqa: PLR0913, PLR0917 (fixtures)
         "PREFECT_API_URL": server.url,
         "PREFECT_API_AUTH_STRING": f"admin:{secret}",
         "PREFECT_CLIENT_MAX_RETRIES": "0",
+        "PREFECT_UV_API_WAIT_SECONDS": "0.01",
         "PREFECT__FLOW_RUN_ID": RUN,
         "PREFECT_UV_CACHE_DIR": str(tmp_path / "cache"),
     }

@@ -44,6 +44,7 @@ def environ(server: Server) -> dict[str, str]:
         "PREFECT__FLOW_RUN_ID": RUN,
         "PREFECT_API_KEY": "pnu_hush",
         "PREFECT_CLIENT_MAX_RETRIES": "0",
+        "PREFECT_UV_API_WAIT_SECONDS": "0.01",
     }
 
 
@@ -285,6 +286,17 @@ def test_signal_before_the_flow(environ: dict[str, str], server: Server) -> None
     note_signals()
     assert start(_asking(_stopped), environ, []) == 128 + signal.SIGTERM
     assert _crashed(server) == ["SIGTERM arrived before the flow started."]
+
+
+@pytest.mark.parametrize("late", [Answer(trouble="drops"), Answer(503), Answer(502, {"detail": "no upstream"})])
+def test_api_that_is_late(environ: dict[str, str], server: Server, late: Answer) -> None:
+    """A run waits for an API that is still starting, though it has no retries; later requests do not."""
+    environ["PREFECT_UV_API_WAIT_SECONDS"] = "60"
+    document = {"id": RUN, "name": "brave-fox", "deployment_id": DEPLOYMENT, "state": {"type": "PENDING"}}
+    server.on(f"GET /api/flow_runs/{RUN}", late, Answer(body=document))
+    assert start(_asking(lambda: 0), environ, []) == 0
+    server.on(f"GET /api/deployments/{DEPLOYMENT}", late)
+    assert start(_asking(lambda: 0), environ, []) == 67
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,12 @@ values = st.one_of(variable_texts, st.sampled_from(VALID))
 @example(environ={"PREFECT_API_URL": "http://[::1"})
 def test_any_variables(environ: dict[str, str]) -> None:
     """The settings, the API client and git's environment can be made from them, or the error is the user's."""
-    given = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "PREFECT_CLIENT_MAX_RETRIES": "0", **environ}
+    given = {
+        "PREFECT_API_URL": "http://127.0.0.1:9/api",
+        "PREFECT_CLIENT_MAX_RETRIES": "0",
+        "PREFECT_UV_API_WAIT_SECONDS": "0.01",
+        **environ,
+    }
     with ends_in_order() as errors:
         settings = Settings.from_environ(given)
         assert all(isinstance(secret, str) for secret in settings.secrets())

@@ -21,12 +21,14 @@ Outcome = HttpResponse | Exception
 class RetryPolicy(NamedTuple):
     """How many times a request is retried, how many seconds each attempt may take, and how many everything together.
 
-    Pauses and the server's maintenance count for `total`; maintenance does not use up retries.
+    Pauses and the server's maintenance count for `total`; maintenance does not use up retries, and in the first
+    `patient` seconds nothing does.
     """
 
     retries: float
     timeout: float
     total: float = math.inf
+    patient: float = 0.0
 
 
 class Patience:
@@ -37,7 +39,8 @@ class Patience:
 
     def __init__(self, policy: RetryPolicy) -> None:
         self.policy = policy
-        self._end = time.monotonic() + policy.total
+        begun = time.monotonic()
+        self._end, self._patient_end = begun + policy.total, begun + policy.patient
         self._attempt_seconds = policy.timeout
         self._attempt_end = math.inf
         self._hurried = False
@@ -49,6 +52,10 @@ class Patience:
         self._attempt_seconds = min(self._attempt_seconds, HURRIED_ATTEMPT_SECONDS)
         self._attempt_end = min(self._attempt_end, now + HURRIED_ATTEMPT_SECONDS)
         self._hurried = True
+
+    def allows(self, failures: int) -> bool:
+        """Whether a request may be sent again after so many failures."""
+        return failures <= self.policy.retries or time.monotonic() < self._patient_end
 
     def outcome(self, outcomes: SimpleQueue[Outcome]) -> HttpResponse:
         """Wait for the outcome of an attempt that begins now.

@@ -112,7 +112,7 @@ class Transport:
             except (OSError, HTTPException, UnicodeError) as error:
                 response, reason = None, str(error) or type(error).__name__
             failures += response is None or response.headers.get("Prefect-Maintenance") != "true"
-            if failures > patience.policy.retries or not patience.pause(_seconds_until_retry(response, attempts)):
+            if not patience.allows(failures) or not patience.pause(_seconds_until_retry(response, attempts)):
                 raise UnansweredError(reason, attempts, response)
 
     def _attempt(self, request: ApiRequest, patience: Patience) -> HttpResponse:

@@ -59,3 +59,9 @@ class ApiSettings:
     api_timeout: float = setting(
         "PREFECT_API_REQUEST_TIMEOUT", seconds, 60.0, "Seconds to wait for a response from the API."
     )
+    api_wait: float = setting(
+        "PREFECT_UV_API_WAIT_SECONDS",
+        seconds,
+        120.0,
+        "Seconds to wait at the start for an API that does not answer yet: a sidecar or the server may be starting.",
+    )
