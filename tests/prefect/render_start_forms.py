@@ -124,8 +124,9 @@ FORMS: dict[str, Callable[[Any, Any], Form]] = {
 
 
 def render(worker: type[BaseWorker[Any, Any, Any]]) -> Form:
-    """The form that this worker uses with its own default template."""
-    template = worker.get_default_base_job_template()
+    """The form that this worker uses with our template of its type, or else with its own default."""
+    own = Path(f"/templates/{worker.type}.json")
+    template = json.loads(own.read_text()) if own.exists() else worker.get_default_base_job_template()
     values = VALUES.get(worker.type, {})
     client = PrefectClient("http://x/api")
     configuration = asyncio.run(worker.job_configuration.from_template_and_values(template, values, client=client))

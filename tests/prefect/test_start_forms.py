@@ -15,6 +15,7 @@ from docs.workers import WORKERS
 from images.family import ROOT
 from tests.stack import EXCHANGE, Repository, Stack, git_clone
 from tests.stack.environment import job_volumes
+from tests.unit.templates.test_cloud_templates import CLOUDS, cloud_template
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(180)]
 
@@ -73,7 +74,11 @@ def signals(folder: Path) -> list[int]:
 @pytest.mark.full
 @pytest.mark.timeout(1200)
 def test_forms_are_those_of_the_workers(stack: Stack) -> None:
-    """Each package, installed in a throw-away environment, renders the start that we have on record."""
+    """Each package, installed in a throw-away environment, renders the start on record: from our template, if any."""
+    templates = stack.git.root / "templates"
+    templates.mkdir()
+    for kind in set(WORKERS) & CLOUDS.keys():
+        (templates / f"{kind}.json").write_text(json.dumps(cloud_template(kind, "--image", "ours")))
     requirements = sorted({one.requirement for one in WORKERS.values()})
     modules = [one.module for one in WORKERS.values()]
     script = f"""
@@ -87,7 +92,7 @@ def test_forms_are_those_of_the_workers(stack: Stack) -> None:
         stack.image,
         ["bash", "-euc", script],
         {"UV_CACHE_DIR": "/tmp/uv"},
-        [*job_volumes(stack.cache.name), f"{program}:/render.py:ro"],
+        [*job_volumes(stack.cache.name), f"{program}:/render.py:ro", f"{templates}:/templates:ro"],
     )
     outcome = stack.containers.wait(container, 1100)
     assert outcome.exit_code == 0, outcome.output

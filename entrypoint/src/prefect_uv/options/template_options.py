@@ -9,7 +9,15 @@ from typing import Any
 
 from prefect_uv.errors import UsageError
 
-TYPES = {"kubernetes": "for the worker of prefect-kubernetes", "docker": "for the worker of prefect-docker"}
+TYPES = {
+    "kubernetes": "for the worker of prefect-kubernetes",
+    "docker": "for the worker of prefect-docker",
+    "ecs": "for the worker of prefect-aws",
+    "cloud-run": "for the worker of prefect-gcp with the API v1",
+    "cloud-run-v2": "for the worker of prefect-gcp",
+    "azure-container-instance": "for the worker of prefect-azure",
+}
+RESTRICTED_TYPES = ("kubernetes", "docker")
 VOLUME = "prefect-uv-cache"
 
 
@@ -24,6 +32,7 @@ class TemplateOptions:
         restricted: a read-only root, no capabilities, and whatever else the platform's strictest rules ask for.
         no_cache: no volume that outlives a run.
         volume: the named volume of a Docker pool.
+        file_system: the id of the EFS file system of an ECS pool.
         claim: the persistent volume claim.
         host_path: a directory on each node, instead of a claim.
         openshift: neither user nor group are fixed.
@@ -39,6 +48,7 @@ class TemplateOptions:
     restricted: bool = False
     no_cache: bool = False
     volume: str = VOLUME
+    file_system: str = ""
     claim: str = VOLUME
     host_path: str = ""
     openshift: bool = False
@@ -75,11 +85,13 @@ def add_template_options(parser: argparse.ArgumentParser) -> None:
     for one in types.choices.values():
         one.add_argument("--from", dest="source", metavar="FILE", help="the worker's own default; - is stdin")
         one.add_argument("--image", metavar="IMAGE", help="the default image of the pool")
-        one.add_argument("--restricted", action="store_true", help="read-only root, no capabilities")
+    for name in RESTRICTED_TYPES:
+        types.choices[name].add_argument("--restricted", action="store_true", help="read-only root, no capabilities")
     _add_kubernetes(types.choices["kubernetes"])
     docker = types.choices["docker"].add_mutually_exclusive_group()
     docker.add_argument("--volume", metavar="NAME", help=f"the volume of the cache; default {VOLUME}")
     docker.add_argument("--no-cache", action="store_true", help="no cache between runs")
+    types.choices["ecs"].add_argument("--file-system", metavar="ID", help="the EFS file system of the cache")
 
 
 def _add_kubernetes(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from prefect_uv.errors import TemplateUnknownError
 
 CACHE = "/cache"
+BEHAVIOR = "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"
 MADE_BY = "Start from the default of the installed worker: `prefect work-pool get-default-base-job-template`."
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from prefect_uv.errors import TemplateUnknownError
 from prefect_uv.options.template_options import TemplateOptions
 from prefect_uv.shapes import mismatch
-from prefect_uv.templates.job_template import CACHE, MADE_BY, set_default
+from prefect_uv.templates.job_template import BEHAVIOR, CACHE, MADE_BY, set_default
 
 JOB_TEMPLATE = {"job_manifest": {"kind": str, "spec": {"template": {"spec": {"containers": [dict]}}}}}
 GRACE_SECONDS = 60
@@ -20,7 +20,6 @@ HOME = "/home/prefect"
 RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
 SYNC_RESOURCES = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
 LABEL = "metadata.labels['prefect.io/flow-run-id']"
-BEHAVIOR = "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"
 
 
 def adapt_kubernetes(document: dict[str, Any], options: TemplateOptions) -> None:

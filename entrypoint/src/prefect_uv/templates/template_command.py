@@ -6,11 +6,19 @@ import json
 
 from prefect_uv.errors import UsageError
 from prefect_uv.session import Session
+from prefect_uv.templates.cloud_templates import adapt_cloud_run, adapt_container_instance, adapt_ecs
 from prefect_uv.templates.default_template import read_default
 from prefect_uv.templates.docker_template import adapt_docker
 from prefect_uv.templates.kubernetes_template import adapt_kubernetes
 
-ADAPT = {"kubernetes": adapt_kubernetes, "docker": adapt_docker}
+ADAPT = {
+    "kubernetes": adapt_kubernetes,
+    "docker": adapt_docker,
+    "ecs": adapt_ecs,
+    "cloud-run": adapt_cloud_run,
+    "cloud-run-v2": adapt_cloud_run,
+    "azure-container-instance": adapt_container_instance,
+}
 
 
 def template(session: Session) -> int:
