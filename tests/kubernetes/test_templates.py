@@ -14,6 +14,7 @@ from tests.stack import Repository, git_clone
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
+RUN_SHELL_SCRIPT = "prefect.deployments.steps.run_shell_script"
 SYNC = re.compile(r"sync \d+ \((hit|miss) [0-9a-f]{12}\)")
 
 
@@ -28,13 +29,15 @@ def init(pool: Pool) -> Pool:
 
 
 def test_init_container_builds_and_the_main_container_finds_it(init: Pool, flows: Repository) -> None:
-    """The environment is built in the init container, with the login from the secret."""
-    deployment = init.deploy("init", "flows.py:hello", [git_clone(flows.url)])
+    """The environment is built in the init container, with the login from the secret; it alone pulls the code."""
+    count = {RUN_SHELL_SCRIPT: {"script": "sh -c 'printf x >> /cache/performed'"}}
+    deployment = init.deploy("init", "flows.py:hello", [git_clone(flows.url), count])
     run = init.finish(init.api.create_run(deployment))
     assert run.state == "Completed", run.report
     (logs,) = [pod["logs"] for pod in run.pods]
     assert SYNC.findall(logs["sync"]) == ["miss"], run.report
     assert SYNC.findall(logs["prefect-job"]) == ["hit"], run.report
+    assert (init.cluster.claim("init") / "performed").read_text() == "x", run.report
 
 
 def test_pod_evicted_in_its_init_container_is_rescheduled(init: Pool, flows: Repository) -> None:

@@ -11,7 +11,9 @@ from prefect_uv.read_only_root import with_writable_directories
 from prefect_uv.session import Session
 
 if TYPE_CHECKING:
+    from prefect_uv.api.client import Json
     from prefect_uv.engine.launch import PreparedFlow
+    from prefect_uv.pull import Checkout
 
 LATER_PHASES = ("prefect_uv.pull", "prefect_uv.preparation", "prefect_uv.engine.supervisor")
 
@@ -22,14 +24,27 @@ def prepare_flow(session: Session, *, execute: bool = False) -> PreparedFlow:
     session.settings = with_writable_directories(settings, session.log, session.cleanup)
     with importing_in_background(*LATER_PHASES):
         deployment = session.phase("ask", session.ask, execute=execute)
-        from prefect_uv.pull import pull  # noqa: PLC0415 (imported in the background)
-
-        checkout = session.phase("pull", pull, deployment, session.settings, session.log, session.api)
+        checkout = session.phase("pull", _pull, session, deployment, execute=execute)
         if session.flow_run:
             session.log.info(f"flow run {session.flow_run.name}: {deployment.get('entrypoint')} {checkout.origin}")
     from prefect_uv.preparation import prepare  # noqa: PLC0415 (imported in the background)
 
     return prepare(session, deployment, checkout)
+
+
+def _pull(session: Session, deployment: Json, *, execute: bool) -> Checkout:
+    """Get the code, from an init container if it has handed it over; hand it over in such a container."""
+    from prefect_uv.pull import pull  # noqa: PLC0415 (imported in the background)
+
+    settings, log = session.settings, session.log
+    if session.flow_run is None or not settings.handover_dir.is_dir():
+        return pull(deployment, settings, log, session.api)
+    from prefect_uv.pull.handover import Handover  # noqa: PLC0415 (few pods have such a directory)
+
+    handover = Handover.of(session.flow_run, deployment, settings, log)
+    if execute:
+        return handover.take() or pull(deployment, settings, log, session.api)
+    return handover.give(pull(deployment, settings, log, session.api, handover.make_base()))
 
 
 def run(session: Session) -> int:

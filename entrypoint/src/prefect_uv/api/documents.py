@@ -15,7 +15,7 @@ STATE = {
     "name": TEXT_OR_NONE,
     "state_details": ({"deployment_concurrency_lease_id": TEXT_OR_NONE}, None),
 }
-FLOW_RUN = {"name": str, "deployment_id": TEXT_OR_NONE, "state": (STATE, None)}
+FLOW_RUN = {"name": str, "deployment_id": TEXT_OR_NONE, "state": (STATE, None), "run_count": (int, None)}
 DEPLOYMENT = {
     "entrypoint": TEXT_OR_NONE,
     "path": TEXT_OR_NONE,

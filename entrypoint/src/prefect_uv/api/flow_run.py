@@ -50,6 +50,11 @@ class FlowRun:
         """The run's name, such as `brave-fox`."""
         return str(self._document["name"])
 
+    @property
+    def attempts(self) -> int:
+        """How often the run has been Running before."""
+        return int(self._document.get("run_count") or 0)
+
     def deployment(self) -> Json:
         """The run's deployment as the API returns it.
 

@@ -83,8 +83,10 @@ class Checkout:
         directory = self.base / str(output["directory"]) if output.get("directory") else self.directory
         return replace(self, outputs=outputs, directory=directory)
 
-    def writable(self) -> Checkout:
-        """This checkout, or one in a new temporary directory if its base is not writable."""
+    def writable(self, base: Path | None = None) -> Checkout:
+        """This checkout in another base; without one, in a new temporary directory if its own base is not writable."""
+        if base:
+            return replace(self, base=base, directory=base)
         try:
             with tempfile.TemporaryFile(dir=self.base):
                 return self

@@ -33,8 +33,12 @@ PATH_ERRORS = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR}
 SECRET_WORDS = ("secret", "password", "token", "credential")
 
 
-def pull(deployment: Mapping[str, Any], settings: Settings, log: RunLog, api: ApiClient | None) -> Checkout:
+def pull(
+    deployment: Mapping[str, Any], settings: Settings, log: RunLog, api: ApiClient | None, base: Path | None = None
+) -> Checkout:
     """Perform the deployment's pull steps; without any, read its storage block or go to its `path`.
+
+    Code is pulled into `base`; without it, into our working directory, if that is writable.
 
     Raises:
         PullStepError: a step cannot be performed as it is written.
@@ -44,12 +48,12 @@ def pull(deployment: Mapping[str, Any], settings: Settings, log: RunLog, api: Ap
     working_directory = Path.cwd()
     checkout = Checkout(working_directory, working_directory, settings.flow_environ)
     if steps := deployment.get("pull_steps"):
-        return perform_steps(steps, context, checkout if _only_changes_directory(steps[0]) else checkout.writable())
+        return perform_steps(steps, context, checkout if _only_changes_directory(steps[0]) else checkout.writable(base))
     path = _deployment_path(deployment, settings.flow_environ)
     if deployment.get("storage_document_id"):
         from prefect_uv.pull.delegated_step import pull_from_storage  # noqa: PLC0415 (few deployments have a storage block)
 
-        return replace(pull_from_storage(context, checkout.writable(), deployment, path), pulled=True)
+        return replace(pull_from_storage(context, checkout.writable(base), deployment, path), pulled=True)
     return set_working_directory(context, checkout, directory=path or ".")[1]
 
 

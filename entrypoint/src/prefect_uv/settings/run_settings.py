@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from prefect_uv.settings.declaration import setting
 from prefect_uv.settings.parsers import behavior_on_sigterm, boolean, choice, seconds, words
@@ -44,6 +45,13 @@ class RunSettings:
         "",
         "What to do on a SIGTERM to the container: `reschedule` the run, or `relinquish` it to the infrastructure's own"
         " retry; otherwise the run crashes. The Kubernetes worker sets it.",
+    )
+    handover_dir: Path = setting(
+        "PREFECT_UV_HANDOVER_DIR",
+        Path,
+        Path("/handover"),
+        "Directory that an init container and the main container share: if it exists, the one pulls the code into it,"
+        " and the other uses it.",
     )
     verbose: bool = setting(
         "PREFECT_UV_VERBOSE",

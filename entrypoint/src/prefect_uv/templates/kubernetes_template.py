@@ -17,6 +17,7 @@ JOB_TEMPLATE = {"job_manifest": {"kind": str, "spec": {"template": {"spec": {"co
 GRACE_SECONDS = 60
 GROUP = 1000
 HOME = "/home/prefect"
+HANDOVER = "/handover"
 RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
 SYNC_RESOURCES = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
 LABEL = "metadata.labels['prefect.io/flow-run-id']"
@@ -47,6 +48,8 @@ def adapt_kubernetes(document: dict[str, Any], options: TemplateOptions) -> None
         shared["securityContext"] = RESTRICTED
     container.update(shared)
     if options.init_container:
+        pod["volumes"].append({"name": "handover", "emptyDir": {}})
+        mounts.append({"name": "handover", "mountPath": HANDOVER})
         pod["initContainers"] = [_sync_container(document, options) | shared]
 
 
