@@ -88,7 +88,8 @@ def test_restricted_pod_keeps_the_pod_security_standard(capsys: pytest.CaptureFi
         context = container["securityContext"]
         assert context["capabilities"] == {"drop": ["ALL"]}
         assert (context["allowPrivilegeEscalation"], context["readOnlyRootFilesystem"]) == (False, True)
-        assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/cache", "/tmp", "/home/prefect", "/handover"}
+        mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
+        assert mounted == {"/cache", "/tmp", "/home/prefect", "/handover"}
 
 
 def test_openshift_chooses_user_and_group(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
