@@ -35,10 +35,10 @@ IMAGE = "registry.example.com/prefect-uv:py313"
 """The page's image, which the cluster's node has."""
 START_SECONDS = 120
 RUN_SECONDS = 180
-SERVER_PAUSE = 0.5
+SERVER_PAUSE = 1.0
 """A question to the server costs it 10 ms of processor time."""
 STARTED = "started!"
-FAST = {"PREFECT_WORKER_QUERY_SECONDS": "3", "PREFECT_WORKER_HEARTBEAT_SECONDS": "3"}
+FAST = {"PREFECT_WORKER_QUERY_SECONDS": "3", "PREFECT_WORKER_HEARTBEAT_SECONDS": "5"}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a cluster lacks at times: memory, the API; and many pods at the same time."""
+"""What a cluster lacks at times: memory, an image, the API; and many pods at the same time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from tests.engine.proxy import Proxy
 from tests.kubernetes.conftest import PLAIN
-from tests.kubernetes.pool import Pool
+from tests.kubernetes.pool import SERVER_PAUSE, Pool
 from tests.stack import Repository, git_clone
 from tests.stack.containers import bridge_address
 from tests.stack.process import wait_until
@@ -16,6 +16,7 @@ from tests.stack.process import wait_until
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
 WAIT_SECONDS = 120
+MISSING = "registry.example.com/missing:1"
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -32,6 +33,21 @@ def test_flow_that_needs_too_much_memory_is_crashed(pool: Pool, flows: Repositor
     assert "memory" in str(run.flow_run.state and run.flow_run.state.message), run.report
     (status,) = [pod["status"]["containerStatuses"][0]["state"]["terminated"] for pod in run.pods]
     assert status["reason"] == "OOMKilled", run.report
+    assert any("(OOMKilled)" in message for message in run.messages), run.report
+
+
+def test_missing_image_is_named_in_the_flow_runs_log(pool: Pool, flows: Repository) -> None:
+    """The worker's observer logs that the image cannot be pulled, and the pod goes with its Job."""
+    deployment = pool.deploy("missing", "flows.py:hello", [git_clone(flows.url)], image=MISSING)
+    flow_run = pool.api.create_run(deployment)
+
+    def is_diagnosed() -> bool:
+        return any("Image pull failed" in log.message for log in pool.api.logs(flow_run))
+
+    wait_until(is_diagnosed, "the observer's diagnosis", WAIT_SECONDS, SERVER_PAUSE)
+    (pod,) = pool.cluster.pods(flow_run)
+    pool.cluster.store.delete("jobs", "default", pod["metadata"]["labels"]["job-name"])
+    wait_until(lambda: not pool.cluster.pods(flow_run), "the end of the pod", WAIT_SECONDS)
 
 
 def test_api_that_is_away_when_the_pod_starts(pool: Pool, flows: Repository) -> None:

@@ -17,7 +17,7 @@ from functools import partial
 from tests.kubernetes.cluster.documents import Document, RefusedError, now, set_status
 from tests.kubernetes.cluster.store import FINAL, Store
 
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.5
 BATCH_SECONDS = 1.0
 """A pod that is being deleted counts as failed after this time: Kubernetes collects changes of pods as long."""
 RETRY_SECONDS = 1.0

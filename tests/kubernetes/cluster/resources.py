@@ -10,11 +10,12 @@ VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 
 @dataclass(frozen=True)
 class Resource:
-    """A kind of namespaced object; the core group has no name."""
+    """A kind of object; the core group has no name."""
 
     group: str
     plural: str
     kind: str
+    namespaced: bool = True
 
     @property
     def api_version(self) -> str:
@@ -26,6 +27,7 @@ RESOURCES = {
     resource.plural: resource
     for resource in (
         Resource("", "events", "Event"),
+        Resource("", "namespaces", "Namespace", namespaced=False),  # none is stored: kopf asks whether there are any
         Resource("", "persistentvolumeclaims", "PersistentVolumeClaim"),
         Resource("", "pods", "Pod"),
         Resource("", "secrets", "Secret"),
@@ -66,7 +68,7 @@ def _resources(group: str) -> dict[str, Any]:
             {
                 "name": resource.plural,
                 "singularName": resource.kind.lower(),
-                "namespaced": True,
+                "namespaced": resource.namespaced,
                 "kind": resource.kind,
                 "verbs": VERBS,
             }
