@@ -16,6 +16,7 @@ from tests.stack.process import wait_until
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
 WAIT_SECONDS = 120
+LONG = [pytest.mark.full, pytest.mark.timeout(900)]
 MISSING = "registry.example.com/missing:1"
 
 
@@ -65,7 +66,7 @@ def test_api_that_is_away_when_the_pod_starts(pool: Pool, flows: Repository) -> 
     assert len(run.pods) == 1, run.report
 
 
-@pytest.mark.parametrize(("count", "package"), [(3, "tabulate"), pytest.param(20, "six", marks=pytest.mark.full)])
+@pytest.mark.parametrize(("count", "package"), [(3, "tabulate"), pytest.param(20, "six", marks=LONG)])
 def test_pods_at_the_same_time_share_one_build(pool: Pool, count: int, package: str) -> None:
     """One of the pods on the claim builds, and the others wait for it; the long form has twenty of them."""
     changed = {'"prefect==': f'"{package}", "prefect=='}
