@@ -95,11 +95,19 @@ def test_nowhere_to_build(starts: Starts) -> None:
 
 
 def test_any_uid_in_group_0(starts: Starts) -> None:
-    """Containers of different uids share what users that they trust have written, and build the rest next to it."""
+    """Containers of different uids share everything if only their group may write to the volume."""
     first = starts.run(user="1000730000:0")
     assert (first.exit_code, warnings(first.stderr)) == (0, []), first.output
-    same = starts.run(user="1000730000:0")
-    assert "(hit " in same.stderr
+    other = starts.run(user="1000810000:0")
+    assert (other.exit_code, warnings(other.stderr)) == (0, []), other.output
+    assert "(hit " in other.stderr, other.output
+
+
+def test_any_uid_where_everyone_may_write(starts: Starts) -> None:
+    """Containers of different uids share what users that they trust have written, and build the rest next to it."""
+    starts.volume.run("chmod", "777", "/cache")
+    first = starts.run(user="1000730000:0")
+    assert first.exit_code == 0, first.output
     other = starts.run(user="1000810000:0")
     assert other.exit_code == 0, other.output
     assert "belongs to uid 1000730000, which is not in PREFECT_UV_CACHE_TRUST: not used" in other.stderr

@@ -15,7 +15,7 @@ from prefect_uv.api.flow_run import FlowRun
 from prefect_uv.api.patience import RetryPolicy
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.cache_volume.run_claim import RunClaim
-from prefect_uv.cache_volume.volume import trusted_users
+from prefect_uv.cache_volume.volume import users_of_volume
 from prefect_uv.errors import PrefectUvError, SettingsInvalidError
 from prefect_uv.log.lasting_phase import pending_state
 from prefect_uv.log.progress import logging_progress
@@ -127,7 +127,9 @@ class Session:
     def claim(self) -> RunClaim:
         """The claim on the run, which is released when this start ends; without it, no state of the run is set."""
         root = self.settings.cache_dir
-        cache = CacheDirectory(root, trusted_users(root, self.settings.cache_trust), root, self.settings.cache_readonly)
+        cache = CacheDirectory(
+            root, users_of_volume(root, self.settings.cache_trust), root, self.settings.cache_readonly
+        )
         claim = RunClaim(cache, self.settings.flow_run_id)
         self.cleanup.callback(claim.release)
         return claim

@@ -82,6 +82,7 @@ def test_build_with_a_stranger_in_uvs_cache(
 ) -> None:
     """The environment has no file of the stranger, and later starts use our own cache without a warning."""
     first = sync(make_store(), etl)
+    cache.chmod(0o755)
     (shared,) = cache.glob("uv-*")
     (archive,) = (path for path in shared.glob("archive-*/*") if (path / "prefect").is_dir())
     for path in (archive, *archive.rglob("*")):

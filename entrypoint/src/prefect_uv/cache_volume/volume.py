@@ -159,6 +159,32 @@ def trusted_users(root: Path, also: Iterable[int]) -> frozenset[int]:
     return frozenset({0, os.geteuid(), *owner, *also})
 
 
+class Everyone(Container[int]):
+    """The users of a volume that nobody else may write to."""
+
+    def __contains__(self, user: object) -> bool:
+        """Whether a user is trusted: always."""
+        return True
+
+
+def users_of_volume(root: Path, also: Iterable[int]) -> Container[int]:
+    """Whom to trust on the cache volume: all who may write to it if they are our group, or else `trusted_users`.
+
+    What is written there is writable by the group, so each of its members could replace our files anyway. An access
+    control list may let in others while the mode shows the group alone.
+    Linux 6.12: acl(5), correspondence between ACL entries and file permission bits.
+    https://man7.org/linux/man-pages/man5/acl.5.html
+    """
+    try:
+        status = root.stat()
+        listed = "system.posix_acl_access" in os.listxattr(root)
+    except OSError:
+        return trusted_users(root, also)
+    shared = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWGRP
+    ours = status.st_gid in {os.getegid(), *os.getgroups()}
+    return Everyone() if shared and ours and not listed else trusted_users(root, also)
+
+
 def _open_below(descriptor: int, step: Path) -> int:
     try:
         return os.open(step.name, OPEN_DIRECTORY, dir_fd=descriptor)

@@ -12,7 +12,7 @@ from pathlib import Path
 from prefect_uv.cache_volume.cache_directory import CacheDirectory, is_executable
 from prefect_uv.cache_volume.full_disk import is_disk_full
 from prefect_uv.cache_volume.uv_cache import choose_uv_cache, safe_uv_cache
-from prefect_uv.cache_volume.volume import LinkFoundError, Volume, trusted_users
+from prefect_uv.cache_volume.volume import LinkFoundError, Volume, users_of_volume
 from prefect_uv.environments.published_environments import PublishedEnvironments
 from prefect_uv.errors import VolumeUnusableError
 from prefect_uv.image_facts import Image
@@ -22,7 +22,7 @@ from prefect_uv.settings import Settings
 
 def environments_at(root: Path, settings: Settings, image: Image, *, read_only: bool) -> PublishedEnvironments:
     """The environments of a cache directory."""
-    volume = Volume(root, trusted_users(root, settings.cache_trust))
+    volume = Volume(root, users_of_volume(root, settings.cache_trust))
     users_cache = settings.environ.get("UV_CACHE_DIR")
     uv_cache = Path(users_cache) if users_cache else choose_uv_cache(volume, image.uv_minor)
     return PublishedEnvironments(CacheDirectory(root, volume.trusted, uv_cache, read_only))

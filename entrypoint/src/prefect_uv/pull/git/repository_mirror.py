@@ -20,7 +20,7 @@ from uuid import uuid4
 from prefect_uv.cache_volume.cache_directory import IN_USE, MIRRORS, TRASH_NAME, rename_into_place, shared_umask
 from prefect_uv.cache_volume.file_lock import touch_file
 from prefect_uv.cache_volume.lease import take_lease
-from prefect_uv.cache_volume.volume import Volume, trusted_users
+from prefect_uv.cache_volume.volume import Volume, users_of_volume
 from prefect_uv.processes.signals import call_in_thread
 from prefect_uv.pull.git.git_commands import CloneRequest, Git
 from prefect_uv.pull.git.git_directory import copy_git_directory
@@ -53,7 +53,7 @@ class Mirror:
     @classmethod
     def at(cls, settings: Settings, request: CloneRequest) -> Mirror:
         """The mirror for a request, whether it may be written or not."""
-        volume = Volume(settings.cache_dir, trusted_users(settings.cache_dir, settings.cache_trust))
+        volume = Volume(settings.cache_dir, users_of_volume(settings.cache_dir, settings.cache_trust))
         parts = (request.url, request.branch or "", request.commit or "", request.submodules, request.directories)
         name = sha256(repr(parts).encode()).hexdigest()[:32]
         shared, own = volume.places(volume.root / MIRRORS / name)
