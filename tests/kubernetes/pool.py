@@ -34,7 +34,7 @@ PAGE = "docs/how-to/kubernetes-work-pool.md"
 IMAGE = "registry.example.com/prefect-uv:py313"
 """The page's image, which the cluster's node has."""
 START_SECONDS = 120
-RUN_SECONDS = 180
+RUN_SECONDS = 400
 SERVER_PAUSE = 1.0
 """A question to the server costs it 10 ms of processor time."""
 STARTED = "started!"

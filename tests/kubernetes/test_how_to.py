@@ -7,7 +7,7 @@ import pytest
 from tests.kubernetes.pool import Pool
 from tests.stack import Repository, git_clone
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
 
 def test_three_commands_of_the_page(pool: Pool, flows: Repository) -> None:

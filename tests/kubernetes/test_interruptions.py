@@ -9,7 +9,7 @@ from tests.kubernetes.attempts import await_first_attempt, first_attempt_pauses
 from tests.kubernetes.pool import Pool
 from tests.stack import Repository, git_clone
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
 
 def test_cancel_ends_the_pod(pool: Pool, flows: Repository) -> None:

@@ -12,7 +12,7 @@ from tests.kubernetes.cluster.admission import OPENSHIFT, OPENSHIFT_USER, RESTRI
 from tests.kubernetes.pool import Pool
 from tests.stack import Repository, git_clone
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
 RUN_SHELL_SCRIPT = "prefect.deployments.steps.run_shell_script"
 SYNC = re.compile(r"sync \d+ \((hit|miss) [0-9a-f]{12}\)")

@@ -13,7 +13,7 @@ from tests.stack import Repository, git_clone
 from tests.stack.containers import bridge_address
 from tests.stack.process import wait_until
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
 WAIT_SECONDS = 120
 LONG = [pytest.mark.full, pytest.mark.timeout(900)]
