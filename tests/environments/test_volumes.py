@@ -105,9 +105,9 @@ def test_any_uid_in_group_0(starts: Starts) -> None:
 
 def test_any_uid_where_everyone_may_write(starts: Starts) -> None:
     """Containers of different uids share what users that they trust have written, and build the rest next to it."""
-    starts.volume.run("chmod", "777", "/cache")
     first = starts.run(user="1000730000:0")
     assert first.exit_code == 0, first.output
+    starts.volume.run("chmod", "777", "/cache")
     other = starts.run(user="1000810000:0")
     assert other.exit_code == 0, other.output
     assert "belongs to uid 1000730000, which is not in PREFECT_UV_CACHE_TRUST: not used" in other.stderr
