@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from uuid import UUID
 
 import pytest
 
@@ -34,7 +35,13 @@ def test_flow_that_needs_too_much_memory_is_crashed(pool: Pool, flows: Repositor
     assert "memory" in str(run.flow_run.state and run.flow_run.state.message), run.report
     (status,) = [pod["status"]["containerStatuses"][0]["state"]["terminated"] for pod in run.pods]
     assert status["reason"] == "OOMKilled", run.report
-    assert any("(OOMKilled)" in message for message in run.messages), run.report
+    flow_run = run.flow_run.id
+    wait_until(
+        lambda: _is_logged(pool, flow_run, "(OOMKilled)"),
+        f"the observer's diagnosis\n{run.report}",
+        WAIT_SECONDS,
+        SERVER_PAUSE,
+    )
 
 
 def test_missing_image_is_named_in_the_flow_runs_log(pool: Pool, flows: Repository) -> None:
@@ -42,10 +49,9 @@ def test_missing_image_is_named_in_the_flow_runs_log(pool: Pool, flows: Reposito
     deployment = pool.deploy("missing", "flows.py:hello", [git_clone(flows.url)], image=MISSING)
     flow_run = pool.api.create_run(deployment)
 
-    def is_diagnosed() -> bool:
-        return any("Image pull failed" in log.message for log in pool.api.logs(flow_run))
-
-    wait_until(is_diagnosed, "the observer's diagnosis", WAIT_SECONDS, SERVER_PAUSE)
+    wait_until(
+        lambda: _is_logged(pool, flow_run, "Image pull failed"), "the observer's diagnosis", WAIT_SECONDS, SERVER_PAUSE
+    )
     (pod,) = pool.cluster.pods(flow_run)
     pool.cluster.store.delete("jobs", "default", pod["metadata"]["labels"]["job-name"])
     wait_until(lambda: not pool.cluster.pods(flow_run), "the end of the pod", WAIT_SECONDS)
@@ -76,3 +82,7 @@ def test_pods_at_the_same_time_share_one_build(pool: Pool, count: int, package: 
     assert {run.state for run in runs} == {"Completed"}, "\n".join(run.report for run in runs)
     built = [run for run in runs if re.search(r"sync \d+ \(miss [0-9a-f]{12}\)", "\n".join(run.messages))]
     assert len(built) == 1, "\n".join(run.report for run in runs)
+
+
+def _is_logged(pool: Pool, flow_run: UUID, text: str) -> bool:
+    return any(text in log.message for log in pool.api.logs(flow_run))

@@ -58,7 +58,8 @@ class Podman:
         own.mkdir()
         _configure(own)
         socket, log = f"unix://{own}/socket", own / "service.log"
-        command = [*_podman(own), "system", "service", "--time=0", socket]
+        # conmon leaves a file `oom` where its podman was started
+        command = ["env", f"--chdir={own}", *_podman(own), "system", "service", "--time=0", socket]
         try:
             with background(command, log, _environment(own)) as process:
 
