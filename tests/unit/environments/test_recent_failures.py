@@ -79,6 +79,22 @@ def test_wrong_credentials_are_not_remembered(
 
 
 @pytest.mark.parametrize(
+    ("found", "remembered"),
+    [
+        ("HTTP status server error (500 Internal Server Error) for url (http://i/401/etl-403.whl)", True),
+        ("Failed to fetch: `http://i.invalid:403/api/etl.whl`", True),
+        ("HTTP status client error (403 Forbidden) for url (http://i/etl.whl)", False),
+        ("fatal: unable to access 'https://g/a.git/': The requested URL returned error: 401", False),
+    ],
+)
+def test_number_in_a_path_is_no_status(cache_directory: CacheDirectory, found: str, remembered: bool) -> None:
+    """Only a status says that credentials were wrong, not a folder, a port or a version with the same number."""
+    failure = RecentFailure.of(cache_directory, "key", "inputs", {})
+    failure.remember(SyncError("headline", found, "hint"), Mask())
+    assert (failure.recall() is not None) is remembered
+
+
+@pytest.mark.parametrize(
     "corrected",
     [
         {"UV_DEFAULT_INDEX": "https://index.invalid/simple"},

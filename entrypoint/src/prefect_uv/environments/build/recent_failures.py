@@ -19,10 +19,11 @@ from prefect_uv.errors import OfflinePackageMissingError, SyncError
 from prefect_uv.log.mask import Mask
 
 REMEMBERED_SECONDS = 60.0
-# uv 0.13.8: names the status. https://docs.astral.sh/uv/concepts/indexes/#ignoring-error-codes
+# uv 0.13.9 writes the status with its reason, git 2.47 after "returned error"; paths have numbers of their own.
+# https://docs.astral.sh/uv/concepts/indexes/#ignoring-error-codes
 _WRONG_CREDENTIALS = re.compile(
-    r"\b(401|403)\b|Authentication failed|could not read (?:Username|Password)|Permission denied \(publickey"
-    r"|Host key verification failed"
+    r"401 Unauthorized|403 Forbidden|returned error: 40[13]\b|Authentication failed"
+    r"|could not read (?:Username|Password)|Permission denied \(publickey|Host key verification failed"
 )
 # Proxies, certificates and credentials; compilers and their options, for which there are no other common names.
 # uv 0.13.8: https://docs.astral.sh/uv/reference/environment/#externally-defined-variables
