@@ -87,7 +87,7 @@ def test_wrong_credentials_are_not_remembered(
         ("fatal: unable to access 'https://g/a.git/': The requested URL returned error: 401", False),
     ],
 )
-def test_number_in_a_path_is_no_status(cache_directory: CacheDirectory, found: str, remembered: bool) -> None:
+def test_number_in_a_path_is_no_status(cache_directory: CacheDirectory, found: str, *, remembered: bool) -> None:
     """Only a status says that credentials were wrong, not a folder, a port or a version with the same number."""
     failure = RecentFailure.of(cache_directory, "key", "inputs", {})
     failure.remember(SyncError("headline", found, "hint"), Mask())
