@@ -49,6 +49,14 @@ def pool(shared_server: PrefectServer, cluster: Cluster, folder: Path) -> Iterat
 
 
 @pytest.fixture(scope="session")
+def api_secret(pool: Pool) -> str:
+    """The name of a secret with the API's auth string, which init containers and manifests refer to."""
+    name, content = "prefect-api-key", {"auth-string": pool.server.auth_string}
+    pool.cluster.store.create("secrets", "default", {"metadata": {"name": name}, "stringData": content})
+    return name
+
+
+@pytest.fixture(scope="session")
 def flows(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """A repository with flows that meet what happens to pods."""
     project = tmp_path_factory.mktemp("flows") / "project"

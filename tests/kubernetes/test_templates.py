@@ -19,12 +19,10 @@ SYNC = re.compile(r"sync \d+ \((hit|miss) [0-9a-f]{12}\)")
 
 
 @pytest.fixture(scope="module")
-def init(pool: Pool) -> Pool:
+def init(pool: Pool, api_secret: str) -> Pool:
     """The pool with the init container, on a claim of its own."""
     pool.cluster.claim("init")
-    auth = {"auth-string": pool.server.auth_string}
-    pool.cluster.store.create("secrets", "default", {"metadata": {"name": "prefect-api-key"}, "stringData": auth})
-    pool.use("--claim", "init", "--init-container", "--api-url", pool.server.url)
+    pool.use("--claim", "init", "--init-container", "--api-url", pool.server.url, "--api-key-secret", api_secret)
     return pool
 
 

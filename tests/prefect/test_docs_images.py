@@ -22,6 +22,7 @@ README = "README.md"
 BAKE = "docs/how-to/bake.md"
 OWN_IMAGE = "docs/how-to/own-image.md"
 OFFLINE = "docs/how-to/offline.md"
+WARM = "docs/how-to/warm.md"
 DOCKER_WORK_POOL = "docs/how-to/docker-work-pool.md"
 CHOOSE_A_PROJECT = "docs/how-to/choose-a-project.md"
 RUN_LOCALLY = "docs/how-to/run-locally.md"
@@ -114,7 +115,7 @@ def test_code_in_an_image(stack: Stack, tmp_path: Path) -> None:
     assert "loaded" in run.messages
 
 
-def start(stack: Stack, command: str, folder: Path, volume: str, flow_run: str = "") -> str:
+def start(stack: Stack, command: str, folder: Path, volume: str) -> str:
     """Run a page's `docker run` with this volume, and this machine's index, certificates and API.
 
     Returns:
@@ -132,7 +133,6 @@ def start(stack: Stack, command: str, folder: Path, volume: str, flow_run: str =
     docker = f"{docker_engine.client() or 'docker'} run --rm {' '.join(options)}"
     words = {
         " --env PREFECT_API_URL=…": "",
-        "PREFECT__FLOW_RUN_ID=…": f"PREFECT__FLOW_RUN_ID={flow_run}",
         "prefect-uv-cache:/cache": f"{volume}:/cache",
         "prefect-uv-local:/cache": f"{volume}:/cache",
         "docker run --rm": docker,
@@ -142,15 +142,46 @@ def start(stack: Stack, command: str, folder: Path, volume: str, flow_run: str =
 
 
 def test_volume_is_filled_without_running_the_flow(stack: Stack, etl: Path, cache: CacheVolume, tmp_path: Path) -> None:
-    """`sync` pulls and builds, and the run is still there to be executed."""
+    """`sync` pulls the code of a deployment and builds its environment."""
     repository = stack.git.create(tmp_path.name, etl)
-    deployment = stack.api.deploy("filled", "flows.py:etl", [git_clone(repository.url)])
-    flow_run = stack.api.create_run(deployment)
+    stack.api.deploy("filled", "flows.py:etl", [git_clone(repository.url)])
     (command,) = run_by("test_volume_is_filled_without_running_the_flow", OFFLINE)
-    assert "(miss " in start(stack, command, tmp_path, cache.name, str(flow_run))
-    state = stack.api.client.read_flow_run(flow_run).state
-    assert state is not None
-    assert state.is_scheduled(), "Scheduled, or Late when the machine is slow"
+    command = command.replace("etl/nightly", "filled/filled")
+    assert "(miss " in start(stack, command, tmp_path, cache.name)
+    assert "(hit " in start(stack, command, tmp_path, cache.name)
+
+
+def test_pool_is_warm_before_its_first_run(stack: Stack, cache: CacheVolume, tmp_path: Path) -> None:
+    """`warm` builds what each deployment selects, once; their first runs find it, and need not compile Prefect."""
+    folder = locked_etl(tmp_path / "etl", GROUPS)
+    repository = stack.git.create(f"warm-{tmp_path.name}", folder)
+    steps, tags = [git_clone(repository.url)], ["nightly"]
+    volumes = job_volumes(cache.name)
+    deployments = [
+        stack.api.deploy(
+            name,
+            "flows.py:etl",
+            steps,
+            pool="docker",
+            tags=tags,
+            job_variables={"image": stack.image, "volumes": volumes, "env": variables},
+        )
+        for name, variables in (
+            ("warm-one", {}),
+            ("warm-two", {}),
+            ("warm-three", {"PREFECT_UV_GROUPS": "etl"}),
+        )
+    ]
+    (command,) = run_by("test_pool_is_warm_before_its_first_run", WARM)
+    printed = start(stack, command, tmp_path, cache.name)
+    assert "3 deployment(s) with 2 environment(s): 2 built, 1 there, 0 failed" in printed
+    compiled = "find /cache/envs -name '*.pyc' -path '*/prefect/*' | wc -l"
+    before = cache.run("sh", "-c", compiled)
+    for deployment in deployments:
+        run = stack.run_and_wait(deployment)
+        run.require_completed()
+        assert "(hit " in run.messages, run.report()
+    assert cache.run("sh", "-c", compiled) == before
 
 
 def test_volume_is_listed_and_emptied(stack: Stack, cache: CacheVolume, tmp_path: Path) -> None:

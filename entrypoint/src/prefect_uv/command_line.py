@@ -18,6 +18,7 @@ VERBS = {
     "sync": ("prefect_uv.recipe", "sync"),
     "exec": ("prefect_uv.recipe", "execute"),
     "bake": ("prefect_uv.bake.image_layer", "bake"),
+    "warm": ("prefect_uv.deployments.warm_command", "warm"),
     "cache": ("prefect_uv.commands.cache", "cache"),
     "doctor": ("prefect_uv.commands.doctor", "doctor"),
     "template": ("prefect_uv.templates.template_command", "template"),

@@ -30,7 +30,8 @@ def with_writable_directories(settings: Settings, log: RunLog, cleanup: ExitStac
     _announce_lost_results({**environ, **added}, log)
     if not added:
         return settings
-    return replace(settings, environ={**settings.environ, **added}, flow_environ={**environ, **added})
+    given = {**settings.given, **added}
+    return replace(settings, given=given, environ={**settings.environ, **added}, flow_environ={**environ, **added})
 
 
 def _has_temporary_directory(environ: Mapping[str, str]) -> bool:

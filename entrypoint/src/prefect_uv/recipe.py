@@ -47,6 +47,15 @@ def _pull(session: Session, deployment: Json, *, execute: bool) -> Checkout:
     return handover.give(pull(deployment, settings, log, session.api, handover.make_base()))
 
 
+def _chosen(session: Session) -> Session:
+    """The session of the deployment that an option names, if there is one."""
+    if not session.options.deployment:
+        return session
+    from prefect_uv.deployments.deployed_sessions import named_session  # noqa: PLC0415 (workers start us without words)
+
+    return named_session(session)
+
+
 def run(session: Session) -> int:
     """Execute the flow run."""
     session.require_flow_run()
@@ -62,7 +71,7 @@ def run(session: Session) -> int:
 
 def sync(session: Session) -> int:
     """Do everything except running the flow: for an init container, or to fill the cache volume in advance."""
-    flow = prepare_flow(session)
+    flow = prepare_flow(_chosen(session))
     session.log.summary({"sync": flow.environment.note})
     with flow.maintenance:
         return 0
@@ -76,7 +85,7 @@ def execute(session: Session) -> int:
     """
     if not session.options.command:
         raise UsageError("`prefect-uv exec` has no command.", hint="prefect-uv exec [OPTION …] -- COMMAND [ARGUMENT …]")
-    flow = prepare_flow(session)
+    flow = prepare_flow(_chosen(session))
     from prefect_uv.engine.launch import launch_command  # noqa: PLC0415 (imported in the background)
     from prefect_uv.engine.supervisor import supervise_command  # noqa: PLC0415
 

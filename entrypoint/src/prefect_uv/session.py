@@ -44,6 +44,7 @@ class Session:
         status: says in a few words what is being done, for SIGUSR1.
         api: the API; None until a phase needs it.
         asked: the API was asked for the run, with or without success.
+        deployment: what is prepared without a flow run; by default the code in the working directory.
         cleanup: closed when the start ends.
     """
 
@@ -55,6 +56,7 @@ class Session:
     status: Callable[[], str] = lambda: "not started yet"
     api: ApiClient | None = None
     asked: bool = False
+    deployment: Json = field(default_factory=LOCAL_DEPLOYMENT.copy)
     cleanup: ExitStack = field(default_factory=ExitStack)
 
     def phase(
@@ -82,10 +84,10 @@ class Session:
             execute: the run will be executed, so another container that does so is waited for.
 
         Returns:
-            the deployment; without a flow run, one whose code is in the working directory.
+            the run's deployment; without a flow run, the one that was given.
         """
         if not self.settings.flow_run_id:
-            return LOCAL_DEPLOYMENT
+            return self.deployment
         flow_run = self._read_flow_run()
         while execute and not self.claim.take():
             self.claim.outwait(self.log.info)

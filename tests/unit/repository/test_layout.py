@@ -25,6 +25,7 @@ LAYERS = (
     {"start"},
     {"bake", "engine", "templates"},
     {"commands", "preparation"},
+    {"deployments"},
     {"recipe"},
     {"__main__"},
 )

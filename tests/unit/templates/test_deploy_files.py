@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -10,10 +11,12 @@ from prefect_kubernetes.worker import KubernetesWorker
 from ruamel.yaml import YAML
 
 from images.family import ROOT
+from prefect_uv.options.option_parser import parse_options
 from prefect_uv.options.template_options import VOLUME
+from prefect_uv.templates.kubernetes_template import adapt_kubernetes
 from tests.unit.templates.test_work_pool_templates import VERSIONS, rendered
 
-FILES = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
+FILES = sorted(path for folder in ("kubernetes", "warm") for path in (ROOT / "deploy" / folder).glob("*.yaml"))
 
 
 def manifest(name: str, folder: str = "kubernetes") -> dict[str, Any]:
@@ -23,10 +26,32 @@ def manifest(name: str, folder: str = "kubernetes") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("version", [VERSIONS[0], VERSIONS[-1]])
-@pytest.mark.parametrize("name", [path.name for path in FILES])
-def test_manifest_is_valid(name: str, version: str) -> None:
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_manifest_is_valid(path: Path, version: str) -> None:
     """Kubernetes' strict schemas accept it, the oldest and the newest."""
-    kubernetes_validate.validate(manifest(name), version, strict=True)
+    kubernetes_validate.validate(manifest(path.name, path.parent.name), version, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "words"),
+    [
+        ("cronjob.yaml", ("jobTemplate", "spec", "template"), []),
+        ("daemonset.yaml", ("template",), ["--host-path", "/var/cache/prefect-uv"]),
+    ],
+)
+def test_warming_pod_is_like_a_run(name: str, path: tuple[str, ...], words: list[str]) -> None:
+    """It has the volume, the mount and the user of the template: what it builds, the runs can use."""
+    spec = manifest(name, "warm")["spec"]
+    for part in path:
+        spec = spec[part]
+    template = KubernetesWorker.get_default_base_job_template()
+    options = parse_options(["template", "kubernetes", *words]).template
+    assert options
+    adapt_kubernetes(template, options)
+    pod, run = spec["spec"], rendered(template, {})["spec"]["template"]["spec"]
+    assert pod["securityContext"].items() <= run["securityContext"].items()
+    assert pod["volumes"] == run["volumes"]
+    assert pod["containers"][0]["volumeMounts"] == run["containers"][0]["volumeMounts"]
 
 
 def test_claim_is_the_one_that_templates_name() -> None:

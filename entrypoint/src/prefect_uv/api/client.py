@@ -9,7 +9,17 @@ from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
-from prefect_uv.api.documents import BLOCK_DOCUMENT, DEPLOYMENT, FLOW_RUN, PREFECT_VARIABLE, TRANSITION, WORKER_METADATA
+from prefect_uv.api.documents import (
+    BLOCK_DOCUMENT,
+    DEPLOYMENT,
+    FLOW,
+    FLOW_RUN,
+    NAMED_DEPLOYMENT,
+    PREFECT_VARIABLE,
+    TRANSITION,
+    WORK_POOL,
+    WORKER_METADATA,
+)
 from prefect_uv.api.json_api import JsonApi
 from prefect_uv.api.patience import RetryPolicy
 from prefect_uv.settings import Settings
@@ -45,6 +55,38 @@ class ApiClient:
         """The deployment as the API returns it."""
         document: Json = self._api.request("GET", f"/deployments/{_quoted(deployment_id)}", DEPLOYMENT)
         return document
+
+    def deployment_by_name(self, flow: str, name: str) -> Json:
+        """The deployment with these names of its flow and its own."""
+        path = f"/deployments/name/{_quoted(flow)}/{_quoted(name)}"
+        document: Json = self._api.request("GET", path, NAMED_DEPLOYMENT)
+        return document
+
+    def deployments(self, filters: Json) -> list[Json]:
+        """All deployments that the filters select.
+
+        Prefect 3.9.1: https://github.com/PrefectHQ/prefect/blob/3.9.1/src/prefect/server/api/deployments.py (`/filter`)
+        """
+        return self._all_pages("/deployments/filter", filters, NAMED_DEPLOYMENT)
+
+    def flow_names(self, filters: Json) -> dict[str, str]:
+        """The names of the flows that the filters select, by their ids."""
+        return {flow["id"]: flow["name"] for flow in self._all_pages("/flows/filter", filters, FLOW)}
+
+    def work_pool(self, name: str) -> Json:
+        """The work pool as the API returns it."""
+        document: Json = self._api.request("GET", f"/work_pools/{_quoted(name)}", WORK_POOL)
+        return document
+
+    def _all_pages(self, path: str, filters: Json, shape: Any) -> list[Json]:
+        """Everything that the filters select: the server decides how much it sends at once."""
+        found: dict[str, Json] = {}
+        while True:
+            page = self._api.request("POST", path, [shape], {**filters, "offset": len(found)})
+            before = len(found)
+            found |= {item["id"]: item for item in page}
+            if len(found) == before:
+                return list(found.values())
 
     def block(self, type_slug: str, name: str) -> Json:
         """A block document, secrets included."""

@@ -22,6 +22,21 @@ DEPLOYMENT = {
     "pull_steps": (list, None),
     "storage_document_id": TEXT_OR_NONE,
 }
+NAMED_DEPLOYMENT = {
+    **DEPLOYMENT,
+    "id": str,
+    "name": str,
+    "flow_id": str,
+    "work_pool_name": TEXT_OR_NONE,
+    "job_variables": (dict, None),
+}
+FLOW = {"id": str, "name": str}
+WORK_POOL = {
+    "base_job_template": {
+        "job_configuration": (dict, None),
+        "variables": ({"properties": ({...: dict}, None)}, None),
+    }
+}
 BLOCK_DOCUMENT = {
     "data": dict,
     "block_schema": ({"fields": ({"secret_fields": ([str], None)}, None)}, None),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from prefect_uv.options.template_options import TemplateOptions
+    from prefect_uv.options.warm_options import WarmOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,9 @@ class Options:
         everything: for `cache prune`, remove whatever is not in use.
         json: for `doctor`, print JSON.
         version: for `bake`, the version of the image; None if the option was not given.
+        deployment: for `sync` and `exec`, the full name of a deployment to prepare instead of a flow run.
         template: for `template`, what the template is to have; None for any other command.
+        warm: for `warm`, which deployments to warm; None for any other command.
     """
 
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -30,7 +33,9 @@ class Options:
     everything: bool = False
     json: bool = False
     version: str | None = None
+    deployment: str = ""
     template: TemplateOptions | None = None
+    warm: WarmOptions | None = None
 
 
 def read_options(words: Sequence[str]) -> Options:

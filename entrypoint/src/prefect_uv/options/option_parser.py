@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from prefect_uv.errors import UsageError
 from prefect_uv.options.command_options import Options
 from prefect_uv.options.template_options import add_template_options, read_template_options
+from prefect_uv.options.warm_options import add_warm_options, read_warm_options
 from prefect_uv.settings import Settings
 from prefect_uv.settings.parsers import names
 
@@ -22,6 +23,7 @@ SUMMARIES = {
     "sync": "pull the code and build its environment, but do not start the flow",
     "exec": "pull the code, build its environment, and run a command in it",
     "bake": "build a project's environment into the image (in a Dockerfile)",
+    "warm": "pull the code and build the environments of deployments before their runs come",
     "cache": "list, prune or verify the environments on the cache volume",
     "doctor": "show what this container has and can reach",
     "template": "print the base job template of a work pool",
@@ -75,6 +77,8 @@ def parse_options(words: Sequence[str]) -> Options:
     if verb == "template":
         return Options(template=read_template_options(given))
     variables = {name: given.pop(name) for name in list(given) if name.isupper()}
+    if verb == "warm":
+        return Options(variables=variables, warm=read_warm_options(given))
     command = given.pop("command", [])
     return Options(variables=variables, command=tuple(command[1:] if command[:1] == ["--"] else command), **given)
 
@@ -98,6 +102,11 @@ def build_parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argu
     _variable(parsers["run"], "flow_run_id", nargs="?", metavar="FLOW_RUN_ID")
     parsers["exec"].usage = "prefect-uv exec [OPTION …] [--] COMMAND [ARGUMENT …]"
     parsers["exec"].add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command to run")
+    for verb in ("sync", "exec"):
+        text = "prepare this deployment, with the variables that its runs get, instead of a flow run"
+        parsers[verb].add_argument("--deployment", action=_Once, type=_checked(str), metavar="FLOW/NAME", help=text)
+    add_warm_options(parsers["warm"])
+    _verbose(parsers["warm"])
     parsers["bake"].add_argument("--version", action=_Once, metavar="VERSION", help="of the image; every start logs it")
     parsers["doctor"].add_argument("--json", action="store_true", help="print JSON")
     actions = parsers["cache"].add_subparsers(dest="action", title="actions", metavar="ACTION")
@@ -118,8 +127,12 @@ def _preparing_options() -> _Parser:
     _variable(parent, "package", "--package", action=_Once, type=_checked(_one_name), metavar="NAME")
     _variable(parent, "project", "--project", action=_Once, type=_checked(str), metavar="PATH")
     _variable(parent, "install_project", "--install-project", action="store_const", const="true")
-    _variable(parent, "verbose", "--verbose", "-v", action="store_const", const="true")
+    _verbose(parent)
     return parent
+
+
+def _verbose(parser: argparse.ArgumentParser) -> None:
+    _variable(parser, "verbose", "--verbose", "-v", action="store_const", const="true")
 
 
 def _variable(parser: argparse.ArgumentParser, setting: str, *option: str, **options: Any) -> None:

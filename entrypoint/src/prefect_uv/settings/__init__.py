@@ -23,6 +23,7 @@ class Settings(RunSettings, CacheSettings, ProjectSettings, ApiSettings):
     """The settings of one start.
 
     Attributes:
+        given: the variables as they were given.
         environ: the variables for uv: the given ones except Prefect's, the secrets of indexes from files, and pip's
             variables translated to uv's.
         flow_environ: the variables for pull steps and the flow: the given ones, and the API's secrets from files.
@@ -33,6 +34,7 @@ class Settings(RunSettings, CacheSettings, ProjectSettings, ApiSettings):
         warnings: lines for the log about what is probably a mistake.
     """
 
+    given: Mapping[str, str] = field(default_factory=dict, repr=False)
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     flow_environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
@@ -64,7 +66,7 @@ class Settings(RunSettings, CacheSettings, ProjectSettings, ApiSettings):
         mistakes += refused_variables.refusals(environ)
         if values.get("flow_run_id") and not environ.get("PREFECT_API_URL"):
             mistakes.append("PREFECT_API_URL is not set")
-        return cls(**values, mistakes=tuple(mistakes), warnings=_unknown_variables(given, declarations))
+        return cls(**values, given=given, mistakes=tuple(mistakes), warnings=_unknown_variables(given, declarations))
 
     def refuse_mistakes(self) -> None:
         """Check that there are no mistakes.

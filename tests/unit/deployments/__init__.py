@@ -1,0 +1,1 @@
+"""Deployments without a flow run."""
