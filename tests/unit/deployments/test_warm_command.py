@@ -127,7 +127,7 @@ def test_pool_is_warm_after_one_build_per_lock(deployments: Deployments, command
     assert code == 0
     assert lines[0].split() == ["DEPLOYMENT", "RESULT", "ENVIRONMENT", "SECONDS", "WHY"]
     assert [line.split()[0] for line in lines[1:-1]] == [f"flow/d{number:02}" for number in range(DEPLOYMENTS)]
-    assert lines[-1] == "50 deployment(s) with 12 environment(s): 12 built, 38 there, 0 failed"
+    assert lines[-1].startswith("50 deployment(s) with 12 environment(s): 12 built, 38 there, 0 failed (")
     keys = {line.split()[2] for line in lines[1:-1]}
     assert keys == {path.name[:12] for path in environments(cache)}
     assert all(
@@ -135,7 +135,8 @@ def test_pool_is_warm_after_one_build_per_lock(deployments: Deployments, command
     )
     assert leftovers(cache) == []
     code, lines = command("warm", "--pool", "k8s")
-    assert (code, lines[-1]) == (0, "50 deployment(s) with 12 environment(s): 0 built, 50 there, 0 failed")
+    assert code == 0
+    assert lines[-1].startswith("50 deployment(s) with 12 environment(s): 0 built, 50 there, 0 failed (")
 
 
 def test_one_failure_stops_no_other(deployments: Deployments, command: Command) -> None:
@@ -155,7 +156,7 @@ def test_one_failure_stops_no_other(deployments: Deployments, command: Command) 
     assert [result.partition(" ")[0] for result in results] == ["built", *["failed"] * 4, "built"]
     for result, slug in zip(results[1:5], slugs, strict=True):
         assert f"error[{slug}" in result
-    assert lines[-1].endswith("2 built, 0 there, 4 failed")
+    assert "2 built, 0 there, 4 failed (" in lines[-1]
 
 
 def test_deployment_has_the_variables_of_its_runs(
@@ -169,7 +170,7 @@ def test_deployment_has_the_variables_of_its_runs(
         "1 deployment(s) with 1 environment(s)"
     )
     assert len(environments(cache)) == 2  # the project's own, and the one with the extra package
-    assert command("warm", "--pool", "k8s", **find)[1][-1] == (
+    assert command("warm", "--pool", "k8s", **find)[1][-1].startswith(
         "2 deployment(s) with 2 environment(s): 0 built, 2 there, 0 failed"
     )
     assert command("sync", "--deployment", "flow/d01", **find)[0] == 0

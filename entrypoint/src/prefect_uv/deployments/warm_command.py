@@ -65,9 +65,10 @@ def warm(session: Session) -> int:
     sessions = DeployedSessions(session)
     deployments = session.phase("ask", find_deployments, sessions.api, session.options.warm or WarmOptions())
     session.log.info(f"warming {len(deployments)} deployment(s) on {settings.cache_dir}")
-    warming = Warming(session)
+    warming, begin = Warming(session), time.monotonic()
     outcomes = sorted(warming.prepare_all(sessions, deployments), key=lambda outcome: outcome.name)
     _show_table(outcomes, session.log)
+    _show_counts(outcomes, time.monotonic() - begin, session.log)
     return 1 if any(outcome.result == FAILED for outcome in outcomes) else 0
 
 
@@ -145,7 +146,10 @@ def _show_table(outcomes: Sequence[WarmResult], log: RunLog) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
     for row in rows:
         log.show("  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _show_counts(outcomes: Sequence[WarmResult], seconds: float, log: RunLog) -> None:
     counts = Counter(outcome.result for outcome in outcomes)
     keys = len({outcome.key for outcome in outcomes if outcome.key})
     results = ", ".join(f"{counts[result]} {result}" for result in (BUILT, THERE, FAILED))
-    log.show(f"{len(outcomes)} deployment(s) with {keys} environment(s): {results}")
+    log.show(f"{len(outcomes)} deployment(s) with {keys} environment(s): {results} ({seconds:.1f} s)")
