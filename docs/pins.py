@@ -1,4 +1,4 @@
-"""Write the versions in `images/family.toml` into the documentation.
+"""Write the versions in `images/family.toml` into the documentation, and into `compose.yaml`.
 
 In code blocks, every requirement of a pinned package is rewritten (`fastapi<0.151`, `prefect==3.8.8`). In prose, a
 version is between two comments: `Prefect <!-- pin: prefect -->3.8.8<!-- end -->`.
@@ -11,7 +11,7 @@ import re
 from docs.markdown import table
 from images.family import ROOT, read
 
-PAGES = ("README.md", "docs/*.md", "docs/[!a]*/*.md", "examples/*/README.md", "images/*/README.md")
+PAGES = ("README.md", "compose.yaml", "docs/*.md", "docs/[!a]*/*.md", "examples/*/README.md", "images/*/README.md")
 """Without decisions (`docs/adr`): their versions are those of the day when they were written."""
 PINS = read().pins
 NAMES = "|".join(sorted(PINS, key=len, reverse=True))
