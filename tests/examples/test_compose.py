@@ -72,7 +72,7 @@ def trial(tmp_path: Path) -> Iterator[Trial]:
         YAML().dump({"services": dict.fromkeys(SERVICES, changes)}, file)
     compose = f"docker-compose --project-name prefect-uv-try --file {ROOT / 'compose.yaml'} --file machine.yaml"
     server_port, git_port = _free_ports(2)
-    environ = {"PREFECT_UV_IMAGE": image_name("py313"), "PREFECT_PORT": str(server_port), "GIT_PORT": str(git_port)}
+    environ = {"TRY_IMAGE": image_name("py313"), "PREFECT_PORT": str(server_port), "GIT_PORT": str(git_port)}
     (command,) = run_by("test_compose_file", "README.md")
     words = {"docker compose up": f"{compose} up --detach"}
     try:
