@@ -17,6 +17,7 @@ VERBS = {
     "run": ("prefect_uv.recipe", "run"),
     "sync": ("prefect_uv.recipe", "sync"),
     "exec": ("prefect_uv.recipe", "execute"),
+    "bundle": ("prefect_uv.bundles.bundle_run", "run_bundle"),
     "bake": ("prefect_uv.bake.image_layer", "bake"),
     "warm": ("prefect_uv.deployments.warm_command", "warm"),
     "cache": ("prefect_uv.commands.cache", "cache"),
@@ -24,7 +25,7 @@ VERBS = {
     "template": ("prefect_uv.templates.template_command", "template"),
 }
 OPTIONS = {"help": "help", "--help": "help", "-h": "help", "--version": "version", "-V": "version"}
-FLOW_VERBS = {"run", "sync", "exec"}
+FLOW_VERBS = {"run", "sync", "exec", "bundle"}
 EXECUTE = ("prefect", "flow-run", "execute")
 FLOW_RUN_ID = "PREFECT__FLOW_RUN_ID"
 # Prefect's engine as a command, `[uv run] [python] -m MODULE`, with options that have no value. Only the flow's own
@@ -34,6 +35,9 @@ _PYTHON = r"(?:\S*/)?python[\d.]* (?:-\S+ )*"
 SHELLS = {"bash", "dash", "sh"}
 SINGLE_COMMAND = r"(?:exec )?([\w./ -]+)"
 ENGINE = rf"(?:uv run (?:-\S+ )*(?:{_PYTHON})?|{_PYTHON})-m prefect\.(?:engine(?: (\S+))?|flow_engine.*)"
+
+# Prefect 3.9.1: convert_step_to_command, https://github.com/PrefectHQ/prefect/blob/3.9.1/src/prefect/bundles/__init__.py
+BUNDLE = r"uv run (?:--quiet )?(?:--with .+ )?--python \S+ -m \S+\.bundles\.execute .*--key \S+"
 
 
 def choose_verb(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[str, list[str]]:
@@ -55,6 +59,8 @@ def choose_verb(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[str, l
         if "-m" in command and (engine := re.fullmatch(ENGINE, " ".join(command))):
             given = [engine[1]] if engine[1] else []
             return ("run", given) if given or environ.get(FLOW_RUN_ID) else ("command", words)
+    if environ.get(FLOW_RUN_ID) and re.fullmatch(BUNDLE, " ".join(words)):
+        return "bundle", words
     if words[0] in VERBS:
         return words[0], words[1:]
     return (OPTIONS[words[0]], []) if words[0] in OPTIONS else ("command", words)

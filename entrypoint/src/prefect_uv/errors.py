@@ -133,6 +133,12 @@ class OfflineStepError(PullStepError):
     slug = "offline-step"
 
 
+class BundleInvalidError(PullStepError):
+    """The bundle with which a flow was submitted does not exist here, cannot be read, or is no bundle."""
+
+    slug = "bundle-invalid"
+
+
 class InternalError(PrefectUvError):
     """A bug in prefect-uv; the log has the traceback."""
 

@@ -31,7 +31,7 @@ def prepare(session: Session, deployment: Mapping[str, Any], checkout: Checkout)
         project = session.phase("look", find_flow_project, session.settings, session.log, checkout, entrypoint)
     clone = checkout.clone_with_login if session.settings.git_login_for_dependencies else None
     store = EnvironmentStore(session.settings, session.log, clone)
-    environment = session.phase("sync", _environment, session, store, project, checkout)
+    environment = session.phase("sync", environment_for, session, store, project, checkout)
     _warn_without_volume(environment, session.settings, session.log)
     project_code = ProjectCode(session.settings, session.log, session.scratch, checkout.clones)
     code = session.phase("code", project_code.make_importable, project, environment)
@@ -82,7 +82,7 @@ def find_flow_project(settings: Settings, log: RunLog, checkout: Checkout, entry
     return log_project(log, project, {*checkout.requirements, *extra.files})
 
 
-def _environment(session: Session, store: EnvironmentStore, project: Project, checkout: Checkout) -> Environment:
+def environment_for(session: Session, store: EnvironmentStore, project: Project, checkout: Checkout) -> Environment:
     """The project's environment, extended by the extra packages of the deployment and of its pull steps, if any."""
     variable_packages = packages_from_variable(session.settings, session.log, session.api)
     extra = find_extra_packages(checkout.directory, project, session.settings, variable_packages)

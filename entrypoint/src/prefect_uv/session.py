@@ -88,6 +88,14 @@ class Session:
         """
         if not self.settings.flow_run_id:
             return self.deployment
+        return self.claim_flow_run(execute=execute).deployment()
+
+    def claim_flow_run(self, *, execute: bool = True) -> FlowRun:
+        """Ask the API for the flow run, and claim it; a run that is over is refused.
+
+        Args:
+            execute: the run will be executed, so another container that does so is waited for.
+        """
         flow_run = self._read_flow_run()
         while execute and not self.claim.take():
             self.claim.outwait(self.log.info)
@@ -99,7 +107,7 @@ class Session:
             self.cleanup.callback(self.stop_watching)
         else:
             self.log.info(f"another container executes flow run {flow_run.name}, whose state is left alone")
-        return flow_run.deployment()
+        return flow_run
 
     def find_flow_run(self, reason: BaseException) -> FlowRun | None:
         """The flow run whose state a failed start sets; it is asked for now if that was not done before.

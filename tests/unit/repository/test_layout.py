@@ -25,7 +25,7 @@ LAYERS = (
     {"start"},
     {"bake", "engine", "templates"},
     {"commands", "preparation"},
-    {"deployments"},
+    {"bundles", "deployments"},
     {"recipe"},
     {"__main__"},
 )

@@ -1,4 +1,4 @@
-"""Run by the environment's Python, as `python -m MODULE ARGUMENT …`, with the collector off while Prefect loads.
+"""Run by the environment's Python with a module or a file, and its arguments; the collector is off as Prefect loads.
 
 Importing Prefect creates nearly 200 000 objects that stay and hardly any garbage. Scanning them again and again takes a
 tenth of the time until the flow runs, and as much again in the first collections afterwards and at exit. `gc.freeze`
@@ -17,7 +17,7 @@ from contextlib import suppress
 
 
 def main() -> None:
-    """Run the module named on the command line."""
+    """Run the module or the file named on the command line."""
     del sys.argv[0]
     if not getattr(sys.flags, "safe_path", False):
         sys.path[0] = os.getcwd()  # noqa: PTH109 (a string, as `python -m` sets it: https://docs.python.org/3/using/cmdline.html#cmdoption-m)
@@ -26,7 +26,10 @@ def main() -> None:
         import prefect.main  # noqa: F401, PLC0415
     gc.freeze()
     gc.enable()
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    if sys.argv[0].endswith(".py"):
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    else:
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -125,16 +125,29 @@ def launch_flow(flow_run: FlowRun | None, prepared: PreparedFlow) -> Launch:
     if flow_run is None or not prepared.entrypoint:
         message = "The deployment has no entrypoint."
         raise DeploymentNotFoundError(message, hint="Deploy the flow again: `prefect deploy` records its entrypoint.")
-    flow_run.refuse_when_over(again=True)
     has_flow_engine = EngineVersion.of(prepared.environment.prefect).has_flow_engine
     module = ["prefect.flow_engine", prepared.entrypoint] if has_flow_engine else ["prefect.engine"]
+    return launch_engine(flow_run, prepared, module)
+
+
+def launch_engine(
+    flow_run: FlowRun, prepared: PreparedFlow, arguments: Sequence[str], environ: Mapping[str, str] | None = None
+) -> Launch:
+    """Launch an engine: Python with a module or a file and its arguments, by the launcher, and the wrapper if any.
+
+    Raises:
+        AlreadyOver: the run was cancelled, or has ended.
+        WrapperMissingError: the wrapper's program does not exist.
+    """
+    flow_run.refuse_when_over(again=True)
     launcher = _launcher(prepared)
     if prepared.wrapper:
         from prefect_uv.engine.wrapper import wrapped  # noqa: PLC0415 (few runs have a wrapper)
 
         launcher = wrapped(launcher, prepared.wrapper, prepared.environment.path, _flow_environ(prepared))
-    environ = {"PREFECT__FLOW_ENTRYPOINT": prepared.entrypoint}
-    return replace(_launch(prepared, [*launcher, str(RUN_MODULE), *module], environ), wrapped=bool(prepared.wrapper))
+    variables = {**(environ or {}), "PREFECT__FLOW_ENTRYPOINT": prepared.entrypoint or ""}
+    launch = _launch(prepared, [*launcher, str(RUN_MODULE), *arguments], variables)
+    return replace(launch, wrapped=bool(prepared.wrapper))
 
 
 def launch_command(prepared: PreparedFlow, command: Sequence[str]) -> Launch:

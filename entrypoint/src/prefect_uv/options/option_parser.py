@@ -22,6 +22,7 @@ SUMMARIES = {
     "run": "execute the flow run of PREFECT__FLOW_RUN_ID, as workers do",
     "sync": "pull the code and build its environment, but do not start the flow",
     "exec": "pull the code, build its environment, and run a command in it",
+    "bundle": "execute a flow run whose flow was submitted as a bundle, as workers do",
     "bake": "build a project's environment into the image (in a Dockerfile)",
     "warm": "pull the code and build the environments of deployments before their runs come",
     "cache": "list, prune or verify the environments on the cache volume",
@@ -100,6 +101,8 @@ def build_parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argu
         commands.add_parser(verb, parents=parents, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
     parsers = commands.choices
     _variable(parsers["run"], "flow_run_id", nargs="?", metavar="FLOW_RUN_ID")
+    parsers["bundle"].usage = "prefect-uv bundle uv run --with … --python X.Y -m MODULE … --key KEY"
+    parsers["bundle"].add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the worker's command")
     parsers["exec"].usage = "prefect-uv exec [OPTION …] [--] COMMAND [ARGUMENT …]"
     parsers["exec"].add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command to run")
     for verb in ("sync", "exec"):

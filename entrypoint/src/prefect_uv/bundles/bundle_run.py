@@ -1,0 +1,79 @@
+"""`prefect-uv bundle`: execute a flow run whose flow was submitted as a bundle, supervised like any other run.
+
+Prefect's own module installs the bundle's packages on every run into an environment of `uv run`, and runs the flow in a
+process below it. Here, these packages have an environment in the store, and the flow runs in the engine's process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from prefect_uv.bundles.bundle_command import BundleCommand
+from prefect_uv.bundles.bundle_file import BUNDLE_VARIABLE, bundle_project, download_bundle, read_bundle
+from prefect_uv.engine.launch import PreparedFlow, launch_engine
+from prefect_uv.engine.supervisor import supervise
+from prefect_uv.environments import EnvironmentStore
+from prefect_uv.preparation import environment_for
+from prefect_uv.project_code import FlowCode
+from prefect_uv.pull import Checkout
+from prefect_uv.read_only_root import with_writable_directories
+from prefect_uv.session import Session
+
+RUN_BUNDLE = Path(__file__).with_name("_run_bundle.py")
+FLOW_MODULE = '''\
+"""The flow of a bundle, for its hooks."""
+import json
+import os
+
+try:
+    from prefect import bundles
+except ImportError:
+    from prefect._experimental import bundles
+
+with open(os.environ["_PREFECT_UV_BUNDLE"]) as file:
+    flow = bundles.extract_flow_from_bundle(json.load(file))
+'''
+
+
+def run_bundle(session: Session) -> int:
+    """Execute the flow run.
+
+    Raises:
+        UsageError: the command does not execute a bundle.
+        BundleInvalidError: the bundle cannot be read.
+    """
+    command = BundleCommand.parse(session.options.command)
+    session.require_flow_run()
+    settings = with_writable_directories(session.settings, session.log, session.cleanup)
+    # Python is what the submitter had: the image's, or the user takes another image.
+    environ = {"UV_PYTHON_DOWNLOADS": "never", **settings.environ}
+    session.settings = replace(settings, environ=environ)
+    flow_run = session.phase("ask", session.claim_flow_run)
+    path = session.phase("pull", _bundle_path, command, session)
+    bundle = read_bundle(path)
+    project = bundle_project(command, bundle)
+    session.log.info(f"flow run {flow_run.name}: {bundle['flow_run'].get('name')} from the bundle {command.key}")
+    store = EnvironmentStore(session.settings, session.log)
+    checkout = Checkout(Path.cwd(), Path.cwd(), session.settings.flow_environ)
+    environment = session.phase("sync", environment_for, session, store, project, checkout)
+    module = session.scratch() / "bundle_flow.py"
+    module.write_text(FLOW_MODULE)
+    flow = PreparedFlow(
+        settings.launcher,
+        checkout,
+        environment,
+        FlowCode(()),
+        store.maintenance(environment),
+        f"{module}:flow",
+        settings.engine_wrapper,
+    )
+    arguments, environ = [str(RUN_BUNDLE), str(path)], {BUNDLE_VARIABLE: str(path)}
+    launch = session.phase("launch", launch_engine, flow_run, flow, arguments, environ)
+    session.log.summary({"sync": environment.note})
+    with flow.maintenance:
+        return supervise(launch, session)
+
+
+def _bundle_path(command: BundleCommand, session: Session) -> Path:
+    return Path(command.key) if command.is_local else download_bundle(command, session)

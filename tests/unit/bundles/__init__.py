@@ -1,0 +1,1 @@
+"""Flow runs from bundles."""

@@ -1,0 +1,54 @@
+"""The bundle's file, and what its environment is to have."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from prefect_uv.bundles.bundle_command import BundleCommand
+from prefect_uv.bundles.bundle_file import bundle_project, read_bundle
+from prefect_uv.errors import BundleInvalidError
+
+COMMAND = BundleCommand(("prefect==3.9.1",), "3.13", "prefect.bundles.execute", ("--key", "k"), "k")
+BUNDLE: dict[str, object] = {"function": "", "context": "", "flow_run": {}, "dependencies": "", "files_key": None}
+
+
+def test_environment_has_the_submitters_packages() -> None:
+    """They are pinned; the module's own requirement may be among them."""
+    project = bundle_project(COMMAND, {"dependencies": "anyio==4.11.0\n\nprefect==3.9.1\n"})
+    assert project.requirements == ("anyio==4.11.0", "prefect==3.9.1")
+    assert (project.python_request, project.name) == ("3.13", "the bundle's 2 packages")
+
+
+def test_option_among_the_dependencies_is_refused() -> None:
+    """Prefect refuses it, too."""
+    with pytest.raises(BundleInvalidError, match="--index-url"):
+        bundle_project(COMMAND, {"dependencies": "--index-url=https://elsewhere.invalid\nanyio"})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "does not exist"),
+        ("{", "not JSON"),
+        ("[]", "the file is a list"),
+        (json.dumps({**BUNDLE, "function": 1}), "function is a number"),
+        (json.dumps({**BUNDLE, "dependencies": []}), "dependencies is a list"),
+        (json.dumps({**BUNDLE, "files_key": "files/a.zip"}), "their archive is not there"),
+    ],
+)
+def test_what_is_no_bundle_is_explained(tmp_path: Path, content: str | None, message: str) -> None:
+    """The error says what is there instead."""
+    path = tmp_path / "bundle"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(BundleInvalidError, match=message):
+        read_bundle(path)
+
+
+def test_bundle_of_a_worker_is_read(tmp_path: Path) -> None:
+    """Every field that is needed is there."""
+    (tmp_path / "bundle").write_text(json.dumps(BUNDLE))
+    assert read_bundle(tmp_path / "bundle") == BUNDLE
