@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import cowsay
-from prefect import flow, get_run_logger
+from prefect import flow, get_run_logger, runtime
 from prefect.bundles import create_bundle_for_flow_run
 from prefect.client.orchestration import get_client
 from prefect_docker.decorators import docker
@@ -34,18 +34,20 @@ def bundled(action: str = "") -> None:
         raise ValueError(message)
     if action == "read":
         logger.info(Path("data.txt").read_text())
-    if action == "wait":
+    if action == "wait" and runtime.flow_run.run_count == 1:
         logger.info("waiting")
         time.sleep(300)
 
 
 def store(submitted: Any, action: str) -> None:
-    """Write the bundle and its archive of included files to the working directory, as they are kept in a storage."""
+    """Write the bundle, and before it the archive of included files, if any, as they are kept in a storage."""
     with get_client(sync_client=True) as client:
         flow_run = client.create_flow_run(submitted, parameters={"action": action})
     made = create_bundle_for_flow_run(flow=submitted, flow_run=flow_run)
-    Path("stored.json").write_text(json.dumps(made["bundle"]))
-    shutil.copy(str(made["zip_path"]), "stored.zip")
+    if made["zip_path"]:
+        shutil.copy(made["zip_path"], "stored.zip")
+    Path("unfinished.json").write_text(json.dumps(made["bundle"]))
+    Path("unfinished.json").rename("stored.json")
 
 
 if __name__ == "__main__":

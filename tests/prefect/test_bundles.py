@@ -31,6 +31,8 @@ PACKAGES = f"prefect-docker{read().pins['prefect-docker']} cowsay==6.1"
 SUBMIT_SECONDS = 120
 ACCESS_KEY = "AKIATESTS"
 AWS = {"AWS_SECRET_ACCESS_KEY": "x" * 20, "AWS_DEFAULT_REGION": "us-east-1"}
+EXECUTE = ["uv", "run", "--with", f"prefect=={PREFECT}", "--python", "3.13"]
+EXECUTE += ["-m", "prefect.bundles.execute", "--key", "/stored.json"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,14 @@ class Submitter:
         named = FlowFilter(name=FlowFilterName(any_=["bundled"]))
         return {run.id for run in self.stack.api.client.read_flow_runs(flow_filter=named)}
 
+    def store(self, action: str) -> tuple[UUID, Path, Path]:
+        """Create a run of the flow that is not submitted; return its id, its bundle and the archive of its files."""
+        bundle, archive = self.folder / "stored.json", self.folder / "stored.zip"
+        bundle.unlink(missing_ok=True)
+        flow_run = self.submit(f"store {action}")
+        wait_until(bundle.exists, "the bundle", SUBMIT_SECONDS)
+        return flow_run, bundle, archive
+
     def run(self, action: str = "''", /, **job_variables: object) -> Run:
         """Submit the flow, and wait for the end of its run."""
         return self.stack.follow(self.submit(action, **job_variables))
@@ -95,6 +105,11 @@ AS_ROOT = {"container_create_kwargs": {"user": "0"}}
 """Without the tmpfs at /tmp of the stack's other runs: there, the worker mounts the bundle."""
 
 
+def await_flow(stack: Stack, flow_run: UUID) -> None:
+    """Wait until the flow waits."""
+    wait_until(lambda: any("waiting" in log.message for log in stack.api.logs(flow_run)), "the flow", SUBMIT_SECONDS)
+
+
 def test_bundle_is_run_in_an_environment_of_the_store(submitter: Submitter) -> None:
     """The flow has the submitter's packages; they are installed once, for all runs."""
     first = submitter.run(**AS_ROOT)
@@ -110,7 +125,7 @@ def test_cancel_ends_the_flow(submitter: Submitter) -> None:
     """Cancel reaches the engine, which runs the flow's hook."""
     flow_run = submitter.submit("wait", **AS_ROOT)
     stack = submitter.stack
-    wait_until(lambda: any("waiting" in log.message for log in stack.api.logs(flow_run)), "the flow", SUBMIT_SECONDS)
+    await_flow(stack, flow_run)
     stack.api.client.set_flow_run_state(flow_run, Cancelling())
     run = stack.follow(flow_run)
     assert run.state.name == "Cancelled", run.report()
@@ -124,6 +139,47 @@ def test_crash_is_reported_with_its_reason(submitter: Submitter) -> None:
     assert run.state.name == "Crashed", run.report()
     assert "exit code 7" in str(run.state.message), run.report()
     assert run.outcome.output.count("hook: Crashed") == 1, run.report()
+
+
+def test_evicted_run_is_rescheduled(submitter: Submitter) -> None:
+    """After a SIGTERM, the run is scheduled again, and the next container completes it from the same bundle."""
+    flow_run, bundle, _ = submitter.store("wait")
+    stack = submitter.stack
+
+    def start() -> Container:
+        return stack.start_directly(
+            flow_run,
+            {"PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": "reschedule"},
+            cache=submitter.cache.name,
+            command=EXECUTE,
+            volumes=[f"{bundle}:/stored.json:ro"],
+        )
+
+    first = start()
+    await_flow(stack, flow_run)
+    first.stop(timeout=30)
+    evicted = stack.finish(flow_run, first)
+    assert (evicted.state.name, evicted.outcome.exit_code) == ("AwaitingRetry", 0), evicted.report()
+    second = stack.finish(flow_run, start())
+    assert (second.state.name, second.outcome.exit_code) == ("Completed", 0), second.report()
+
+
+@pytest.mark.full  # only our own path has promises: test_bundle_is_run_in_an_environment_of_the_store
+def test_command_instead_of_the_entrypoint(submitter: Submitter) -> None:
+    """Cloud Run and Vertex AI replace it: then uv runs Prefect's own module, as in any other image."""
+    flow_run, bundle, _ = submitter.store("''")
+    stack = submitter.stack
+    container = stack.start_directly(
+        flow_run,
+        cache=submitter.cache.name,
+        entrypoint=EXECUTE,
+        command=(),
+        volumes=[f"{bundle}:/stored.json:ro"],
+        **WRITABLE,
+    )
+    run = stack.finish(flow_run, container)
+    assert (run.state.name, run.outcome.exit_code) == ("Completed", 0), run.report()
+    assert "Python 3.13" in run.messages, run.report()
 
 
 def test_failed_flow_is_failed(submitter: Submitter) -> None:
@@ -143,11 +199,9 @@ def test_bundle_of_another_user_is_explained(submitter: Submitter) -> None:
 
 def test_bundle_from_a_storage(submitter: Submitter) -> None:
     """The step's own module downloads the bundle and its files from S3; then the run is like any other."""
-    flow_run = submitter.submit("store read")
-    folder, stack = submitter.folder, submitter.stack
-    wait_until((folder / "stored.zip").exists, "the bundle", SUBMIT_SECONDS)
-    bundle = (folder / "stored.json").read_bytes()
-    objects = {"key-1": bundle, json.loads(bundle)["files_key"]: (folder / "stored.zip").read_bytes()}
+    flow_run, path, archive = submitter.store("read")
+    stack, bundle = submitter.stack, path.read_bytes()
+    objects = {"key-1": bundle, json.loads(bundle)["files_key"]: archive.read_bytes()}
     requires = f"prefect-aws,prefect=={PREFECT}"
     command = ["uv", "run", "--with", requires, "--python", "3.13", "-m", "prefect_aws.bundles.execute"]
     with s3_store("flows", ACCESS_KEY, objects) as endpoint:

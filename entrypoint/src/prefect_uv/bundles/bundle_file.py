@@ -13,6 +13,7 @@ from prefect_uv.environments import EnvironmentStore
 from prefect_uv.errors import BundleInvalidError
 from prefect_uv.processes.streamed_command import run_streamed
 from prefect_uv.project import UnlockedProject
+from prefect_uv.project.files.requirement_lines import parse_requirements
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 from prefect_uv.shapes import TEXT_OR_NONE, mismatch
@@ -63,13 +64,21 @@ def read_bundle(path: Path) -> dict[str, Any]:
 def bundle_project(command: BundleCommand, bundle: dict[str, Any]) -> UnlockedProject:
     """What the bundle's environment has: the packages of whoever submitted it.
 
+    They take precedence over what the module requires, as with Prefect, which installs them afterwards.
+
     Raises:
         BundleInvalidError: a dependency is an option. Prefect refuses them, too.
     """
     lines = [line.strip() for line in (bundle.get("dependencies") or "").splitlines() if line.strip()]
     if option := next((line for line in lines if line.startswith("-")), ""):
         raise BundleInvalidError(f"The bundle has a dependency that is an option: {option!r}.", hint=SUBMIT_AGAIN)
-    return _project(f"the bundle's {len(lines)} packages", command, tuple(lines))
+    own = _names("\n".join(lines))
+    others = [line for line in command.requirements if not own & _names(line)]
+    return _project(f"the bundle's {len(lines)} packages", command, (*lines, *others))
+
+
+def _names(requirements: str) -> set[str]:
+    return {one.name for one in parse_requirements(requirements)}
 
 
 def download_bundle(command: BundleCommand, session: Session) -> Path:
@@ -81,7 +90,7 @@ def download_bundle(command: BundleCommand, session: Session) -> Path:
     """
     settings, target = session.settings, session.scratch() / "bundle.json"
     store = EnvironmentStore(_without_baked(settings), session.log)
-    environment = store.environment(_project(f"the module {command.module}", command))
+    environment = store.environment(_project(f"the module {command.module}", command, command.requirements))
     python = environment.path / "bin" / "python"
     environ = {**settings.flow_environ, BUNDLE_VARIABLE: str(target), "PREFECT_LOGGING_COLORS": "false"}
     done = run_streamed(
@@ -96,7 +105,7 @@ def download_bundle(command: BundleCommand, session: Session) -> Path:
     return target
 
 
-def _project(name: str, command: BundleCommand, requirements: tuple[str, ...] = ()) -> UnlockedProject:
+def _project(name: str, command: BundleCommand, requirements: tuple[str, ...]) -> UnlockedProject:
     nowhere = Path("/")
     return UnlockedProject(
         name=name,
@@ -105,7 +114,7 @@ def _project(name: str, command: BundleCommand, requirements: tuple[str, ...] = 
         root=nowhere,
         inputs=(),
         source_roots=(),
-        requirements=tuple(dict.fromkeys((*requirements, *command.requirements))),
+        requirements=requirements,
         python_request=command.python,
         python_origin="the bundle",
     )
