@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from prefect_uv.cache_volume.cache_directory import shared_umask
 from prefect_uv.cache_volume.file_lock import shared_lock
@@ -32,6 +33,11 @@ from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import ExtraPackages, Project
 from prefect_uv.settings import Settings
 
+if TYPE_CHECKING:
+    from prefect_uv.environments.archives.environment_archives import EnvironmentArchives
+
+Found = TypeVar("Found", Environment, Environment | None)
+
 
 class EnvironmentStore:
     """The environments in the image, on the cache volume, and in a private directory if the volume cannot be used."""
@@ -50,6 +56,7 @@ class EnvironmentStore:
         self.log = log
         self.baked = BakedEnvironments.of(settings, self.image)
         self.volume = environments_at(settings.cache_dir, settings, self.image, read_only=settings.cache_readonly)
+        self.archives = _archives(settings, log)
         self._writable: PublishedEnvironments | None = None
 
     def environment(self, project: Project) -> Environment:
@@ -93,7 +100,11 @@ class EnvironmentStore:
 
     def maintenance(self, environment: Environment, leases: Sequence[int] = ()) -> Maintenance:
         """A context for the time in which an environment is used: keeps leases fresh, and collects garbage when due."""
-        return Maintenance(self.volume, self.settings, self.log, environment, leases or (environment.lease,))
+        leases = leases or (environment.lease,)
+        maintenance = Maintenance(self.volume, self.settings, self.log, environment, leases)
+        if self.archives:
+            maintenance.pack = self.archives.pack
+        return maintenance
 
     def _find_or_build(self, source: Source) -> Environment:
         """Look the raw inputs up; ask uv only if they are unknown, were resolved too long ago, or are to be checked."""
@@ -102,6 +113,8 @@ class EnvironmentStore:
             return environment
         inputs = fingerprint(source.fields(), self.image, self.settings.environ, source.project.directory)
         entry = fingerprint_index.look_up_entry(self.volume.cache, inputs)
+        if entry is None and self.archives and not checked and (environment := self._unpack_known(inputs)):
+            return environment
         stale = entry is not None and not self.settings.offline and entry.is_stale(self.settings.resolve_days)
         if entry and not stale and not checked and (environment := self._open(entry.key)):
             self._report_baked_mismatch(environment, source)
@@ -117,7 +130,7 @@ class EnvironmentStore:
             )
             return environment
 
-    def _with_room(self, work: Callable[[], Environment]) -> Environment:
+    def _with_room(self, work: Callable[[], Found]) -> Found:
         """Do work that may fill the cache volume; if it does, collect garbage and try once more."""
         try:
             return work()
@@ -138,14 +151,35 @@ class EnvironmentStore:
             with shared_lock(writable.cache.locks / "uv-cache"):
                 plan = source.plan(uv, self.log)
                 resolved = 0.0 if plan.pinned else time.time()
-                if environment := self._open(plan.contents.key):
+                if environment := self._open_or_unpack(plan.contents.key):
                     self._report_baked_mismatch(environment, source)
                 else:
                     environment = self._build(EnvironmentBuild(writable.cache, uv, plan, source.name, self.log), inputs)
             entry = fingerprint_index.IndexEntry.of(environment.key, source.name, plan.contents.python, resolved)
             with suppress(OSError):
                 fingerprint_index.write_entry(writable.cache, inputs, entry)
+            if self.archives:
+                self.archives.remember(inputs, entry)
             return environment
+
+    def _unpack_known(self, inputs: str) -> Environment | None:
+        """The environment that another node has found for this fingerprint, from its archive; None without one."""
+        entry = self.archives.look_up(inputs) if self.archives else None
+        if entry is None or (entry.is_stale(self.settings.resolve_days) and not self.settings.offline):
+            return None
+        with full_disk_as_error(self.volume.cache.root), links_as_error(), shared_umask():
+            environment = self._with_room(partial(self._open_or_unpack, entry.key))
+            if environment:
+                with suppress(OSError):
+                    fingerprint_index.write_entry(self.writable().cache, inputs, entry)
+            return environment
+
+    def _open_or_unpack(self, key: str) -> Environment | None:
+        """Open an environment; if there is none, unpack its archive first."""
+        environment = self._open(key)
+        if environment is None and self.archives and self.archives.unpack(key, self.writable()):
+            return self._open(key)
+        return environment
 
     def _build(self, build: EnvironmentBuild, inputs: str) -> Environment:
         key = build.contents.key
@@ -175,3 +209,12 @@ class EnvironmentStore:
             if self._writable.cache.root == self.volume.cache.root:
                 self.volume = self._writable
         return self._writable
+
+
+def _archives(settings: Settings, log: RunLog) -> EnvironmentArchives | None:
+    """The archives of a far volume, if there is one."""
+    if settings.archive_dir is None:
+        return None
+    from prefect_uv.environments.archives.environment_archives import EnvironmentArchives  # noqa: PLC0415 (rarely needed)
+
+    return EnvironmentArchives.of(settings, log)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from prefect_uv.cache_volume.cache_directory import shared_umask
@@ -29,6 +29,9 @@ class Maintenance:
 
     Garbage is collected after a build, and if no container has collected any for an hour. A run that ends before its
     thread has started collects at its end.
+
+    Attributes:
+        pack: archives the environment on a volume that is far away; None if there is no such volume.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Maintenance:
         environment: Environment,
         leases: Sequence[int],
     ) -> None:
+        self.pack: Callable[[Environment], None] | None = None
         self._cache = published.cache
         self._bytecode = BytecodeCache(published.cache)
         self._settings = settings
@@ -83,6 +87,8 @@ class Maintenance:
                 touch_file(self._cache.locks / "collected")
                 if manifest := Manifest.read(self._environment.path):
                     self._bytecode.keep(self._environment.path, manifest.contents)
+                if self.pack:
+                    self.pack(self._environment)
                 collect_garbage(self._cache, self._settings, self._log)
                 prune_uv_cache(self._cache, self._settings.environ)
         except OSError as error:

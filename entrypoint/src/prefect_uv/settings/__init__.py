@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from prefect_uv.errors import SettingsInvalidError
@@ -27,6 +28,8 @@ class Settings(RunSettings, CacheSettings, ProjectSettings, ApiSettings):
         environ: the variables for uv: the given ones except Prefect's, the secrets of indexes from files, and pip's
             variables translated to uv's.
         flow_environ: the variables for pull steps and the flow: the given ones, and the API's secrets from files.
+        archive_dir: the cache volume if PREFECT_UV_LOCAL_DIR takes its place as `cache_dir`; else None.
+        archive_readonly: nothing is written there.
         notes: lines for the log.
         replay_failures: an environment that another container could not build within the last minute is not tried
             again; commands started by hand do try again.
@@ -37,6 +40,8 @@ class Settings(RunSettings, CacheSettings, ProjectSettings, ApiSettings):
     given: Mapping[str, str] = field(default_factory=dict, repr=False)
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     flow_environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    archive_dir: Path | None = None
+    archive_readonly: bool = False
     notes: tuple[str, ...] = ()
     replay_failures: bool = True
     mistakes: tuple[str, ...] = ()
@@ -63,6 +68,7 @@ class Settings(RunSettings, CacheSettings, ProjectSettings, ApiSettings):
         declarations = [declared for declared in fields(cls) if declared.metadata]
         for declared in declarations:
             read_setting(declared, environ, values, mistakes)
+        values |= _tiers(values)
         mistakes += refused_variables.refusals(environ)
         if values.get("flow_run_id") and not environ.get("PREFECT_API_URL"):
             mistakes.append("PREFECT_API_URL is not set")
@@ -90,6 +96,20 @@ class Settings(RunSettings, CacheSettings, ProjectSettings, ApiSettings):
         sent = (self.api_headers or {}).values()
         with_scheme = (value.rpartition(" ")[2] for value in sent)
         return [*sent, *with_scheme, *secrets_in({**self.flow_environ, **self.environ})]
+
+
+def _tiers(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The node's directory as the cache directory, and the cache volume as the place of archives, if there are both."""
+    if not values.get("local_dir"):
+        return {}
+    far = values.get("cache_dir", Settings.cache_dir)
+    readonly = values.get("cache_readonly", False)
+    return {
+        "cache_dir": values["local_dir"],
+        "cache_readonly": False,
+        "archive_dir": far,
+        "archive_readonly": readonly,
+    }
 
 
 def _without_space_around_key(given: Mapping[str, str]) -> Mapping[str, str]:

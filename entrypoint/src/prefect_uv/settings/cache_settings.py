@@ -14,6 +14,13 @@ class CacheSettings:
     """Where environments and clones are kept, and for how long."""
 
     cache_dir: Path = setting("PREFECT_UV_CACHE_DIR", Path, Path("/cache"), "Where the cache volume is mounted.")
+    local_dir: Path | None = setting(
+        "PREFECT_UV_LOCAL_DIR",
+        Path,
+        None,
+        "Directory of the node, such as a hostPath or an emptyDir, if the cache volume is far away (NFS, EFS): what"
+        " consists of many files is kept here, and the volume holds one archive for each environment.",
+    )
     cache_limit: int | None = setting(
         "PREFECT_UV_CACHE_LIMIT",
         size,
