@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,10 +19,12 @@ from bench import report
 from bench.cases import LIST_EVERYTHING, Case, Entrant, Variants
 from bench.goals import WARM, is_official
 from bench.measure import Measurement, measure_cancel, measure_crowd, measure_memory
+from bench.network import network_entrants
 from bench.testbed import Testbed
 from images import docker_engine, process
 
 ACCEPTED_STEAL = 0.05
+NETWORK_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,13 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     quick = bool(os.environ.get("QUICK"))
     extent = QUICK if quick else FULL
-    parts: dict[str, Part] = {"cases": _cases, "memory": _memory, "cancel": _cancel, "crowd": _crowds}
+    parts: dict[str, Part] = {
+        "cases": _cases,
+        "memory": _memory,
+        "cancel": _cancel,
+        "crowd": _crowds,
+        "network": _network,
+    }
     selected = os.environ.get("PARTS", "").split()
     if unknown := set(selected) - set(parts):
         sys.exit(f"bench: PARTS has no {', '.join(sorted(unknown))}: choose from {', '.join(parts)}")
@@ -137,6 +145,13 @@ def _crowds(testbed: Testbed, variants: Variants, extent: Extent) -> PartResults
             yield str(count), crowds
             if crowds[variant.name]["completed"] < count:
                 return
+
+
+def _network(testbed: Testbed, variants: Variants, extent: Extent) -> PartResults:
+    """A warm start on a near and on a far volume; the variants take turns."""
+    with network_entrants(testbed, variants) as entrants:
+        case = Case("network", entrants)
+        yield from _measure_case(testbed, case, replace(extent, rounds=min(extent.rounds, NETWORK_ROUNDS))).items()
 
 
 def image_size(image: str) -> float:

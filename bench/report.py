@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.goals import OFFICIAL, OURS, WARM, goals, is_official
+from bench.network import network_rows
 from bench.plot import Bar, plot
 
 ROOT = Path(__file__).parent.parent
@@ -128,6 +129,9 @@ def tables(results: Mapping[str, Any]) -> str:
         _table(" | Variant | Median (quartiles)", _other_results(results)),
         _table("At once | Variant | Until the last has ended, s | Environments built", _crowds(results)),
     ]
+    if "network" in results:
+        head = "A warm start, a millisecond for each request to the far volume | Running, s | Ratio to the near volume"
+        sections.append(_table(head, _network(results)))
     return "\n\n".join("\n".join(section) for section in sections)
 
 
@@ -157,6 +161,11 @@ def _other_results(results: Mapping[str, Any]) -> Iterable[str]:
     for title, group in groups.items():
         for variant, values in group.items():
             yield f"| {title} | {variant} | {spread(values)} |"
+
+
+def _network(results: Mapping[str, Any]) -> Iterable[str]:
+    for variant, running, ratios in network_rows(results["network"]):
+        yield f"| {variant} | {spread(running)} | {median(ratios):.2f} |"
 
 
 def _crowds(results: Mapping[str, Any]) -> Iterable[str]:

@@ -40,6 +40,7 @@ class Variant:
         environ: environment variables in addition to those that all variants have.
         command: what a worker would pass to the container.
         entrypoint: the container's ENTRYPOINT, if not the image's.
+        volumes: further volumes.
         code: a folder of the host with the flow's code, which becomes the working directory, if nothing is pulled.
     """
 
@@ -50,6 +51,7 @@ class Variant:
     command: Sequence[str] = EXECUTE
     entrypoint: Sequence[str] | None = None
     code: Path | None = None
+    volumes: Sequence[str] = ()
 
     def start(self, testbed: Testbed, flow_run: UUID, environ: Mapping[str, str]) -> Container:
         """Start a container for a flow run, as a worker would."""
@@ -61,7 +63,7 @@ class Variant:
             self.image,
             self.command,
             {**worker_environ, **self.environ, **environ},
-            [f"{volume.name}:{mount_point}", *certificates, *code],
+            [f"{volume.name}:{mount_point}", *certificates, *code, *self.volumes],
             **({"entrypoint": list(self.entrypoint)} if self.entrypoint else {}),
             **({"working_dir": "/code"} if self.code else {}),
         )

@@ -27,6 +27,7 @@ VARIANTS = (
     (),
     ("--claim", "other"),
     ("--host-path", "/var/cache/prefect-uv"),
+    ("--local-dir", "/var/cache/prefect-uv", *INIT),
     ("--no-cache",),
     ("--openshift",),
     ("--restricted",),
@@ -99,6 +100,18 @@ def test_openshift_chooses_user_and_group(capsys: pytest.CaptureFixture[str], tm
     assert all(f'"{name}"' not in text for name in ("fsGroup", "runAsUser", "runAsGroup"))
 
 
+def test_directory_of_the_node_is_for_all_containers(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Both containers have it, and the variable, which a deployment's own variables do not replace."""
+    default = KubernetesWorker.get_default_base_job_template()
+    document = printed(capsys, tmp_path, "kubernetes", default, "--local-dir", "/var/cache/prefect-uv", *INIT)
+    pod = rendered(document, {"env": {"UV_INDEX": "https://packages.example.com"}})["spec"]["template"]["spec"]
+    source = {"path": "/var/cache/prefect-uv", "type": "DirectoryOrCreate"}
+    assert {"name": "local", "hostPath": source} in pod["volumes"]
+    for container in (*pod["containers"], *pod["initContainers"]):
+        assert {"name": "PREFECT_UV_LOCAL_DIR", "value": "/local"} in container["env"]
+        assert {"name": "local", "mountPath": "/local"} in container["volumeMounts"]
+
+
 @pytest.mark.parametrize(("backoff", "behavior"), [(0, "reschedule"), (2, "relinquish")])
 def test_init_container_has_what_the_main_container_gets(
     backoff: int, behavior: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -151,6 +164,7 @@ def test_default_comes_from_the_api(server: Server, capsys: pytest.CaptureFixtur
         (("kubernetes", "--from", "/missing.json"), "template-missing"),
         (("kubernetes", "--init-container"), "usage"),
         (("kubernetes", "--host-path", "/x", "--restricted"), "usage"),
+        (("kubernetes", "--local-dir", "/x", "--openshift"), "usage"),
         (("kubernetes", "--claim", "x", "--no-cache"), "usage"),
     ],
 )

@@ -35,6 +35,7 @@ class TemplateOptions:
         file_system: the id of the EFS file system of an ECS pool.
         claim: the persistent volume claim.
         host_path: a directory on each node, instead of a claim.
+        local_dir: a directory on each node, for PREFECT_UV_LOCAL_DIR, in addition to a claim that is far away.
         openshift: neither user nor group are fixed.
         service_account: the default of the variable `service_account_name`.
         init_container: `prefect-uv sync` runs in an init container.
@@ -51,6 +52,7 @@ class TemplateOptions:
     file_system: str = ""
     claim: str = VOLUME
     host_path: str = ""
+    local_dir: str = ""
     openshift: bool = False
     service_account: str = ""
     init_container: bool = False
@@ -65,9 +67,10 @@ def read_template_options(given: Mapping[str, Any]) -> TemplateOptions:
         UsageError: they do not.
     """
     options = TemplateOptions(**given)
-    if options.host_path and (options.restricted or options.openshift):
+    on_node = "--host-path" if options.host_path else "--local-dir" if options.local_dir else ""
+    if on_node and (options.restricted or options.openshift):
         raise UsageError(
-            "`prefect-uv template`: --host-path is not possible with --restricted or --openshift.",
+            f"`prefect-uv template`: {on_node} is not possible with --restricted or --openshift.",
             "The restricted Pod Security Standard and OpenShift's restricted policy forbid hostPath volumes.",
             "Use --claim with a claim on a local volume of the node.",
         )
@@ -99,6 +102,9 @@ def _add_kubernetes(parser: argparse.ArgumentParser) -> None:
     cache.add_argument("--claim", metavar="NAME", help=f"the claim of the cache; default {VOLUME}")
     cache.add_argument("--host-path", metavar="DIRECTORY", help="the cache is in this directory of each node")
     cache.add_argument("--no-cache", action="store_true", help="no cache between runs, but between a pod's containers")
+    parser.add_argument(
+        "--local-dir", metavar="DIRECTORY", help="the files of a far cache are in this directory of each node"
+    )
     parser.add_argument("--openshift", action="store_true", help="leave the ids of user and group to the platform")
     parser.add_argument("--service-account", metavar="NAME", help="the pool's default service account")
     parser.add_argument("--init-container", action="store_true", help="build in an init container; needs --api-url")

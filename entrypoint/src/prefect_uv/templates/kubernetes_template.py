@@ -18,6 +18,8 @@ GRACE_SECONDS = 60
 GROUP = 1000
 HOME = "/home/prefect"
 HANDOVER = "/handover"
+LOCAL = "/local"
+LOCAL_VARIABLE = {"PREFECT_UV_LOCAL_DIR": LOCAL}
 RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
 SYNC_RESOURCES = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
 LABEL = "metadata.labels['prefect.io/flow-run-id']"
@@ -38,6 +40,10 @@ def adapt_kubernetes(document: dict[str, Any], options: TemplateOptions) -> None
     pod["terminationGracePeriodSeconds"] = GRACE_SECONDS
     pod["securityContext"] = _pod_security(options)
     volumes = {"cache": (CACHE, _cache(options))}
+    if options.local_dir:
+        volumes["local"] = (LOCAL, _directory_of_node(options.local_dir))
+        given = document["variables"]["properties"].get("env", {}).get("default") or {}
+        set_default(document, "env", {**given, **LOCAL_VARIABLE})
     if options.restricted:
         pod["automountServiceAccountToken"] = False
         volumes |= {"tmp": ("/tmp", {"emptyDir": {}}), "home": (HOME, {"emptyDir": {}})}  # noqa: S108 (in the pod)
@@ -82,10 +88,14 @@ def _pod_security(options: TemplateOptions) -> dict[str, Any]:
 def _cache(options: TemplateOptions) -> dict[str, Any]:
     """Where the cache is: on a node, in the pod, or on a claim."""
     if options.host_path:
-        return {"hostPath": {"path": options.host_path, "type": "DirectoryOrCreate"}}
+        return _directory_of_node(options.host_path)
     if options.no_cache:
         return {"emptyDir": {}}
     return {"persistentVolumeClaim": {"claimName": options.claim}}
+
+
+def _directory_of_node(path: str) -> dict[str, Any]:
+    return {"hostPath": {"path": path, "type": "DirectoryOrCreate"}}
 
 
 def _sync_container(document: dict[str, Any], options: TemplateOptions) -> dict[str, Any]:
@@ -102,6 +112,7 @@ def _sync_container(document: dict[str, Any], options: TemplateOptions) -> dict[
             {"name": "PREFECT_API_KEY", "valueFrom": {"secretKeyRef": {**secret, "key": "key"}}},
             {"name": "PREFECT_API_AUTH_STRING", "valueFrom": {"secretKeyRef": {**secret, "key": "auth-string"}}},
             {"name": BEHAVIOR, "value": _sigterm_behavior(document)},
+            *({"name": name, "value": value} for name, value in LOCAL_VARIABLE.items() if options.local_dir),
         ],
         "resources": SYNC_RESOURCES,
     }
