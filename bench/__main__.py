@@ -24,7 +24,7 @@ from bench.testbed import Testbed
 from images import docker_engine, process
 
 ACCEPTED_STEAL = 0.05
-NETWORK_ROUNDS = 5
+NETWORK_ROUNDS = 3
 
 
 @dataclass(frozen=True)

@@ -194,6 +194,8 @@ def test_only_settings_read_the_environment() -> None:
     package = Path(prefect_uv.__file__).parent
     readers = {str(path.relative_to(package)) for path in package.rglob("*.py") if _reads_environment(path)}
     other_programs = {
+        "bundles/_fetch_bundle.py",
+        "bundles/_run_bundle.py",
         "commands/pip.py",
         "environments/uv/backend_start/sitecustomize.py",
         "pull/_perform_step.py",
