@@ -160,6 +160,15 @@ def test_unused_archive_is_removed(archived: Path, make_node: Callable[[str], No
     assert len(archives(far)) == 1
 
 
+def test_archives_keep_to_the_size_limit(archived: Path, make_node: Callable[[str], Node], etl: Etl, far: Path) -> None:
+    """The oldest is removed before another one is written."""
+    etl.write("prefect", "helper")
+    etl.lock()
+    make_node("first").start(PREFECT_UV_CACHE_LIMIT="1")
+    assert archived not in archives(far)
+    assert len(archives(far)) == 1
+
+
 def test_interrupted_unpacking_leaves_nothing(
     archived: Path, make_node: Callable[[str], Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from prefect_uv.cache_volume.cache_directory import DAY_SECONDS, IN_USE, LAYOUT, CacheDirectory, shared_umask
-from prefect_uv.cache_volume.full_disk import disk_full_error, reported_path, says_disk_full
+from prefect_uv.cache_volume.full_disk import disk_full_error, says_disk_full
 from prefect_uv.cache_volume.volume import LinkFoundError, users_of_volume
 from prefect_uv.cache_volume.work_lock import holding_work_lock
 from prefect_uv.environments.build.builder import ENVIRONMENT, build_directory
@@ -132,7 +132,7 @@ class EnvironmentArchives:
             options = ("--extract", f"--file={path}", f"--directory={environment}", "--no-same-owner")
             done = run_command([*TAR, *options], env=self._environ)
             if says_disk_full(done.stderr):
-                raise disk_full_error(reported_path(done.stderr) or environment, done.report, near.root)
+                raise disk_full_error(environment, done.report, near.root)
             reason = done.report if done.exit_code else _damage(environment, key)
             if reason:
                 self.log.warning(f"the archive of environment {key[:12]} is not used: {reason}")
@@ -153,10 +153,15 @@ class EnvironmentArchives:
                 self.far.delete(path)
 
     def _remove_unused(self) -> None:
+        """Remove archives that no node has unpacked for long, and the oldest ones beyond the size limit."""
         before = self.far.now() - self.settings.cache_days * DAY_SECONDS
-        for path in self.far.entries(self._directory, ARCHIVE_NAME):
-            if path.lstat().st_mtime < before:
+        found = [(path, path.lstat()) for path in self.far.entries(self._directory, ARCHIVE_NAME)]
+        total = sum(status.st_size for _, status in found)
+        limit = self.settings.cache_limit or total
+        for path, status in sorted(found, key=lambda item: item[1].st_mtime):
+            if status.st_mtime < before or total > limit:
                 self.far.delete(path)
+                total -= status.st_size
 
 
 def _damage(environment: Path, key: str) -> str:
