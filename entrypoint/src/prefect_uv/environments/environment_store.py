@@ -36,7 +36,7 @@ from prefect_uv.settings import Settings
 if TYPE_CHECKING:
     from prefect_uv.environments.archives.environment_archives import EnvironmentArchives
 
-Found = TypeVar("Found", Environment, Environment | None)
+Found = TypeVar("Found")
 
 
 class EnvironmentStore:
@@ -112,11 +112,9 @@ class EnvironmentStore:
         if not checked and (environment := self.baked.look_up(source)):
             return environment
         inputs = fingerprint(source.fields(), self.image, self.settings.environ, source.project.directory)
-        entry = fingerprint_index.look_up_entry(self.volume.cache, inputs)
-        if entry is None and self.archives and not checked and (environment := self._unpack_known(inputs)):
-            return environment
+        entry = fingerprint_index.look_up_entry(self.volume.cache, inputs) or self._archived_entry(inputs)
         stale = entry is not None and not self.settings.offline and entry.is_stale(self.settings.resolve_days)
-        if entry and not stale and not checked and (environment := self._open(entry.key)):
+        if entry and not stale and not checked and (environment := self._open_or_unpack(entry.key)):
             self._report_baked_mismatch(environment, source)
             return environment
         try:
@@ -162,24 +160,22 @@ class EnvironmentStore:
                 self.archives.remember(inputs, entry)
             return environment
 
-    def _unpack_known(self, inputs: str) -> Environment | None:
-        """The environment that another node has found for this fingerprint, from its archive; None without one."""
+    def _archived_entry(self, inputs: str) -> fingerprint_index.IndexEntry | None:
+        """The entry that another node has written for a fingerprint, from now on in our index, too."""
         entry = self.archives.look_up(inputs) if self.archives else None
-        if entry is None or (entry.is_stale(self.settings.resolve_days) and not self.settings.offline):
-            return None
-        with full_disk_as_error(self.volume.cache.root), links_as_error(), shared_umask():
-            environment = self._with_room(partial(self._open_or_unpack, entry.key))
-            if environment:
-                with suppress(OSError):
-                    fingerprint_index.write_entry(self.writable().cache, inputs, entry)
-            return environment
+        if entry:
+            with suppress(OSError), shared_umask():
+                fingerprint_index.write_entry(self.writable().cache, inputs, entry)
+        return entry
 
     def _open_or_unpack(self, key: str) -> Environment | None:
-        """Open an environment; if there is none, unpack its archive first."""
+        """Open an environment; if there is none, unpack its archive first, if there is one."""
         environment = self._open(key)
-        if environment is None and self.archives and self.archives.unpack(key, self.writable()):
-            return self._open(key)
-        return environment
+        if environment or self.archives is None:
+            return environment
+        with full_disk_as_error(self.volume.cache.root), links_as_error(), shared_umask():
+            unpacked = self._with_room(partial(self.archives.unpack, key, self.writable()))
+        return self._open(key) if unpacked else None
 
     def _build(self, build: EnvironmentBuild, inputs: str) -> Environment:
         key = build.contents.key
