@@ -56,7 +56,7 @@ def test_large_pool(stack: Stack, cache: CacheVolume, capsys: pytest.CaptureFixt
     for expected in ("12 built, 38 there, 0 failed", "0 built, 50 there, 0 failed"):
         container = stack.containers.start(
             stack.image,
-            ["prefect-uv", "warm", "--pool", POOL],
+            ["prefect-uv", "warm", "--pool", POOL, "--queue", "default"],
             stack.server.environment,
             job_volumes(cache.name),
             **HARDENED,
