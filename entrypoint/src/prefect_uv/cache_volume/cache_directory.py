@@ -13,6 +13,7 @@ import errno
 import os
 import re
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -148,14 +149,40 @@ def rename_into_place(finished: Path, target: Path) -> None:
             raise
 
 
+class SharedUmask:
+    """The umask of the process, which all of its threads share: the last one that leaves restores it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._holders = 0
+        self._before = 0
+
+    def enter(self) -> None:
+        """Set it, if no other thread has."""
+        with self._lock:
+            self._holders += 1
+            if self._holders == 1:
+                self._before = os.umask(SHARED_UMASK)
+
+    def leave(self) -> None:
+        """Restore it, if no other thread needs it any more."""
+        with self._lock:
+            self._holders -= 1
+            if self._holders == 0:
+                os.umask(self._before)
+
+
+_UMASK = SharedUmask()
+
+
 @contextmanager
 def shared_umask() -> Iterator[None]:
     """Make files written within group-writable, our children's too: containers of arbitrary uids share group 0."""
-    before = os.umask(SHARED_UMASK)
+    _UMASK.enter()
     try:
         yield
     finally:
-        os.umask(before)
+        _UMASK.leave()
 
 
 def is_executable(path: Path) -> bool:
