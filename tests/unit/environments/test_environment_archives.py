@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 from collections.abc import Callable
@@ -13,8 +14,10 @@ import pytest
 from images import apt
 from prefect_uv.environments import Environment, EnvironmentStore
 from prefect_uv.log.run_log import RunLog
-from tests.unit.conftest import MakeSettings
-from tests.unit.etl import Etl, environments, leftovers, sync
+from prefect_uv.project import Project
+from tests.unit.conftest import Collect, MakeSettings
+from tests.unit.etl import Etl, environments, leftovers, only_wheels, sync, unlocked
+from tests.unit.program.test_processes import wait_until
 
 pytestmark = pytest.mark.usefixtures("this_image")
 
@@ -30,10 +33,14 @@ class Node:
         self._make = make
         self._etl = etl
 
-    def start(self, **variables: str) -> Environment:
+    def store(self, **variables: str) -> EnvironmentStore:
+        """The environment store of a start."""
+        return self._make(PREFECT_UV_LOCAL_DIR=str(self.local), **variables)
+
+    def start(self, project: Project | None = None, /, **variables: str) -> Environment:
         """Get the environment as a start does, use it, and end the start."""
-        store = self._make(PREFECT_UV_LOCAL_DIR=str(self.local), **variables)
-        environment = sync(store, self._etl)
+        store = self.store(**variables)
+        environment = store.environment(project) if project else sync(store, self._etl)
         with store.maintenance(environment):
             pass
         os.close(environment.lease)
@@ -48,9 +55,9 @@ def zstd() -> None:
 
 
 @pytest.fixture
-def far(tmp_path: Path) -> Path:
+def far(cache: Path) -> Path:
     """The far volume."""
-    return tmp_path / "far"
+    return cache
 
 
 @pytest.fixture
@@ -61,6 +68,20 @@ def make_node(make_settings: MakeSettings, log: RunLog, etl: Etl, far: Path, tmp
         return EnvironmentStore(make_settings({"PREFECT_UV_CACHE_DIR": str(far), **variables}), log)
 
     return lambda name: Node(make_store, etl, tmp_path / name)
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Puts a script in the place of a program."""
+    directory = tmp_path / "programs"
+    directory.mkdir()
+
+    def write(name: str, script: str) -> None:
+        (directory / name).write_text(f"#!/bin/sh\n{script}\n")
+        (directory / name).chmod(0o755)
+        monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
+
+    return write
 
 
 def archives(far: Path) -> list[Path]:
@@ -109,6 +130,67 @@ def test_damaged_archive_is_replaced(
     assert archived.read_bytes() != bytes(content)
     assert make_node("third").start(**UNREACHABLE).hit
     assert leftovers(node.local) == []
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 0.99])
+def test_truncated_archive_is_replaced(archived: Path, make_node: Callable[[str], Node], share: float) -> None:
+    """A volume that lost the end of a file."""
+    content = archived.read_bytes()
+    archived.write_bytes(content[: int(len(content) * share)])
+    assert make_node("second").start().hit is False
+    assert make_node("third").start(**UNREACHABLE).hit
+
+
+def test_good_archive_stays_if_zstd_is_killed(
+    archived: Path, make_node: Callable[[str], Node], programs: Callable[[str, str], None], far: Path
+) -> None:
+    """As when memory runs out: only another archive takes its place, and a node that may not write leaves it."""
+    content = archived.read_bytes()
+    programs("zstd", "kill -KILL $$")
+    assert make_node("second").start(PREFECT_UV_CACHE_READONLY="true").hit is False
+    assert make_node("third").start().hit is False
+    assert archived.read_bytes() == content
+    assert leftovers(far) == []
+
+
+def test_archive_is_written_although_files_come_and_go(
+    make_node: Callable[[str], Node], programs: Callable[[str, str], None], far: Path
+) -> None:
+    """The flow compiles what it imports while its environment is packed: tar warns, and the archive is good."""
+    tar = shutil.which("tar")
+    programs("tar", f'{tar} "$@"; code=$?; case "$*" in *--create*) [ $code = 0 ] && exit 1;; esac; exit $code')
+    make_node("first").start()
+    assert len(archives(far)) == 1
+    assert make_node("second").start(**UNREACHABLE).hit
+
+
+def test_other_node_needs_no_resolution(
+    make_node: Callable[[str], Node], etl: Etl, far: Path, programs: Callable[[str, str], None]
+) -> None:
+    """A fingerprint stays on the volume as long as the archive: a packing of another environment does not remove it."""
+    wheels = {"UV_CONFIG_FILE": only_wheels(etl)}
+    first = make_node("first")
+    built = first.start(unlocked("prefect"), **wheels)
+    first.start(unlocked("prefect", "helper"), **wheels)
+    assert len(archives(far)) == 2
+    programs("uv", "exit 1")
+    assert make_node("second").start(unlocked("prefect"), **wheels).key == built.key
+
+
+def test_start_without_a_node_leaves_the_fingerprints(archived: Path, far: Path, collect: Collect) -> None:
+    """Its garbage collection sees archives where there are no environments."""
+    fingerprints = sorted((far / "index" / "v1").iterdir())
+    collect()
+    assert archived.exists()
+    assert sorted((far / "index" / "v1").iterdir()) == fingerprints != []
+
+
+def test_warm_start_leaves_the_far_volume_alone(archived: Path, make_node: Callable[[str], Node], etl: Etl) -> None:
+    """The node has the environment: a volume that hangs does not hold up its start."""
+    store = make_node("first").store()
+    os.close(sync(store, etl).lease)
+    assert archived.exists()
+    assert "far" not in vars(store.archives)
 
 
 def test_archive_with_another_content_is_not_used(archived: Path, make_node: Callable[[str], Node], etl: Etl) -> None:
@@ -169,19 +251,41 @@ def test_archives_keep_to_the_size_limit(archived: Path, make_node: Callable[[st
     assert len(archives(far)) == 1
 
 
-def test_interrupted_unpacking_leaves_nothing(
-    archived: Path, make_node: Callable[[str], Node], monkeypatch: pytest.MonkeyPatch
+def test_killed_unpacking_leaves_nothing(
+    archived: Path, make_node: Callable[[str], Node], programs: Callable[[str, str], None]
 ) -> None:
-    """An interrupted unpacking leaves nothing that a later start would use."""
+    """The next start on the node does not wait for the dead one, and uses nothing of what it has unpacked."""
     node = make_node("second")
-    with monkeypatch.context() as patch:
-        patch.setattr("prefect_uv.environments.archives.environment_archives._damage", _interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            node.start()
-    assert environments(node.local) == leftovers(node.local) == []
-    assert archived.exists()
-    assert node.start(**UNREACHABLE).hit
+    zstd, ended = shutil.which("zstd"), node.local.with_name("ended")
+    programs("zstd", f'{zstd} "$@" | head -c 30720; until [ -e {ended} ]; do sleep 0.1; done')
+    process = multiprocessing.get_context("fork").Process(target=node.start)
+    process.start()
+    wait_until(lambda: any(node.local.glob("envs/tmp/*/env/*")))
+    process.kill()
+    process.join()
+    ended.touch()
+    assert environments(node.local) == []
+    programs("zstd", f'exec {zstd} "$@"')
+    assert node.start(**UNREACHABLE).key == archived.name.partition(".")[0]
+    assert leftovers(node.local) == []
 
 
-def _interrupt(*_: object) -> str:
-    raise KeyboardInterrupt
+def test_failed_packing_leaves_nothing(
+    make_node: Callable[[str], Node], programs: Callable[[str, str], None], far: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As when the far volume is full: the run goes on, and the log says why other nodes have to build."""
+    programs("zstd", "echo No space left on device >&2; exit 1")
+    assert make_node("first").start().path.exists()
+    assert "was not archived: " in (err := capfd.readouterr().err)
+    assert "No space left on device" in err
+    assert archives(far) == leftovers(far) == []
+
+
+def test_volume_of_starts_without_a_node_gets_archives(
+    make_node: Callable[[str], Node], make_store: Callable[..., EnvironmentStore], etl: Etl, far: Path
+) -> None:
+    """Its environments stay where they are; they are not looked for, and the node builds."""
+    near = sync(make_store(), etl)
+    assert make_node("first").start().hit is False
+    assert environments(far) == [near.path]
+    assert len(archives(far)) == 1

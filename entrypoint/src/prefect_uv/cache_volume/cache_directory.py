@@ -92,6 +92,11 @@ class CacheDirectory(Volume):
         return self.root / "index" / LAYOUT
 
     @property
+    def archives(self) -> Path:
+        """Environments as archives, if this volume is far away (`environments/archives/`)."""
+        return self.root / "archives" / LAYOUT
+
+    @property
     def bytecode(self) -> Path:
         """Compiled bytecode by package (`environments/build/bytecode_cache.py`)."""
         return self.root / "bytecode" / LAYOUT

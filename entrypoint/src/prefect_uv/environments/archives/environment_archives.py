@@ -12,17 +12,18 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from uuid import uuid4
 
-from prefect_uv.cache_volume.cache_directory import DAY_SECONDS, IN_USE, LAYOUT, CacheDirectory, shared_umask
+from prefect_uv.cache_volume.cache_directory import DAY_SECONDS, IN_USE, CacheDirectory, shared_umask
 from prefect_uv.cache_volume.full_disk import disk_full_error, says_disk_full
-from prefect_uv.cache_volume.volume import LinkFoundError, users_of_volume
+from prefect_uv.cache_volume.volume import users_of_volume
 from prefect_uv.cache_volume.work_lock import holding_work_lock
 from prefect_uv.environments.build.builder import ENVIRONMENT, build_directory
 from prefect_uv.environments.build.verification import list_findings, mismatches
-from prefect_uv.environments.garbage.leftovers import remove_leftovers
+from prefect_uv.environments.garbage.leftovers import remove_old_files
 from prefect_uv.environments.key import fingerprint_index
 from prefect_uv.environments.key.manifest import RUN_CACHE, Manifest
 from prefect_uv.environments.published_environments import Environment, PublishedEnvironments
@@ -34,6 +35,9 @@ from prefect_uv.settings.tool_variables import variables_for_builds
 
 ARCHIVE_NAME = re.compile(r"[0-9a-f]{64}\.tar\.zst")
 TAR = ("tar", "--use-compress-program=zstd")
+# GNU tar 1.35: 1 if files came or went meanwhile, as bytecode does; 2 if the archive is not usable.
+# https://man7.org/linux/man-pages/man1/tar.1.html#RETURN_VALUE
+PACKED = {0, 1}
 
 
 @dataclass(frozen=True)
@@ -41,23 +45,27 @@ class EnvironmentArchives:
     """The archives of the far volume.
 
     Attributes:
-        far: the volume.
+        root: the volume; it is not touched before something is looked for or kept there.
         settings: the deployment's settings.
         log: the run's log.
+        refused: the keys whose archives could not be used, so that `pack` replaces them.
     """
 
-    far: CacheDirectory
+    root: Path
     settings: Settings
     log: RunLog
+    refused: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, settings: Settings, log: RunLog) -> EnvironmentArchives | None:
         """The archives that the settings name; None if the cache volume is near."""
-        root = settings.archive_dir
-        if root is None:
-            return None
-        users = users_of_volume(root, settings.cache_trust)
-        return cls(CacheDirectory(root, users, root, settings.archive_readonly), settings, log)
+        return cls(settings.archive_dir, settings, log) if settings.archive_dir else None
+
+    @cached_property
+    def far(self) -> CacheDirectory:
+        """The volume, with the users who are trusted there."""
+        users = users_of_volume(self.root, self.settings.cache_trust)
+        return CacheDirectory(self.root, users, self.root, self.settings.archive_readonly)
 
     def look_up(self, inputs: str) -> fingerprint_index.IndexEntry | None:
         """The entry that another node has written for a fingerprint."""
@@ -76,7 +84,7 @@ class EnvironmentArchives:
         Raises:
             VolumeFullError, DiskFullError: there is no room for it.
         """
-        if not self.far.trusts(self._path(key)):
+        if key in self.refused or not self.far.trusts(self._path(key)):
             return False
         near = published.cache
         near.prepare()
@@ -87,7 +95,7 @@ class EnvironmentArchives:
         return published.has(key)
 
     def pack(self, environment: Environment) -> None:
-        """Write an environment's archive, unless there is one; remove archives that no node has used for long.
+        """Write an environment's archive, unless there is a usable one; remove archives that no node has used for long.
 
         Raises:
             OSError: the volume cannot be written to.
@@ -95,17 +103,17 @@ class EnvironmentArchives:
         if self.far.read_only:
             return
         self.far.prepare()
-        self.far.make_directory(self._directory)
-        remove_leftovers(self.far)
+        self.far.make_directory(self.far.archives)
+        remove_old_files(self.far)
         self._remove_unused()
         path, temporary = self._path(environment.key), self.far.builds / f"write-{uuid4().hex}"
-        if self.far.trusts(path):
+        if self.far.trusts(path) and environment.key not in self.refused:
             return
         try:
             options = ("--create", f"--file={temporary}", f"--directory={environment.path}")
             without = (f"--exclude=./{IN_USE}", f"--exclude=./{RUN_CACHE}", "--sort=name")
             done = run_command([*TAR, *options, *without, "."], env=self._environ)
-            if done.exit_code:
+            if done.exit_code not in PACKED:
                 self.log.warning(f"environment {environment.key[:12]} was not archived: {done.report}")
                 return
             temporary.replace(path)
@@ -114,15 +122,11 @@ class EnvironmentArchives:
         self.log.info(f"archived environment {environment.key[:12]}: {path.stat().st_size / 1e6:.0f} MB")
 
     @property
-    def _directory(self) -> Path:
-        return self.far.root / "archives" / LAYOUT
-
-    @property
     def _environ(self) -> dict[str, str]:
         return dict(variables_for_builds(self.settings.environ))
 
     def _path(self, key: str) -> Path:
-        return self._directory / f"{key}.tar.zst"
+        return self.far.archives / f"{key}.tar.zst"
 
     def _unpack(self, key: str, published: PublishedEnvironments) -> None:
         path, near = self._path(key), published.cache
@@ -136,7 +140,7 @@ class EnvironmentArchives:
             reason = done.report if done.exit_code else _damage(environment, key)
             if reason:
                 self.log.warning(f"the archive of environment {key[:12]} is not used: {reason}")
-                self._discard(path)
+                self.refused.add(key)
                 return
             (environment / IN_USE).touch(0o664)
             (environment / RUN_CACHE).mkdir()
@@ -146,16 +150,10 @@ class EnvironmentArchives:
         with suppress(OSError):
             os.utime(path)
 
-    def _discard(self, path: Path) -> None:
-        """Remove a damaged archive, so that the next build replaces it."""
-        if not self.far.read_only:
-            with suppress(OSError, LinkFoundError):
-                self.far.delete(path)
-
     def _remove_unused(self) -> None:
         """Remove archives that no node has unpacked for long, and the oldest ones beyond the size limit."""
         before = self.far.now() - self.settings.cache_days * DAY_SECONDS
-        found = [(path, path.lstat()) for path in self.far.entries(self._directory, ARCHIVE_NAME)]
+        found = [(path, path.lstat()) for path in self.far.entries(self.far.archives, ARCHIVE_NAME)]
         total = sum(status.st_size for _, status in found)
         limit = self.settings.cache_limit or total
         for path, status in sorted(found, key=lambda item: item[1].st_mtime):

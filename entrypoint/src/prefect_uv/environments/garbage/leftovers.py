@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
 
 from prefect_uv.cache_volume.cache_directory import (
     BUILD_NAME,
@@ -29,7 +28,8 @@ def remove_leftovers(cache: CacheDirectory) -> None:
         if not build.is_symlink() and is_abandoned(build / BUILD_LOCK, now):
             with suppress(OSError):
                 cache.discard(build)
-    keys = {path.name.partition(".")[0] for path in cache.environments.iterdir()}
+    there = (*cache.environments.iterdir(), *cache.archives.glob("*"))
+    keys = {path.name.partition(".")[0] for path in there}
     for entry in cache.entries(cache.index, KEY_NAME):
         content = fingerprint_index.read_entry(entry)
         if content is None or content.key not in keys:
@@ -38,16 +38,18 @@ def remove_leftovers(cache: CacheDirectory) -> None:
         if snapshot.lstat().st_mtime < now - MARGIN_SECONDS:
             cache.delete(snapshot)
     discard_unused_interpreters(cache, now - MARGIN_SECONDS)
-    for directory in (cache.index, cache.failures, cache.locks, cache.builds):
-        _remove_old_files(cache, directory, now - SMALL_FILE_DAYS * DAY_SECONDS)
+    remove_old_files(cache)
     empty_trash(cache)
 
 
-def _remove_old_files(cache: CacheDirectory, directory: Path, before: float) -> None:
-    for path in cache.entries(directory, SMALL_FILE_NAME):
-        with suppress(OSError):
-            if not path.is_dir() and path.lstat().st_mtime < before:
-                cache.delete(path)
+def remove_old_files(cache: CacheDirectory) -> None:
+    """Remove small files that were written long ago: who still needs one writes it again."""
+    before = cache.now() - SMALL_FILE_DAYS * DAY_SECONDS
+    for directory in (cache.index, cache.failures, cache.locks, cache.builds):
+        for path in cache.entries(directory, SMALL_FILE_NAME):
+            with suppress(OSError):
+                if not path.is_dir() and path.lstat().st_mtime < before:
+                    cache.delete(path)
 
 
 def empty_trash(cache: CacheDirectory) -> None:
