@@ -14,10 +14,9 @@ from tempfile import TemporaryDirectory
 
 from bench.cases import LIST_EVERYTHING, Entrant, Variants
 from bench.goals import OFFICIAL, OURS
-from bench.testbed import LABEL, Testbed
+from bench.testbed import IMAGE, LABEL, Testbed
 from images import apt
 from tests.stack import CacheVolume, image_name
-from tests.stack.environment import job_volumes
 from tests.stack.process import wait_until
 
 FAR = "ours, far volume"
@@ -67,6 +66,7 @@ def slow_directory(folder: Path) -> Iterator[Path]:
         yield mount_point
     finally:
         subprocess.run(["umount", "--lazy", str(mount_point)], check=False)
+        process.terminate()
         process.wait(MOUNT_SECONDS)
 
 
@@ -82,16 +82,16 @@ def _far_volume(testbed: Testbed, resources: ExitStack, directory: Path) -> Cach
     directory.mkdir()
     directory.chmod(0o777)
     options = {"type": "none", "o": "bind", "device": str(directory)}
-    return resources.enter_context(CacheVolume.create(testbed.containers, image_name("py313"), options))
+    return resources.enter_context(CacheVolume.create(testbed.containers, image_name(IMAGE), options))
 
 
 def _copy(testbed: Testbed, volume: CacheVolume, target: Path) -> None:
     """Copy what a volume has, with its hard links."""
     container = testbed.containers.start(
-        image_name("py313"),
+        image_name(IMAGE),
         ["-a", "/cache/.", "/to"],
         {},
-        [job_volumes(volume.name)[0], f"{target}:/to"],
+        [f"{volume.name}:/cache", f"{target}:/to"],
         entrypoint="cp",
         user="0",
     )

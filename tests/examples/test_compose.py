@@ -1,4 +1,4 @@
-"""`compose.yaml`: what somebody sees who tries prefect-uv on any Docker."""
+"""`compose.yaml`: what somebody sees who tries prefect-uv."""
 
 from __future__ import annotations
 

@@ -19,11 +19,12 @@ from tests.unit.spellings import SPELLINGS, spelled
 
 SAMPLE = 0.05
 SEARCH = r"""
+printf '%s\n' "$@" > /tmp/needles
+search='grep --files-with-matches --text --fixed-strings --file=/tmp/needles -- "$@"; test $? -le 1'
 find /cache -type f -printf '%i %p\0' | sort --zero-terminated --unique --numeric-sort --key=1,1 \
-    | cut --zero-terminated --delimiter=' ' --fields=2- \
-    | LC_ALL=C xargs --null grep --files-with-matches --text --fixed-strings "$@" || test $? = 123
+    | cut --zero-terminated --delimiter=' ' --fields=2- | LC_ALL=C xargs --null sh -c "$search" sh
 """
-"""xargs exits with 123 if grep found nothing in some of the files."""
+"""grep exits with 1 if it has found nothing, and with more if it could not read a file, which fails."""
 MODIFIED, ADDED = 0, 1
 """The kinds of change in Docker's answer."""
 
@@ -85,8 +86,8 @@ def _files(stream: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
 
 def in_volume(cache: CacheVolume, planted: Planted) -> list[str]:
     """The files of the cache volume that contain a secret, each under one of its names: most have many hard links."""
-    patterns = [argument for needle in planted.needles for argument in ("-e", needle.decode())]
-    return cache.run("bash", "-euo", "pipefail", "-c", SEARCH, "bash", *patterns).splitlines()
+    needles = [needle.decode() for needle in planted.needles]
+    return cache.run("bash", "-euo", "pipefail", "-c", SEARCH, "bash", *needles).splitlines()
 
 
 @contextmanager

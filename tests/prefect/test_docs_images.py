@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,7 @@ RUN_LOCALLY = "docs/how-to/run-locally.md"
 TROUBLESHOOT = "docs/how-to/troubleshoot-a-start.md"
 FROM = "FROM prefect-uv:py313\n"
 SECONDS = 120
+SCRIPT = "print('found', 6 * 7)"
 PREFECT = f'"prefect=={read().prefect}"'
 HEAD = '[project]\nname = "{name}"\nversion = "0.1.0"\nrequires-python = ">=3.11"\ndependencies = [{dependencies}]\n'
 GROUPS = '[dependency-groups]\netl = ["xmltodict"]\nml = ["textdistance"]\n'
@@ -142,13 +144,24 @@ def start(stack: Stack, command: str, folder: Path, volume: str) -> str:
 
 
 def test_volume_is_filled_without_running_the_flow(stack: Stack, etl: Path, cache: CacheVolume, tmp_path: Path) -> None:
-    """`sync` pulls the code of a deployment and builds its environment."""
+    """`sync` pulls the code of a deployment and builds its environment; `exec` and the sync of a run find that.
+
+    The run is still there to be executed.
+    """
     repository = stack.git.create(tmp_path.name, etl)
-    stack.api.deploy("filled", "flows.py:etl", [git_clone(repository.url)])
+    deployment = stack.api.deploy("filled", "flows.py:etl", [git_clone(repository.url)])
     (command,) = run_by("test_volume_is_filled_without_running_the_flow", OFFLINE)
     command = command.replace("etl/nightly", "filled/filled")
     assert "(miss " in start(stack, command, tmp_path, cache.name)
-    assert "(hit " in start(stack, command, tmp_path, cache.name)
+    executed = replaced(command, {"sync": "exec", "filled/filled": f"filled/filled -- python -c {shlex.quote(SCRIPT)}"})
+    assert "found 42" in start(stack, executed, tmp_path, cache.name)
+    flow_run = stack.api.create_run(deployment)
+    variable = f"--env PREFECT__FLOW_RUN_ID={flow_run} --env PREFECT"
+    of_run = {"--env PREFECT": variable, " --deployment filled/filled": ""}
+    assert "(hit " in start(stack, replaced(command, of_run), tmp_path, cache.name)
+    state = stack.api.client.read_flow_run(flow_run).state
+    assert state is not None
+    assert state.is_scheduled(), "Scheduled, or Late when the machine is slow"
 
 
 def test_pool_is_warm_before_its_first_run(stack: Stack, cache: CacheVolume, tmp_path: Path) -> None:

@@ -32,7 +32,6 @@ def prepare(session: Session, deployment: Mapping[str, Any], checkout: Checkout)
     clone = checkout.clone_with_login if session.settings.git_login_for_dependencies else None
     store = EnvironmentStore(session.settings, session.log, clone)
     environment = session.phase("sync", environment_for, session, store, project, checkout)
-    _warn_without_volume(environment, session.settings, session.log)
     project_code = ProjectCode(session.settings, session.log, session.scratch, checkout.clones)
     code = session.phase("code", project_code.make_importable, project, environment)
     maintenance = store.maintenance(environment)
@@ -95,6 +94,7 @@ def environment_for(session: Session, store: EnvironmentStore, project: Project,
         from prefect_uv.environments.unused_environment import log_unused_environment  # noqa: PLC0415 (rarely needed)
 
         log_unused_environment(path, environment.path, project, session.log)
+    _warn_without_volume(environment, session.settings, session.log)
     return environment
 
 

@@ -56,7 +56,8 @@ def _temporary_directory(settings: Settings, log: RunLog, cleanup: ExitStack) ->
 
 def _directory_on_volume(settings: Settings, cleanup: ExitStack) -> str | None:
     """A new directory for us alone, which becomes garbage if we cannot remove it; None if it cannot be created."""
-    from prefect_uv.cache_volume.cache_directory import CacheDirectory, shared_umask  # noqa: PLC0415 (rarely needed)
+    from prefect_uv.cache_volume.cache_directory import CacheDirectory  # noqa: PLC0415 (rarely needed)
+    from prefect_uv.cache_volume.shared_umask import shared_umask  # noqa: PLC0415
     from prefect_uv.cache_volume.volume import users_of_volume  # noqa: PLC0415
     from prefect_uv.environments.build.builder import build_directory  # noqa: PLC0415
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
 
 from prefect_uv.bundles.bundle_command import BundleCommand
 from prefect_uv.bundles.bundle_file import bundle_project, read_bundle
@@ -16,6 +19,7 @@ from prefect_uv.errors import BundleInvalidError, PythonMissingError
 from prefect_uv.image_facts import Image
 from prefect_uv.log.run_log import RunLog
 from tests.unit.conftest import MakeSettings
+from tests.unit.foreign import fuzzed, mutated
 
 COMMAND = BundleCommand(("prefect==3.9.1",), "3.13", "prefect.bundles.execute", ("--key", "k"), "k")
 BUNDLE: dict[str, object] = {"function": "", "context": "", "flow_run": {}, "dependencies": "", "files_key": None}
@@ -72,6 +76,16 @@ def test_what_is_no_bundle_is_explained(tmp_path: Path, content: str | None, mes
         path.write_text(content)
     with pytest.raises(BundleInvalidError, match=message):
         read_bundle(path)
+
+
+@fuzzed
+@given(document=mutated({**BUNDLE, "dependencies": "anyio==4.11.0\nprefect==3.9.1", "files_key": "files/a.zip"}))
+def test_any_file_is_no_fault_of_ours(tmp_path: Path, document: Any) -> None:
+    """Whatever is in the place of a bundle, or of one of its values."""
+    path = tmp_path / "bundle"
+    path.write_bytes(document if isinstance(document, bytes) else json.dumps(document).encode())
+    with suppress(BundleInvalidError):
+        bundle_project(COMMAND, read_bundle(path))
 
 
 def test_bundle_of_a_worker_is_read(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 
-from prefect_uv.cache_volume.cache_directory import SHARED_UMASK, shared_umask
+from prefect_uv.cache_volume.shared_umask import SHARED_UMASK, shared_umask
 
 
 def current_umask() -> int:

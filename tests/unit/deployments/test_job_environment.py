@@ -65,6 +65,8 @@ def test_blocks_are_read_and_masked(server: Server, make_settings: MakeSettings)
     [
         (["A=1"], "The job variable env is not a mapping."),
         ({"A": 1}, "The job variable env is invalid: A is a number."),
+        ({"A=B": "1"}, "The job variable env has 'A=B', which cannot be the name of a variable."),
+        ({"": "1"}, "The job variable env has '', which cannot be the name of a variable."),
         ({"A": "\0"}, "The job variable env is invalid: A has characters that it cannot have."),
     ],
 )

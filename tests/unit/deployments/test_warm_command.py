@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import pytest
@@ -24,12 +26,22 @@ from tests.unit.wheels import build_wheel
 
 pytestmark = pytest.mark.usefixtures("template", "this_image", "empty_directory")
 
+IDENTITY = ("-c", "user.name=tests", "-c", "user.email=tests@example.invalid")
 PAGE = 20
 LOCKS = 12
 DEPLOYMENTS = 50
 POOL = {"base_job_template": {"variables": {"properties": {"env": {"default": {"FROM_POOL": "1"}}}}}}
 
-Command = Callable[..., tuple[int, list[str]]]
+
+class Outcome(NamedTuple):
+    """What a command did: its exit code, the lines of its result, and its log."""
+
+    code: int
+    lines: list[str]
+    log: str
+
+
+Command = Callable[..., Outcome]
 
 
 class Deployments:
@@ -105,16 +117,18 @@ def empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def command(make_settings: MakeSettings, log: RunLog, cache: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs a command, and returns its exit code and the lines of its result."""
+    """Runs a command."""
 
-    def run(verb: str, *words: str, **variables: str) -> tuple[int, list[str]]:
+    def run(verb: str, *words: str, **variables: str) -> Outcome:
         options = read_options([verb, *words])
         settings = make_settings({"PREFECT_UV_CACHE_DIR": str(cache), "UV_PYTHON": sys.executable, **variables})
+        log.verbose = settings.verbose
         session = Session(settings, log, options)
         capsys.readouterr()
         with session.cleanup:
             code = {"warm": warm, "sync": sync}[verb](session)
-        return code, capsys.readouterr().out.splitlines()
+        printed = capsys.readouterr()
+        return Outcome(code, printed.out.splitlines(), printed.err)
 
     return run
 
@@ -123,8 +137,9 @@ def test_pool_is_warm_after_one_build_per_lock(deployments: Deployments, command
     """A pool of many deployments needs one build for each lock and one checkout; the second time, all are there."""
     for number in range(DEPLOYMENTS):
         deployments.add(f"p{number % LOCKS}/flow.py:main")
-    code, lines = command("warm", "--pool", "k8s")
+    code, lines, log = command("warm", "--pool", "k8s", PREFECT_UV_VERBOSE="true")
     assert code == 0
+    assert log.count("Executing deployment step: git_clone") == 1
     assert lines[0].split() == ["DEPLOYMENT", "RESULT", "ENVIRONMENT", "SECONDS", "WHY"]
     assert [line.split()[0] for line in lines[1:-1]] == [f"flow/d{number:02}" for number in range(DEPLOYMENTS)]
     assert lines[-1].startswith("50 deployment(s) with 12 environment(s): 12 built, 38 there, 0 failed (")
@@ -134,7 +149,7 @@ def test_pool_is_warm_after_one_build_per_lock(deployments: Deployments, command
         [*path.glob("lib/*/site-packages/prefect/__pycache__/flow_engine.*.pyc")] for path in environments(cache)
     )
     assert leftovers(cache) == []
-    code, lines = command("warm", "--pool", "k8s")
+    code, lines, _ = command("warm", "--pool", "k8s")
     assert code == 0
     assert lines[-1].startswith("50 deployment(s) with 12 environment(s): 0 built, 50 there, 0 failed (")
 
@@ -149,7 +164,7 @@ def test_one_failure_stops_no_other(deployments: Deployments, command: Command) 
     deployments.add("p1/flow.py:main", job_variables={"env": {"PREFECT_UV_LOCK": "sometimes"}})
     deployments.add("p1/flow.py:main", pull_steps=None, path="/nowhere")
     deployments.add("p2/flow.py:main")
-    code, lines = command("warm", "--tag", "nightly")
+    code, lines, _ = command("warm", "--tag", "nightly")
     assert code == 1
     slugs = ("flow-file-missing", "repository-not-found", "settings-invalid", "pull-step-invalid")
     results = [re.sub(r" +", " ", line.replace(line.split()[0], "", 1)).strip() for line in lines[1:-1]]
@@ -159,6 +174,35 @@ def test_one_failure_stops_no_other(deployments: Deployments, command: Command) 
     assert "2 built, 0 there, 4 failed (" in lines[-1]
 
 
+def test_room_for_one_is_not_made_at_the_expense_of_another(
+    deployments: Deployments, command: Command, cache: Path
+) -> None:
+    """All environments of one call are in use until it ends, even if there is room for none."""
+    for number in range(3):
+        deployments.add(f"p{number}/flow.py:main")
+    assert command("warm", "--pool", "k8s", PREFECT_UV_CACHE_LIMIT="1").code == 0
+    assert len(environments(cache)) == 3
+
+
+def test_build_that_fails_is_not_repeated(
+    deployments: Deployments, command: Command, locked: Origin, tmp_path: Path
+) -> None:
+    """Deployments that would build the same get the error of the first one."""
+    without_wheel = shutil.copytree(locked.path, tmp_path / "without-wheel")
+    (wheel,) = without_wheel.glob("wheels/helper0-*")
+    wheel.unlink()
+    subprocess.run(
+        ["git", "-C", str(without_wheel), *IDENTITY, "commit", "--quiet", "-am", "x"], check=True, timeout=20
+    )
+    steps = [{"prefect.deployments.steps.git_clone": {"repository": f"file://{without_wheel}"}}]
+    for _ in range(2):
+        deployments.add("p0/flow.py:main", pull_steps=steps)
+    lines = command("warm", "--pool", "k8s").lines
+    assert [line.split()[1] for line in lines[1:3]] == ["failed", "failed"]
+    assert "(Remembered: " not in lines[1]
+    assert "(Remembered: " in lines[2]
+
+
 def test_deployment_has_the_variables_of_its_runs(
     deployments: Deployments, command: Command, cache: Path, locked: Origin
 ) -> None:
@@ -166,14 +210,18 @@ def test_deployment_has_the_variables_of_its_runs(
     deployments.add("p0/flow.py:main")
     deployments.add("p0/flow.py:main", job_variables={"env": {"PREFECT_UV_EXTRA_PACKAGES": "helper1==1.0"}})
     find = {"UV_FIND_LINKS": str(locked.path / "wheels")}
-    assert command("warm", "--deployment", "flow/d01", **find)[1][-1].startswith(
-        "1 deployment(s) with 1 environment(s)"
+    assert (
+        command("warm", "--deployment", "flow/d01", **find)
+        .lines[-1]
+        .startswith("1 deployment(s) with 1 environment(s)")
     )
     assert len(environments(cache)) == 2  # the project's own, and the one with the extra package
-    assert command("warm", "--pool", "k8s", **find)[1][-1].startswith(
-        "2 deployment(s) with 2 environment(s): 0 built, 2 there, 0 failed"
+    assert (
+        command("warm", "--pool", "k8s", **find)
+        .lines[-1]
+        .startswith("2 deployment(s) with 2 environment(s): 0 built, 2 there, 0 failed")
     )
-    assert command("sync", "--deployment", "flow/d01", **find)[0] == 0
+    assert command("sync", "--deployment", "flow/d01", **find).code == 0
     assert len(environments(cache)) == 2
 
 

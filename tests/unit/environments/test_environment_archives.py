@@ -281,6 +281,18 @@ def test_failed_packing_leaves_nothing(
     assert archives(far) == leftovers(far) == []
 
 
+def test_far_volume_that_cannot_be_written_to_disturbs_nothing_else(
+    make_node: Callable[[str], Node], far: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The node's own maintenance goes on: the error is about the archive."""
+    far.mkdir()
+    (far / "archives").touch()
+    assert make_node("first").start().path.exists()
+    log = capfd.readouterr().err
+    assert "was not archived: " in log
+    assert "maintenance of " not in log
+
+
 def test_volume_of_starts_without_a_node_gets_archives(
     make_node: Callable[[str], Node], make_store: Callable[..., EnvironmentStore], etl: Etl, far: Path
 ) -> None:

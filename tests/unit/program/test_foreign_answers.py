@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,15 @@ from prefect_uv.api import flow_run
 from prefect_uv.api.client import ApiClient
 from prefect_uv.api.connections import connection_pool
 from prefect_uv.api.patience import Patience, RetryPolicy
+from prefect_uv.deployments.deployed_sessions import DeployedSessions
+from prefect_uv.deployments.find_deployments import find_deployments
 from prefect_uv.errors import ApiRefusedError, InternalError
 from prefect_uv.pull.steps import pull
 from prefect_uv.session import Session
 from prefect_uv.start import start
 from tests.unit.conftest import MakeSettings
 from tests.unit.foreign import damaged, fuzzed, mutated, odd_texts, odd_values
-from tests.unit.http_server import Answer, Server
+from tests.unit.http_server import Answer, Request, Server
 
 RUN = "0c7a4b5e-1111-4222-8333-444455556666"
 DEPLOYMENT = "11111111-2222-4333-8444-555555555555"
@@ -74,6 +77,27 @@ DOCUMENTS: dict[str, Any] = {
     },
     "GET /api/csrf-token": {"token": "t"},
     "POST /api/logs/": None,
+}
+WARMED: dict[str, Any] = {
+    "POST /api/deployments/filter": [
+        {
+            "id": DEPLOYMENT,
+            "name": "nightly",
+            "flow_id": RUN,
+            "entrypoint": "flow.py:main",
+            "path": ".",
+            "pull_steps": PULL_STEPS[:1],
+            "work_pool_name": "pool",
+            "job_variables": {"env": {"A": "{{ prefect.variables.where }}"}, "env.B": "{{ image }}"},
+        }
+    ],
+    "POST /api/flows/filter": [{"id": RUN, "name": "etl"}],
+    "GET /api/work_pools/pool": {
+        "base_job_template": {
+            "job_configuration": {"env": {"C": "{{ $HOME }}"}},
+            "variables": {"properties": {"env": {"default": {"D": "1"}}, "image": {"default": "x"}}},
+        }
+    },
 }
 STATUSES = [
     200,
@@ -165,31 +189,72 @@ def test_any_document(server: Server, data: st.DataObject) -> None:
     _run(server)
 
 
-def _run(server: Server) -> None:
-    """Ask and pull, as a start does; a bug of ours would have the exit code of `internal`.
+@fuzzed
+@given(data=st.data())
+def test_any_document_of_a_deployment(server: Server, data: st.DataObject) -> None:
+    """What `warm` reads: deployments, their flows, and the base job template of their work pool."""
+    odd = data.draw(st.sets(st.sampled_from(sorted(WARMED)), min_size=1, max_size=2))
+    for route, document in {**DOCUMENTS, **WARMED}.items():
+        body = data.draw(mutated(document)) if route in odd else document
+        server.on(route, partial(_first_page, body))
+    _start(server, _find_and_pull, ["warm", "--tag", "nightly"])
 
-    No request is sent again: a server under maintenance would be asked for ever.
-    """
+
+def _first_page(body: Any, request: Request) -> Answer:
+    """The document; a list has no second page."""
+    over = request.method == "POST" and b'"offset": 0' not in request.body
+    return Answer(200, body if isinstance(body, bytes) else json.dumps([] if over else body).encode())
+
+
+def _find_and_pull(session: Session) -> int:
+    """Find deployments, and pull their code with the variables of their runs."""
+    sessions = DeployedSessions(session)
+    assert session.options.warm
+    for deployment in find_deployments(sessions.api, session.options.warm):
+        made = sessions.make(deployment)
+        pull(made.deployment, made.settings, made.log, made.api)
+    return 0
+
+
+@pytest.mark.parametrize("status", [404, 405, 500])
+def test_server_without_deployments_is_named(server: Server, status: int) -> None:
+    """PREFECT_API_URL leads to something else: that is no fault of ours."""
+    server.on("POST /api/deployments/filter", Answer(status))
+    assert _start(server, _find_and_pull, ["warm", "--tag", "nightly"]) in {67, 68}
+
+
+def _run(server: Server) -> None:
+    """Ask and pull, as a start does."""
 
     def ask_and_pull(session: Session) -> int:
         deployment = session.phase("ask", session.ask)
         session.phase("pull", pull, deployment, session.settings, session.log, session.api)
         return 0
 
+    _start(server, ask_and_pull, [], PREFECT__FLOW_RUN_ID=RUN)
+
+
+def _start(server: Server, verb: Callable[[Session], int], words: list[str], **variables: str) -> int:
+    """Start a command; a bug  of ours would have the exit code of `internal`.
+
+    No request is sent again: a server under maintenance would be asked for ever.
+    """
     environ = {
         "PATH": os.environ["PATH"],
         "HOME": os.environ["HOME"],
         "PREFECT_API_URL": server.url,
-        "PREFECT__FLOW_RUN_ID": RUN,
         "PREFECT_CLIENT_MAX_RETRIES": "0",
         "PREFECT_UV_API_WAIT_SECONDS": "0.01",
         "PREFECT_API_REQUEST_TIMEOUT": "0.5",
         "PREFECT_UV_GIT_MIRROR": "false",
+        **variables,
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Patience, "pause", lambda *_: False)
         patch.setattr(flow_run, "REPORT_POLICY", RetryPolicy(1, 0.5, 1))
-        assert start(ask_and_pull, environ, []) != InternalError.exit_code
+        code = start(verb, environ, words)
+    assert code != InternalError.exit_code
+    return code
 
 
 def test_response_that_is_too_large(

@@ -194,6 +194,7 @@ def test_only_settings_read_the_environment() -> None:
     package = Path(prefect_uv.__file__).parent
     readers = {str(path.relative_to(package)) for path in package.rglob("*.py") if _reads_environment(path)}
     other_programs = {
+        "bundles/_bundle_flow.py",
         "bundles/_fetch_bundle.py",
         "bundles/_run_bundle.py",
         "commands/pip.py",

@@ -20,8 +20,9 @@ from prefect_uv.api.documents import (
     WORK_POOL,
     WORKER_METADATA,
 )
-from prefect_uv.api.json_api import JsonApi
+from prefect_uv.api.json_api import JsonApi, NotFoundError
 from prefect_uv.api.patience import RetryPolicy
+from prefect_uv.errors import ApiRefusedError
 from prefect_uv.settings import Settings
 
 Json = dict[str, Any]
@@ -82,7 +83,13 @@ class ApiClient:
         """Everything that the filters select: the server decides how much it sends at once."""
         found: dict[str, Json] = {}
         while True:
-            page = self._api.request("POST", path, [shape], {**filters, "offset": len(found)})
+            try:
+                page = self._api.request("POST", path, [shape], {**filters, "offset": len(found)})
+            except NotFoundError:
+                raise ApiRefusedError(
+                    f"What answers at {self._settings.api_url} is not a Prefect API: it has no {path}.",
+                    hint="Correct PREFECT_API_URL; the URL of a self-hosted server ends in /api.",
+                ) from None
             before = len(found)
             found |= {item["id"]: item for item in page}
             if len(found) == before:

@@ -11,8 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from prefect_uv.bake.bake_record import VERSION_FILE, BakedSelection
-from prefect_uv.cache_volume.cache_directory import CacheDirectory, shared_umask
+from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.cache_volume.lease import take_lease
+from prefect_uv.cache_volume.shared_umask import shared_umask
 from prefect_uv.environments import Environment, EnvironmentStore
 from prefect_uv.environments.baked_environments import EVERY_UID, BakedEnvironments
 from prefect_uv.environments.garbage.disk_usage import DiskUsage, gigabytes

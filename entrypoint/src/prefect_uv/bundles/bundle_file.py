@@ -15,7 +15,6 @@ from prefect_uv.processes.streamed_command import run_streamed
 from prefect_uv.project import UnlockedProject
 from prefect_uv.project.files.requirement_lines import parse_requirements
 from prefect_uv.session import Session
-from prefect_uv.settings import Settings
 from prefect_uv.shapes import TEXT_OR_NONE, mismatch
 
 BUNDLE_VARIABLE = "_PREFECT_UV_BUNDLE"  # _fetch_bundle.py and _run_bundle.py read it
@@ -27,7 +26,7 @@ BUNDLE_DOCUMENT = {
     "dependencies": TEXT_OR_NONE,
     "files_key": TEXT_OR_NONE,
 }
-SUBMIT_AGAIN = "Submit the flow again, with a Prefect that this image's documentation names."
+SUBMIT_AGAIN = "Submit the flow again."
 
 
 def read_bundle(path: Path) -> dict[str, Any]:
@@ -52,7 +51,7 @@ def read_bundle(path: Path) -> dict[str, Any]:
         raise BundleInvalidError(f"{path} is no bundle: it is not JSON.", hint=SUBMIT_AGAIN) from None
     if wrong := mismatch(document, BUNDLE_DOCUMENT, "the file"):
         raise BundleInvalidError(f"{path} is no bundle: {wrong}.", hint=SUBMIT_AGAIN)
-    if (files := document.get("files_key")) and not (path.parent / files).exists():
+    if (files := document.get("files_key")) and not os.path.exists(path.parent / files):  # noqa: PTH110 (names may be too long)
         raise BundleInvalidError(
             f"The bundle {path} includes files, but their archive is not there.",
             f"There is no {path.parent / files}: prefect-docker 0.7.4 hands over the bundle alone.",
@@ -89,7 +88,7 @@ def download_bundle(command: BundleCommand, session: Session) -> Path:
         SyncError: the module's environment could not be built.
     """
     settings, target = session.settings, session.scratch() / "bundle.json"
-    store = EnvironmentStore(_without_baked(settings), session.log)
+    store = EnvironmentStore(replace(settings, baked_dir=Path(os.devnull)), session.log)
     environment = store.environment(_project(f"the module {command.module}", command, command.requirements))
     python = environment.path / "bin" / "python"
     environ = {**settings.flow_environ, BUNDLE_VARIABLE: str(target), "PREFECT_LOGGING_COLORS": "false"}
@@ -118,10 +117,6 @@ def _project(name: str, command: BundleCommand, requirements: tuple[str, ...]) -
         python_request=command.python,
         python_origin="the bundle",
     )
-
-
-def _without_baked(settings: Settings) -> Settings:
-    return replace(settings, baked_dir=Path(os.devnull))
 
 
 def _describe_owner(path: Path) -> str:

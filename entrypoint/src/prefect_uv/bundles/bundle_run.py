@@ -6,6 +6,7 @@ process below it. Here, these packages have an environment in the store, and the
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,19 +22,7 @@ from prefect_uv.read_only_root import with_writable_directories
 from prefect_uv.session import Session
 
 RUN_BUNDLE = Path(__file__).with_name("_run_bundle.py")
-FLOW_MODULE = '''\
-"""The flow of a bundle, for its hooks."""
-import json
-import os
-
-try:
-    from prefect import bundles
-except ImportError:
-    from prefect._experimental import bundles
-
-with open(os.environ["_PREFECT_UV_BUNDLE"]) as file:
-    flow = bundles.extract_flow_from_bundle(json.load(file))
-'''
+BUNDLE_FLOW = Path(__file__).with_name("_bundle_flow.py")
 
 
 def run_bundle(session: Session) -> int:
@@ -47,18 +36,15 @@ def run_bundle(session: Session) -> int:
     session.require_flow_run()
     settings = with_writable_directories(session.settings, session.log, session.cleanup)
     # Python is what the submitter had: the image's, or the user takes another image.
-    environ = {"UV_PYTHON_DOWNLOADS": "never", **settings.environ}
-    session.settings = replace(settings, environ=environ)
+    session.settings = replace(settings, environ={"UV_PYTHON_DOWNLOADS": "never", **settings.environ})
     flow_run = session.phase("ask", session.claim_flow_run)
     path = session.phase("pull", _bundle_path, command, session)
-    bundle = read_bundle(path)
-    project = bundle_project(command, bundle)
-    session.log.info(f"flow run {flow_run.name}: {bundle['flow_run'].get('name')} from the bundle {command.key}")
+    project = bundle_project(command, read_bundle(path))
+    session.log.info(f"flow run {flow_run.name}: from the bundle {command.key}")
     store = EnvironmentStore(session.settings, session.log)
     checkout = Checkout(Path.cwd(), Path.cwd(), session.settings.flow_environ)
     environment = session.phase("sync", environment_for, session, store, project, checkout)
-    module = session.scratch() / "bundle_flow.py"
-    module.write_text(FLOW_MODULE)
+    module = Path(shutil.copy(BUNDLE_FLOW, session.scratch()))  # our own directory must not be on the import path
     flow = PreparedFlow(
         settings.launcher,
         checkout,
@@ -68,8 +54,8 @@ def run_bundle(session: Session) -> int:
         f"{module}:flow",
         settings.engine_wrapper,
     )
-    arguments, environ = [str(RUN_BUNDLE), str(path)], {BUNDLE_VARIABLE: str(path)}
-    launch = session.phase("launch", launch_engine, flow_run, flow, arguments, environ)
+    arguments = [str(RUN_BUNDLE), str(path)]
+    launch = session.phase("launch", launch_engine, flow_run, flow, arguments, {BUNDLE_VARIABLE: str(path)})
     session.log.summary({"sync": environment.note})
     with flow.maintenance:
         return supervise(launch, session)

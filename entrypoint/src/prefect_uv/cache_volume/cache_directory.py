@@ -13,9 +13,6 @@ import errno
 import os
 import re
 import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -36,7 +33,6 @@ UV_CACHE_NAME = re.compile(r"uv-\d+(?:\.\d+)+")
 SMALL_FILE_NAME = re.compile(rf"{KEY_NAME.pattern}|python-[0-9a-f]{{12}}|run-[0-9a-f-]{{36}}|write-[0-9a-f]{{32}}")
 DAY_SECONDS = 86400.0
 NAME_TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
-SHARED_UMASK = 0o002
 MOUNT_TABLE = Path("/proc/self/mountinfo")
 NETWORK_FILE_SYSTEMS = (
     "nfs",
@@ -152,42 +148,6 @@ def rename_into_place(finished: Path, target: Path) -> None:
     except OSError as error:
         if error.errno not in NAME_TAKEN:
             raise
-
-
-class SharedUmask:
-    """The umask of the process, which all of its threads share: the last one that leaves restores it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._holders = 0
-        self._before = 0
-
-    def enter(self) -> None:
-        """Set it, if no other thread has."""
-        with self._lock:
-            self._holders += 1
-            if self._holders == 1:
-                self._before = os.umask(SHARED_UMASK)
-
-    def leave(self) -> None:
-        """Restore it, if no other thread needs it any more."""
-        with self._lock:
-            self._holders -= 1
-            if self._holders == 0:
-                os.umask(self._before)
-
-
-_UMASK = SharedUmask()
-
-
-@contextmanager
-def shared_umask() -> Iterator[None]:
-    """Make files written within group-writable, our children's too: containers of arbitrary uids share group 0."""
-    _UMASK.enter()
-    try:
-        yield
-    finally:
-        _UMASK.leave()
 
 
 def is_executable(path: Path) -> bool:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import fcntl
 import time
 
-from prefect_uv.cache_volume.cache_directory import CacheDirectory, crosses_nodes, shared_umask
+from prefect_uv.cache_volume.cache_directory import CacheDirectory, crosses_nodes
 from prefect_uv.cache_volume.file_lock import try_lock
+from prefect_uv.cache_volume.shared_umask import shared_umask
 from prefect_uv.cache_volume.work_lock import LogLine, WorkLock
 from prefect_uv.processes.signals import pause
 

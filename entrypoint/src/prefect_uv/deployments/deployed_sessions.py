@@ -43,14 +43,14 @@ class DeployedSessions:
         return Session(settings, log, parent.options, api=self.api, deployment=deployment.document)
 
     def _base_job_template(self, pool: str | None) -> Json:
-        """The base job template of a work pool; empty without a pool."""
+        """The base job template of a work pool; empty if there is none."""
         if pool is None:
             return {}
         if pool not in self._templates:
             try:
                 self._templates[pool] = self.api.work_pool(pool)["base_job_template"]
             except NotFoundError:
-                return {}
+                self._templates[pool] = {}
         return self._templates[pool]
 
 

@@ -38,7 +38,7 @@ def find_deployments(api: ApiClient, options: WarmOptions) -> list[Deployment]:
     Raises:
         DeploymentNotFoundError: there are none, or a named one does not exist.
     """
-    chosen = {deployment.name: deployment for name in options.names for deployment in [named_deployment(api, name)]}
+    chosen = {name: named_deployment(api, name) for name in options.names}
     if options.pools or options.queues or options.tags:
         documents = {document["id"]: document for filters in _filters(options) for document in api.deployments(filters)}
         flows = {"flows": {"id": {"any_": sorted({document["flow_id"] for document in documents.values()})}}}

@@ -5,6 +5,7 @@ Prefect 3.9.1: from_template_and_values, https://github.com/PrefectHQ/prefect/bl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from prefect_uv.pull.templating import Blocks, resolve_placeholders
 from prefect_uv.shapes import TEXT_OR_NONE, mismatch
 
 PREFIX = "env."
+NAME = re.compile(r"[^=\0\ud800-\udfff]+")
 
 
 def job_environment(
@@ -40,7 +42,9 @@ def job_environment(
     dotted = {name.removeprefix(PREFIX): value for name, value in given.items() if name.startswith(PREFIX)}
     configured = (base_job_template.get("job_configuration") or {}).get("env")
     environments = (configured if isinstance(configured, dict) else {}, variables.get("env"), dotted, given.get("env"))
-    env = {name: value for variables_ in environments for name, value in _checked_mapping(variables_).items()}
+    env = {name: value for mapping in environments for name, value in _checked_mapping(mapping).items()}
+    if invalid := [name for name in env if not NAME.fullmatch(name)]:
+        raise SettingsInvalidError(f"The job variable env has {invalid[0]!r}, which cannot be the name of a variable.")
     resolved = resolve_placeholders(env, {**variables, **given}, environ, blocks)
     if wrong := mismatch(resolved, {...: TEXT_OR_NONE}, "env"):
         raise SettingsInvalidError(f"The job variable env is invalid: {wrong}.", hint="Make every value a string.")

@@ -7,7 +7,6 @@ import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -66,10 +65,10 @@ def warm(session: Session) -> int:
     deployments = session.phase("ask", find_deployments, sessions.api, session.options.warm or WarmOptions())
     session.log.info(f"warming {len(deployments)} deployment(s) on {settings.cache_dir}")
     warming, begin = Warming(session), time.monotonic()
-    outcomes = sorted(warming.prepare_all(sessions, deployments), key=lambda outcome: outcome.name)
-    _show_table(outcomes, session.log)
-    _show_counts(outcomes, time.monotonic() - begin, session.log)
-    return 1 if any(outcome.result == FAILED for outcome in outcomes) else 0
+    results = sorted(warming.prepare_all(sessions, deployments), key=lambda one: one.name)
+    _show_table(results, session.log)
+    _show_counts(results, time.monotonic() - begin, session.log)
+    return 1 if any(one.result == FAILED for one in results) else 0
 
 
 class Warming:
@@ -95,16 +94,21 @@ class Warming:
     def _prepare_group(self, members: Members) -> Iterator[WarmResult]:
         """Pull the code once, and prepare each deployment with it."""
         begin = time.monotonic()
-        try:
-            with full_disk_as_error(self._session.settings.cache_dir), _pulled(members[0][1]) as checkout:
-                for deployment, member in members:
-                    yield self._prepare(deployment, member, checkout, begin)
-                    begin = time.monotonic()
-        except PrefectUvError as error:
-            yield from (self._failed(deployment, error) for deployment, _ in members)
+        with TemporaryDirectory(prefix="prefect-uv-", ignore_cleanup_errors=True) as base:
+            try:
+                with full_disk_as_error(self._session.settings.cache_dir):
+                    checkout = _pull_into(Path(base), members[0][1])
+            except PrefectUvError as error:
+                yield from (self._failed(deployment, error) for deployment, _ in members)
+                return
+            for deployment, member in members:
+                yield self._prepare(deployment, member, checkout, begin)
+                begin = time.monotonic()
 
     def _prepare(self, deployment: Deployment, member: Session, checkout: Checkout, begin: float) -> WarmResult:
-        self._session.log.info(f"deployment {deployment.name}: {deployment.document['entrypoint']} {checkout.origin}")
+        self._session.log.info(
+            f"deployment {deployment.name}: {deployment.document.get('entrypoint')} {checkout.origin}"
+        )
         try:
             with full_disk_as_error(member.settings.cache_dir), member.cleanup:
                 flow = prepare(member, deployment.document, checkout)
@@ -127,11 +131,9 @@ class Warming:
         return WarmResult(deployment.name, FAILED, why=f"error[{error.slug}]: {error.headline}")
 
 
-@contextmanager
-def _pulled(session: Session) -> Iterator[Checkout]:
-    """The code of a deployment, in a temporary directory."""
-    with TemporaryDirectory(prefix="prefect-uv-", ignore_cleanup_errors=True) as base:
-        yield session.phase("pull", pull, session.deployment, session.settings, session.log, session.api, Path(base))
+def _pull_into(base: Path, session: Session) -> Checkout:
+    """Get the code of a deployment into a directory."""
+    return session.phase("pull", pull, session.deployment, session.settings, session.log, session.api, base)
 
 
 def _code_key(session: Session) -> str:
@@ -140,16 +142,16 @@ def _code_key(session: Session) -> str:
     return json.dumps([code, sorted(session.settings.given.items())])
 
 
-def _show_table(outcomes: Sequence[WarmResult], log: RunLog) -> None:
+def _show_table(results: Sequence[WarmResult], log: RunLog) -> None:
     rows = [HEADINGS]
-    rows += [(one.name, one.result, one.key[:12], f"{one.seconds:.1f}" if one.key else "", one.why) for one in outcomes]
+    rows += [(one.name, one.result, one.key[:12], f"{one.seconds:.1f}" if one.key else "", one.why) for one in results]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
     for row in rows:
         log.show("  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _show_counts(outcomes: Sequence[WarmResult], seconds: float, log: RunLog) -> None:
-    counts = Counter(outcome.result for outcome in outcomes)
-    keys = len({outcome.key for outcome in outcomes if outcome.key})
-    results = ", ".join(f"{counts[result]} {result}" for result in (BUILT, THERE, FAILED))
-    log.show(f"{len(outcomes)} deployment(s) with {keys} environment(s): {results} ({seconds:.1f} s)")
+def _show_counts(results: Sequence[WarmResult], seconds: float, log: RunLog) -> None:
+    counts = Counter(one.result for one in results)
+    keys = len({one.key for one in results if one.key})
+    counted = ", ".join(f"{counts[result]} {result}" for result in (BUILT, THERE, FAILED))
+    log.show(f"{len(results)} deployment(s) with {keys} environment(s): {counted} ({seconds:.1f} s)")

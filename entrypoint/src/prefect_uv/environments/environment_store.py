@@ -9,9 +9,9 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from prefect_uv.cache_volume.cache_directory import shared_umask
 from prefect_uv.cache_volume.file_lock import shared_lock
 from prefect_uv.cache_volume.full_disk import full_disk_as_error
+from prefect_uv.cache_volume.shared_umask import shared_umask
 from prefect_uv.environments.baked_environments import BakedEnvironments
 from prefect_uv.environments.build.builder import EnvironmentBuild
 from prefect_uv.environments.build.exclusive_build import ExclusiveBuild

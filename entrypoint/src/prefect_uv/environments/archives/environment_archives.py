@@ -17,8 +17,9 @@ from functools import cached_property
 from pathlib import Path
 from uuid import uuid4
 
-from prefect_uv.cache_volume.cache_directory import DAY_SECONDS, IN_USE, CacheDirectory, shared_umask
+from prefect_uv.cache_volume.cache_directory import DAY_SECONDS, IN_USE, CacheDirectory
 from prefect_uv.cache_volume.full_disk import disk_full_error, says_disk_full
+from prefect_uv.cache_volume.shared_umask import shared_umask
 from prefect_uv.cache_volume.volume import users_of_volume
 from prefect_uv.cache_volume.work_lock import holding_work_lock
 from prefect_uv.environments.build.builder import ENVIRONMENT, build_directory
@@ -97,11 +98,23 @@ class EnvironmentArchives:
     def pack(self, environment: Environment) -> None:
         """Write an environment's archive, unless there is a usable one; remove archives that no node has used for long.
 
-        Raises:
-            OSError: the volume cannot be written to.
+        A far volume that cannot be written to is logged, and disturbs nothing else.
         """
         if self.far.read_only:
             return
+        try:
+            self._pack(environment)
+        except OSError as error:
+            self.log.warning(f"environment {environment.key[:12]} was not archived: {error}")
+
+    @property
+    def _environ(self) -> dict[str, str]:
+        return dict(variables_for_builds(self.settings.environ))
+
+    def _path(self, key: str) -> Path:
+        return self.far.archives / f"{key}.tar.zst"
+
+    def _pack(self, environment: Environment) -> None:
         self.far.prepare()
         self.far.make_directory(self.far.archives)
         remove_old_files(self.far)
@@ -120,13 +133,6 @@ class EnvironmentArchives:
         finally:
             temporary.unlink(missing_ok=True)
         self.log.info(f"archived environment {environment.key[:12]}: {path.stat().st_size / 1e6:.0f} MB")
-
-    @property
-    def _environ(self) -> dict[str, str]:
-        return dict(variables_for_builds(self.settings.environ))
-
-    def _path(self, key: str) -> Path:
-        return self.far.archives / f"{key}.tar.zst"
 
     def _unpack(self, key: str, published: PublishedEnvironments) -> None:
         path, near = self._path(key), published.cache

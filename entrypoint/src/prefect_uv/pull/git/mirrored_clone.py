@@ -12,7 +12,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from prefect_uv.cache_volume.cache_directory import shared_umask
+from prefect_uv.cache_volume.shared_umask import shared_umask
 from prefect_uv.errors import PrefectUvError, RevisionNotFoundError
 from prefect_uv.processes.signals import call_in_thread
 from prefect_uv.pull.git.git_commands import Git, check_out, clone_or_update, clone_repository, update_clone

@@ -17,9 +17,10 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
-from prefect_uv.cache_volume.cache_directory import IN_USE, MIRRORS, TRASH_NAME, rename_into_place, shared_umask
+from prefect_uv.cache_volume.cache_directory import IN_USE, MIRRORS, TRASH_NAME, rename_into_place
 from prefect_uv.cache_volume.file_lock import touch_file
 from prefect_uv.cache_volume.lease import take_lease
+from prefect_uv.cache_volume.shared_umask import shared_umask
 from prefect_uv.cache_volume.volume import Volume, users_of_volume
 from prefect_uv.processes.signals import call_in_thread
 from prefect_uv.pull.git.git_commands import CloneRequest, Git
