@@ -87,6 +87,18 @@ def test_image_that_the_readme_bakes(stack: Stack, base: str, etl: Path) -> None
     assert " for etl" in baked(stack, etl, text.replace(FROM, f"FROM {base}\n"))
 
 
+def test_two_bakes_write_the_same_files(base: str, etl: Path) -> None:
+    """What `bake` writes records no times, bytecode included; those of files are taken away by who publishes images."""
+    (etl / "Dockerfile").write_text(f"FROM {base}\nCOPY pyproject.toml uv.lock ./\nRUN prefect-uv bake\n")
+    listing = "cd /opt/baked; find . -type f -exec sha256sum {} + | sort"
+    listings = []
+    for _ in range(2):
+        with built(etl, "--no-cache") as image:
+            listings.append(shell(f"docker run --rm --entrypoint sh {image} -c '{listing}'", etl))
+    assert "prefect.cpython-313.pyc" in listings[0]
+    assert listings[0] == listings[1]
+
+
 def test_selections_in_one_image(stack: Stack, base: str, etl: Path) -> None:
     """Two environments, one for each group."""
     (text,) = run_by("test_selections_in_one_image", BAKE)

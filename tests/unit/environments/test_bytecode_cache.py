@@ -87,6 +87,16 @@ def test_new_bytecode_replaces_the_kept_one(
     assert kept.samefile(old)
 
 
+def test_bytecode_that_is_not_checked_is_not_kept(
+    with_helper: Etl, make_store: Callable[..., EnvironmentStore], cache: Path
+) -> None:
+    """Python would use it for any source of the same name, also of another build of the same version."""
+    store = make_store(UV_COMPILE_BYTECODE="1", PYC_INVALIDATION_MODE="UNCHECKED_HASH")
+    compiled = kept_bytecode(sync(store, with_helper), store)
+    assert compiled.read_bytes()[4] == 1
+    assert list(cache.glob("bytecode/v1/helper-*/__pycache__/*.pyc")) == []
+
+
 def test_another_version_has_no_bytecode(
     with_helper: Etl, make_store: Callable[..., EnvironmentStore], cache: Path
 ) -> None:

@@ -72,6 +72,9 @@ def baked_layer(settings: Settings, log: RunLog) -> Iterator[Settings]:
 
     Leases on what is already baked keep it from being garbage-collected when the disk is full.
 
+    Bytecode does not record when its source was written: two builds of a layer are the same, and a build that sets
+    the times of files (BuildKit's `rewrite-timestamp`) does not make it useless.
+
     uv 0.13.8: bytecode and cache mounts as in https://docs.astral.sh/uv/guides/integration/docker/#caching
     """
     baked_dir = settings.baked_dir
@@ -79,7 +82,8 @@ def baked_layer(settings: Settings, log: RunLog) -> Iterator[Settings]:
     cache.prepare()
     leases = [take_lease(path, touch=False) for path, _ in described_environments(cache)]
     with _uv_cache(settings, log) as variables:
-        environ = {**settings.environ, **variables, "UV_COMPILE_BYTECODE": "1"}
+        compiling = {"UV_COMPILE_BYTECODE": "1", "PYC_INVALIDATION_MODE": "UNCHECKED_HASH"}
+        environ = {**settings.environ, **variables, **compiling}
         yield replace(settings, cache_dir=baked_dir, cache_readonly=False, environ=environ)
     for directory in (cache.builds, cache.trash, cache.locks, cache.failures.parent):
         cache.delete(directory)
@@ -95,13 +99,13 @@ def environment_in_layer(project: Project, settings: Settings, layer_settings: S
     store = EnvironmentStore(replace(layer_settings, baked_dir=Path(os.devnull)), log)
     baked = BakedEnvironments.of(settings, store.image)
     environment = store.environment(project)
-    manifest = _manifest(environment)
+    manifest = _undated_manifest(environment)
     baked.remember(source_of(project, settings), manifest)
     if extra_packages := find_extra_packages(Path.cwd(), project, settings):
         log.info(extra_packages.summary)
         source = ExtraPackagesSource((environment.path, manifest), extra_packages, project, settings)
         environment = store.extend(environment, extra_packages, project)
-        baked.remember(source, _manifest(environment))
+        baked.remember(source, _undated_manifest(environment))
     return environment
 
 
@@ -153,10 +157,14 @@ def require_writable(directory: Path) -> None:
     )
 
 
-def _manifest(environment: Environment) -> Manifest:
+def _undated_manifest(environment: Environment) -> Manifest:
+    """The environment's manifest, now without the time of the build: two builds of a layer are the same."""
     manifest = Manifest.read(environment.path)
     if manifest is None:
         raise EnvironmentDamagedError(f"Environment {environment.key[:12]} vanished after it was built.")
+    if manifest.created:
+        manifest = replace(manifest, created=0.0)
+        manifest.write(environment.path)
     return manifest
 
 

@@ -41,7 +41,9 @@ class BytecodeCache:
     def keep(self, environment: Path, contents: Contents) -> None:
         """Keep what runs in an environment have compiled, replacing older bytecode of the same packages.
 
-        A module that several packages install is not kept, because it may be the other package's.
+        A module that several packages install is not kept, because it may be the other package's. Nor is bytecode that
+        Python does not check against the time of its source (`bake` writes such): another build of the same version may
+        have another source.
         """
         site = site_packages(environment)
         shared = shared_files(environment)
@@ -50,7 +52,7 @@ class BytecodeCache:
             if self.cache.trusts(package):
                 _touch(package)
                 paths = (path for path, _, _ in read_record(distribution) if path not in shared)
-                for compiled in filter(Path.exists, _bytecode_files(paths, _cache_tag(site))):
+                for compiled in filter(_is_checked_by_time, _bytecode_files(paths, _cache_tag(site))):
                     self._keep_file(package / compiled.relative_to(site), compiled)
 
     def restore(self, environment: Path, contents: Contents) -> None:
@@ -110,6 +112,18 @@ def _bytecode_files(paths: Iterable[str], tag: str) -> Iterator[Path]:
     """Where Python writes the bytecode of the modules among these files."""
     modules = (Path(path) for path in paths if path.endswith(".py"))
     return (path.parent / "__pycache__" / f"{path.stem}.{tag}.pyc" for path in modules if ".." not in path.parts)
+
+
+def _is_checked_by_time(compiled: Path) -> bool:
+    """Whether a file is bytecode that records the time and size of its source: the second word of it is zero (PEP 552).
+
+    https://peps.python.org/pep-0552/
+    """
+    try:
+        with compiled.open("rb", buffering=0) as file:
+            return file.read(8)[4:] == bytes(4)
+    except OSError:
+        return False
 
 
 def _touch(package: Path) -> None:
