@@ -1,4 +1,4 @@
-"""Write the versions in `images/family.toml` into the documentation, and into `compose.yaml`.
+"""Write the versions and the images' name in `images/family.toml` into the documentation, and into `compose.yaml`.
 
 In code blocks, every requirement of a pinned package is rewritten (`fastapi<0.151`, `prefect==3.8.8`). In prose, a
 version is between two comments: `Prefect <!-- pin: prefect -->3.8.8<!-- end -->`.
@@ -16,6 +16,9 @@ PAGES = ("README.md", "compose.yaml", "docs/*.md", "docs/[!a]*/*.md", "examples/
 PINS = read().pins
 NAMES = "|".join(sorted(PINS, key=len, reverse=True))
 REQUIREMENT = re.compile(rf"(?<![\w-])(?P<name>{NAMES})(?:==|<)[0-9][0-9.]*[0-9]")
+PUBLISHED = read().published
+IMAGE = re.compile(r"(?<![\w./@])(?:(?:\w[\w-]*\.)+io/(?:[\w.-]+/)*)?prefect-uv(?=:(?:base|py|tool))")
+"""A name of the images: without a registry, or in one whose host ends in `.io` (docker.io, ghcr.io, quay.io)."""
 PROSE = re.compile(r"(?P<before><!-- pin: (?P<name>[\w-]+) -->)[^<]*(?P<after><!-- end -->)")
 
 
@@ -25,14 +28,20 @@ def pinned_pages() -> set[str]:
 
 
 def pinned(text: str) -> str:
-    """A page's text with the versions of the family."""
+    """A page's text with the versions of the family and the published name of its images."""
+    text = IMAGE.sub(PUBLISHED, text)
     text = REQUIREMENT.sub(lambda match: match["name"] + PINS[match["name"]], text)
     return PROSE.sub(lambda match: match["before"] + PINS[match["name"]].lstrip("=<") + match["after"], text)
 
 
 def images() -> str:
-    """The images of the family as a Markdown table; images for projects come first."""
+    """The images of the family as a Markdown table; images for projects come first, and a flavour is one row."""
     family = read()
     ordered = sorted(family.images.values(), key=lambda image: image.parent is None)
-    rows = ((f"`prefect-uv:{image.name}`", image.description, f"`make build/{image.name}`") for image in ordered)
-    return table(("Tag", "What it is", "Build it with"), rows)
+    rows: dict[str, tuple[str, str, str]] = {}
+    for image in ordered:
+        python, dash, _ = image.name.partition("-")
+        shown = "pyXY" if dash and image.parent else python
+        name, description = (text.replace(python, shown) for text in (image.name, image.description))
+        rows.setdefault(name, (f"`{PUBLISHED}:{name}`", description, f"`make build/{image.name}`"))
+    return table(("Tag", "What it is", "Build it with"), rows.values())

@@ -39,14 +39,18 @@ def install(package: str, reason: str) -> None:
 
 
 def sources(release: str) -> str:
-    """This machine's Debian mirrors as a deb822 sources file for another release, empty if it has none."""
+    """This machine's Debian mirrors as a deb822 sources file for another release, empty if it has none.
+
+    If this machine's apt accepts a mirror that is no longer updated, such as a snapshot, the file does as well.
+    """
     if not (is_debian() and shutil.which("apt-get")):
         return ""
     installed = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
     names = (installed, *ALIASES)
     mirrors = _mirror(names), _mirror([f"{name}-security" for name in names])
     suites = f"{release} {release}-updates", f"{release}-security"
-    return "\n".join(_stanza(uri, suite) for uri, suite in zip(mirrors, suites, strict=True) if uri)
+    frozen = 'Acquire::Check-Valid-Until "false"' in run(["apt-config", "dump"], timeout=60)
+    return "\n".join(_stanza(uri, suite, frozen=frozen) for uri, suite in zip(mirrors, suites, strict=True) if uri)
 
 
 def _mirror(releases: Sequence[str]) -> str:
@@ -63,5 +67,6 @@ def _mirror(releases: Sequence[str]) -> str:
     return ""
 
 
-def _stanza(uri: str, suites: str) -> str:
-    return f"Types: deb\nURIs: {uri}\nSuites: {suites}\nComponents: main\nSigned-By: {KEYRING}\n"
+def _stanza(uri: str, suites: str, *, frozen: bool) -> str:
+    stanza = f"Types: deb\nURIs: {uri}\nSuites: {suites}\nComponents: main\nSigned-By: {KEYRING}\n"
+    return stanza + ("Check-Valid-Until: no\n" if frozen else "")

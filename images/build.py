@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from images import secrets
 from images.debian_image import ensure_debian_image
+from images.emulation import ensure_emulation
 from images.family import ROOT, Family, Image
 from images.process import TAIL_LINES, ToolError, run, say
 
 BUILD_TIMEOUT = 1800
 MEGABYTE = 1_000_000
+PAGE = "docs/reference/images.md"
 NO_PYTHON = "error[python-download]"
 
 
-def build(docker: str, family: Family, names: Sequence[str]) -> dict[str, ToolError]:
-    """Build the named images and their parents, and return the failures by image name."""
+def build(docker: str, family: Family, names: Sequence[str], *extra: str) -> dict[str, ToolError]:
+    """Build the named images and their parents, and return the failures by image name.
+
+    `extra` are further options of `docker build`.
+    """
     images = {image.name: image for name in names for image in family.lineage(name)}
+    if family.platform:
+        ensure_emulation(family.platform)
     ensure_debian_image(docker, family)
     failures: dict[str, ToolError] = {}
     with secrets.options(family.debian) as options:
@@ -28,7 +35,7 @@ def build(docker: str, family: Family, names: Sequence[str]) -> dict[str, ToolEr
                 failures[image.name] = ToolError(f"{image.name} is built from {image.parent}, which failed")
                 continue
             try:
-                _build(docker, family, image, options)
+                _build(docker, family, image, [*options, *extra])
             except ToolError as error:
                 failures[image.name] = error
     return failures
@@ -40,6 +47,8 @@ def _build(docker: str, family: Family, image: Image, options: Sequence[str]) ->
     arguments = [f"--build-arg={name}={value}" for name, value in build_arguments(family, image).items()]
     arguments += [f"--label={name}={value}" for name, value in labels(family, image).items()]
     arguments += ["--file", str(ROOT / image.dockerfile), "--tag", family.tag(image.name), "--network=host"]
+    arguments += [f"--target={image.target}"] if image.target else []
+    arguments += [f"--platform={family.platform}"] if family.platform else []
     command = [docker, "build", "--progress=plain", *arguments, *options, str(ROOT)]
     try:
         run(command, timeout=BUILD_TIMEOUT, environ={"DOCKER_BUILDKIT": "1"})
@@ -60,12 +69,15 @@ def failed_step(output: str) -> str:
 
 
 def build_arguments(family: Family, image: Image) -> dict[str, str]:
-    """The build arguments, which every Dockerfile of the family declares."""
+    """The build arguments, which the image's Dockerfile declares."""
+    stage = {} if image.parent else {"CLIENT": "client" if image.prefect_client else "no-client"}
     return {
         "BASE": family.base_of(image),
         "NAME": image.name,
+        "PACKAGES": " ".join(image.packages),
         "PREFECT_VERSION": family.prefect,
         "PYTHON_VERSION": image.python,
+        **stage,
     }
 
 
@@ -77,16 +89,23 @@ def labels(family: Family, image: Image) -> dict[str, str]:
         "version": family.version,
         "revision": revision(),
         "licenses": family.licenses,
-        "base.name": family.base_of(image),
+        "base.name": replace(family, platform="").base_of(image),
     }
     return {f"org.opencontainers.image.{name}": value for name, value in values.items()}
 
 
 def revision() -> str:
-    """The commit of this repository, with `-dirty` if files differ from it; `unknown` outside git."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]
-    completed = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
-    return completed.stdout.strip() or "unknown"
+    """The commit of this repository, with `-dirty` if files differ from it; `unknown` outside git.
+
+    The page that a release writes may differ.
+    """
+    git = ["git", "-C", str(ROOT)]
+    try:
+        commit = run([*git, "rev-parse", "HEAD"], timeout=60).strip()
+        changes = run([*git, "status", "--porcelain", "--untracked-files=no", "--", ".", f":!{PAGE}"], timeout=60)
+    except ToolError:
+        return "unknown"
+    return f"{commit}-dirty" if changes else commit
 
 
 def size_table(docker: str, family: Family) -> str:

@@ -8,7 +8,7 @@ from images import docker_engine, family
 from images.process import run, say
 
 LABELS = ("prefect-uv.bench", "prefect-uv.demo", "prefect-uv.suite", "prefect-uv.tests")
-REPOSITORY_SUFFIXES = ("bench", "test-*")
+REPOSITORY_SUFFIXES = ("bench", "forky", "test-*")
 COMMANDS = {
     "container": (["ls", "--all", "--quiet"], ["rm", "--force"]),
     "network": (["ls", "--quiet"], ["rm"]),

@@ -12,9 +12,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from images.family import ROOT
+from images.family import ROOT, read
 
 FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[\w-]*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
+PUBLISHED, BUILT = f"{read().published}:", "prefect-uv:"
+"""The images' name in the pages, once they are published, and as tests build them."""
 MARK = re.compile(r"<!-- (?P<kind>run|not run|generated): (?P<text>.+?) -->\s*\Z")
 PLACES = ("*.md", "docs/**/*.md", "examples/*/README.md", "images/*/README.md")
 
@@ -53,7 +55,7 @@ def blocks(page: str) -> Iterator[Block]:
     for match in FENCE.finditer(content):
         above = content[: match.start()]
         mark = MARK.search(above)
-        text = re.sub(rf"^{match['indent']}", "", match["text"], flags=re.MULTILINE)
+        text = re.sub(rf"^{match['indent']}", "", match["text"], flags=re.MULTILINE).replace(PUBLISHED, BUILT)
         kind = (mark["kind"], mark["text"]) if mark else None
         yield Block(page, above.count("\n") + 1, match["language"], text, kind)
 

@@ -18,10 +18,8 @@ FAMILY = read()
 
 
 def tested_images() -> list[str]:
-    """The names of the images to test: those that build everywhere, or those in PREFECT_UV_TEST_IMAGES."""
-    named = os.environ.get("PREFECT_UV_TEST_IMAGES", "").split()
-    debian_python = FAMILY.images["base"].python
-    return named or [image.name for image in FAMILY.images.values() if image.python == debian_python]
+    """The names of the images to test: those of PREFECT_UV_TEST_IMAGES, or those that `make test` builds."""
+    return os.environ.get("PREFECT_UV_TEST_IMAGES", "base py313").split()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import docker
 from docker.models.containers import Container
 from docker.models.volumes import Volume
 
+from images.family import read
 from tests.stack.environment import job_environment
 from tests.suite import mark
 
@@ -36,7 +36,7 @@ WRITABLE: dict[str, Any] = {"read_only": False, "tmpfs": {}}
 
 def image_name(name: str) -> str:
     """The tag that `make build/<name>` gives an image of the family."""
-    return f"{os.environ.get('IMAGE_REPOSITORY') or 'prefect-uv'}:{name}"
+    return read().tag(name)
 
 
 @dataclass(frozen=True)

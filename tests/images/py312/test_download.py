@@ -11,7 +11,7 @@ import pytest
 
 from images import docker_engine
 from images.build import NO_PYTHON, build
-from images.family import Family
+from images.family import Family, read
 from tests.images.containers import Runner
 from tests.images.mirror import member, mirrored_image
 from tests.unit.pythons import VERSION
@@ -54,3 +54,23 @@ def test_interpreter_from_a_mirror(engine: docker.DockerClient, family: Family, 
         outcome = run(["sh", "-c", "python --version; python -m pip install x"])
         assert (outcome.code, outcome.stdout) == (1, f"Python {facts['python_version']}\n")
         assert "`pip install` changes nothing here" in outcome.stderr
+
+
+# It builds the base on another Debian. test_interpreter_is_debians is the same for this Debian's own Python.
+@pytest.mark.full
+@pytest.mark.timeout(900)
+def test_interpreter_of_the_next_debian(
+    client: str, engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Python that Debian has is installed from there: 3.15, while the program runs on 3.14."""
+    monkeypatch.setenv("DEBIAN_RELEASE", "forky")
+    monkeypatch.setenv("IMAGE_REPOSITORY", "prefect-uv-forky")
+    family = read()
+    own = dataclasses.replace(family.images["py314"], name="own", python="3.15", packages=("python3.15",))
+    assert build(client, dataclasses.replace(family, images={**family.images, "own": own}), ["own"]) == {}
+    run = Runner(engine, family.tag("own"))
+    facts = json.loads(run.succeed(["cat", "/opt/prefect-uv/image.json"]))
+    assert (facts["python"], facts["python_version"][:5]) == ("/usr/bin/python3.15", "3.15.")
+    assert run.succeed(["python", "--version"]).startswith("Python 3.15.")
+    assert run.succeed(["/opt/prefect-uv/bin/python", "--version"]).startswith("Python 3.14.")
+    assert "3.15." in run.succeed(["prefect-uv", "doctor"])

@@ -21,11 +21,40 @@ from images.secrets import index_exports, proxy_options
 
 
 def test_every_image_has_a_dockerfile_a_readme_and_tests() -> None:
-    """An image's name selects its Dockerfile, its README and its tests."""
+    """A Dockerfile's suffix names the folder with its scripts and its README, and its tests."""
     for image in read().images.values():
         assert (ROOT / image.dockerfile).is_file()
-        assert (ROOT / "images" / image.name / "README.md").is_file()
-        assert (ROOT / "tests/images" / image.name).is_dir()
+        folder = Path(image.dockerfile).suffix.removeprefix(".")
+        assert (ROOT / "images" / folder / "README.md").is_file()
+        assert (ROOT / "tests/images" / folder).is_dir()
+
+
+def test_every_python_in_every_flavour() -> None:
+    """The names are those that users know; only the default flavour has none in the name."""
+    family = read()
+    assert list(family.images) == [
+        "base",
+        "base-slim",
+        "tool",
+        *(f"py{python}{flavour}" for flavour in ("", "-slim", "-build") for python in (313, 312, 314, 311, 310)),
+    ]
+    assert [image.name for image in family.lineage("py310-slim")] == ["base-slim", "py310-slim"]
+    assert not family.images["base-slim"].prefect_client
+
+
+def test_python_of_a_debian_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The base has the release's own Python; others of the release are packages, and headers only if it has them."""
+    assert read().images["py313-build"].packages[-1] == "python3.13-dev"
+    assert read().images["py314-build"].packages[-1] == "pkg-config"
+    monkeypatch.setenv("DEBIAN_RELEASE", "forky")
+    family = read()
+    assert (family.debian_image, family.images["base"].python) == ("debian:forky-slim", "3.14")
+    assert family.images["py314"].packages == ()
+    assert family.images["py313"].packages == ("python3.13",)
+    assert family.images["py313-build"].packages[-1] == "python3.13-dev"
+    monkeypatch.setenv("DEBIAN_RELEASE", "sarge")
+    with pytest.raises(ToolError, match=r"no Debian release is named sarge; there are trixie, forky"):
+        read()
 
 
 def test_lineage_is_in_build_order() -> None:
@@ -43,13 +72,13 @@ def test_repository_name_from_the_environment(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("name", list(read().images))
 def test_dockerfile_declares_the_build_arguments(name: str) -> None:
-    """A Dockerfile declares every argument that is passed to it, and its default base is that of family.toml."""
+    """A Dockerfile declares every argument that is passed to it, and its base is the default flavour's."""
     family = read()
     image = family.images[name]
     text = (ROOT / image.dockerfile).read_text()
     for argument in build_arguments(family, image):
         assert f"ARG {argument}" in text
-    assert f"ARG BASE={family.base_of(image)}" in text
+    assert f"ARG BASE={family.base_of(image).removesuffix('-slim') if image.parent else family.debian_image}" in text
 
 
 def test_requirements_are_locked_to_the_pins() -> None:
@@ -131,4 +160,4 @@ def test_unknown_image_is_reported_with_the_known_ones() -> None:
         cwd=ROOT,
     )
     assert completed.returncode == 1
-    assert completed.stderr == "images: no image is named py27; there are base, py313, py312\n"
+    assert completed.stderr == f"images: no image is named py27; there are {', '.join(read().images)}\n"

@@ -223,10 +223,14 @@ OWN_IMAGE = "Build an image that has it (Dockerfile.py312 with PYTHON_VERSION)"
         ("3", "3.11.2", PY313),
         ("==3.12.4", "3.13.5", f"{PY312} and ask for 3.12"),
         ("3.13.99", "3.13.5", ""),
-        (">=3.13.7", "3.13.5", ""),
+        (">=3.13.7", "3.13.5", "Use the image py314 of the family"),
+        (">=3.13.7,<3.14", "3.13.5", ""),
         ("3.13t", "3.13.5", ""),
         ("pypy3.11", "3.13.5", ""),
         ("/opt/python3.9", "3.13.5", ""),
+        (">=3.14", "3.13.5", "Use the image py314 of the family"),
+        ("<3.12", "3.13.5", "Use the image py311 of the family"),
+        ("3.10", "3.13.5", "Use the image py310 of the family"),
         ("3.9", "3.13.5", OWN_IMAGE),
         (">=3.15", "3.13.5", OWN_IMAGE),
     ],
@@ -252,8 +256,9 @@ def test_request_that_contradicts_the_project_and_is_not_there(
 
 def test_images_of_the_family() -> None:
     """The entrypoint knows the images that the builder builds."""
-    images = tomllib.loads((Path(__file__).parents[4] / "images" / "family.toml").read_text())["images"]
-    assert {image["python"]: name for name, image in images.items() if name != "base"} == FAMILY
+    pythons = tomllib.loads((Path(__file__).parents[4] / "images" / "family.toml").read_text())["family"]["pythons"]
+    assert {python: f"py{python.replace('.', '')}" for python in pythons} == FAMILY
+    assert list(FAMILY) == pythons
 
 
 def test_variant_that_no_image_has(etl: Etl, make_store: Callable[..., EnvironmentStore], this_image: Image) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 
 _RELEASE = re.compile(r"[0-9]+(?:\.[0-9]+)*")
-FAMILY = {"3.13": "py313", "3.12": "py312"}
+FAMILY = {"3.13": "py313", "3.12": "py312", "3.14": "py314", "3.11": "py311", "3.10": "py310"}
+"""The images of the family by their Python, in the order in which they are proposed."""
 PATCHES = range(100)
 
 

@@ -78,7 +78,7 @@ _UV_FAILURES: tuple[tuple[str, type[PrefectUvError], str, str], ...] = (
         r"No interpreter found|incompatible with the project's Python requirement",
         PythonMissingError,
         "The image has no Python that the project accepts.",
-        "Use an image that has one (py312, py313, or built with Dockerfile.py312); or change the version asked for.",
+        "Use an image that has one (py310 to py314, or built with Dockerfile.py312); or change the version asked for.",
     ),
     (
         r"(?:Group|Extra) `.*` is not defined",
