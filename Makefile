@@ -1,7 +1,7 @@
 # Run `make` to list the targets. As root on Debian, targets that need Docker install and start it if it is missing, and
 # stop it at the end if they started it.
 .DEFAULT_GOAL := help
-.PHONY: help build-all build-tested demo test test-all checked tested bench compare lint format type generate check-generated picture lock upgrade clean
+.PHONY: help build-all build-tested release rebuild verify cosign audit demo test test-all test-forky checked tested bench compare lint format type generate check-generated picture lock upgrade clean
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -9,7 +9,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 IMAGES := python3 -m images
 WITH_ENGINE := $(IMAGES) with-engine --
-IMAGE_REPOSITORY ?= prefect-uv
+IMAGE_REPOSITORY ?= $(shell sed -n 's/^repository = "\(.*\)"/\1/p' images/family.toml)
 # Processes of pytest that share the machine: most of the time a test waits. LANES=0 runs one test after another.
 LANES ?= $(shell echo $$((2 * $$(nproc) < 8 ? 2 * $$(nproc) : 8)))
 PYTEST := $(BIN)/pytest --numprocesses=$(LANES) --dist=loadscope
@@ -34,6 +34,22 @@ build/%: ## build an image and its parents: build/base, build/py312, build/py313
 build-all: ## build all images and print their sizes
 	@$(IMAGES) build
 
+release: .venv/.complete ## build, audit, push and sign all images: make release VERSION=1.2.0 REGISTRY=localhost:5000
+	@$(WITH_ENGINE) $(BIN)/python -m images.release publish --version "$(VERSION)" --registry "$(REGISTRY)"
+
+verify: .venv/.complete ## check a release in a registry with the key in dist/: make verify VERSION=1.2.0 REGISTRY=localhost:5000
+	@$(BIN)/python -m images.release verify --version "$(VERSION)" --registry "$(REGISTRY)"
+
+rebuild: .venv/.complete ## build this release again with Debian's updates, and show what changed: make rebuild REGISTRY=localhost:5000
+	@$(WITH_ENGINE) $(BIN)/python -m images.release rebuild --registry "$(REGISTRY)"
+	@git diff --unified=0 -- docs/reference/images.md
+
+cosign: ## sign the images in dist/ once more with cosign, without a key, by the identity of a workflow
+	@while read -r image name; do cosign sign --yes "$$image"; cosign attest --yes --type cyclonedx --predicate "dist/$$name.cdx.json" "$$image"; done < dist/digests.txt
+
+audit: .venv/.complete ## look for known vulnerabilities in all images
+	@$(WITH_ENGINE) $(BIN)/python -m images.release audit
+
 demo: .venv/.complete ## have a real Prefect worker run a flow from git in our image, twice
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/python examples/demo.py'
 
@@ -54,6 +70,12 @@ test/unit: .venv/.complete ## run the tests that need no Docker and build no env
 test/%: .venv/.complete ## run the tests of one directory with Docker: test/images, test/prefect
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(PYTEST) tests/$*'
 
+test-forky: export DEBIAN_RELEASE := forky
+test-forky: export IMAGE_REPOSITORY := $(IMAGE_REPOSITORY)-forky
+test-forky: export PREFECT_UV_TEST_IMAGES := base py314 py313
+test-forky: .venv/.complete ## test the images on the next Debian, whose own Python is 3.14
+	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build $(PREFECT_UV_TEST_IMAGES); exec $(PYTEST) tests/images/base tests/prefect/test_family.py'
+
 test-all: export PREFECT_UV_TEST_FULL := 1
 test-all: export LANES := 0
 test-all: test ## like test, with the long forms of the stress tests, which need the machine for themselves
@@ -64,11 +86,13 @@ bench: .venv/.complete ## measure start-up next to Prefect's own path and the fl
 compare: .venv/.complete ## compare warm starts of this image and another: make compare BEFORE=IMAGE
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/python -m bench.compare'
 
-lint: .venv/.complete ## check style: ruff, hadolint, shellcheck
+lint: .venv/.complete ## check style: ruff, hadolint, shellcheck; check the workflows: their schema and zizmor
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --check
 	@$(BIN)/hadolint --ignore DL3045 Dockerfile.* examples/*/Dockerfile bench/official/Dockerfile
-	@$(BIN)/shellcheck .ci/run images/base/apt-install images/base/harden images/base/offer-python images/py312/install-python bench/official/entrypoint.sh
+	@$(BIN)/shellcheck .ci/run images/base/apt-install images/base/harden images/base/offer-python images/py312/install-python images/tool/install bench/official/entrypoint.sh
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/zizmor --offline --quiet .github/workflows
 
 format: .venv/.complete ## format the code and apply ruff's fixes
 	@$(BIN)/ruff check --fix
