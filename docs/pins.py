@@ -7,6 +7,7 @@ version is between two comments: `Prefect <!-- pin: prefect -->3.8.8<!-- end -->
 from __future__ import annotations
 
 import re
+import textwrap
 
 from docs.markdown import table
 from images.family import ROOT, read
@@ -19,6 +20,11 @@ REQUIREMENT = re.compile(rf"(?<![\w-])(?P<name>{NAMES})(?:==|<)[0-9][0-9.]*[0-9]
 PUBLISHED = read().published
 IMAGE = re.compile(r"(?<![\w./@])(?:(?:\w[\w-]*\.)+io/(?:[\w.-]+/)*)?prefect-uv(?=:(?:base|py|tool))")
 """A name of the images: without a registry, or in one whose host ends in `.io` (docker.io, ghcr.io, quay.io)."""
+PROJECT = ROOT / "examples" / "hello"
+FILE = re.compile(
+    r"^(?P<indent> *)(?P<before> *cat > (?P<name>[\w.]+) <<'END'\n).*?(?P<after>^ *END$)", re.MULTILINE | re.DOTALL
+)
+"""A file of the example that `compose.yaml` writes, in a block whose lines are indented like its end."""
 PROSE = re.compile(r"(?P<before><!-- pin: (?P<name>[\w-]+) -->)[^<]*(?P<after><!-- end -->)")
 
 
@@ -29,9 +35,21 @@ def pinned_pages() -> set[str]:
 
 def pinned(text: str) -> str:
     """A page's text with the versions of the family and the published name of its images."""
-    text = IMAGE.sub(PUBLISHED, text)
+    text = with_project(IMAGE.sub(PUBLISHED, text))
     text = REQUIREMENT.sub(lambda match: match["name"] + PINS[match["name"]], text)
     return PROSE.sub(lambda match: match["before"] + PINS[match["name"]].lstrip("=<") + match["after"], text)
+
+
+def with_project(text: str) -> str:
+    """The text of `compose.yaml` with the files of the example that `make demo` runs, too."""
+
+    def written(match: re.Match[str]) -> str:
+        indent = match["after"].removesuffix("END")
+        content = (PROJECT / match["name"]).read_text().replace("$", "$$")  # compose replaces $NAME
+        content = textwrap.indent(content, indent)
+        return f"{match['indent']}{match['before']}{content}{match['after']}"
+
+    return FILE.sub(written, text)
 
 
 def images() -> str:

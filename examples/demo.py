@@ -102,7 +102,7 @@ def main() -> int:
             with Stack.start(image_name("py313"), LABEL) as stack:
                 succeeded = demo(stack)
         except KeyboardInterrupt:
-            say("StateCheckNeeded. Everything that was started has been removed.")
+            say("Interrupted. Everything that was started has been removed.")
             return 130
     say("\nBoth runs completed, and the second found its environment." if succeeded else "\nThe demo failed.")
     return 0 if succeeded else 1
