@@ -84,7 +84,7 @@ def verify_images(arguments: argparse.Namespace, family: Family) -> None:
     tags = {name: f"{arguments.version}-{name}" for name in arguments.names or family.images}
     if not arguments.names:
         tags = {name: tag for name, tag in tags.items() if repository.find(tag)}
-        say(f"not in this release: {', '.join(set(family.images) - set(tags)) or 'nothing'}")
+        say(f"not in this release: {', '.join(name for name in family.images if name not in tags) or 'nothing'}")
     if not tags:
         raise ToolError(f"{repository.name} has no image of {arguments.version}")
     for image in verify(repository, list(tags.values()), PublicKey.read(arguments.key)):
