@@ -73,4 +73,4 @@ def test_interpreter_of_the_next_debian(
     assert (facts["python"], facts["python_version"][:5]) == ("/usr/bin/python3.15", "3.15.")
     assert run.succeed(["python", "--version"]).startswith("Python 3.15.")
     assert run.succeed(["/opt/prefect-uv/bin/python", "--version"]).startswith("Python 3.14.")
-    assert "3.15." in run.succeed(["prefect-uv", "doctor"])
+    assert "python_version  3.15." in run(["prefect-uv", "doctor"]).stdout
