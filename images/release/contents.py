@@ -58,14 +58,15 @@ class Contents:
     python: Sequence[Package]
 
     @classmethod
-    def of(cls, docker: str, tag: str) -> Contents:
-        """Ask a container of the image, which has no network.
+    def of(cls, docker: str, tag: str, platform: str = "") -> Contents:
+        """Ask a container of the image, which has no network; one for another platform runs under emulation.
 
         Raises:
             ToolError: the container failed.
         """
         mount = f"type=bind,source={PROBE},target={PROBE},readonly"
         options = ["--rm", "--network=none", "--entrypoint", PYTHON, "--mount", mount]
+        options += [f"--platform={platform}"] if platform else []
         answer: dict[str, Any] = json.loads(run([docker, "run", *options, tag, "-I", str(PROBE)], timeout=300))
         debian, python = ([_package(one) for one in answer[kind]] for kind in ("debian", "python"))
         uv = Package("uv", answer["facts"]["uv"], UV_LICENSE, environment=PROGRAMS)

@@ -160,9 +160,9 @@ class Release:
         tag = family.tag(name)
         say(f"describing {tag}")
         if family.images[name].target:
-            contents = Contents.of(docker, family.tag(BASE)).of_tool(name)
+            contents = Contents.of(docker, family.tag(BASE), family.platform).of_tool(name)
         else:
-            contents = Contents.of(docker, tag)
+            contents = Contents.of(docker, tag, family.platform)
         if contents.facts["version"] != family.version:
             raise ToolError(f"a container of {tag} says that it is {contents.facts['version']}")
         manifest = writer.write(tag)
