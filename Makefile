@@ -70,7 +70,7 @@ test/unit: .venv/.complete ## run the tests that need no Docker and build no env
 test/%: .venv/.complete ## run the tests of one directory with Docker: test/images, test/prefect
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(PYTEST) tests/$*'
 
-test-forky: export DEBIAN_RELEASE := forky
+test-forky: export IMAGE_DEBIAN := forky
 test-forky: export IMAGE_REPOSITORY := $(IMAGE_REPOSITORY)-forky
 test-forky: export PREFECT_UV_TEST_IMAGES := base py314 py313
 test-forky: .venv/.complete ## test the images on the next Debian, whose own Python is 3.14

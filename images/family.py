@@ -49,13 +49,13 @@ class Family:
     Attributes:
         repository: repository name of the images; IMAGE_REPOSITORY takes precedence over family.toml.
         published: repository name of the images in the documentation.
-        debian: codename of the Debian release that they are built on; DEBIAN_RELEASE takes precedence.
+        debian: codename of the Debian release that they are built on; IMAGE_DEBIAN takes precedence.
         debian_pythons: minor versions of Python that the release has, its own first.
         licenses: SPDX expression of the project.
         version: release of the project, as in `entrypoint/pyproject.toml`.
         pins: version constraints of direct dependencies, by package.
         images: the images by name.
-        platform: what they are built for, such as `linux/arm64`; empty for this machine's own. PLATFORM chooses it.
+        platform: what they are built for (IMAGE_PLATFORM), such as `linux/arm64`; empty for this machine's own.
     """
 
     repository: str
@@ -101,12 +101,12 @@ def read(root: Path = ROOT) -> Family:
     """Read the family from this repository.
 
     Raises:
-        ToolError: DEBIAN_RELEASE names none of the releases in family.toml.
+        ToolError: IMAGE_DEBIAN names none of the releases in family.toml.
     """
     data = tomllib.loads((root / "images/family.toml").read_text())
     project = tomllib.loads((root / "entrypoint/pyproject.toml").read_text())["project"]
     common = data["family"]
-    debian = os.environ.get("DEBIAN_RELEASE") or common["debian"]
+    debian = os.environ.get("IMAGE_DEBIAN") or common["debian"]
     if debian not in data["debian"]:
         raise ToolError(f"no Debian release is named {debian}; there are {', '.join(data['debian'])}")
     pythons = tuple(data["debian"][debian])
@@ -119,7 +119,7 @@ def read(root: Path = ROOT) -> Family:
         version=project["version"],
         pins=data["pins"],
         images={image.name: image for image in [*_bases(data, pythons), *_with_pythons(data, pythons)]},
-        platform=foreign(os.environ.get("PLATFORM") or ""),
+        platform=foreign(os.environ.get("IMAGE_PLATFORM") or ""),
     )
 
 

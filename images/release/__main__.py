@@ -92,8 +92,8 @@ def verify_images(arguments: argparse.Namespace, family: Family) -> None:
 
 
 def platforms() -> list[str]:
-    """The platforms to build for, from PLATFORMS; this machine's own if it is not set."""
-    return [foreign(name) for name in os.environ.get("PLATFORMS", "").split()] or [""]
+    """The platforms to build for, from IMAGE_PLATFORMS; this machine's own if it is not set."""
+    return [foreign(name) for name in os.environ.get("IMAGE_PLATFORMS", "").split()] or [""]
 
 
 def _repository(arguments: argparse.Namespace, family: Family) -> str:

@@ -63,7 +63,7 @@ def test_interpreter_of_the_next_debian(
     client: str, engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A Python that Debian has is installed from there: 3.15, while the program runs on 3.14."""
-    monkeypatch.setenv("DEBIAN_RELEASE", "forky")
+    monkeypatch.setenv("IMAGE_DEBIAN", "forky")
     monkeypatch.setenv("IMAGE_REPOSITORY", "prefect-uv-forky")
     family = read()
     own = dataclasses.replace(family.images["py314"], name="own", python="3.15", packages=("python3.15",))

@@ -46,13 +46,13 @@ def test_python_of_a_debian_release(monkeypatch: pytest.MonkeyPatch) -> None:
     """The base has the release's own Python; others of the release are packages, and headers only if it has them."""
     assert read().images["py313-build"].packages[-1] == "python3.13-dev"
     assert read().images["py314-build"].packages[-1] == "pkg-config"
-    monkeypatch.setenv("DEBIAN_RELEASE", "forky")
+    monkeypatch.setenv("IMAGE_DEBIAN", "forky")
     family = read()
     assert (family.debian_image, family.images["base"].python) == ("debian:forky-slim", "3.14")
     assert family.images["py314"].packages == ()
     assert family.images["py313"].packages == ("python3.13",)
     assert family.images["py313-build"].packages[-1] == "python3.13-dev"
-    monkeypatch.setenv("DEBIAN_RELEASE", "sarge")
+    monkeypatch.setenv("IMAGE_DEBIAN", "sarge")
     with pytest.raises(ToolError, match=r"no Debian release is named sarge; there are trixie, forky"):
         read()
 
