@@ -40,9 +40,9 @@ release: .venv/.complete ## build, audit, push and sign all images: make release
 verify: .venv/.complete ## check a release in a registry with the key in dist/: make verify VERSION=1.2.0 REGISTRY=localhost:5000
 	@$(BIN)/python -m images.release verify --version "$(VERSION)" --registry "$(REGISTRY)"
 
-rebuild: .venv/.complete ## build this release again with Debian's updates, and show what changed: make rebuild REGISTRY=localhost:5000
+rebuild: .venv/.complete ## build this release again with Debian's updates, and show what changed SINCE a commit: make rebuild REGISTRY=localhost:5000
 	@$(WITH_ENGINE) $(BIN)/python -m images.release rebuild --registry "$(REGISTRY)"
-	@git diff --unified=0 -- docs/reference/images.md
+	@git diff --unified=0 $(SINCE) -- docs/reference/images.md
 
 cosign: ## sign the images in dist/ once more with cosign, without a key, by the identity of a workflow
 	@while read -r image name; do cosign sign --yes "$$image"; cosign attest --yes --type cyclonedx --predicate "dist/$$name.cdx.json" "$$image"; done < dist/digests.txt

@@ -21,9 +21,7 @@ PUBLISHED = read().published
 IMAGE = re.compile(r"(?<![\w./@])(?:(?:\w[\w-]*\.)+io/(?:[\w.-]+/)*)?prefect-uv(?=:(?:base|py|tool))")
 """A name of the images: without a registry, or in one whose host ends in `.io` (docker.io, ghcr.io, quay.io)."""
 PROJECT = ROOT / "examples" / "hello"
-FILE = re.compile(
-    r"^(?P<indent> *)(?P<before> *cat > (?P<name>[\w.]+) <<'END'\n).*?(?P<after>^ *END$)", re.MULTILINE | re.DOTALL
-)
+FILE = re.compile(r"^(?P<before> *cat > (?P<name>[\w.]+) <<'END'\n).*?(?P<after>^ *END$)", re.MULTILINE | re.DOTALL)
 """A file of the example that `compose.yaml` writes, in a block whose lines are indented like its end."""
 PROSE = re.compile(r"(?P<before><!-- pin: (?P<name>[\w-]+) -->)[^<]*(?P<after><!-- end -->)")
 
@@ -47,7 +45,7 @@ def with_project(text: str) -> str:
         indent = match["after"].removesuffix("END")
         content = (PROJECT / match["name"]).read_text().replace("$", "$$")  # compose replaces $NAME
         content = textwrap.indent(content, indent)
-        return f"{match['indent']}{match['before']}{content}{match['after']}"
+        return f"{match['before']}{content}{match['after']}"
 
     return FILE.sub(written, text)
 

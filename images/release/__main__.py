@@ -10,9 +10,9 @@ from pathlib import Path
 from images.build import PAGE
 from images.family import ROOT, Family, foreign, read
 from images.process import ToolError, say
-from images.release.publish import DIST, PUBLIC_KEY, Release, signing_key, source_repository
+from images.release.publish import DIST, PUBLIC_KEY, Release
 from images.release.registry import Repository
-from images.release.signing import PublicKey
+from images.release.signing import PublicKey, SigningKey
 from images.release.verify import verify
 
 OSV = "https://api.osv.dev"
@@ -94,6 +94,20 @@ def verify_images(arguments: argparse.Namespace, family: Family) -> None:
 def platforms() -> list[str]:
     """The platforms to build for, from IMAGE_PLATFORMS; this machine's own if it is not set."""
     return [foreign(name) for name in os.environ.get("IMAGE_PLATFORMS", "").split()] or [""]
+
+
+def source_repository() -> str:
+    """The address of the git repository, as the provenance names it: GitHub's in a workflow, or else this folder's."""
+    server, repository = os.environ.get("GITHUB_SERVER_URL"), os.environ.get("GITHUB_REPOSITORY")
+    return f"{server}/{repository}" if server and repository else ROOT.as_uri()
+
+
+def signing_key() -> SigningKey:
+    """The key in the file SIGNING_KEY, or a throw-away key."""
+    if path := os.environ.get("SIGNING_KEY"):
+        return SigningKey.read(Path(path))
+    say("SIGNING_KEY is not set: signing with a throw-away key")
+    return SigningKey.throw_away()
 
 
 def _repository(arguments: argparse.Namespace, family: Family) -> str:

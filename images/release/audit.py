@@ -59,14 +59,16 @@ def find_vulnerabilities(images: Iterable[Contents], service: str) -> list[Vulne
         ToolError: OSV could not be asked.
     """
     queries = {json.dumps(query, sort_keys=True): query for contents in images for query in _queries(contents)}
-    found: list[Vulnerability] = []
-    asked = list(queries.values())
-    for batch in (asked[start : start + BATCH] for start in range(0, len(asked), BATCH)):
+    waiting, found = list(queries.values()), []
+    while waiting:
+        batch, waiting = waiting[:BATCH], waiting[BATCH:]
         answers = _ask(f"{service}/v1/querybatch", {"queries": batch})["results"]
         for query, answer in zip(batch, answers, strict=True):
             package = f"{query['package']['name']} {query['version']}"
             identifiers = [one["id"] for one in answer.get("vulns", [])]
             found += [_vulnerability(package, _ask(f"{service}/v1/vulns/{one}")) for one in identifiers]
+            if token := answer.get("next_page_token"):
+                waiting.append(query | {"page_token": token})
     return sorted(found, key=lambda one: (not one.is_high, one.package, one.id))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from images import docker_engine
 from images.build import NO_PYTHON, build, revision
 from images.family import ROOT, Family, Image
 from images.process import ToolError, run, say
-from images.release import bill_of_materials, provenance, signing
+from images.release import bill_of_materials, provenance
 from images.release.audit import blocking, find_vulnerabilities
 from images.release.contents import Contents, tags
 from images.release.image_page import image_page
@@ -189,17 +188,3 @@ class Release:
         ):
             statement = key.sign_statement(self._repository, manifest["digest"], predicate_type, predicate)
             repository.attach(self.layout, manifest, statement, ENVELOPE, **{PREDICATE: predicate_type})
-
-
-def source_repository() -> str:
-    """The address of the git repository, as the provenance names it: GitHub's in a workflow, or else this folder's."""
-    server, repository = os.environ.get("GITHUB_SERVER_URL"), os.environ.get("GITHUB_REPOSITORY")
-    return f"{server}/{repository}" if server and repository else ROOT.as_uri()
-
-
-def signing_key() -> SigningKey:
-    """The key in the file SIGNING_KEY, or a throw-away key."""
-    if path := os.environ.get("SIGNING_KEY"):
-        return signing.SigningKey.read(Path(path))
-    say("SIGNING_KEY is not set: signing with a throw-away key")
-    return SigningKey.throw_away()

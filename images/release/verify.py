@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,10 +32,10 @@ class VerifiedImage:
 
 
 def verify(repository: Repository, tags: Sequence[str], key: PublicKey) -> list[VerifiedImage]:
-    """Check the signatures of the images with these tags, and the statements about them.
+    """Check the signatures of the images with these tags of a version, such as `1.2.0-py313`, and what is said of them.
 
     Raises:
-        ToolError: something is missing, not signed by the key, or about another image.
+        ToolError: something is missing, not signed by the key, or about another image or version.
     """
     return [_verify(repository, tag, key) for tag in tags]
 
@@ -53,8 +54,8 @@ def _verify(repository: Repository, tag: str, key: PublicKey) -> VerifiedImage:
         packages = len(statements[bill_of_materials.PREDICATE_TYPE]["components"])
         commit = built["resolvedDependencies"][0]["digest"]["gitCommit"]
         name = f"{built['externalParameters']['version']}-{built['externalParameters']['image']}"
-        if repository.manifest(name)[0] != digest:
-            raise ToolError(f"{tag} and {name} are not the same image")
+        if name != tag:
+            raise ToolError(f"{tag} is {name}")
     return VerifiedImage(tag, digest, packages, commit)
 
 
@@ -64,12 +65,13 @@ def _verify_signature(repository: Repository, digest: str, key: PublicKey) -> No
 
 
 def _statements(repository: Repository, digest: str, key: PublicKey) -> dict[str, dict[str, Any]]:
-    """The signed statements about an image, by the types of their predicates."""
+    """The statements about an image that the key has signed, by the types of their predicates; others may sign more."""
     statements = {}
     for referrer in repository.referrers(digest):
         if referrer.get("artifactType") == ENVELOPE:
             _, manifest = repository.manifest(referrer["digest"])
             (layer,) = manifest["layers"]
-            predicate_type, predicate = key.verify_statement(repository.blob(layer["digest"]), digest)
-            statements[predicate_type] = predicate
+            with suppress(ToolError):
+                predicate_type, predicate = key.verify_statement(repository.blob(layer["digest"]), digest)
+                statements[predicate_type] = predicate
     return statements

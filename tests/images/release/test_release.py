@@ -114,6 +114,27 @@ def test_other_key_other_image_and_unsigned_image_are_refused(released: Released
         verify(released.repository, ["unsigned"], released.key)
 
 
+def test_tag_of_another_version_is_refused(released: Released) -> None:
+    """An image that is signed, but under the name of another version, such as an older one with a known fault."""
+    released.repository.tag(released.release.layout, released.release.images[0].index, "99.0.0-py313")
+    with pytest.raises(ToolError, match=f"99.0.0-py313 is {released.tag}"):
+        verify(released.repository, ["99.0.0-py313"], released.key)
+
+
+def test_statements_of_others_change_nothing(released: Released) -> None:
+    """Whoever may push may attach statements; those that are not by the key are none."""
+    manifest = released.release.images[0].platforms[0].manifest
+    statement = SigningKey.throw_away().sign_statement("r", manifest["digest"], provenance.PREDICATE_TYPE, {})
+    repository = Repository(f"{released.repository.name}-signed-twice")
+    release = Release(released.release.family, repository.name, released.folder / "twice")
+    release.layout, release.images = released.release.layout, released.release.images
+    key = SigningKey.throw_away()
+    release.push(key, SOURCE)
+    repository.attach(release.layout, manifest, statement, ENVELOPE)
+    (image,) = verify(repository, [released.tag], key.public)
+    assert image.commit == release.commit
+
+
 def test_statements_refer_to_the_image(released: Released) -> None:
     """The bill of materials is attached as it is, and signed beside the provenance."""
     digest = released.release.images[0].platforms[0].manifest["digest"]
@@ -148,6 +169,7 @@ def test_page_lists_the_image_and_its_packages(released: Released) -> None:
     """The page has the digest, the sizes, and a row for each package."""
     (image,) = released.release.images
     assert f"`{image.index['digest']}`" in released.page
+    assert f"| {image.platforms[0].size / 1e6:.1f} MB |" in released.page
     for package in (*image.platforms[0].contents.debian, *image.platforms[0].contents.python):
         assert f"| {package.name} | {package.version} |" in released.page
 

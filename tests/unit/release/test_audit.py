@@ -45,8 +45,15 @@ class Osv(Handler):
         queries = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["queries"]
         self.asked.extend(queries)
         keys = [(one["package"]["ecosystem"], one["package"]["name"], one["version"]) for one in queries]
-        results = [{"vulns": [{"id": name} for name in KNOWN[key]]} if key in KNOWN else {} for key in keys]
+        pages = [int(one.get("page_token", 0)) for one in queries]
+        results = [self._page(KNOWN.get(key, []), page) for key, page in zip(keys, pages, strict=True)]
         self.answer(json.dumps({"results": results}).encode(), "application/json")
+
+    @staticmethod
+    def _page(names: list[str], page: int) -> dict[str, Any]:
+        """One identifier, and what to ask for the next one with."""
+        more = {"next_page_token": str(page + 1)} if page + 1 < len(names) else {}
+        return {"vulns": [{"id": names[page]}], **more} if names else {}
 
     def do_GET(self) -> None:
         """Answer with an advisory."""
@@ -86,7 +93,7 @@ def test_debian_is_asked_for_its_source_package(osv: str) -> None:
     """Debian's advisories are about source packages and their versions; each package is asked for once."""
     find_vulnerabilities([CONTENTS, CONTENTS], osv)
     assert {"package": {"ecosystem": "Debian:13", "name": "glibc"}, "version": "2.41-12"} in Osv.asked
-    assert len(Osv.asked) == 4
+    assert len([query for query in Osv.asked if "page_token" not in query]) == 4
 
 
 def test_accepted_until_its_day_is_over(osv: str, tmp_path: Path) -> None:

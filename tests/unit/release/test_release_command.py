@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,18 +19,18 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path / "clone"
 
 
-def release(clone: Path, command: str, *arguments: str) -> str:
+def release(checkout: Path, command: str, *arguments: str) -> str:
     """Run a command that fails, and return what it says."""
     program = [sys.executable, "-m", "images.release", command, *arguments]
-    done = subprocess.run(program, check=False, cwd=clone, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(program, check=False, cwd=checkout, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1, done
     return done.stderr
 
 
-def test_version_of_another_commit(clone: Path) -> None:
+def test_version_of_another_commit() -> None:
     """The version is that of the commit, so that no tag lies."""
     version = read().version
-    answer = release(clone, "publish", "--version", "99.0.0", "--registry", "localhost:9")
+    answer = release(ROOT, "publish", "--version", "99.0.0", "--registry", "localhost:9")
     assert answer == f"images: this is prefect-uv {version} (entrypoint/pyproject.toml), not 99.0.0\n"
 
 
@@ -38,20 +39,20 @@ def test_files_that_differ_from_the_commit(clone: Path) -> None:
     asked = [sys.executable, "-c", "from images.build import revision; print(revision())"]
     (clone / "docs/reference/images.md").write_text("# Images\n")
     commit = subprocess.run(asked, check=True, cwd=clone, capture_output=True, text=True).stdout.strip()
-    assert len(commit) == len("0123456789012345678901234567890123456789")
+    assert re.fullmatch("[0-9a-f]{40}", commit)
     (clone / "Makefile").write_text("all:\n")
     answer = release(clone, "publish", "--version", read().version, "--registry", "localhost:9")
     assert answer == "images: files differ from the commit: a release is made of a commit\n"
 
 
 @pytest.mark.parametrize("command", ["publish", "verify"])
-def test_no_registry(clone: Path, command: str) -> None:
+def test_no_registry(command: str) -> None:
     """`make release` without REGISTRY says so."""
-    answer = release(clone, command, "--version", read().version, "--registry", "")
+    answer = release(ROOT, command, "--version", read().version, "--registry", "")
     assert answer.startswith("images: no registry is named\nhint: ")
 
 
-def test_registry_that_does_not_answer(clone: Path) -> None:
+def test_registry_that_does_not_answer() -> None:
     """The error names it, and comes at once."""
-    answer = release(clone, "verify", "--version", read().version, "--registry", "localhost:9")
+    answer = release(ROOT, "verify", "--version", read().version, "--registry", "localhost:9")
     assert answer.startswith("images: localhost:9/prefect-uv: could not reach the registry: ")
