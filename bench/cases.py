@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,10 +16,10 @@ from bench.testbed import IMAGE, Testbed, Variant, build_official
 from tests.stack import git, image_name
 from tests.stack.images import built, configured
 
-CHANGED_BRANCH = "changed"
 START_SCRIPT = "/opt/prefect-uv/lib/python3*/site-packages/prefect_uv/engine/_run_module.py"
 FAR = "API and git 50 ms away"
 LATE, PLAIN = "ours, engine not early", "ours, engine not early, no import bundle"
+PANDAS = {"humanize==4.11.0": "pandas", "import time": "import time\n\nimport pandas"}
 ONE_PROCESSOR = {"cpuset_cpus": "0"}
 EXTRA_PACKAGE = "cowsay==6.1"
 LIST_EVERYTHING = "ls -d *"
@@ -76,6 +75,7 @@ class Variants:
     baked: Variant
     main_branch: UUID
     changed_branch: UUID
+    pandas_branch: UUID
     far_branch: UUID
     far_api: Mapping[str, str]
 
@@ -86,7 +86,8 @@ class Variants:
         with ExitStack() as resources:
             our_cache, official_cache = (resources.enter_context(testbed.volume()) for _ in range(2))
             main_branch = testbed.deploy("main")
-            changed_branch = _deploy_changed(testbed)
+            changed_branch = _deploy_branch(testbed, "changed", {"humanize==4.11.0": "humanize==4.10.0"})
+            pandas_branch = _deploy_branch(testbed, "pandas", PANDAS)
             far_url = resources.enter_context(far(testbed.repository.url))
             far_api = {"PREFECT_API_URL": resources.enter_context(far(testbed.server.url))}
             image, official_image = image_name(IMAGE), build_official(testbed.repository.work)
@@ -117,6 +118,7 @@ class Variants:
                 baked=Variant(OURS, baked, (resources.enter_context(testbed.volume()), "/cache"), {}),
                 main_branch=main_branch,
                 changed_branch=changed_branch,
+                pandas_branch=pandas_branch,
                 far_branch=testbed.deploy("far", url=far_url),
                 far_api=far_api,
             )
@@ -146,6 +148,8 @@ class Variants:
         yield Case("extra packages", with_extra)
         same = [self.ours, late, plain, self.floor]
         yield Case(FAR, [Entrant(variant, self.far_branch, environ=self.far_api, is_close=True) for variant in same])
+        heavy = [self.ours, late, plain]
+        yield Case("a flow with pandas", [Entrant(variant, self.pandas_branch, is_close=True) for variant in heavy])
         alone = [replace(variant, options=ONE_PROCESSOR) for variant in same]
         yield Case("one processor", [Entrant(variant, self.main_branch, is_close=True) for variant in alone])
         cold = [
@@ -155,13 +159,16 @@ class Variants:
         yield Case(COLD, cold, warms_up=False)
 
 
-def _deploy_changed(testbed: Testbed) -> UUID:
-    """Push a branch with another version of one package, and deploy it."""
+def _deploy_branch(testbed: Testbed, branch: str, replacements: Mapping[str, str]) -> UUID:
+    """Push a branch with some texts replaced in the project, and deploy it."""
     work = testbed.repository.work
-    git(work, "checkout", "--quiet", "-b", CHANGED_BRANCH)
-    project = work / "pyproject.toml"
-    project.write_text(re.sub(r"humanize==[\d.]+", "humanize==4.10.0", project.read_text()))
+    git(work, "checkout", "--quiet", "-b", branch, "main")
+    for file in (work / "pyproject.toml", work / "flow.py"):
+        text = file.read_text()
+        for old, new in replacements.items():
+            text = text.replace(old, new)
+        file.write_text(text)
     testbed.repository.lock()
-    testbed.repository.commit("Another humanize")
+    testbed.repository.commit(branch)
     git(work, "checkout", "--quiet", "main")
-    return testbed.deploy(CHANGED_BRANCH, CHANGED_BRANCH)
+    return testbed.deploy(branch, branch)
