@@ -22,6 +22,7 @@ LAYERS = (
     {"pull", "project_code", "read_only_root"},
     {"start_ending"},
     {"session"},
+    {"record"},
     {"start"},
     {"bake", "engine", "templates"},
     {"commands", "preparation"},

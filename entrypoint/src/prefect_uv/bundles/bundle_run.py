@@ -57,7 +57,7 @@ def run_bundle(session: Session) -> int:
     arguments = [str(RUN_BUNDLE), str(path)]
     launch = session.phase("launch", launch_engine, flow_run, flow, arguments, {BUNDLE_VARIABLE: str(path)})
     session.log.summary({"sync": environment.note})
-    with flow.maintenance:
+    with flow.maintenance, session.recording():
         return supervise(launch, session)
 
 
