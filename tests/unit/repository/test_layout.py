@@ -27,6 +27,7 @@ LAYERS = (
     {"bake", "engine", "templates"},
     {"commands", "preparation"},
     {"bundles", "deployments"},
+    {"forecast"},
     {"recipe"},
     {"__main__"},
 )
