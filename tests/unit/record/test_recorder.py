@@ -139,8 +139,11 @@ def test_record_in_files_and_on_the_page(starts: Starts, tmp_path: Path) -> None
 
 
 def test_nothing_is_recorded_without_a_setting(starts: Starts) -> None:
-    """By default, nobody gets a record."""
-    assert "{" not in starts.start({})
+    """By default, nobody gets a record, and nothing of it is imported."""
+    output = starts.start({"PYTHONPROFILEIMPORTTIME": "1"})
+    assert "prefect_uv.session" in output
+    assert "prefect_uv.record" not in output
+    assert "{" not in output
     assert starts.server.to("POST", "/api/artifacts/") == []
     assert starts.server.to("POST", TRACES) == []
 

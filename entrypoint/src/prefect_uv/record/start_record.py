@@ -21,12 +21,12 @@ from prefect_uv.processes.signals import StateCheckNeeded, Terminated
 from prefect_uv.project import Project
 from prefect_uv.pull import Checkout
 from prefect_uv.record.git_commit import commit_in, remote_of
+from prefect_uv.record.network_counters import received_bytes
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 from prefect_uv.start_ending import ExecutedElsewhere, catalogued_error
 
 RECORD_FORMAT = 1
-NETWORK_COUNTERS = Path("/proc/self/net/dev")
 
 
 def describe_start(session: Session, command: str, received_before: int | None) -> Json:
@@ -64,18 +64,6 @@ def describe_failure(
         case _:
             outcome = "failed"
     return _describe_so_far(session, command, received_before, outcome, error)
-
-
-def received_bytes() -> int | None:
-    """The bytes that the network interfaces of this container have received, without its own to itself.
-
-    Linux 6.12: https://man7.org/linux/man-pages/man5/proc_pid_net.5.html
-    """
-    try:
-        rows = [line.partition(":") for line in NETWORK_COUNTERS.read_text().splitlines()[2:]]
-        return sum(int(counters.split()[0]) for name, _, counters in rows if name.strip() != "lo")
-    except (OSError, ValueError, IndexError):
-        return None
 
 
 def _describe_so_far(
