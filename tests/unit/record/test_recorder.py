@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -108,12 +108,24 @@ def test_record_of_a_miss_and_of_a_hit(starts: Starts, image: Image) -> None:
     assert [*cold["phases"]] == ["read", "ask", "pull", "look", "sync", "code", "launch"]
     assert cold["total"] == pytest.approx(sum(cold["phases"].values()), abs=1)
     assert cold["received"] >= 0
+    page = (ROOT / "docs" / "reference" / "record.md").read_text()
+    assert [name for name in _fields(cold) if f"`{name}`" not in page] == []
     warm = starts.record({})
     assert warm["environment"] | {"hit": True} == warm["environment"]
     assert warm["environment"]["why"] == "what it is made from is known here, and has not changed"
     assert {name: warm["environment"][name] for name in ("key", "packages_digest")} == {
         name: cold["environment"][name] for name in ("key", "packages_digest")
     }
+
+
+def _fields(document: dict[str, Any]) -> Iterator[str]:
+    """The names of all fields, with those of the fields that they are in; phases differ from start to start."""
+    for name, value in document.items():
+        items = value[0] if isinstance(value, list) else value
+        if isinstance(items, dict) and name != "phases":
+            yield from (f"{name}.{field}" for field in items)
+        else:
+            yield name
 
 
 def test_record_says_what_changed(starts: Starts) -> None:
