@@ -46,7 +46,7 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], words: Seq
         if settings.is_recorded:
             from prefect_uv.record.recorder import Recorder  # noqa: PLC0415 (only if a setting asks for it)
 
-            session.recorder = Recorder(session, words[0] if words else "run")
+            session.recorder = Recorder(session, words[0] if words else verb.__name__)
         settings.refuse_mistakes()
         log.verbose = settings.verbose
         for warning in settings.warnings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +17,14 @@ from typing import Any
 import pytest
 
 from images.family import ROOT
+from prefect_uv.api.flow_run import AlreadyOver
+from prefect_uv.errors import LockfileMissingError
 from prefect_uv.image_facts import Image
+from prefect_uv.log.run_log import RunLog
+from prefect_uv.processes.signals import StateCheckNeeded, Terminated
+from prefect_uv.record.start_record import describe_failure
+from prefect_uv.session import Session
+from prefect_uv.settings import Settings
 from tests.unit.etl import Etl
 from tests.unit.http_server import Answer, Request, Server
 from tests.unit.program.test_warm_imports import DEPLOYMENT, ENGINE, PROGRAM, RUN
@@ -47,8 +55,8 @@ class Starts:
         labels = {**self.labels, **(self.labels_of_engine if ran else {})}
         return Answer(body={**body, "state": {"type": "COMPLETED" if ran else "PENDING"}, "labels": labels})
 
-    def start(self, variables: Mapping[str, str], code: int = 0) -> str:
-        """Start it; return what it wrote to stderr."""
+    def start(self, variables: Mapping[str, str], code: int = 0, *command: str) -> str:
+        """Start it, with a command if one is given; return what it wrote to stderr."""
         (self._folder / "ran").unlink(missing_ok=True)
         own = {
             "PREFECT_API_URL": self.server.url,
@@ -57,7 +65,7 @@ class Starts:
             "PREFECT__FLOW_RUN_ID": RUN,
             "ENGINE_RAN": str(self._folder / "ran"),
         }
-        words = [sys.executable, "-c", PROGRAM, json.dumps(asdict(self._image))]
+        words = [sys.executable, "-c", PROGRAM, *command, json.dumps(asdict(self._image))]
         environ = {**os.environ, **own, **variables}
         finished = subprocess.run(
             words, cwd=self.etl.directory, env=environ, check=False, capture_output=True, text=True, timeout=60
@@ -65,9 +73,9 @@ class Starts:
         assert finished.returncode == code, finished.stderr
         return finished.stderr
 
-    def record(self, variables: Mapping[str, str], code: int = 0) -> dict[str, Any]:
-        """Start it, and return the record on the last line of the start."""
-        lines = self.start({"PREFECT_UV_RECORD": "stderr", **variables}, code).splitlines()
+    def record(self, variables: Mapping[str, str], code: int = 0, *command: str) -> dict[str, Any]:
+        """Start it, and return the only record that it wrote to stderr."""
+        lines = self.start({"PREFECT_UV_RECORD": "stderr", **variables}, code, *command).splitlines()
         (line,) = (line for line in lines if line.startswith("{"))
         document: dict[str, Any] = json.loads(line)
         return document
@@ -231,3 +239,38 @@ def test_record_of_a_start_that_becomes_the_engine(starts: Starts) -> None:
     output = starts.start({"PREFECT_UV_SUPERVISE": "false", "PREFECT_UV_RECORD": "stderr,artifact"})
     assert json.loads(output.splitlines()[-1])["outcome"] == "started"
     assert len(starts.server.to("POST", "/api/artifacts/")) == 1
+
+
+def test_record_of_an_init_container(starts: Starts) -> None:
+    """`prefect-uv sync` for a flow run has a record, too: it is the one that builds."""
+    document = starts.record({}, 0, "sync")
+    assert (document["command"], document["environment"]["hit"]) == ("sync", False)
+
+
+def test_engine_that_cannot_be_started(starts: Starts) -> None:
+    """If the engine cannot be started, the only record is that of the failure."""
+    starts.start({})
+    document = starts.record({"PATH": "/usr/bin:/bin"}, 78)
+    assert (document["outcome"], document["error"]["slug"]) == ("failed", "launch-failed")
+    assert document["environment"]["hit"] is True
+
+
+@pytest.mark.usefixtures("this_image")
+@pytest.mark.parametrize(
+    ("reason", "outcome", "slug", "headline"),
+    [
+        (Terminated(signal.SIGTERM), "stopped", None, "SIGTERM arrived before the flow started."),
+        (AlreadyOver("it is over"), "not needed", None, "it is over"),
+        (StateCheckNeeded(), "not needed", None, ""),
+        (LockfileMissingError("No uv.lock."), "failed", "lockfile-missing", "No uv.lock."),
+        (KeyError("x"), "failed", "internal", "prefect-uv itself failed."),
+        (FileNotFoundError("No usable temporary directory found"), "failed", "temporary-directory-missing", None),
+    ],
+)
+def test_record_of_what_ends_a_start(
+    log: RunLog, reason: BaseException, outcome: str, slug: str | None, headline: str | None
+) -> None:
+    """Whatever ends a start has its outcome, and an error of the catalogue its slug and headline."""
+    document = describe_failure(Session(Settings(), log), "run", None, reason, 70)
+    assert (document["outcome"], document["error"]["slug"], document["received"]) == (outcome, slug, None)
+    assert headline is None or document["error"]["headline"] == headline

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,8 @@ def test_what_is_sent(log: RunLog, server: Server) -> None:
     resource = attributes_of(one.resource)
     assert (resource["service.name"], resource["deployment.environment.name"]) == ("orders", "prod")
     assert (resource["host.name"], resource["container.image.name"]) == ("pod-1", "py313")
+    sent = request.json["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    assert all(re.fullmatch(r"[0-9a-f]{32} [0-9a-f]{16}", f"{span['traceId']} {span['spanId']}") for span in sent)
     root, read, ask = one.scope_spans[0].spans
     assert ask.end_time_unix_nano - ask.start_time_unix_nano == 20_250_000
     assert ask.start_time_unix_nano - read.start_time_unix_nano == 2_000_000

@@ -63,7 +63,9 @@ class Delivery:
         try:
             exporter.export(self.document, session.log.begins, trace)
         except SpansRefusedError as error:
-            session.log.warning(f"the spans of this start were not sent: {error}")
+            session.log.warning(
+                f"the spans of this start were not sent: {error} (PREFECT_UV_RECORD=no-spans sends none)"
+            )
 
 
 def _write_file(path: Path, document: Json, *, directory: bool) -> None:
