@@ -58,7 +58,7 @@ class Variant:
         volume, mount_point = self.cache
         certificates = job_volumes(volume.name)[1:]
         code = [f"{self.code}:/code:ro"] if self.code else []
-        worker_environ = {**testbed.server.environment, "PREFECT__FLOW_RUN_ID": str(flow_run)}
+        worker_environ = {**testbed.server.environment, **testbed.api.worker_variables(flow_run)}
         return testbed.containers.start(
             self.image,
             self.command,

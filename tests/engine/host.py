@@ -123,6 +123,7 @@ class Host:
         (folder / "tmp").mkdir(parents=True)
         step = {"prefect.deployments.steps.set_working_directory": {"directory": str(self.project(prefect))}}
         deployment = self.api.deploy(f"{prefect}-{uuid4().hex[:6]}", entrypoint, pull_steps or [step])
+        self._note_start_of(prefect, deployment)
         flow_run = self.api.create_run(deployment, {"folder": str(folder), **(parameters or {})})
         if submitted:
             self.api.submit(flow_run)
@@ -132,7 +133,7 @@ class Host:
         self, flow_run: UUID, folder: Path, environment: Mapping[str, str], command: list[str] | None = None
     ) -> subprocess.Popen[bytes]:
         """Start what a container for this flow run would start; its output goes to the folder."""
-        variables = {"PREFECT__FLOW_RUN_ID": str(flow_run), "TMPDIR": str(folder / "tmp"), **environment}
+        variables = {**self.api.worker_variables(flow_run), "TMPDIR": str(folder / "tmp"), **environment}
         with (folder / "output").open("ab") as output:
             return subprocess.Popen(
                 command or [str(self.python), "-I", "-m", "prefect_uv"],
@@ -143,6 +144,16 @@ class Host:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def _note_start_of(self, prefect: str, deployment: UUID) -> None:
+        """Let a new deployment know how the last one with this Prefect started its engine: the new engine starts early.
+
+        The first run with each Prefect starts its engine without that.
+        """
+        last, notes = self.home / f"deployment-{prefect}", self.cache / "index" / "v1"
+        if last.exists() and (noted := notes / f"deployment-{last.read_text()}").exists():
+            shutil.copy(noted, notes / f"deployment-{deployment}")
+        last.write_text(str(deployment))
 
 
 @dataclass

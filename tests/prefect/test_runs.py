@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import Any
 
@@ -22,16 +23,22 @@ def _environment_phase(run: Run) -> list[str]:
 
 
 def test_second_run_is_a_hit_without_network(stack: Stack, plain: Repository, cache: CacheVolume) -> None:
-    """The first run builds the environment; the second finds it without network access."""
+    """The first run builds the environment; the second finds it without network access.
+
+    On two processors, it starts its engine early, and that imports from the bundle that the first one has left.
+    """
     deployment = stack.deploy(
         "cold-and-warm", "flows.py:hello", [git_clone(plain.url)], volumes=job_volumes(cache.name)
     )
     cold = stack.run_and_wait(deployment)
     assert cold.state.name == "Completed", cold.report()
     assert _environment_phase(cold) == ["miss"], cold.report()
-    warm = stack.run_and_wait(deployment, environment=unreachable_network(stack.containers.gateway))
+    environment = {**unreachable_network(stack.containers.gateway), "PREFECT_UV_VERBOSE": "true"}
+    warm = stack.run_and_wait(deployment, environment=environment)
     assert warm.state.name == "Completed", warm.report()
     assert _environment_phase(warm) == ["hit"], warm.report()
+    assert ("the engine was started early" in warm.messages) == (len(os.sched_getaffinity(0)) > 1), warm.report()
+    assert "imports-v1" in cache.run("sh", "-c", "ls /cache/envs/v1/*")
     assert cache.leftovers() == []
 
 

@@ -93,6 +93,16 @@ class Api:
         """Set a flow run to Pending, as a worker does before it starts a container."""
         self.client.set_flow_run_state(flow_run, Pending())
 
+    def worker_variables(self, flow_run: UUID | str) -> dict[str, str]:
+        """What workers tell a container about its run; an id that is no UUID is passed on alone.
+
+        Prefect 3.9.1: `_base_environment` of https://github.com/PrefectHQ/prefect/blob/3.9.1/src/prefect/workers/base.py
+        """
+        variables = {"PREFECT__FLOW_RUN_ID": str(flow_run)}
+        if isinstance(flow_run, UUID):
+            variables["PREFECT__DEPLOYMENT_ID"] = str(self.client.read_flow_run(flow_run).deployment_id)
+        return variables
+
     def wait(self, flow_run: UUID, timeout: float) -> FlowRun:
         """Wait until the flow run is in a final state, and return it."""
 

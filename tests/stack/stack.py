@@ -156,7 +156,7 @@ class Stack:
 
         `exchange` is a folder that it shares with the host; `options` come before those of HARDENED.
         """
-        variables = {**self.server.environment, "PREFECT__FLOW_RUN_ID": str(flow_run), **(environment or {})}
+        variables = {**self.server.environment, **self.api.worker_variables(flow_run), **(environment or {})}
         volumes = [*job_volumes(cache or self.cache.name), *options.pop("volumes", [])]
         if exchange is not None:
             exchange.chmod(0o777)

@@ -36,7 +36,8 @@ def prepare(session: Session, deployment: Mapping[str, Any], checkout: Checkout)
     code = session.phase("code", project_code.make_importable, project, environment)
     maintenance = store.maintenance(environment)
     launcher, wrapper = session.settings.launcher, session.settings.engine_wrapper
-    return PreparedFlow(launcher, checkout, environment, code, maintenance, entrypoint, wrapper)
+    bundle = session.settings.import_bundle
+    return PreparedFlow(launcher, checkout, environment, code, maintenance, entrypoint, wrapper, bundle)
 
 
 @contextmanager

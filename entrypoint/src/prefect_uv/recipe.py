@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prefect_uv.errors import UsageError
@@ -13,6 +14,7 @@ from prefect_uv.session import Session
 if TYPE_CHECKING:
     from prefect_uv.api.client import Json
     from prefect_uv.engine.launch import PreparedFlow
+    from prefect_uv.engine.start_up.early_engine import EarlyEngine
     from prefect_uv.pull import Checkout
 
 LATER_PHASES = ("prefect_uv.pull", "prefect_uv.preparation", "prefect_uv.engine.supervisor")
@@ -22,14 +24,24 @@ def prepare_flow(session: Session, *, execute: bool = False) -> PreparedFlow:
     """Get the code and its environment; the later phases are imported while we wait for the API and git."""
     settings = replace(session.settings, replay_failures=execute)
     session.settings = with_writable_directories(settings, session.log, session.cleanup)
-    with importing_in_background(*LATER_PHASES):
+    early: list[EarlyEngine] = []
+    with importing_in_background(*LATER_PHASES, first=partial(_start_early, session, early) if execute else None):
         deployment = session.phase("ask", session.ask, execute=execute)
         checkout = session.phase("pull", _pull, session, deployment, execute=execute)
         if session.flow_run:
             session.log.info(f"flow run {session.flow_run.name}: {deployment.get('entrypoint')} {checkout.origin}")
     from prefect_uv.preparation import prepare  # noqa: PLC0415 (imported in the background)
 
-    return prepare(session, deployment, checkout)
+    return replace(prepare(session, deployment, checkout), early=next(iter(early), None))
+
+
+def _start_early(session: Session, started: list[EarlyEngine]) -> None:
+    """Start an engine before its run is known, if that is of use; called in the background."""
+    from prefect_uv.engine.start_up.early_engine import start_early  # noqa: PLC0415 (not before the API is asked)
+
+    if early := start_early(session.settings, session.cache):
+        session.cleanup.callback(early.discard)
+        started.append(early)
 
 
 def _pull(session: Session, deployment: Json, *, execute: bool) -> Checkout:
@@ -61,9 +73,11 @@ def run(session: Session) -> int:
     session.require_flow_run()
     flow = prepare_flow(session, execute=True)
     from prefect_uv.engine.launch import launch_flow  # noqa: PLC0415 (imported in the background)
+    from prefect_uv.engine.start_up.early_engine import keep_if_fit  # noqa: PLC0415
     from prefect_uv.engine.supervisor import supervise  # noqa: PLC0415
 
     launch = session.phase("launch", launch_flow, session.flow_run, flow)
+    launch = keep_if_fit(launch, session.settings, session.cache, session.log)
     session.log.summary({"sync": flow.environment.note})
     with flow.maintenance, session.recording():
         return supervise(launch, session)

@@ -156,13 +156,17 @@ class Session:
         return self.flow_run
 
     @cached_property
-    def claim(self) -> RunClaim:
-        """The claim on the run, which is released when this start ends; without it, no state of the run is set."""
+    def cache(self) -> CacheDirectory:
+        """The cache volume, without uv's cache."""
         root = self.settings.cache_dir
-        cache = CacheDirectory(
+        return CacheDirectory(
             root, users_of_volume(root, self.settings.cache_trust), root, self.settings.cache_readonly
         )
-        claim = RunClaim(cache, self.settings.flow_run_id)
+
+    @cached_property
+    def claim(self) -> RunClaim:
+        """The claim on the run, which is released when this start ends; without it, no state of the run is set."""
+        claim = RunClaim(self.cache, self.settings.flow_run_id)
         self.cleanup.callback(claim.release)
         return claim
 

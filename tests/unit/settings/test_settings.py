@@ -198,6 +198,7 @@ def test_only_settings_read_the_environment() -> None:
         "bundles/_fetch_bundle.py",
         "bundles/_run_bundle.py",
         "commands/pip.py",
+        "engine/start_up/_early_run.py",
         "environments/uv/backend_start/sitecustomize.py",
         "pull/_perform_step.py",
     }

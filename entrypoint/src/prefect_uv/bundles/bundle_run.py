@@ -53,6 +53,7 @@ def run_bundle(session: Session) -> int:
         store.maintenance(environment),
         f"{module}:flow",
         settings.engine_wrapper,
+        settings.import_bundle,
     )
     arguments = [str(RUN_BUNDLE), str(path)]
     launch = session.phase("launch", launch_engine, flow_run, flow, arguments, {BUNDLE_VARIABLE: str(path)})

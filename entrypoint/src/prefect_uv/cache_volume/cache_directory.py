@@ -30,7 +30,9 @@ BUILD_NAME = re.compile(r"(?:[0-9a-f]{1,12}|temporary)-[0-9a-f]{32}")
 TRASH_NAME = re.compile(r".+-[0-9a-f]{32}")
 MIRROR_NAME = re.compile(r"[0-9a-f]{32}(?:\.\d+)?")
 UV_CACHE_NAME = re.compile(r"uv-\d+(?:\.\d+)+")
-SMALL_FILE_NAME = re.compile(rf"{KEY_NAME.pattern}|python-[0-9a-f]{{12}}|run-[0-9a-f-]{{36}}|write-[0-9a-f]{{32}}")
+SMALL_FILE_NAME = re.compile(
+    rf"{KEY_NAME.pattern}|deployment-[0-9a-f-]{{36}}|python-[0-9a-f]{{12}}|run-[0-9a-f-]{{36}}|write-[0-9a-f]{{32}}"
+)
 DAY_SECONDS = 86400.0
 NAME_TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
 MOUNT_TABLE = Path("/proc/self/mountinfo")

@@ -17,7 +17,9 @@ from typing import NoReturn
 
 from prefect_uv.api.flow_run import FlowRun
 from prefect_uv.engine.engine_version import EngineVersion
+from prefect_uv.engine.start_up.early_engine import EarlyEngine
 from prefect_uv.environments import Environment, Maintenance
+from prefect_uv.environments.build.import_bundle import IMPORT_BUNDLE
 from prefect_uv.environments.import_path import import_variables, joined_paths
 from prefect_uv.environments.uv.uv_command import DIRECTORY_VARIABLES
 from prefect_uv.errors import DeploymentNotFoundError, LaunchError
@@ -45,6 +47,8 @@ class PreparedFlow:
         maintenance: what runs alongside the flow for the cache volume.
         entrypoint: the deployment's entrypoint; None without a flow run.
         wrapper: the command that starts the engine, by PREFECT_UV_ENGINE_WRAPPER; empty for none.
+        import_bundle: whether the engine imports from the environment's import bundle, if there is one.
+        early: an engine that was started before all of this was known; None if there is none.
     """
 
     launcher: str
@@ -54,6 +58,8 @@ class PreparedFlow:
     maintenance: Maintenance
     entrypoint: str | None
     wrapper: tuple[str, ...] = ()
+    import_bundle: bool = False
+    early: EarlyEngine | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,8 @@ class Launch:
         python: the environment's interpreter.
         engine: what the environment's Prefect can do.
         wrapped: whether a wrapper starts the engine.
+        arguments: the last ones of the command, which name what the engine runs.
+        early: the process that has been started for it already; None if there is none.
     """
 
     command: tuple[str, ...]
@@ -77,6 +85,8 @@ class Launch:
     python: str
     engine: EngineVersion
     wrapped: bool = False
+    arguments: tuple[str, ...] = ()
+    early: EarlyEngine | None = None
 
     def start(self, environ: Mapping[str, str], stderr: int | None = None) -> subprocess.Popen[bytes]:
         """Start the process in its own session, with additional environment variables.
@@ -84,6 +94,8 @@ class Launch:
         Raises:
             LaunchError: the program cannot be started.
         """
+        if self.early and (process := self.early.hand_over(self, environ)):
+            return process
         try:
             return subprocess.Popen(
                 self.command,
@@ -146,8 +158,9 @@ def launch_engine(
 
         launcher = wrapped(launcher, prepared.wrapper, prepared.environment.path, _flow_environ(prepared))
     variables = {**(environ or {}), "PREFECT__FLOW_ENTRYPOINT": prepared.entrypoint or ""}
-    launch = _launch(prepared, [*launcher, str(RUN_MODULE), *arguments], variables)
-    return replace(launch, wrapped=bool(prepared.wrapper))
+    options = [f"--imports={prepared.environment.path / IMPORT_BUNDLE}"] if prepared.import_bundle else []
+    launch = _launch(prepared, [*launcher, str(RUN_MODULE), *options, *arguments], variables)
+    return replace(launch, wrapped=bool(prepared.wrapper), arguments=tuple(arguments), early=prepared.early)
 
 
 def launch_command(prepared: PreparedFlow, command: Sequence[str]) -> Launch:

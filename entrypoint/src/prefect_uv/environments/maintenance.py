@@ -11,6 +11,7 @@ from prefect_uv.cache_volume.file_lock import touch_file
 from prefect_uv.cache_volume.lease import refresh_lease
 from prefect_uv.cache_volume.shared_umask import shared_umask
 from prefect_uv.environments.build.bytecode_cache import BytecodeCache
+from prefect_uv.environments.build.import_bundle import IMPORT_BUNDLE, write_import_bundle
 from prefect_uv.environments.garbage.garbage_collection import collect_garbage, prune_uv_cache
 from prefect_uv.environments.key.manifest import Manifest
 from prefect_uv.environments.published_environments import Environment, PublishedEnvironments
@@ -71,6 +72,11 @@ class Maintenance:
             for lease in self._leases:
                 refresh_lease(lease)
 
+    def _bundle_imports(self) -> None:
+        """Bundle what this run and earlier ones have compiled, if the environment is ours to write to."""
+        if self._settings.import_bundle and self._environment.run_cache is not None:
+            write_import_bundle(self._environment.path, self._cache)
+
     def _is_due(self) -> bool:
         stamp = self._cache.locks / "collected"
         try:
@@ -82,7 +88,10 @@ class Maintenance:
     def _collect(self) -> None:
         try:
             with shared_umask():
-                if not self._is_due():
+                due = self._is_due()
+                if due or not (self._environment.path / IMPORT_BUNDLE).exists():
+                    self._bundle_imports()
+                if not due:
                     return
                 touch_file(self._cache.locks / "collected")
                 if manifest := Manifest.read(self._environment.path):

@@ -26,6 +26,19 @@ class RunSettings:
         "Command to start the engine with, such as `opentelemetry-instrument`, `ddtrace-run` or `python -m debugpy"
         " --listen 0.0.0.0:5678`.",
     )
+    early_engine: bool = setting(
+        "PREFECT_UV_EARLY_ENGINE",
+        boolean,
+        True,
+        "While the API and git are waited for, let an engine import Prefect in the environment that the deployment used"
+        " last; the run gets it if the environment is the same, and there are at least two processors.",
+    )
+    import_bundle: bool = setting(
+        "PREFECT_UV_IMPORT_BUNDLE",
+        boolean,
+        True,
+        "Let engines import the environment's modules from one file, which runs before have left next to it.",
+    )
     supervise: bool = setting(
         "PREFECT_UV_SUPERVISE",
         boolean,

@@ -52,7 +52,7 @@ class BytecodeCache:
             if self.cache.trusts(package):
                 _touch(package)
                 paths = (path for path, _, _ in read_record(distribution) if path not in shared)
-                for compiled in filter(_is_checked_by_time, _bytecode_files(paths, _cache_tag(site))):
+                for compiled in filter(_is_checked_by_time, _bytecode_files(paths, cache_tag(site))):
                     self._keep_file(package / compiled.relative_to(site), compiled)
 
     def restore(self, environment: Path, contents: Contents) -> None:
@@ -62,7 +62,7 @@ class BytecodeCache:
         built on: Python would use it for the other package's source if size and time are the same.
         """
         site = site_packages(environment)
-        unsure = frozenset(map(str, _bytecode_files(shared_files(environment), _cache_tag(site))))
+        unsure = frozenset(map(str, _bytecode_files(shared_files(environment), cache_tag(site))))
         for compiled in unsure:
             Path(compiled).unlink(missing_ok=True)
         for package, _ in self._packages(environment, contents):
@@ -79,7 +79,7 @@ class BytecodeCache:
 
     def _restore_package(self, package: str, site: Path, unsure: Container[str]) -> None:
         """Link a package's bytecode, except existing files and files without a module (strings, as in hard_links)."""
-        suffix = f".{_cache_tag(site)}.pyc"
+        suffix = f".{cache_tag(site)}.pyc"
         for kept in files_below(package):
             if kept.name.endswith(suffix) and not kept.is_symlink() and kept.stat().st_uid in self.cache.trusted:
                 target = str(site) + kept.path.removeprefix(package)
@@ -132,7 +132,7 @@ def _touch(package: Path) -> None:
         os.utime(package, follow_symlinks=False)
 
 
-def _cache_tag(site: Path) -> str:
+def cache_tag(site: Path) -> str:
     """CPython's tag in the names of bytecode files; for other implementations nothing is found under it.
 
     CPython 3.3: https://docs.python.org/3/library/sys.html#sys.implementation (cache_tag)

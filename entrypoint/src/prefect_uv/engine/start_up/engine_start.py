@@ -1,0 +1,122 @@
+"""How the engines of a deployment are started, noted on the cache volume for its next run (ADR 37).
+
+<cache>/index/v1/deployment-<id>: an EngineStart as JSON, if a trusted user wrote it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect_uv.cache_volume.cache_directory import CacheDirectory
+from prefect_uv.cache_volume.shared_umask import shared_umask
+from prefect_uv.engine.start_up.import_influences import import_influence, top_level_modules
+from prefect_uv.settings import Settings
+
+if TYPE_CHECKING:
+    from prefect_uv.engine.launch import Launch
+
+PLACE = "/nonexistent/import-path-of-the-run"
+"""Stands in `sys.path` where the directories of the run will be."""
+DEPLOYMENT_VARIABLE = "PREFECT__DEPLOYMENT_ID"  # set by workers, by that of Prefect 3.6.20 but not by 3.6.13
+DEPLOYMENT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+ENVIRONMENT_VARIABLES = (
+    "PYTHONDONTWRITEBYTECODE",
+    "UV_CACHE_DIR",
+    "UV_NO_CACHE",
+    "UV_NO_PROJECT",
+    "UV_PYTHON",
+    "UV_SYSTEM_PYTHON",
+    "VIRTUAL_ENV",
+)
+"""What a launch sets for its environment, whatever the run."""
+RUN_VARIABLES = {"PATH", "PREFECT__FLOW_ENTRYPOINT"}
+"""What a launch sets for the run, and importing Prefect does not read."""
+
+
+@dataclass(frozen=True)
+class EngineStart:
+    """How an engine is started, apart from what belongs to a run.
+
+    Attributes:
+        environment: the environment's directory.
+        command: the program and its arguments, without those that name what to run.
+        variables: those that are set for the environment.
+        import_variable: the one with the directories that a run imports from.
+        modules: the names at the top of site-packages.
+    """
+
+    environment: str
+    command: list[str]
+    variables: dict[str, str]
+    import_variable: str
+    modules: list[str]
+
+    @classmethod
+    def of(cls, launch: Launch) -> EngineStart:
+        """How an engine was launched."""
+        from prefect_uv.environments.build.verification import site_packages  # noqa: PLC0415 (only the first run notes)
+        from prefect_uv.environments.import_path import VARIABLE  # noqa: PLC0415
+
+        environment = Path(launch.python).parent.parent
+        command = launch.command[: len(launch.command) - len(launch.arguments)]
+        variables = {name: launch.environ[name] for name in ENVIRONMENT_VARIABLES if name in launch.environ}
+        modules = top_level_modules(site_packages(environment))
+        return cls(str(environment), [*command], variables, VARIABLE, [*modules])
+
+    def environ(self, settings: Settings) -> dict[str, str]:
+        """The variables of an engine that has no run yet."""
+        path = f"{self.environment}/bin{os.pathsep}{settings.flow_environ.get('PATH', os.defpath)}"
+        return {**settings.flow_environ, **self.variables, "PATH": path, self.import_variable: PLACE}
+
+    def misfit(self, launch: Launch, settings: Settings) -> str:
+        """Why an engine that was started in this way is not the one to launch; empty if it is."""
+        if [*launch.command] != [*self.command, *launch.arguments] or launch.wrapped:
+            return "the command is another one"
+        early = self.environ(settings)
+        names = (early.keys() | launch.environ.keys()) - RUN_VARIABLES - {self.import_variable}
+        if different := sorted(name for name in names if early.get(name) != launch.environ.get(name)):
+            return f"{', '.join(different)} differ"
+        if self.import_variable not in launch.environ:
+            return "the environment has no import hook"
+        import_path = filter(None, launch.environ[self.import_variable].split(os.pathsep))
+        return import_influence(launch.directory, [*map(Path, import_path)], self.modules)
+
+
+def noted_start(settings: Settings, cache: CacheDirectory) -> EngineStart | None:
+    """How the engine of the deployment's last run was started; None if that is not known, or not to be trusted."""
+    path = _path(settings, cache)
+    if path is None or not cache.trusts(path):
+        return None
+    try:
+        start = EngineStart(**json.loads(path.read_bytes()))
+        places = (cache.environments, settings.baked_dir / cache.environments.relative_to(cache.root))
+        environment = Path(start.environment)
+        usable = environment.parent in places and (environment.parent == places[1] or cache.trusts(environment))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+    return start if usable else None
+
+
+def note_start(launch: Launch, settings: Settings, cache: CacheDirectory) -> None:
+    """Note how an engine is launched for the next run of its deployment; or that this one's way is of no use to it."""
+    path = _path(settings, cache)
+    if path is None or cache.read_only or not cache.index.is_dir():
+        return
+    start = EngineStart.of(launch)
+    with suppress(OSError), shared_umask():
+        if start.misfit(launch, settings):
+            path.unlink(missing_ok=True)
+        else:
+            cache.write(path, json.dumps(asdict(start)))
+
+
+def _path(settings: Settings, cache: CacheDirectory) -> Path | None:
+    """Where a deployment's start is noted; None without a deployment."""
+    deployment_id = settings.flow_environ.get(DEPLOYMENT_VARIABLE, "")
+    return cache.index / f"deployment-{deployment_id}" if DEPLOYMENT_ID.fullmatch(deployment_id) else None

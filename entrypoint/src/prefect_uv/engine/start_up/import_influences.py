@@ -1,0 +1,76 @@
+"""What a run's directories change about importing Prefect: settings, modules that hide others, plugins.
+
+An early engine has imported Prefect without them, so a run that has any of it does not get that engine.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+# Prefect 3.9.1 reads them in the working directory: https://docs.prefect.io/v3/concepts/settings-and-profiles
+SETTINGS_FILES = (".env", "prefect.toml")
+PREFECT_TABLE = re.compile(r"tool\s*\.\s*[\"']?prefect")
+# uv 0.13.9 refuses to run: https://docs.astral.sh/uv/reference/settings/#required-version
+UV_SETTINGS = ("uv.toml", "pyproject.toml")
+REQUIRED_UV = "required-version"
+MODULE_SUFFIXES = (".py", ".pyc", ".so")
+METADATA_SUFFIXES = (".dist-info", ".egg-info")
+# Nobody looks for scripts when Prefect is imported: https://packaging.python.org/en/latest/specifications/entry-points/
+PLUGIN_GROUP = re.compile(r"^\[(?!console_scripts\]|gui_scripts\])", re.MULTILINE)
+
+
+def import_influence(directory: Path, import_path: Iterable[Path], modules: Collection[str]) -> str:
+    """Say what changes the import of Prefect in this working directory; empty if nothing does.
+
+    Args:
+        directory: the working directory, which comes first on the import path.
+        import_path: the directories that come last on it.
+        modules: the names at the top of the environment's site-packages.
+    """
+    found = (_settings(directory), _hiding_modules(directory, modules), _plugins((directory, *import_path)))
+    return next((reason for reasons in found for reason in reasons), "")
+
+
+def top_level_modules(directory: Path) -> Iterator[str]:
+    """The names of the modules and packages in a directory, except namespace packages, which hide nothing."""
+    with suppress(OSError):
+        for path in sorted(directory.iterdir()):
+            if path.name.endswith(MODULE_SUFFIXES) or next(path.glob("__init__.*"), None):
+                yield path.name.partition(".")[0]
+
+
+def _settings(directory: Path) -> Iterator[str]:
+    for name in SETTINGS_FILES:
+        if (directory / name).exists():
+            yield f"{name} may have settings of Prefect"
+    if PREFECT_TABLE.search(_text(directory / "pyproject.toml")):
+        yield "pyproject.toml has settings of Prefect"
+    for parent in (directory, *directory.parents):
+        for name in UV_SETTINGS:
+            if REQUIRED_UV in _text(parent / name):
+                yield f"{parent / name} requires a version of uv"
+
+
+def _hiding_modules(directory: Path, modules: Collection[str]) -> Iterator[str]:
+    for name in top_level_modules(directory):
+        if name in modules or name in sys.stdlib_module_names:
+            yield f"{directory / name} hides a module of this name"
+
+
+def _plugins(directories: Iterable[Path]) -> Iterator[str]:
+    for directory in directories:
+        with suppress(OSError):
+            for path in directory.iterdir():
+                if path.name.endswith(METADATA_SUFFIXES) and PLUGIN_GROUP.search(_text(path / "entry_points.txt")):
+                    yield f"{path} has plugins"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
