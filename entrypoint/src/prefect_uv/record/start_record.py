@@ -21,7 +21,7 @@ from prefect_uv.processes.signals import StateCheckNeeded, Terminated
 from prefect_uv.project import Project
 from prefect_uv.pull import Checkout
 from prefect_uv.record.git_commit import commit_in, remote_of
-from prefect_uv.record.network_counters import received_bytes
+from prefect_uv.record.network_counters import received_since
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 from prefect_uv.start_ending import ExecutedElsewhere, catalogued_error
@@ -29,7 +29,7 @@ from prefect_uv.start_ending import ExecutedElsewhere, catalogued_error
 RECORD_FORMAT = 1
 
 
-def describe_start(session: Session, command: str, received_before: int | None) -> Json:
+def describe_start(session: Session, command: str, received_before: Mapping[str, int]) -> Json:
     """The record of a start whose flow is being launched; every text in it is masked.
 
     Args:
@@ -41,7 +41,7 @@ def describe_start(session: Session, command: str, received_before: int | None) 
 
 
 def describe_failure(
-    session: Session, command: str, received_before: int | None, reason: BaseException, exit_code: int
+    session: Session, command: str, received_before: Mapping[str, int], reason: BaseException, exit_code: int
 ) -> Json:
     """The record of a start that ended without the flow, as far as it got; the other arguments are the same.
 
@@ -67,11 +67,11 @@ def describe_failure(
 
 
 def _describe_so_far(
-    session: Session, command: str, received_before: int | None, outcome: str, error: Json | None
+    session: Session, command: str, received_before: Mapping[str, int], outcome: str, error: Json | None
 ) -> Json:
     results, phases, begins = session.results, session.log.phases, session.log.begins
     deployment, checkout = results.get("ask"), results.get("pull")
-    received, first = received_bytes(), min(begins.values(), default=time.perf_counter())
+    first = min(begins.values(), default=time.perf_counter())
     began = datetime.fromtimestamp(time.time() - (time.perf_counter() - first), UTC)
     document: Json = {
         "record": RECORD_FORMAT,
@@ -88,7 +88,7 @@ def _describe_so_far(
         "host": socket.gethostname(),
         "phases": {name: round(milliseconds, 1) for name, milliseconds in phases.items()},
         "total": round(sum(phases.values()), 1),
-        "received": None if received is None or received_before is None else received - received_before,
+        "received": received_since(received_before),
     }
     masked: Json = _masked_values(document, session.log.mask)
     return masked
