@@ -11,7 +11,7 @@ from tests.unit.http_server import Request
 
 
 def decoded(request: Request) -> Any:
-    """The message in a request, decoded without mercy for unknown fields.
+    """The message in a request; a field that the protocol does not have is an error.
 
     OTLP writes ids in hexadecimal where Protocol Buffers' JSON has base64, so those are compared as text:
     https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
