@@ -88,7 +88,8 @@ def test_engine_that_does_not_exit_is_killed(host: Host) -> None:
 def test_spans_of_a_cancelled_run_arrive(host: Host) -> None:
     """One wrapper stays as the parent, OpenTelemetry's becomes the engine: Cancel reaches it, and it exports its spans.
 
-    The collector is an HTTP server; Prefect makes a span of the flow run, and OpenTelemetry one of each request.
+    The collector is an HTTP server; Prefect makes a span of the flow run, and OpenTelemetry one of each request. The
+    spans of the start are below that of the flow run, and the record of the start is an artifact on the run's page.
     """
     with running_server() as collector:
         collector.on("POST /api/v1/traces", Answer())
@@ -99,14 +100,23 @@ def test_spans_of_a_cancelled_run_arrive(host: Host) -> None:
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
             "OTEL_METRICS_EXPORTER": "none",
             "OTEL_SERVICE_NAME": "orders",
+            "PREFECT_UV_RECORD": "artifact",
         }
         run = host.start(PREFECT, "flows.py:sleeping", environment=environment).wait_for_flow()
         run.cancel()
         code, _ = run.end()
         spans = b"".join(request.body for request in collector.requests)
+        ours = [request for request in collector.requests if request.headers["content-type"] == "application/json"]
     assert (run.state.name, code, run.notes.count("on_cancellation")) == ("Cancelled", 0, 1), run.output
     assert (run.sigterms, run.left_behind()) == (1, [])
     assert all(text in spans for text in (b"orders", b"prefect.run.name", str(run.flow_run).encode())), run.output
+    (start,) = (request.json["resourceSpans"][0]["scopeSpans"][0]["spans"][0] for request in ours)
+    label = host.api.client.read_flow_run(run.flow_run).labels["__OTEL_TRACEPARENT"]
+    assert str(label).startswith(f"00-{start['traceId']}-{start['parentSpanId']}-")
+    assert bytes.fromhex(start["traceId"]) in spans.replace(ours[0].body, b"")
+    (artifact,) = host.api.artifacts(run.flow_run)
+    assert (artifact.key, artifact.type) == ("prefect-uv-start", "markdown")
+    assert f"`{run.flow_run}`" in str(artifact.data)
 
 
 def _clean_up_again_and_again(host: Host) -> int:

@@ -27,6 +27,7 @@ WARM = "docs/how-to/warm.md"
 DOCKER_WORK_POOL = "docs/how-to/docker-work-pool.md"
 CHOOSE_A_PROJECT = "docs/how-to/choose-a-project.md"
 RUN_LOCALLY = "docs/how-to/run-locally.md"
+RECORD = "docs/how-to/record-of-a-run.md"
 TROUBLESHOOT = "docs/how-to/troubleshoot-a-start.md"
 FROM = "FROM prefect-uv:py313\n"
 SECONDS = 120
@@ -227,6 +228,14 @@ def test_project_is_tried_in_a_checkout(stack: Stack, etl: Path, cache: CacheVol
     etl.rename(tmp_path / "reports")
     (command,) = run_by("test_project_is_tried_in_a_checkout", CHOOSE_A_PROJECT)
     assert "look: virtual project etl in reports, uv.lock next to it" in start(stack, command, tmp_path, cache.name)
+
+
+def test_doctor_foretells_the_start_of_a_checkout(stack: Stack, etl: Path, cache: CacheVolume) -> None:
+    """A start would build the project's environment, and its indexes answer."""
+    (command,) = run_by("test_doctor_foretells_the_start_of_a_checkout", RECORD)
+    lines = start(stack, command, etl, cache.name).splitlines()
+    assert "environment     miss" in lines
+    assert "result          a start would build the environment" in lines
 
 
 def test_doctor_of_the_page(stack: Stack, cache: CacheVolume, tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ def _environment_phase(run: Run) -> list[str]:
 def test_second_run_is_a_hit_without_network(stack: Stack, plain: Repository, cache: CacheVolume) -> None:
     """The first run builds the environment; the second finds it without network access.
 
-    On two processors, it starts its engine early, and that imports from the bundle that the first one has left.
+    On two processors, it starts its engine early, and that imports from the bundle that the first one has left. Its
+    record says what it was started from.
     """
     deployment = stack.deploy(
         "cold-and-warm", "flows.py:hello", [git_clone(plain.url)], volumes=job_volumes(cache.name)
@@ -33,11 +34,17 @@ def test_second_run_is_a_hit_without_network(stack: Stack, plain: Repository, ca
     cold = stack.run_and_wait(deployment)
     assert cold.state.name == "Completed", cold.report()
     assert _environment_phase(cold) == ["miss"], cold.report()
-    environment = {**unreachable_network(stack.containers.gateway), "PREFECT_UV_VERBOSE": "true"}
-    warm = stack.run_and_wait(deployment, environment=environment)
+    more = {"PREFECT_UV_VERBOSE": "true", "PREFECT_UV_RECORD": "stderr,artifact"}
+    environment = {**unreachable_network(stack.containers.gateway), **more}
+    warm = stack.run_and_wait(deployment, environment=environment, expected=['^{"record": 1, .+"error": null'])
     assert warm.state.name == "Completed", warm.report()
     assert _environment_phase(warm) == ["hit"], warm.report()
     assert ("the engine was started early" in warm.messages) == (len(os.sched_getaffinity(0)) > 1), warm.report()
+    (line,) = (line for line in warm.outcome.stderr.splitlines() if line.startswith("{"))
+    record = json.loads(line)
+    assert (record["environment"]["hit"], record["code"][0]["remote"]) == (True, plain.url)
+    assert re.fullmatch(r"[0-9a-f]{40}", record["code"][0]["commit"])
+    assert record["received"] > 0
     assert "imports-v1" in cache.run("sh", "-c", "ls /cache/envs/v1/*")
     assert cache.leftovers() == []
 

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import VariableCreate, WorkPoolCreate
-from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
-from prefect.client.schemas.objects import FlowRun, Log
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFilter, LogFilterFlowRunId
+from prefect.client.schemas.objects import Artifact, FlowRun, Log
 from prefect.client.schemas.sorting import LogSort
 from prefect.states import Pending
 
@@ -119,3 +119,7 @@ class Api:
         while page := self.client.read_logs(of_run, limit=PAGE, offset=len(logs), sort=LogSort.TIMESTAMP_ASC):
             logs += page
         return logs
+
+    def artifacts(self, flow_run: UUID) -> list[Artifact]:
+        """The artifacts of a flow run, as its page shows them."""
+        return self.client.read_artifacts(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run])))

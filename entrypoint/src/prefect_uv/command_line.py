@@ -21,7 +21,7 @@ VERBS = {
     "bake": ("prefect_uv.bake.image_layer", "bake"),
     "warm": ("prefect_uv.deployments.warm_command", "warm"),
     "cache": ("prefect_uv.commands.cache", "cache"),
-    "doctor": ("prefect_uv.commands.doctor", "doctor"),
+    "doctor": ("prefect_uv.forecast.forecast_command", "examine"),
     "template": ("prefect_uv.templates.template_command", "template"),
 }
 OPTIONS = {"help": "help", "--help": "help", "-h": "help", "--version": "version", "-V": "version"}

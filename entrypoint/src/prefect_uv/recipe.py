@@ -79,15 +79,16 @@ def run(session: Session) -> int:
     launch = session.phase("launch", launch_flow, session.flow_run, flow)
     launch = keep_if_fit(launch, session.settings, session.cache, session.log)
     session.log.summary({"sync": flow.environment.note})
-    with flow.maintenance:
+    with flow.maintenance, session.recording():
         return supervise(launch, session)
 
 
 def sync(session: Session) -> int:
     """Do everything except running the flow: for an init container, or to fill the cache volume in advance."""
-    flow = prepare_flow(_chosen(session))
+    chosen = _chosen(session)
+    flow = prepare_flow(chosen)
     session.log.summary({"sync": flow.environment.note})
-    with flow.maintenance:
+    with flow.maintenance, chosen.recording():
         return 0
 
 

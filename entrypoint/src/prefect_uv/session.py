@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from prefect_uv.api.cancellation_watch import CancellationWatch
 from prefect_uv.api.client import ApiClient, Json
@@ -31,6 +31,19 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
+class StartRecorder(Protocol):
+    """Makes the record of a start, and sends it (`record/recorder.py`)."""
+
+    def sending(self) -> AbstractContextManager[None]:
+        """A context in which the flow runs while the record is sent."""
+
+    def finish(self) -> None:
+        """Wait until it is sent, because this process is about to become another program."""
+
+    def send_failure(self, reason: BaseException, exit_code: int) -> None:
+        """Send the record of a start that ends without the flow."""
+
+
 @dataclass
 class Session:
     """What the phases of one start share.
@@ -46,6 +59,8 @@ class Session:
         asked: the API was asked for the run, with or without success.
         deployment: what is prepared without a flow run; by default the code in the working directory.
         cleanup: closed when the start ends.
+        results: what the phases returned, by name.
+        recorder: makes the record of this start; None if no setting asks for one.
     """
 
     settings: Settings
@@ -58,6 +73,8 @@ class Session:
     asked: bool = False
     deployment: Json = field(default_factory=LOCAL_DEPLOYMENT.copy)
     cleanup: ExitStack = field(default_factory=ExitStack)
+    results: dict[str, Any] = field(default_factory=dict)
+    recorder: StartRecorder | None = None
 
     def phase(
         self, name: str, function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
@@ -65,7 +82,12 @@ class Session:
         """Run a function as a phase, timed under its name."""
         self.status = lambda: f"in phase {name}"
         with self.log.phase(name):
-            return function(*args, **kwargs)
+            self.results[name] = result = function(*args, **kwargs)
+        return result
+
+    def recording(self) -> AbstractContextManager[None]:
+        """A context in which the flow runs while the record of its start is sent, if a setting asks for one."""
+        return self.recorder.sending() if self.recorder else nullcontext()
 
     def require_flow_run(self) -> None:
         """Check that there is a flow run to execute.

@@ -43,6 +43,10 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], words: Seq
             settings = Settings.read({**environ, **options.variables})
             log.mask.add(*settings.secrets())
         session = Session(settings, log, options, cleanup=cleanup)
+        if settings.is_recorded:
+            from prefect_uv.record.recorder import Recorder  # noqa: PLC0415 (only if a setting asks for it)
+
+            session.recorder = Recorder(session, words[0] if words else verb.__name__)
         settings.refuse_mistakes()
         log.verbose = settings.verbose
         for warning in settings.warnings:
@@ -61,7 +65,10 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], words: Seq
         if flow_run is not None:
             call_on_signals(flow_run.hurry)
         explained = _explain_system_error(reason, session.settings.cache_dir)
-        return end_start(explained, flow_run, log, session.settings.sigterm_behavior)
+        code = end_start(explained, flow_run, log, session.settings.sigterm_behavior)
+        if session.recorder:
+            session.recorder.send_failure(explained, code)
+        return code
     finally:
         cleanup.close()
         log.close()

@@ -63,14 +63,19 @@ def _end(reason: BaseException, flow_run: FlowRun | None, log: RunLog, sigterm_b
         case PrefectUvError():
             log.error(reason.render())
             _crash(flow_run, log.mask(reason.summary()))
-        case FileNotFoundError() if NO_TEMPORARY_DIRECTORY in str(reason):
-            headline = "There is no directory for temporary files."
-            missing = TemporaryDirectoryMissingError(headline, str(reason), MOUNT_TEMPORARY_DIRECTORY)
-            return _end(missing, flow_run, log, sigterm_behavior)
         case Exception():
-            text = "".join(traceback.format_exception(reason))
-            return _end(InternalError("prefect-uv itself failed.", text, REPORT), flow_run, log, sigterm_behavior)
+            return _end(catalogued_error(reason), flow_run, log, sigterm_behavior)
     return _exit_code(reason)
+
+
+def catalogued_error(reason: Exception) -> PrefectUvError:
+    """The error of the catalogue for an exception: itself if it is one."""
+    if isinstance(reason, PrefectUvError):
+        return reason
+    if isinstance(reason, FileNotFoundError) and NO_TEMPORARY_DIRECTORY in str(reason):
+        headline = "There is no directory for temporary files."
+        return TemporaryDirectoryMissingError(headline, str(reason), MOUNT_TEMPORARY_DIRECTORY)
+    return InternalError("prefect-uv itself failed.", "".join(traceback.format_exception(reason)), REPORT)
 
 
 def _end_by_signal(signalled: Terminated, flow_run: FlowRun | None, log: RunLog, sigterm_behavior: str) -> int:

@@ -19,6 +19,7 @@ from prefect_uv.bake.image_layer import bake
 from prefect_uv.commands.doctor import doctor
 from prefect_uv.environments import Environment, EnvironmentStore
 from prefect_uv.environments.key.manifest import Manifest
+from prefect_uv.environments.preview import EnvironmentPreview, Preview
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.errors import BakedMismatchError, LocalDependencyMissingError, UsageError, VolumeUnusableError
 from prefect_uv.log.run_log import RunLog
@@ -291,6 +292,24 @@ def test_bake_without_a_project(baked: Baked, etl: Etl) -> None:
     empty.bake()
     (record,) = baked_selections(baked.directory)
     assert [record.key] == [path.name for path in baked.environments]
+
+
+def _preview(baked: Baked, **variables: str) -> Preview:
+    settings = baked.settings(PREFECT_UV_CACHE_DIR="/nonexistent", **variables)
+    project = find_project(baked.etl.directory, None, settings)
+    return EnvironmentPreview(settings, baked.log).of(project, ExtraPackages(), disposable=False)
+
+
+def test_doctor_foretells_a_baked_environment(baked: Baked, etl: Etl) -> None:
+    """What is baked is foretold as a hit; what is not, as a refusal if PREFECT_UV_BAKED says so."""
+    baked.bake()
+    preview = _preview(baked, PREFECT_UV_BAKED="refuse")
+    assert (preview.hit, preview.why) == (True, "it is baked into the image")
+    etl.write("prefect", "helper")
+    etl.lock()
+    assert not _preview(baked).hit
+    with pytest.raises(BakedMismatchError, match="No environment baked into the image fits etl"):
+        _preview(baked, PREFECT_UV_BAKED="refuse")
 
 
 def test_doctor_lists_what_is_baked(baked: Baked, etl: Etl, capfd: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import re
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.errors import LockfileMissingError
 from prefect_uv.image_facts import Image
 from prefect_uv.pull import pull
+from prefect_uv.record.recorder import Recorder
 from prefect_uv.session import Session
 from prefect_uv.start import start
 from tests.unit.http_server import Answer, Server
@@ -107,6 +109,14 @@ def cache_lists(session: Session, _server: Server, text: str) -> int:
     return cache_command(session)
 
 
+def record(session: Session, server: Server, text: str) -> int:
+    """The record of a start that fails, on stderr and on the run's page."""
+    server.on("POST /api/artifacts/", Answer(201, {}))
+    session.settings = replace(session.settings, record=("stderr", "artifact"))
+    session.recorder = Recorder(session, "run")
+    raise LockfileMissingError(text)
+
+
 def status(session: Session, _server: Server, text: str) -> int:
     """What SIGUSR1 prints."""
     session.status = lambda: text
@@ -114,7 +124,7 @@ def status(session: Session, _server: Server, text: str) -> int:
     return 0
 
 
-PLACES = (lines_of_the_log, error, bug, thread, pull_step, git, uv, doctor_reports, cache_lists, status)
+PLACES = (lines_of_the_log, error, bug, thread, pull_step, git, uv, doctor_reports, cache_lists, record, status)
 
 
 def asked(place: Place, server: Server, text: str) -> Callable[[Session], int]:
@@ -128,13 +138,14 @@ def asked(place: Place, server: Server, text: str) -> Callable[[Session], int]:
 
 
 def left_us(server: Server, capture: pytest.CaptureFixture[str]) -> str:
-    """All text that left us since the last call: stdout, stderr without stacks, log lines and messages of states."""
+    """All text that left us since the last call: stdout, stderr without stacks, log lines, states and artifacts."""
     stdout, stderr = capture.readouterr()
     logged = [entry["message"] for request in server.to("POST", "/api/logs/") for entry in request.json]
     proposed = server.to("POST", f"/api/flow_runs/{RUN}/set_state")
     states = [request.json["state"]["message"] for request in proposed]
+    artifacts = [request.json["data"] for request in server.to("POST", "/api/artifacts/")]
     server.requests.clear()
-    return "\n".join([stdout, STACK.sub("", stderr), *logged, *states])
+    return "\n".join([stdout, STACK.sub("", stderr), *logged, *states, *artifacts])
 
 
 @pytest.mark.usefixtures("this_image")

@@ -22,10 +22,12 @@ LAYERS = (
     {"pull", "project_code", "read_only_root"},
     {"start_ending"},
     {"session"},
+    {"record"},
     {"start"},
     {"bake", "engine", "templates"},
     {"commands", "preparation"},
     {"bundles", "deployments"},
+    {"forecast"},
     {"recipe"},
     {"__main__"},
 )

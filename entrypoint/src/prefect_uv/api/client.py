@@ -145,6 +145,14 @@ class ApiClient:
         path = f"/v2/concurrency_limits/leases/{_quoted(lease)}/renew"
         self._api.request("POST", path, object, {"lease_duration": seconds}, policy)
 
+    def create_artifact(self, artifact: Json, policy: RetryPolicy) -> None:
+        """Add an artifact; one with a key is the newest version of what has that key.
+
+        Prefect 3.9.1: https://github.com/PrefectHQ/prefect/blob/3.9.1/src/prefect/server/schemas/actions.py
+        (`ArtifactCreate`)
+        """
+        self._api.request("POST", "/artifacts/", object, artifact, policy)
+
     def send_logs(self, entries: list[Json]) -> None:
         """Add entries to a flow run's log, with a single retry."""
         timeout = self._settings.api_timeout

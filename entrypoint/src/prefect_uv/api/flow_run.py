@@ -51,6 +51,11 @@ class FlowRun:
         return str(self._document["name"])
 
     @property
+    def document(self) -> Json:
+        """The run as the API returned it when it was last read."""
+        return self._document
+
+    @property
     def attempts(self) -> int:
         """How often the run has been Running before."""
         return int(self._document.get("run_count") or 0)

@@ -39,7 +39,7 @@ def run_bundle(session: Session) -> int:
     session.settings = replace(settings, environ={"UV_PYTHON_DOWNLOADS": "never", **settings.environ})
     flow_run = session.phase("ask", session.claim_flow_run)
     path = session.phase("pull", _bundle_path, command, session)
-    project = bundle_project(command, read_bundle(path))
+    session.results["look"] = project = bundle_project(command, read_bundle(path))
     session.log.info(f"flow run {flow_run.name}: from the bundle {command.key}")
     store = EnvironmentStore(session.settings, session.log)
     checkout = Checkout(Path.cwd(), Path.cwd(), session.settings.flow_environ)
@@ -58,7 +58,7 @@ def run_bundle(session: Session) -> int:
     arguments = [str(RUN_BUNDLE), str(path)]
     launch = session.phase("launch", launch_engine, flow_run, flow, arguments, {BUNDLE_VARIABLE: str(path)})
     session.log.summary({"sync": environment.note})
-    with flow.maintenance:
+    with flow.maintenance, session.recording():
         return supervise(launch, session)
 
 

@@ -17,6 +17,7 @@ from prefect_uv.errors import PrefectUvError
 from prefect_uv.image_facts import Image
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.session import Session
+from prefect_uv.settings import Settings
 
 
 def doctor(session: Session) -> int:
@@ -27,7 +28,7 @@ def doctor(session: Session) -> int:
     """
     settings, cache = session.settings, session.settings.cache_dir
     space = _free_space(cache) if os.access(cache, os.W_OK) else "is not writable: nothing is kept between runs"
-    reached, status = _api_status(session)
+    reached, status = api_status(session.settings)
     found = {
         **asdict(Image.read()),
         "uid": os.getuid(),
@@ -39,11 +40,11 @@ def doctor(session: Session) -> int:
     if session.options.json:
         session.log.show(json.dumps(found, indent=2, ensure_ascii=False))
     else:
-        _show(session.log, found)
+        show_facts(session.log, found)
     return 0 if reached else 1
 
 
-def _show(log: RunLog, found: Mapping[str, Any]) -> None:
+def show_facts(log: RunLog, found: Mapping[str, Any]) -> None:
     """A line for each fact, and for each item of a list."""
     for name, value in found.items():
         for item in value if isinstance(value, list) else [value]:
@@ -55,11 +56,12 @@ def _free_space(directory: Path) -> str:
     return f"has {usage.free / 1e9:.1f} of {usage.total / 1e9:.1f} GB free"
 
 
-def _api_status(session: Session) -> tuple[bool, str]:
-    if not session.settings.api_url:
+def api_status(settings: Settings) -> tuple[bool, str]:
+    """Whether the API answers, and what it says."""
+    if not settings.api_url:
         return False, "PREFECT_API_URL is not set"
     try:
-        version = ApiClient(session.settings).version()
+        version = ApiClient(settings).version()
     except (PrefectUvError, NotFoundError) as error:
-        return False, str(error) or f"{session.settings.api_url} is not a Prefect API"
-    return True, f"{session.settings.api_url} is Prefect {version}"
+        return False, str(error) or f"{settings.api_url} is not a Prefect API"
+    return True, f"{settings.api_url} is Prefect {version}"

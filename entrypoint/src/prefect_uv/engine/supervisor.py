@@ -34,6 +34,8 @@ def supervise(launch: Launch, session: Session) -> int:
     """
     if not session.settings.supervise:
         session.log.warning(NOTHING_HANDLED)
+        if session.recorder:
+            session.recorder.finish()
         session.log.close()
         launch.replace()
     if command := shell_above():

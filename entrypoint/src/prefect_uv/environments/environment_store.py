@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -37,6 +38,12 @@ if TYPE_CHECKING:
     from prefect_uv.environments.archives.environment_archives import EnvironmentArchives
 
 Found = TypeVar("Found")
+
+BAKED = "it is baked into the image"
+KNOWN_INPUTS = "what it is made from is known here, and has not changed"
+SAME_PACKAGES = "what it is made from is new here; uv was asked, and plans what is there already"
+UNPACKED = "another node has built it: unpacked from its archive"
+RESOLVED_EARLIER = "the index cannot be reached, so the versions are those that were resolved earlier"
 
 
 class EnvironmentStore:
@@ -96,7 +103,7 @@ class EnvironmentStore:
             os.close(extended.lease)
             return environment
         os.close(environment.lease)
-        return extended
+        return extended if environment.hit else replace(extended, why=f"{environment.why}; {extended.why}")
 
     def maintenance(self, environment: Environment, leases: Sequence[int] = ()) -> Maintenance:
         """A context for the time in which an environment is used: keeps leases fresh, and collects garbage when due."""
@@ -110,13 +117,13 @@ class EnvironmentStore:
         """Look the raw inputs up; ask uv only if they are unknown, were resolved too long ago, or are to be checked."""
         checked = is_checked_each_time(source, self.settings.environ)
         if not checked and (environment := self.baked.look_up(source)):
-            return environment
+            return replace(environment, why=BAKED)
         inputs = fingerprint(source.fields(), self.image, self.settings.environ, source.project.directory)
         entry = fingerprint_index.look_up_entry(self.volume.cache, inputs) or self._archived_entry(inputs)
         stale = entry is not None and not self.settings.offline and entry.is_stale(self.settings.resolve_days)
         if entry and not stale and not checked and (environment := self._open_or_unpack(entry.key)):
             self._report_baked_mismatch(environment, source)
-            return environment
+            return replace(environment, why=environment.why or KNOWN_INPUTS)
         try:
             with shared_umask():
                 return self._with_room(partial(self._plan_and_build, source, inputs))
@@ -126,7 +133,7 @@ class EnvironmentStore:
             self.log.warning(
                 f"versions of {source.name} could not be resolved again: {error.headline} Using those resolved earlier."
             )
-            return environment
+            return replace(environment, why=RESOLVED_EARLIER)
 
     def _with_room(self, work: Callable[[], Found]) -> Found:
         """Do work that may fill the cache volume; if it does, collect garbage and try once more."""
@@ -150,6 +157,7 @@ class EnvironmentStore:
                 plan = source.plan(uv, self.log)
                 resolved = 0.0 if plan.pinned else time.time()
                 if environment := self._open_or_unpack(plan.contents.key):
+                    environment = replace(environment, why=environment.why or SAME_PACKAGES)
                     self._report_baked_mismatch(environment, source)
                 else:
                     environment = self._build(EnvironmentBuild(writable.cache, uv, plan, source.name, self.log), inputs)
@@ -175,7 +183,8 @@ class EnvironmentStore:
             return environment
         with full_disk_as_error(self.volume.cache.root), links_as_error(), shared_umask():
             unpacked = self._with_room(partial(self.archives.unpack, key, self.writable()))
-        return self._open(key) if unpacked else None
+        opened = self._open(key) if unpacked else None
+        return replace(opened, why=UNPACKED) if opened else None
 
     def _build(self, build: EnvironmentBuild, inputs: str) -> Environment:
         key = build.contents.key

@@ -30,6 +30,7 @@ class Environment:
         uv_cache: the uv cache that it was built from, for uv commands in the flow; None if it is not writable.
         run_cache: a separate cache for `uv run`; None if it is not writable.
         lease: a file descriptor with a shared lock.
+        why: why it was found or built, in a sentence without a full stop.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Environment:
     uv_cache: Path | None
     run_cache: Path | None
     lease: int
+    why: str = ""
 
     @property
     def note(self) -> str:

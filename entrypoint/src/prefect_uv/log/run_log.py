@@ -38,6 +38,7 @@ class RunLog:
     Attributes:
         mask: masks every line; secrets can be added at any time.
         phases: milliseconds by phase, in the order in which they ended.
+        begins: when each phase began, by `time.perf_counter`.
         current_phase: the current phase and when it began; an empty name between phases.
         verbose: whether details are logged too.
         activities: what is being done that takes long (`logging_progress`), from the outermost to the innermost.
@@ -46,6 +47,7 @@ class RunLog:
     def __init__(self, mask: Mask) -> None:
         self.mask = mask
         self.phases: dict[str, float] = {}
+        self.begins: dict[str, float] = {}
         self.current_phase = ("", 0.0)
         self.verbose = False
         self.activities: list[Activity] = []
@@ -82,6 +84,11 @@ class RunLog:
         """Print a line of a command's result on stdout, masked."""
         sys.stdout.write(f"{self.mask(line)}\n")
 
+    def document(self, text: str) -> None:
+        """Print a document, whose values are masked already, on a line of stderr; it is not sent to the run's log."""
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
     @contextmanager
     def reporting_threads(self) -> Iterator[None]:
         """Log an exception that ends a thread, which Python would print unmasked."""
@@ -97,6 +104,7 @@ class RunLog:
         """Time a phase, even if it fails."""
         start = time.perf_counter()
         self.current_phase = (name, start)
+        self.begins[name] = start
         try:
             yield
         finally:

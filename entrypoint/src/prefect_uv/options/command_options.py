@@ -21,8 +21,11 @@ class Options:
         action: for `cache`, `list`, `prune` or `verify`.
         everything: for `cache prune`, remove whatever is not in use.
         json: for `doctor`, print JSON.
+        project: for `doctor`, look ahead at the project in the working directory, or at the one that the variable of
+            this option names; None for neither.
         version: for `bake`, the version of the image; None if the option was not given.
-        deployment: for `sync` and `exec`, the full name of a deployment to prepare instead of a flow run.
+        deployment: for `sync` and `exec`, the full name of a deployment to prepare instead of a flow run; for `doctor`,
+            of one to look ahead at.
         template: for `template`, what the template is to have; None for any other command.
         warm: for `warm`, which deployments to warm; None for any other command.
     """
@@ -32,6 +35,7 @@ class Options:
     action: str = "list"
     everything: bool = False
     json: bool = False
+    project: str | None = None
     version: str | None = None
     deployment: str = ""
     template: TemplateOptions | None = None

@@ -26,7 +26,7 @@ SUMMARIES = {
     "bake": "build a project's environment into the image (in a Dockerfile)",
     "warm": "pull the code and build the environments of deployments before their runs come",
     "cache": "list, prune or verify the environments on the cache volume",
-    "doctor": "show what this container has and can reach",
+    "doctor": "show what this container has and can reach, or what a start would do",
     "template": "print the base job template of a work pool",
 }
 NAMES = {"--group": "groups", "--only-group": "only_groups", "--extra": "extras"}
@@ -78,6 +78,8 @@ def parse_options(words: Sequence[str]) -> Options:
     if verb == "template":
         return Options(template=read_template_options(given))
     variables = {name: given.pop(name) for name in list(given) if name.isupper()}
+    if given.get("project"):
+        variables["PREFECT_UV_PROJECT"] = given["project"]
     if verb == "warm":
         return Options(variables=variables, warm=read_warm_options(given))
     command = given.pop("command", [])
@@ -95,9 +97,10 @@ def build_parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argu
     root.add_argument("-h", "--help", action="help", help="show this help; each command has one of its own")
     root.add_argument("-V", "--version", action="store_true", help="show the version of prefect-uv")
     commands = root.add_subparsers(title="commands", metavar="COMMAND", prog="prefect-uv")
-    preparing = _preparing_options()
+    selecting = _selecting_options()
+    preparing = _preparing_options(selecting)
     for verb, summary in SUMMARIES.items():
-        parents = [preparing] if verb in {"run", "sync", "exec", "bake"} else []
+        parents = [preparing] if verb in {"run", "sync", "exec", "bake"} else [selecting] if verb == "doctor" else []
         commands.add_parser(verb, parents=parents, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
     parsers = commands.choices
     _variable(parsers["run"], "flow_run_id", nargs="?", metavar="FLOW_RUN_ID")
@@ -111,7 +114,7 @@ def build_parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argu
     add_warm_options(parsers["warm"])
     _verbose(parsers["warm"])
     parsers["bake"].add_argument("--version", action=_Once, metavar="VERSION", help="of the image; every start logs it")
-    parsers["doctor"].add_argument("--json", action="store_true", help="print JSON")
+    _add_doctor_options(parsers["doctor"])
     actions = parsers["cache"].add_subparsers(dest="action", title="actions", metavar="ACTION")
     actions.add_parser("list", help="list the environments; this is the default")
     prune = actions.add_parser("prune", help="remove what is not needed")
@@ -122,12 +125,29 @@ def build_parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argu
     return root, parsers
 
 
-def _preparing_options() -> _Parser:
-    """The options of every command that prepares an environment."""
+def _add_doctor_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what to look at."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    ahead = parser.add_mutually_exclusive_group()
+    text = "say what a start would do with the project in the working directory, or at this path"
+    ahead.add_argument("--project", nargs="?", const="", action=_Once, metavar="PATH", help=text)
+    text = "say what a run of this deployment would do, with the variables that its runs get"
+    ahead.add_argument("--deployment", action=_Once, type=_checked(str), metavar="FLOW/NAME", help=text)
+    _verbose(parser)
+
+
+def _selecting_options() -> _Parser:
+    """The options that select what is installed of a project."""
     parent = _Parser(add_help=False)
     for option, name in NAMES.items():
         _variable(parent, name, option, action=_Extend, type=_checked(names), metavar="NAME")
     _variable(parent, "package", "--package", action=_Once, type=_checked(_one_name), metavar="NAME")
+    return parent
+
+
+def _preparing_options(selecting: _Parser) -> _Parser:
+    """The options of every command that prepares an environment."""
+    parent = _Parser(add_help=False, parents=[selecting])
     _variable(parent, "project", "--project", action=_Once, type=_checked(str), metavar="PATH")
     _variable(parent, "install_project", "--install-project", action="store_const", const="true")
     _verbose(parent)

@@ -13,6 +13,8 @@ API_KEY, AUTH_STRING = "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING"
 # uv 0.13.8: https://docs.astral.sh/uv/concepts/indexes/#providing-credentials-directly
 _TOKEN = re.compile(r"UV_.+_(?:PASSWORD|TOKEN)")
 _USERNAME = re.compile(r"UV_INDEX_.+_USERNAME")
+# OpenTelemetry 1.50: `name=value,…`. https://opentelemetry.io/docs/specs/otel/protocol/exporter/
+_OTLP_HEADERS = re.compile(r"OTEL_EXPORTER_OTLP_(?:[A-Z]+_)?HEADERS")
 _NETRC = re.compile(r'\bpassword\s+("(?:[^"\\]|\\.)*"|\S+)')
 
 
@@ -22,7 +24,7 @@ def is_index_secret(name: str) -> bool:
 
 
 def secrets_in(environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield the credentials of the API, indexes and proxies: from variables for them, from any URL, and from netrc."""
+    """Yield the credentials of the API, indexes, proxies and collectors: from their variables, any URL, and netrc."""
     for name, value in environ.items():
         if name in {API_KEY, AUTH_STRING}:
             yield value
@@ -32,6 +34,8 @@ def secrets_in(environ: Mapping[str, str]) -> Iterator[str]:
             yield f"{environ.get(name.replace('_PASSWORD', '_USERNAME'), '')}:{value}"
         elif _USERNAME.fullmatch(name) and not environ.get(name.replace("_USERNAME", "_PASSWORD")):
             yield value
+        elif name.startswith("OTEL_") and _OTLP_HEADERS.fullmatch(name):
+            yield from _in_header_list(value)
         yield from secrets_in_urls(value)
     yield from _in_netrc(environ)
 
@@ -43,6 +47,15 @@ def secrets_in_urls(text: str) -> Iterator[str]:
         for secret in (password or user, userinfo):
             yield secret
             yield unquote(secret)
+
+
+def _in_header_list(text: str) -> Iterator[str]:
+    """Yield the values of headers, as written and percent-decoded, with and without a scheme such as `Bearer`."""
+    for header in text.split(","):
+        value = header.partition("=")[2].strip()
+        for form in (value, unquote(value)):
+            yield form
+            yield form.rpartition(" ")[2]
 
 
 def _in_netrc(environ: Mapping[str, str]) -> Iterator[str]:

@@ -20,6 +20,7 @@ MOST_SECONDS = 1_000_000.0
 HTTP_PATH = re.compile(r"[!-~]*")
 TRUE = {"1", "true", "t", "yes", "y", "on"}
 FALSE = {"0", "false", "f", "no", "n", "off"}
+RECORD_WORDS = {"stderr", "artifact", "no-spans"}
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SPACED = re.compile(r"\s*(===|[~=!<>]=|[<>@,])\s*")
 
@@ -181,6 +182,15 @@ def words(text: str) -> tuple[str, ...]:
 def paths(text: str) -> tuple[str, ...]:
     """Paths, separated by commas or line breaks."""
     return tuple(path for part in re.split(r"[,\n]", text) if (path := part.strip()))
+
+
+def record_places(text: str) -> tuple[str, ...]:
+    """Words for where a record goes, and paths, which have a slash, separated by commas."""
+    places = tuple(place for part in text.split(",") if (place := part.strip()))
+    if wrong := next((place for place in places if place not in RECORD_WORDS and "/" not in place), None):
+        message = f"has {wrong!r}, which is none of {', '.join(sorted(RECORD_WORDS))} and no path with a slash"
+        raise ValueError(message)
+    return places
 
 
 def package_list(text: str) -> tuple[str, ...]:

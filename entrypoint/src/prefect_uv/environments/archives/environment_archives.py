@@ -72,6 +72,10 @@ class EnvironmentArchives:
         """The entry that another node has written for a fingerprint."""
         return fingerprint_index.look_up_entry(self.far, inputs)
 
+    def has(self, key: str) -> bool:
+        """Whether there is an archive of an environment that may be used."""
+        return self.far.trusts(self._path(key))
+
     def remember(self, inputs: str, entry: fingerprint_index.IndexEntry) -> None:
         """Let other nodes know the key for a fingerprint, if the volume is writable."""
         if not self.far.read_only:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prefect_uv.cache_volume.lease import take_lease
 from prefect_uv.cache_volume.work_lock import holding_work_lock
@@ -25,6 +25,8 @@ from prefect_uv.environments.key.manifest import (
 from prefect_uv.environments.published_environments import Environment, PublishedEnvironments, disappeared_error
 from prefect_uv.errors import SyncError
 from prefect_uv.log.progress import logging_progress
+
+BUILT_ELSEWHERE = "another container has just built it"
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,12 @@ class ExclusiveBuild:
         key, cache = self.build.contents.key, self.build.cache
         with holding_work_lock(cache.locks / key, self._is_decided, self._report):
             if environment := self.find():
-                return environment
+                return replace(environment, why=BUILT_ELSEWHERE)
             if error := self._recent_failure():
                 raise error
             try:
                 with logging_progress(self.build.log, self._description()):
-                    self._build_and_publish()
+                    why = self._build_and_publish()
             except SyncError as error:
                 self.failure.remember(error, self.build.log.mask)
                 raise
@@ -67,7 +69,7 @@ class ExclusiveBuild:
         built = self.published.open(key, hit=False)
         if built is None:
             raise disappeared_error(key)
-        return built
+        return replace(built, why=why)
 
     def _is_decided(self) -> bool:
         """Whether waiting is over: the environment is published, or another container could not build it."""
@@ -83,11 +85,13 @@ class ExclusiveBuild:
     def _report(self, line: str) -> None:
         self.build.log.info(f"environment {self.build.contents.key[:12]}: {line}")
 
-    def _build_and_publish(self) -> None:
+    def _build_and_publish(self) -> str:
+        """Build it; return why that was necessary."""
         plan, contents, log = self.build.plan, self.build.contents, self.build.log
         candidates = [item for item in described_environments(self.build.cache) if self.build.cache.trusts(item[0])]
         nearest = plan.base or nearest_environment(candidates, contents, self.build.purpose)
-        log.info(explain_miss(contents, self.build.purpose, nearest))
+        why = explain_miss(contents, self.build.purpose, nearest)
+        log.info(why)
         similar = None if plan.base else choose_base([*candidates, *self.baked], contents)
         lease = take_lease(similar[0], touch=False) if similar else None
         try:
@@ -96,3 +100,4 @@ class ExclusiveBuild:
         finally:
             if lease is not None:
                 os.close(lease)
+        return why

@@ -1,0 +1,1 @@
+"""Tests of what `prefect-uv doctor` says beforehand."""
