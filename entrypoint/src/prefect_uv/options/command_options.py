@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from prefect_uv.options.image_options import ImageOptions
     from prefect_uv.options.template_options import TemplateOptions
     from prefect_uv.options.warm_options import WarmOptions
 
@@ -24,6 +25,7 @@ class Options:
         version: for `bake`, the version of the image; None if the option was not given.
         deployment: for `sync` and `exec`, the full name of a deployment to prepare instead of a flow run.
         template: for `template`, what the template is to have; None for any other command.
+        image: for `export` and `import`, which environment and which image; None for any other command.
         warm: for `warm`, which deployments to warm; None for any other command.
     """
 
@@ -35,6 +37,7 @@ class Options:
     version: str | None = None
     deployment: str = ""
     template: TemplateOptions | None = None
+    image: ImageOptions | None = None
     warm: WarmOptions | None = None
 
 
