@@ -5,12 +5,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from images.family import ROOT
 from prefect_uv.errors import (
     ImageInvalidError,
     ImageNotFoundError,
@@ -19,6 +25,7 @@ from prefect_uv.errors import (
     RegistryUnauthorizedError,
     RegistryUnreachableError,
 )
+from prefect_uv.image_facts import Image
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.registry import registry_connection
 from prefect_uv.registry.image_documents import OCI_LAYER, Blob, read_manifest
@@ -29,10 +36,12 @@ from tests.commands import shell
 from tests.pages import run_by
 from tests.stack.registry import Registry, ensure_program
 from tests.unit.conftest import MakeSettings
+from tests.unit.environments.test_full_disk import PROGRAM
 from tests.unit.etl import environments, leftovers
 from tests.unit.http_server import Answer, Request, Server
 from tests.unit.images.conftest import ImageCommands
 from tests.unit.images.registry_token import AUTHENTICATION, CONFIGURATION, TokenServer
+from tests.unit.program.test_processes import wait_until
 
 USER, PASSWORD = "flows", "hunter2/of-the-registry+2"
 CONTENT = bytes(range(256)) * 40
@@ -219,6 +228,22 @@ def test_certificate_that_is_not_trusted(
     with pytest.raises(RegistryUnreachableError) as raised:
         ImageRepository(reference, insecure, log.mask).has_blob(BLOB)
     assert raised.value.hint == "Mount the CA's certificate, and name it in SSL_CERT_FILE."
+
+
+def test_signal_ends_the_wait_for_a_registry(server: Server, image: Image, tmp_path: Path) -> None:
+    """`docker stop` is heard although the registry does not answer."""
+    reference = reference_on(server)
+    server.on("GET /v2/etl/manifests/latest", Answer(trouble="is silent"))
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "entrypoint" / "src"), "PREFECT_UV_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", PROGRAM, "import", str(reference), json.dumps(asdict(image))]
+    process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: bool(server.requests))
+    begin = time.monotonic()
+    process.terminate()
+    _, log = process.communicate(timeout=20)
+    assert process.returncode == 143, log
+    assert "SIGTERM arrived" in log
+    assert time.monotonic() - begin < 5
 
 
 HELPER = """#!/bin/sh
