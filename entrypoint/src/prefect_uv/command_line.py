@@ -19,6 +19,8 @@ VERBS = {
     "exec": ("prefect_uv.recipe", "execute"),
     "bundle": ("prefect_uv.bundles.bundle_run", "run_bundle"),
     "bake": ("prefect_uv.bake.image_layer", "bake"),
+    "export": ("prefect_uv.commands.export_command", "export"),
+    "import": ("prefect_uv.commands.import_command", "import_environment"),
     "warm": ("prefect_uv.deployments.warm_command", "warm"),
     "cache": ("prefect_uv.commands.cache", "cache"),
     "doctor": ("prefect_uv.forecast.forecast_command", "examine"),

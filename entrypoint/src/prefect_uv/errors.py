@@ -379,10 +379,50 @@ class EnvironmentDamagedError(SyncError):
 
 
 class BakedMismatchError(SyncError):
-    """No environment baked into the image fits the project, and PREFECT_UV_BAKED is `refuse`."""
+    """No environment in the image or mounted there fits the project, and PREFECT_UV_BAKED is `refuse`."""
 
     slug = "baked-mismatch"
     kind: ClassVar[Kind] = "user"
+
+
+class EnvironmentUnknownError(SyncError):
+    """No environment, or more than one, has the key that `prefect-uv export` was given."""
+
+    slug = "environment-unknown"
+    kind: ClassVar[Kind] = "user"
+
+
+class ImageNotFoundError(SyncError):
+    """The registry or the directory has no such image, or lacks a part of it."""
+
+    slug = "image-not-found"
+    kind: ClassVar[Kind] = "user"
+
+
+class ImageInvalidError(SyncError):
+    """An image has another content than its digest says, no environment of ours, or one for another image of ours."""
+
+    slug = "image-invalid"
+    kind: ClassVar[Kind] = "user"
+
+
+class RegistryUnreachableError(SyncError):
+    """A registry did not answer, or dropped the connection, even after retries."""
+
+    slug = "registry-unreachable"
+
+
+class RegistryUnauthorizedError(SyncError):
+    """A registry rejected the credentials, or requires some; or they cannot be read."""
+
+    slug = "registry-unauthorized"
+    kind: ClassVar[Kind] = "user"
+
+
+class RegistryRefusedError(SyncError):
+    """A registry rejected a request, or did not answer as registries do."""
+
+    slug = "registry-refused"
 
 
 class ProjectBuildError(SyncError):

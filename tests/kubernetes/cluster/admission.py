@@ -24,8 +24,9 @@ OPENSHIFT = "openshift"
 """The namespace whose pods get a user id of its own range, as the security context constraint restricted-v2 says."""
 OPENSHIFT_USER = 1000710000
 VERSION = kubernetes_validate.utils.all_versions()[-1]
-ALLOWED_VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected"}
-ALLOWED_VOLUMES |= {"secret"}
+ALLOWED_VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim"}
+ALLOWED_VOLUMES |= {"projected", "secret"}
+"""Kubernetes 1.33 added `image`: https://github.com/kubernetes/kubernetes/pull/130394"""
 
 
 def admit(store: Store, plural: str, document: Document) -> None:

@@ -99,6 +99,17 @@ class Podman:
         """Remove a pod and its containers, running or not."""
         self._run("pod", "rm", "--force", "--ignore", "--time=0", name)
 
+    def mount_image(self, image: str) -> Path:
+        """The directory of the node where an image is mounted, which nobody can write to."""
+        done = _call(self.folder, "image", "mount", image)
+        if done.returncode != 0:
+            raise PodmanError(f"podman image mount {image}: {done.stdout}")
+        return Path(done.stdout.strip())
+
+    def call(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of podman, whose output and errors are in `stdout`."""
+        return _call(self.folder, *words)
+
     def _run(self, *words: str, text: str = "") -> None:
         done = _call(self.folder, *words, text=text)
         if done.returncode != 0:
@@ -114,6 +125,7 @@ def remove(folder: Path) -> list[str]:
     pods = _call(folder, "pod", "ps", "--format={{.Name}}").stdout.split()
     if pods:
         _call(folder, "pod", "rm", "--all", "--force", "--time=0")
+    _call(folder, "image", "unmount", "--all", "--force")
     _call(folder, "image", "rm", "--all", "--force")
     shutil.rmtree(folder, ignore_errors=True)
     return pods

@@ -35,7 +35,8 @@ class Node:
 
     def missing_image(self, pod: Document) -> str | None:
         """The first of the pod's images that is nowhere to be had."""
-        images = (container["image"] for container in containers(pod["spec"]))
+        images = [container["image"] for container in containers(pod["spec"])]
+        images += [volume["image"]["reference"] for volume in pod["spec"].get("volumes", []) if "image" in volume]
         return next((image for image in images if not self.podman.has(image)), None)
 
     def create(self, pod: Document) -> None:
@@ -49,7 +50,8 @@ class Node:
         for container in containers(spec):
             self._require_user(spec, container)
         variables = {container["name"]: self._variables(pod, container) for container in containers(spec)}
-        volumes = self.volumes.prepare(metadata["namespace"], metadata["uid"], spec)
+        volumes = self.volumes.prepare(metadata["namespace"], metadata["uid"], spec, self.podman.mount_image)
+        images = {volume["name"] for volume in spec.get("volumes", []) if "image" in volume}
         mounts = []
         if spec["automountServiceAccountToken"]:
             volumes.append(self.volumes.token(metadata["uid"]))
@@ -61,7 +63,9 @@ class Node:
         def played(container: Document) -> Document:
             passed = {name: container[name] for name in PASSED_ON if name in container}
             own = {"env": variables[container["name"]], "imagePullPolicy": "Never"}
-            return passed | own | {"volumeMounts": [*container.get("volumeMounts", []), *mounts]}
+            given = container.get("volumeMounts", [])
+            read_only = [mount | {"readOnly": True} if mount["name"] in images else mount for mount in given]
+            return passed | own | {"volumeMounts": [*read_only, *mounts]}
 
         security = dict(spec.get("securityContext") or {})
         if "fsGroup" in security:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class Volumes:
         path.mkdir(mode=0o755, parents=True, exist_ok=True)
         return path
 
-    def prepare(self, namespace: str, uid: str, pod: Document) -> list[Document]:
+    def prepare(self, namespace: str, uid: str, pod: Document, mount_image: Callable[[str], Path]) -> list[Document]:
         """Prepare the directories of a pod, and return its volumes as those directories."""
         group = (pod.get("securityContext") or {}).get("fsGroup")
         volumes = []
@@ -41,11 +42,13 @@ class Volumes:
                 path.mkdir(mode=0o755, parents=True, exist_ok=True)
             elif claim := volume.get("persistentVolumeClaim"):
                 path = self.claim(namespace, claim["claimName"])
+            elif image := volume.get("image"):
+                path = mount_image(image["reference"])
             else:
                 path = self.of_pod(uid) / name
                 path.mkdir(parents=True)
                 path.chmod(0o777)
-            if group is not None and not host:
+            if group is not None and not host and "image" not in volume:
                 _give_to(path, group)
             volumes.append({"name": name, "hostPath": {"path": str(path), "type": "Directory"}})
         return volumes

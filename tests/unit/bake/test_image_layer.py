@@ -334,15 +334,16 @@ def test_other_package_is_refused(etl: Etl, cache: Path, baked: Baked) -> None:
         "\n"
         f"baked environment {baked.environments[0].name[:12]} does not fit: + helper 1.0\n"
         "\n"
-        "hint: Rebuild the image from this commit, so that `RUN prefect-uv bake` sees its lockfile; or run the code"
-        " that the image was baked for; or set PREFECT_UV_BAKED=build."
+        "hint: Rebuild the image from this commit, so that `RUN prefect-uv bake` sees its lockfile, or export the"
+        " environment again; or run the code that the image was baked for; or set PREFECT_UV_BAKED=build."
     )
     assert len(environments(cache)) == 1
 
 
-def test_refusal_of_an_image_without_baked_environments(baked: Baked) -> None:
-    """PREFECT_UV_BAKED=refuse has no effect in an image without baked environments."""
-    assert baked.start(PREFECT_UV_BAKED="refuse").hit is False
+def test_bake_where_nothing_else_is_allowed(baked: Baked) -> None:
+    """`ENV PREFECT_UV_BAKED=refuse` may come before `RUN prefect-uv bake`, which has to build."""
+    baked.bake(PREFECT_UV_BAKED="refuse")
+    assert baked.start(PREFECT_UV_BAKED="refuse").hit is True
 
 
 def test_damaged_index(baked: Baked) -> None:

@@ -11,11 +11,13 @@ import pytest
 from prefect_uv.command_line import VERBS
 from prefect_uv.errors import UsageError
 from prefect_uv.options.command_options import Options
+from prefect_uv.options.image_options import ImageOptions
 from prefect_uv.options.option_parser import SUMMARIES, build_parsers, parse_options
 from prefect_uv.session import Session
 from prefect_uv.start import start
 
-PREPARING = ("run", "sync", "exec", "bake")
+PREPARING = ("run", "sync", "exec", "bake", "export")
+VERBOSE = {"PREFECT_UV_VERBOSE": "true"}
 SELECTION = ["--group", "etl,ml", "--group", "dev", "--only-group", "x", "--extra", "s3", "--package", "lib"]
 WRONG = (
     ("sync", ("--groups", "etl"), "unrecognized arguments: --groups etl"),
@@ -33,7 +35,11 @@ WRONG = (
     ("doctor", ("--yaml",), "unrecognized arguments: --yaml"),
     ("cache", ("list", "--all"), "unrecognized arguments: --all"),
     ("cache", ("clean",), "argument ACTION: invalid choice"),
+    ("export", (), "the following arguments are required: [KEY] IMAGE"),
+    ("import", ("a/b", "c/d"), "unrecognized arguments: c/d"),
 )
+NEEDED = {"export": ["registry.example.com/etl"], "import": ["registry.example.com/etl"]}
+"""The arguments without which a command does not begin."""
 
 
 def test_every_command_has_options() -> None:
@@ -44,7 +50,7 @@ def test_every_command_has_options() -> None:
 @pytest.mark.parametrize("verb", PREPARING)
 def test_selection_is_the_same_for_every_command(verb: str) -> None:
     """An option stands for a variable, whichever command it is given to."""
-    options = parse_options([verb, *SELECTION, "--project", "a/b", "--install-project"])
+    options = parse_options([verb, *SELECTION, "--project", "a/b", "--install-project", *NEEDED.get(verb, ())])
     assert options.variables == {
         "PREFECT_UV_GROUPS": "etl,ml,dev",
         "PREFECT_UV_ONLY_GROUPS": "x",
@@ -71,6 +77,9 @@ def test_selection_is_the_same_for_every_command(verb: str) -> None:
         (["cache", "verify"], Options(action="verify")),
         (["doctor", "--json"], Options(json=True)),
         (["bake", "--version", "1.2"], Options(version="1.2")),
+        (["export", "a/b"], Options(image=ImageOptions(reference="a/b"))),
+        (["export", "-v", "12ab", "a/b"], Options(variables=VERBOSE, image=ImageOptions(key="12ab", reference="a/b"))),
+        (["import", "a/b", "--baked"], Options(image=ImageOptions(reference="a/b", baked=True))),
     ],
 )
 def test_words_of_one_command(words: list[str], options: Options) -> None:
@@ -91,7 +100,8 @@ def test_wrong_words(verb: str, words: tuple[str, ...], headline: str) -> None:
 def test_unknown_option_ends_the_start(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     """No command begins its work with an option that it does not know."""
     module, function = VERBS[verb]
-    assert start(getattr(import_module(module), function), {}, [verb, "--no-such-option"]) == UsageError.exit_code
+    words = [verb, *NEEDED.get(verb, ()), "--no-such-option"]
+    assert start(getattr(import_module(module), function), {}, words) == UsageError.exit_code
     assert f"error[usage]: `prefect-uv {verb}`: unrecognized arguments: --no-such-option." in capsys.readouterr().err
 
 

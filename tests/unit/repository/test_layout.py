@@ -17,7 +17,7 @@ LAYERS = (
     {"image_facts", "processes", "log"},
     {"settings"},
     {"api", "cache_volume", "project", "options"},
-    {"git_access"},
+    {"git_access", "registry"},
     {"environments"},
     {"pull", "project_code", "read_only_root"},
     {"start_ending"},

@@ -77,6 +77,21 @@ def test_job_is_valid_in_every_variant(
     assert pod["terminationGracePeriodSeconds"] == 60
 
 
+def test_environment_image_is_a_variable(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Each deployment names its own by a job variable; volumes of this kind came with Kubernetes 1.31."""
+    words = ("--restricted", "--environment-image", "registry.example.com/etl:main")
+    document = printed(capsys, tmp_path, "kubernetes", KubernetesWorker.get_default_base_job_template(), *words)
+    own = f"registry.example.com/other@sha256:{'0' * 64}"
+    for values, image in (({}, "registry.example.com/etl:main"), ({"environment_image": own}, own)):
+        job = rendered(document, values)
+        pod = job["spec"]["template"]["spec"]
+        assert [pod.pop(name) for name in NOT_IN_A_POD] == [1, 1]
+        kubernetes_validate.validate(job, VERSIONS[-1], strict=True)
+        volume = {"name": "environment", "image": {"reference": image, "pullPolicy": "IfNotPresent"}}
+        assert volume in pod["volumes"]
+        assert {"name": "environment", "mountPath": "/opt/baked"} in pod["containers"][0]["volumeMounts"]
+
+
 def test_restricted_pod_keeps_the_pod_security_standard(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Each container, the init container too, has what the restricted standard asks for, and can write to its home."""
     words = ("--restricted", *INIT)

@@ -71,21 +71,27 @@ def find_copied_project(directory: Path, settings: Settings, log: RunLog) -> Pro
 def baked_layer(settings: Settings, log: RunLog) -> Iterator[Settings]:
     """The settings to build below the baked directory, with bytecode; what only the build needed is removed.
 
-    Leases on what is already baked keep it from being garbage-collected when the disk is full.
-
     Bytecode does not record when its source was written: two builds of a layer are the same, and a build that sets
     the times of files (BuildKit's `rewrite-timestamp`) does not make it useless.
 
     uv 0.13.8: bytecode and cache mounts as in https://docs.astral.sh/uv/guides/integration/docker/#caching
     """
-    baked_dir = settings.baked_dir
+    with layer_directory(settings.baked_dir) as cache, _uv_cache(settings, log) as variables:
+        compiling = {"UV_COMPILE_BYTECODE": "1", "PYC_INVALIDATION_MODE": "UNCHECKED_HASH"}
+        environ = {**settings.environ, **variables, **compiling}
+        yield replace(settings, cache_dir=cache.root, cache_readonly=False, baked="build", environ=environ)
+
+
+@contextmanager
+def layer_directory(baked_dir: Path) -> Iterator[CacheDirectory]:
+    """The baked directory as a cache directory to write to; what only the work needed is removed in the end.
+
+    Leases on what is already baked keep it from being garbage-collected when the disk is full.
+    """
     cache = CacheDirectory(baked_dir, EVERY_UID, baked_dir)
     cache.prepare()
     leases = [take_lease(path, touch=False) for path, _ in described_environments(cache)]
-    with _uv_cache(settings, log) as variables:
-        compiling = {"UV_COMPILE_BYTECODE": "1", "PYC_INVALIDATION_MODE": "UNCHECKED_HASH"}
-        environ = {**settings.environ, **variables, **compiling}
-        yield replace(settings, cache_dir=baked_dir, cache_readonly=False, environ=environ)
+    yield cache
     for directory in (cache.builds, cache.trash, cache.locks, cache.failures.parent):
         cache.delete(directory)
     for descriptor in filter(None, leases):

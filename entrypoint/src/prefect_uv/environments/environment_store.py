@@ -126,7 +126,7 @@ class EnvironmentStore:
             return replace(environment, why=environment.why or KNOWN_INPUTS)
         try:
             with shared_umask():
-                return self._with_room(partial(self._plan_and_build, source, inputs))
+                return self.with_room(partial(self._plan_and_build, source, inputs))
         except IndexUnreachableError as error:
             if entry is None or checked or (environment := self._open(entry.key)) is None:
                 raise
@@ -135,8 +135,12 @@ class EnvironmentStore:
             )
             return replace(environment, why=RESOLVED_EARLIER)
 
-    def _with_room(self, work: Callable[[], Found]) -> Found:
-        """Do work that may fill the cache volume; if it does, collect garbage and try once more."""
+    def with_room(self, work: Callable[[], Found]) -> Found:
+        """Do work that may fill the cache volume; if it does, collect garbage and try once more.
+
+        Raises:
+            VolumeFullError, DiskFullError: there is no room for it even then.
+        """
         try:
             return work()
         except VolumeFullError as error:
@@ -182,7 +186,7 @@ class EnvironmentStore:
         if environment or self.archives is None:
             return environment
         with full_disk_as_error(self.volume.cache.root), links_as_error(), shared_umask():
-            unpacked = self._with_room(partial(self.archives.unpack, key, self.writable()))
+            unpacked = self.with_room(partial(self.archives.unpack, key, self.writable()))
         opened = self._open(key) if unpacked else None
         return replace(opened, why=UNPACKED) if opened else None
 
@@ -195,8 +199,9 @@ class EnvironmentStore:
         return ExclusiveBuild(build, self.writable(), find, baked, failure).perform()
 
     def _report_baked_mismatch(self, environment: Environment, source: Source) -> None:
-        """If there are baked environments, say why one from the volume is used instead."""
-        if self.baked.is_empty or environment.path.is_relative_to(self.baked.published.cache.root):
+        """If there are baked environments, or should be, say why one from the volume is used instead."""
+        quiet = self.baked.is_empty and self.settings.baked != "refuse"
+        if quiet or environment.path.is_relative_to(self.baked.published.cache.root):
             return
         if manifest := Manifest.read(environment.path):
             instead = f"using environment {environment.key[:12]} from the volume"

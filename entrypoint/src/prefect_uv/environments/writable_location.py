@@ -35,7 +35,7 @@ def writable_environments(settings: Settings, image: Image, log: RunLog) -> Publ
         VolumeUnusableError: neither is possible.
     """
     root = settings.cache_dir
-    reason = _reason_not_writable(environments_at(root, settings, image, read_only=settings.cache_readonly).cache)
+    reason = reason_not_writable(environments_at(root, settings, image, read_only=settings.cache_readonly).cache)
     if not reason:
         return _with_safe_uv_cache(environments_at(root, settings, image, read_only=False), log)
     environ = settings.environ
@@ -64,7 +64,7 @@ def _with_safe_uv_cache(published: PublishedEnvironments, log: RunLog) -> Publis
     return PublishedEnvironments(replace(cache, uv_cache=uv_cache))
 
 
-def _reason_not_writable(cache: CacheDirectory) -> str:
+def reason_not_writable(cache: CacheDirectory) -> str:
     """Why nothing can be built in a cache directory; empty if it can, or if only room is lacking."""
     if cache.read_only:
         return "is read-only (PREFECT_UV_CACHE_READONLY)"

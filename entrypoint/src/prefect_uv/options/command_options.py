@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from prefect_uv.options.image_options import ImageOptions
     from prefect_uv.options.template_options import TemplateOptions
     from prefect_uv.options.warm_options import WarmOptions
 
@@ -27,6 +28,7 @@ class Options:
         deployment: for `sync` and `exec`, the full name of a deployment to prepare instead of a flow run; for `doctor`,
             of one to look ahead at.
         template: for `template`, what the template is to have; None for any other command.
+        image: for `export` and `import`, which environment and which image; None for any other command.
         warm: for `warm`, which deployments to warm; None for any other command.
     """
 
@@ -39,6 +41,7 @@ class Options:
     version: str | None = None
     deployment: str = ""
     template: TemplateOptions | None = None
+    image: ImageOptions | None = None
     warm: WarmOptions | None = None
 
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from prefect_uv.errors import UsageError
 from prefect_uv.options.command_options import Options
+from prefect_uv.options.image_options import add_export_options, add_import_options, read_image_options
 from prefect_uv.options.template_options import add_template_options, read_template_options
 from prefect_uv.options.warm_options import add_warm_options, read_warm_options
 from prefect_uv.settings import Settings
@@ -24,11 +25,14 @@ SUMMARIES = {
     "exec": "pull the code, build its environment, and run a command in it",
     "bundle": "execute a flow run whose flow was submitted as a bundle, as workers do",
     "bake": "build a project's environment into the image (in a Dockerfile)",
+    "export": "write an environment as an image to a registry, without an engine",
+    "import": "take an environment out of such an image, onto the cache volume",
     "warm": "pull the code and build the environments of deployments before their runs come",
     "cache": "list, prune or verify the environments on the cache volume",
     "doctor": "show what this container has and can reach, or what a start would do",
     "template": "print the base job template of a work pool",
 }
+PREPARING = {"run", "sync", "exec", "bake", "export"}
 NAMES = {"--group": "groups", "--only-group": "only_groups", "--extra": "extras"}
 """Options that may be repeated, each with the setting that it makes."""
 
@@ -80,6 +84,8 @@ def parse_options(words: Sequence[str]) -> Options:
     variables = {name: given.pop(name) for name in list(given) if name.isupper()}
     if given.get("project"):
         variables["PREFECT_UV_PROJECT"] = given["project"]
+    if verb in {"export", "import"}:
+        return Options(variables=variables, image=read_image_options(verb, given))
     if verb == "warm":
         return Options(variables=variables, warm=read_warm_options(given))
     command = given.pop("command", [])
@@ -100,7 +106,7 @@ def build_parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argu
     selecting = _selecting_options()
     preparing = _preparing_options(selecting)
     for verb, summary in SUMMARIES.items():
-        parents = [preparing] if verb in {"run", "sync", "exec", "bake"} else [selecting] if verb == "doctor" else []
+        parents = [preparing] if verb in PREPARING else [selecting] if verb == "doctor" else []
         commands.add_parser(verb, parents=parents, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
     parsers = commands.choices
     _variable(parsers["run"], "flow_run_id", nargs="?", metavar="FLOW_RUN_ID")
@@ -112,7 +118,10 @@ def build_parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argu
         text = "prepare this deployment, with the variables that its runs get, instead of a flow run"
         parsers[verb].add_argument("--deployment", action=_Once, type=_checked(str), metavar="FLOW/NAME", help=text)
     add_warm_options(parsers["warm"])
-    _verbose(parsers["warm"])
+    add_export_options(parsers["export"])
+    add_import_options(parsers["import"])
+    for verb in ("import", "warm"):
+        _verbose(parsers[verb])
     parsers["bake"].add_argument("--version", action=_Once, metavar="VERSION", help="of the image; every start logs it")
     _add_doctor_options(parsers["doctor"])
     actions = parsers["cache"].add_subparsers(dest="action", title="actions", metavar="ACTION")

@@ -36,6 +36,8 @@ class TemplateOptions:
         claim: the persistent volume claim.
         host_path: a directory on each node, instead of a claim.
         local_dir: a directory on each node, for PREFECT_UV_LOCAL_DIR, in addition to a claim that is far away.
+        environment_image: the default of the variable `environment_image`: the image of an exported environment, which
+            each pod mounts.
         openshift: neither user nor group are fixed.
         service_account: the default of the variable `service_account_name`.
         init_container: `prefect-uv sync` runs in an init container.
@@ -53,6 +55,7 @@ class TemplateOptions:
     claim: str = VOLUME
     host_path: str = ""
     local_dir: str = ""
+    environment_image: str = ""
     openshift: bool = False
     service_account: str = ""
     init_container: bool = False
@@ -104,6 +107,11 @@ def _add_kubernetes(parser: argparse.ArgumentParser) -> None:
     cache.add_argument("--no-cache", action="store_true", help="no cache between runs, but between a pod's containers")
     parser.add_argument(
         "--local-dir", metavar="DIRECTORY", help="the files of a far cache are in this directory of each node"
+    )
+    parser.add_argument(
+        "--environment-image",
+        metavar="IMAGE",
+        help="mount an image of `prefect-uv export`; deployments may change it",
     )
     parser.add_argument("--openshift", action="store_true", help="leave the ids of user and group to the platform")
     parser.add_argument("--service-account", metavar="NAME", help="the pool's default service account")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from prefect_uv.errors import tool_report
 from prefect_uv.processes.signals import LOOK_SECONDS, raise_noted_signal
@@ -33,16 +33,21 @@ class CompletedCommand:
 
 
 def run_command(
-    command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path | None = None, timeout: float | None = None
+    command: Sequence[str | Path],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    timeout: float | None = None,
+    stdin: IO[str] | int = subprocess.DEVNULL,
 ) -> CompletedCommand:
-    """Run a command in its own process group, without input; the group is killed if we are interrupted.
+    """Run a command in its own process group, by default without input; the group is killed if we are interrupted.
 
     Raises:
         subprocess.TimeoutExpired: it took more than `timeout` seconds, and the group was killed.
         FileNotFoundError: the program does not exist.
     """
     arguments = [str(part) for part in command]
-    with process_group(arguments, env=env, cwd=cwd, stdin=subprocess.DEVNULL) as process:
+    with process_group(arguments, env=env, cwd=cwd, stdin=stdin) as process:
         stdout, stderr = _communicate(process, timeout)
     return CompletedCommand(shlex.join(arguments), process.returncode, stdout, stderr)
 

@@ -54,8 +54,8 @@ class CacheSettings:
         "PREFECT_UV_BAKED",
         choice("build", "refuse"),
         "build",
-        "What to do if the image has baked environments but none of them fits: `build` one on the cache volume, or"
-        " `refuse` to run.",
+        "What to do if no environment that was baked into the image, or is mounted there, fits: `build` one on the"
+        " cache volume, or `refuse` to run, also if there is none at all.",
     )
     git_timeout: float = setting(
         "PREFECT_UV_GIT_TIMEOUT", seconds, 900.0, "Seconds that each git command of a pull step may take."

@@ -18,6 +18,8 @@ GRACE_SECONDS = 60
 GROUP = 1000
 HOME = "/home/prefect"
 HANDOVER = "/handover"
+BAKED_MOUNT = "/opt/baked"
+ENVIRONMENT_IMAGE = "environment_image"
 LOCAL = "/local"
 LOCAL_VARIABLE = {"PREFECT_UV_LOCAL_DIR": LOCAL}
 RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
@@ -44,6 +46,8 @@ def adapt_kubernetes(document: dict[str, Any], options: TemplateOptions) -> None
         volumes["local"] = (LOCAL, _directory_of_node(options.local_dir))
         given = document["variables"]["properties"].get("env", {}).get("default") or {}
         set_default(document, "env", {**given, **LOCAL_VARIABLE})
+    if options.environment_image:
+        volumes["environment"] = (BAKED_MOUNT, _environment_image(document, options.environment_image))
     if options.restricted:
         pod["automountServiceAccountToken"] = False
         volumes |= {"tmp": ("/tmp", {"emptyDir": {}}), "home": (HOME, {"emptyDir": {}})}  # noqa: S108 (in the pod)
@@ -92,6 +96,20 @@ def _cache(options: TemplateOptions) -> dict[str, Any]:
     if options.no_cache:
         return {"emptyDir": {}}
     return {"persistentVolumeClaim": {"claimName": options.claim}}
+
+
+def _environment_image(document: dict[str, Any], image: str) -> dict[str, Any]:
+    """An image volume, which is always read-only, and the variable that names it.
+
+    Kubernetes 1.35: https://kubernetes.io/docs/concepts/storage/volumes/#image
+    """
+    document["variables"]["properties"][ENVIRONMENT_IMAGE] = {
+        "title": "Environment Image",
+        "description": "The image of an environment that `prefect-uv export` has pushed, by its digest.",
+        "default": image,
+        "type": "string",
+    }
+    return {"image": {"reference": f"{{{{ {ENVIRONMENT_IMAGE} }}}}", "pullPolicy": "IfNotPresent"}}
 
 
 def _directory_of_node(path: str) -> dict[str, Any]:

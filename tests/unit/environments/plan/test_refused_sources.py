@@ -334,6 +334,6 @@ def test_baked_environment_that_does_not_fit(
 
 baked environment KEY does not fit: + trinket 1.0
 
-hint: Rebuild the image from this commit, so that `RUN prefect-uv bake` sees its lockfile; or run the code that the \
-image was baked for; or set PREFECT_UV_BAKED=build."""
+hint: Rebuild the image from this commit, so that `RUN prefect-uv bake` sees its lockfile, or export the environment \
+again; or run the code that the image was baked for; or set PREFECT_UV_BAKED=build."""
     )

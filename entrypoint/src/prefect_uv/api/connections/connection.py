@@ -55,7 +55,7 @@ def basic_authorization(credentials: str) -> str:
     return f"Basic {base64.b64encode(credentials.encode(errors='surrogateescape')).decode()}"
 
 
-def api_proxy(settings: Settings, origin: Origin) -> SplitResult | None:
+def api_proxy(settings: Settings, origin: Origin, purpose: str = "the Prefect API") -> SplitResult | None:
     """The proxy that the `*_PROXY` variables name for an origin; None if there is none or NO_PROXY lists the host.
 
     CPython 3.13 reads them like this: https://docs.python.org/3/library/urllib.request.html#urllib.request.getproxies
@@ -81,7 +81,7 @@ def api_proxy(settings: Settings, origin: Origin) -> SplitResult | None:
     except ValueError:
         reason = "it is not an http URL"
     raise SettingsInvalidError(
-        f"The proxy in {name.upper()} cannot be used for the Prefect API: {reason}.",
+        f"The proxy in {name.upper()} cannot be used for {purpose}: {reason}.",
         hint=f"Set it to `http://host:port`, or add {origin.host} to NO_PROXY.",
     )
 

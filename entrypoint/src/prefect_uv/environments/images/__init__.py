@@ -1,0 +1,1 @@
+"""Environments as OCI images: deterministic layers by package, written to a registry and read from it (ADR 33)."""
