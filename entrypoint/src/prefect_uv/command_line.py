@@ -19,6 +19,7 @@ VERBS = {
     "exec": ("prefect_uv.recipe", "execute"),
     "bundle": ("prefect_uv.bundles.bundle_run", "run_bundle"),
     "bake": ("prefect_uv.bake.image_layer", "bake"),
+    "key": ("prefect_uv.commands.environment_key", "show_key"),
     "warm": ("prefect_uv.deployments.warm_command", "warm"),
     "cache": ("prefect_uv.commands.cache", "cache"),
     "doctor": ("prefect_uv.commands.doctor", "doctor"),

@@ -20,7 +20,7 @@ class Options:
         command: for `exec`, the program and its arguments.
         action: for `cache`, `list`, `prune` or `verify`.
         everything: for `cache prune`, remove whatever is not in use.
-        json: for `doctor`, print JSON.
+        json: for `key` and `doctor`, print JSON.
         version: for `bake`, the version of the image; None if the option was not given.
         deployment: for `sync` and `exec`, the full name of a deployment to prepare instead of a flow run.
         template: for `template`, what the template is to have; None for any other command.

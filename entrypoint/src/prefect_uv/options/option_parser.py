@@ -24,6 +24,7 @@ SUMMARIES = {
     "exec": "pull the code, build its environment, and run a command in it",
     "bundle": "execute a flow run whose flow was submitted as a bundle, as workers do",
     "bake": "build a project's environment into the image (in a Dockerfile)",
+    "key": "print the key of the environment that the project in this directory would get",
     "warm": "pull the code and build the environments of deployments before their runs come",
     "cache": "list, prune or verify the environments on the cache volume",
     "doctor": "show what this container has and can reach",
@@ -97,7 +98,7 @@ def build_parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argu
     commands = root.add_subparsers(title="commands", metavar="COMMAND", prog="prefect-uv")
     preparing = _preparing_options()
     for verb, summary in SUMMARIES.items():
-        parents = [preparing] if verb in {"run", "sync", "exec", "bake"} else []
+        parents = [preparing] if verb in {"run", "sync", "exec", "bake", "key"} else []
         commands.add_parser(verb, parents=parents, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
     parsers = commands.choices
     _variable(parsers["run"], "flow_run_id", nargs="?", metavar="FLOW_RUN_ID")
@@ -111,7 +112,8 @@ def build_parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argu
     add_warm_options(parsers["warm"])
     _verbose(parsers["warm"])
     parsers["bake"].add_argument("--version", action=_Once, metavar="VERSION", help="of the image; every start logs it")
-    parsers["doctor"].add_argument("--json", action="store_true", help="print JSON")
+    for verb in ("key", "doctor"):
+        parsers[verb].add_argument("--json", action="store_true", help="print JSON")
     actions = parsers["cache"].add_subparsers(dest="action", title="actions", metavar="ACTION")
     actions.add_parser("list", help="list the environments; this is the default")
     prune = actions.add_parser("prune", help="remove what is not needed")
