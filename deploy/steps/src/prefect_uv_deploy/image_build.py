@@ -97,7 +97,7 @@ class ImageBuild:
         file = self.directory / ".dockerignore"
         lines = [line.strip() for line in file.read_text().splitlines()] if file.is_file() else []
         matcher = PatternMatcher([line for line in lines if line and not line.startswith("#")])
-        return [name for name in self.all_files if not matcher.matches(name)]  # type: ignore[arg-type] (only text works)
+        return [name for name in self.all_files if not matcher.matches(name)]  # type: ignore[arg-type]
 
     @property
     def files(self) -> list[str]:

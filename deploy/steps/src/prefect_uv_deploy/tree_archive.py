@@ -75,7 +75,7 @@ def unpack_verified(stored: IO[bytes], digest: str, directory: Path) -> None:
     hasher = sha256()
     try:
         with tree.open("wb") as copy:
-            source: IO[bytes] = gzip.GzipFile(fileobj=stored) if start == GZIP_MAGIC else stored  # type: ignore[assignment]
+            source: IO[bytes] = gzip.GzipFile(fileobj=stored, mode="rb") if start == GZIP_MAGIC else stored  # type: ignore[assignment]
             while block := source.read(CHUNK_BYTES):
                 hasher.update(block)
                 copy.write(block)

@@ -93,7 +93,7 @@ class CodeArchive:
         """
         start = stored.read(2)
         stored.seek(0)
-        source: IO[bytes] = gzip.GzipFile(fileobj=stored) if start == GZIP_MAGIC else stored  # type: ignore[assignment]
+        source: IO[bytes] = gzip.GzipFile(fileobj=stored, mode="rb") if start == GZIP_MAGIC else stored  # type: ignore[assignment]
         hasher = sha256()
         with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as tree:
             try:
