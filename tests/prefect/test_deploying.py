@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
+import urllib.request
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import docker
 import pytest
 
 from images.family import ROOT
+from prefect_uv_deploy.steps import build_image
 from tests.commands import replaced, shell
 from tests.pages import run_by
 from tests.prefect.conftest import PROJECTS
-from tests.stack import Stack
+from tests.stack import PackageIndex, Stack
 from tests.stack.http import Handler, serve
 from tests.stack.images import configured
 from tests.stack.registry import Registry
@@ -29,6 +35,26 @@ log: {accesslog: {disabled: false}}
 storage: {filesystem: {rootdirectory: registry}}
 http:
   addr: 127.0.0.1:5000
+"""
+FLOW = """\
+from prefect import flow
+
+
+@flow
+def hello():
+    pass
+"""
+SMALL = """\
+[project]
+name = "small"
+version = "1.0.0"
+requires-python = ">=3.11"
+dependencies = ["prefect"]
+
+[dependency-groups]
+etl = ["trinket"]
+ml = ["gadget"]
+
 """
 REQUEST = re.compile(r'"(HEAD|GET|PUT|POST|PATCH) /v2/team/etl/\S*')
 TOKEN = "store-token"  # noqa: S105 (of the test's own store)
@@ -85,7 +111,7 @@ def remove_images(name: str) -> None:
     """Remove all tags of a repository from the engine."""
     client = docker.from_env()
     for image in client.images.list(name):
-        client.images.remove(image.id, force=True)
+        client.images.remove(str(image.id), force=True)
     client.close()
 
 
@@ -113,8 +139,8 @@ def test_from_deploy_to_a_completed_run(stack: Stack, base: str, registry: Regis
         code = code.replace("https://files.example.com", f"http://{store}")
         project = stack.git.root / "deployed"
         project.mkdir()
-        for name in ("pyproject.toml", "flows.py"):
-            (project / name).write_text((PROJECTS / "plain" / name).read_text())
+        for folder_name, name in (("prefect-client", "pyproject.toml"), ("plain", "flows.py")):
+            (project / name).write_text((PROJECTS / folder_name / name).read_text())
         (project / "prefect.yaml").write_text(replaced(build, words) + code)
         shell("uv lock", project)
         environment = {**stack.server.environment, "PYTHONPATH": PACKAGE}
@@ -144,7 +170,101 @@ def test_from_deploy_to_a_completed_run(stack: Stack, base: str, registry: Regis
         run = stack.run_and_wait(deployment)
         run.require_completed()
         assert "goodbye world x1" in run.messages, run.report()
-        sent = len(methods)
-        run = stack.run_and_wait(deployment)
-        assert re.search(r"from code [0-9a-f]{12} \(restored\)", run.messages), run.report()
-        assert len(methods) == sent, "the volume has the code"
+        assert methods == ["HEAD", "PUT", "GET"] * 2, "each tree is stored and fetched once"
+
+
+@pytest.fixture
+def small(stack: Stack, tmp_path: Path) -> Iterator[Path]:
+    """A project with a small Prefect, and a group for each of two packages."""
+    with PackageIndex.with_prefect(stack.containers.gateway) as index:
+        for name in ("trinket", "gadget", "widget"):
+            index.publish(name, "1.0", f"SAYS = '{name} {uuid4()}'\n")
+        project = tmp_path / "small"
+        project.mkdir()
+        (project / "pyproject.toml").write_text(f"{SMALL}{index.settings}")
+        (project / "flows.py").write_text(FLOW)
+        shell("uv lock", project)
+        yield project
+
+
+def layers_of(reference: str) -> list[str]:
+    """The layers of an image by digest, as its registry lists them."""
+    repository, _, digest = reference.partition("@")
+    address, _, path = repository.partition("/")
+    accepted = {"Accept": "application/vnd.docker.distribution.manifest.v2+json"}
+    request = urllib.request.Request(f"http://{address}/v2/{path}/manifests/{digest}", headers=accepted)
+    with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 (http)
+        return [layer["digest"] for layer in json.load(response)["layers"]]
+
+
+def test_groups_and_packages(stack: Stack, base: str, registry: Registry, small: Path) -> None:
+    """Two selections are two images that share layers; `uv add` for one of them builds one image."""
+    (yaml,) = run_by("test_groups_and_packages", IMAGES)
+    words = {EXAMPLE: f"{registry.address}/team/etl", "prefect-uv:py313": f"{base}\n          network: host"}
+    (small / "prefect.yaml").write_text(replaced(yaml, words) + "\npull: []\n")
+    (deploy,) = run_by("test_from_deploy_to_a_completed_run", IMAGES)[1:]
+    environment = {**stack.server.environment, "PYTHONPATH": PACKAGE}
+
+    def deployed() -> tuple[str, list[str]]:
+        printed = shell(deploy, small, environment)
+        return printed, [job_image(stack, f"hello/{name}") for name in ("etl", "ml")]
+
+    printed, (etl, ml) = deployed()
+    assert printed.count(": building ") == 2, printed
+    assert etl != ml
+    shared = [one == other for one, other in zip(layers_of(etl), layers_of(ml), strict=True)]
+    assert shared == [True] * (len(shared) - 1) + [False], "all but the environments"
+
+    shell("uv add --group etl widget", small)
+    printed, (new_etl, new_ml) = deployed()
+    assert printed.count(": building ") == 1, printed
+    assert printed.count("nothing to build: the registry has ") == 1, printed
+    assert (new_etl != etl, new_ml) == (True, ml)
+
+
+def test_flow_deploy(stack: Stack, base: str, registry: Registry, small: Path) -> None:
+    """The page's script deploys from Python with an image of the registry, by digest."""
+    repository = stack.git.create("from-python", PROJECTS / "plain", lock=False)
+    (script,) = run_by("test_flow_deploy", IMAGES)
+    image = f'"{registry.address}/team/etl", network="host"'
+    words = {
+        f'"{EXAMPLE}"': image,
+        "prefect-uv:py313": base,
+        "https://git.example.com/team/etl.git": repository.url,
+        "nightly": "from-python",
+    }
+    (small / "deploy.py").write_text(replaced(script, words))
+    shell(f"{sys.executable} deploy.py", small, {**stack.server.environment, "PYTHONPATH": PACKAGE})
+    assert job_image(stack, "hello/from-python").startswith(f"{registry.address}/team/etl@sha256:")
+
+
+def test_local_engine(base: str, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a registry, the engine has the image; neither code nor a comment builds another; it can have the code."""
+    monkeypatch.chdir(small)
+    name = f"prefect-uv-test-{uuid4().hex}/etl"
+    options: dict[str, Any] = {"image_name": name, "base": base, "network": "host"}
+    try:
+        first = build_image(**options)
+        assert (first["built"], first["image"], first["digest"]) == (True, f"{name}:{first['tag']}", "")
+        (small / "flows.py").write_text(f"{FLOW}\n# edited\n")
+        assert build_image(**options) == {**first, "built": False}
+        (small / "pyproject.toml").write_text("# a comment\n" + (small / "pyproject.toml").read_text())
+        commented = build_image(**options)
+        assert (commented["built"], image_id(commented["image"])) == (False, image_id(first["image"]))
+        monkeypatch.setattr("prefect_uv_deploy.engine._buildkit_client", lambda: None)
+        complete = build_image(**options, version="1.4.0")
+        listing = f"prefect-uv doctor | grep baked; ls {complete['directory']}"
+        printed = shell(f"docker run --rm {complete['image']} sh -c '{listing}'", small)
+        assert "for small" in printed
+        assert "flows.py" in printed.splitlines()
+    finally:
+        remove_images(name)
+
+
+def image_id(name: str) -> str:
+    """The id of an image of the engine."""
+    client = docker.from_env()
+    try:
+        return str(client.images.get(name).id)
+    finally:
+        client.close()
