@@ -151,7 +151,7 @@ class Handler(BaseHTTPRequestHandler):
                         return
                 self.wfile.write(b"." if trouble == "drips" else b"")
 
-    do_GET = do_HEAD = do_POST = do_PATCH = _do
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = _do
 
 
 class TlsServer(ThreadingHTTPServer):

@@ -68,7 +68,7 @@ class CodeStore:
                 file_system, path = self._file_system()
                 file_system.get_file(path, file)
         except (OSError, httpx.HTTPError) as error:
-            raise CodeStoreError(f"The code cannot be fetched from {_shown(self.url)}: {error}") from None
+            raise CodeStoreError(f"The code cannot be fetched from {_shown(self.url)}: {_reason(error)}.") from None
 
     @property
     def _is_local(self) -> bool:
@@ -105,7 +105,7 @@ class CodeStore:
                     size = str(file.stat().st_size)
                     client.put(self.url, content=content, headers={"Content-Length": size}).raise_for_status()
         except httpx.HTTPError as error:
-            raise CodeStoreError(f"The code cannot be stored at {_shown(self.url)}: {error}") from None
+            raise CodeStoreError(f"The code cannot be stored at {_shown(self.url)}: {_reason(error)}.") from None
         return True
 
     def _put_fsspec(self, file: Path) -> bool:
@@ -116,7 +116,7 @@ class CodeStore:
             file_system.makedirs(file_system._parent(path), exist_ok=True)  # noqa: SLF001 (fsspec has no public name for it)
             file_system.put_file(str(file), path)
         except OSError as error:
-            raise CodeStoreError(f"The code cannot be stored at {_shown(self.url)}: {error}") from None
+            raise CodeStoreError(f"The code cannot be stored at {_shown(self.url)}: {_reason(error)}.") from None
         return True
 
     def _file_system(self) -> tuple[Any, str]:
@@ -139,3 +139,10 @@ def _shown(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}" if separator else url
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong. httpx names the address, which may have a login."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"{error.response.status_code} {error.response.reason_phrase}"
+    return str(error) or type(error).__name__

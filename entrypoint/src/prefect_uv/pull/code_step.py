@@ -12,8 +12,10 @@ from prefect_uv.errors import PullStepError
 from prefect_uv.log.progress import logging_progress
 from prefect_uv.pull.checkout import Checkout, StepContext, StepInputs
 from prefect_uv.settings.environment_secrets import secrets_in_urls
+from prefect_uv.shapes import is_text
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
+SECRET_OPTION = re.compile(r"key|secret|token|password|credential|connection_string", re.IGNORECASE)
 
 
 def pull_code(  # noqa: PLR0913 (the parameters of the step)
@@ -44,7 +46,8 @@ def pull_code(  # noqa: PLR0913 (the parameters of the step)
     if not all(isinstance(value, str) for value in (headers or {}).values()):
         message = "pull_code's headers have a value that is not a string."
         raise PullStepError(message)
-    context.log.mask.add(*secrets_in_urls(url), *(headers or {}).values())
+    options = (value for name, value in (storage_options or {}).items() if SECRET_OPTION.search(name))
+    context.log.mask.add(*secrets_in_urls(url), *(headers or {}).values(), *filter(is_text, options))
     archive = CodeArchive.of(sha256, context.settings, context.log)
     store = CodeStore(url, token, headers or {}, storage_options or {})
     target = _target(checkout.base, directory or f"code-{sha256[:12]}")
