@@ -28,10 +28,11 @@ from prefect_uv.cache_volume.shared_umask import shared_umask
 from prefect_uv.cache_volume.volume import Volume, users_of_volume
 from prefect_uv.errors import CodeArchiveError
 from prefect_uv.log.run_log import RunLog
+from prefect_uv.processes.signals import call_in_thread
 from prefect_uv.settings import Settings
 
 IN_MEMORY_BYTES = 32 * 1024 * 1024
-CHUNK_BYTES = 1024 * 1024
+ARCHIVE_CHUNK_BYTES = 1024 * 1024
 GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -79,10 +80,13 @@ class CodeArchive:
         with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as stored:
             get(stored)
             stored.seek(0)
-            with self.verified(stored) as tree:
-                unpack(tree, directory)
-                if keep and self.writable:
-                    self._keep(tree)
+            call_in_thread(self._unpack_and_keep, stored, directory, keep=keep)
+
+    def _unpack_and_keep(self, stored: IO[bytes], directory: Path, *, keep: bool) -> None:
+        with self.verified(stored) as tree:
+            unpack(tree, directory)
+            if keep and self.writable:
+                self._keep(tree)
 
     @contextmanager
     def verified(self, stored: IO[bytes]) -> Iterator[IO[bytes]]:
@@ -97,7 +101,7 @@ class CodeArchive:
         hasher = sha256()
         with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as tree:
             try:
-                while block := source.read(CHUNK_BYTES):
+                while block := source.read(ARCHIVE_CHUNK_BYTES):
                     hasher.update(block)
                     tree.write(block)
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -119,7 +123,7 @@ class CodeArchive:
             with shared_umask():
                 self.volume.make_directory(self.path.parent)
                 with temporary.open("xb") as file:
-                    shutil.copyfileobj(tree, file, CHUNK_BYTES)
+                    shutil.copyfileobj(tree, file, ARCHIVE_CHUNK_BYTES)
             temporary.replace(self.path)
         except OSError as error:
             self.log.warning(f"the archive of code could not be kept in {self.path.parent}: {error}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from prefect_uv.errors import PullStepError
 from prefect_uv.log.progress import logging_progress
+from prefect_uv.processes.signals import call_in_thread
 from prefect_uv.pull.checkout import Checkout, StepContext, StepInputs
 from prefect_uv.settings.environment_secrets import secrets_in_urls
 from prefect_uv.shapes import is_text
@@ -51,7 +52,7 @@ def pull_code(  # noqa: PLR0913 (the parameters of the step)
     archive = CodeArchive.of(sha256, context.settings, context.log)
     store = CodeStore(url, token, headers or {}, storage_options or {})
     target = _target(checkout.base, directory or f"code-{sha256[:12]}")
-    if not store.is_local and archive.restore(target):
+    if not store.is_local and call_in_thread(archive.restore, target):
         action = "restored"
     else:
         action = "read" if store.is_local else "fetched"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import shutil
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from typing import IO, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from prefect_uv.errors import CodeArchiveError, OfflineStepError
-from prefect_uv.processes.signals import call_in_thread
+from prefect_uv.processes.signals import call_in_thread, pause
 from prefect_uv.pull.checkout import Checkout, StepContext
 from prefect_uv.urls import USERINFO
 
@@ -61,13 +60,13 @@ class CodeStore:
         """
         if self.is_local:
             path = Path(unquote(urlsplit(self.url).path)) if self.scheme else checkout.base / self.url
-            self._copy_path(path, file)
+            call_in_thread(self._copy_path, path, file)
         elif self.scheme in {"http", "https"}:
             if context.settings.offline:
                 headline = "The cache volume does not have the code, and PREFECT_UV_OFFLINE is set."
                 hint = "Run the deployment once with network access and this cache volume."
                 raise OfflineStepError(headline, f"It would be fetched from {USERINFO.sub('', self.url)}.", hint)
-            call_in_thread(self._download, file)
+            self._download(file)
         else:
             self._delegate(file, context, checkout)
 
@@ -82,22 +81,27 @@ class CodeStore:
     def _download(self, file: IO[bytes]) -> None:
         """Download; only faults of the network and of the server are retried."""
         for attempt in range(1, ATTEMPTS + 1):
-            file.seek(0)
-            file.truncate()
-            try:
-                with urllib.request.urlopen(self._request(), timeout=SILENCE_SECONDS) as response:  # noqa: S310 (http or https)
-                    shutil.copyfileobj(response, file)
-            except urllib.error.HTTPError as error:
-                reason, transient = f"HTTP {error.code} {error.reason}", error.code in TRANSIENT_CODES
-            except (OSError, HTTPException) as error:
-                reason, transient = str(error), True
-            else:
+            reason, transient = call_in_thread(self._attempt, file)
+            if not reason:
                 return
             if not transient or attempt == ATTEMPTS:
                 raise CodeArchiveError(
                     f"The code could not be fetched: {reason}.", f"From {USERINFO.sub('', self.url)}.", MISSING_HINT
                 )
-            time.sleep(PAUSE_SECONDS * attempt)
+            pause(PAUSE_SECONDS * attempt)
+
+    def _attempt(self, file: IO[bytes]) -> tuple[str, bool]:
+        """Why an attempt failed, empty if it did not; and whether another one may help."""
+        file.seek(0)
+        file.truncate()
+        try:
+            with urllib.request.urlopen(self._request(), timeout=SILENCE_SECONDS) as response:  # noqa: S310 (http or https)
+                shutil.copyfileobj(response, file)
+        except urllib.error.HTTPError as error:
+            return f"HTTP {error.code} {error.reason}", error.code in TRANSIENT_CODES
+        except (OSError, HTTPException) as error:
+            return str(error) or type(error).__name__, True
+        return "", False
 
     def _request(self) -> urllib.request.Request:
         """The request; credentials are for this address alone, so they do not follow a redirection.
