@@ -134,21 +134,49 @@ class CodeArchive:
 def unpack(tree: IO[bytes], directory: Path) -> None:
     """Unpack a tar into a directory, which appears when all of it is there; an earlier one is replaced.
 
+    CPython 3.13: `extractall` resolves the path of each member anew, which takes several times as long.
+
     Raises:
-        CodeArchiveError: it would write outside of the directory.
+        CodeArchiveError: the tar has anything but files and links that stay inside.
     """
     unfinished = directory.with_name(f".{directory.name}-{uuid4().hex}")
+    unfinished.mkdir(parents=True)
     try:
         with tarfile.open(fileobj=tree, mode="r:") as archive:
-            archive.extractall(unfinished, filter="data")
-        unfinished.mkdir(exist_ok=True)
+            _write_members(archive, unfinished)
         if directory.exists():
             shutil.rmtree(directory)
         unfinished.rename(directory)
-    except tarfile.TarError as error:
+    except (tarfile.TarError, FileExistsError) as error:
         raise CodeArchiveError("The archive of code cannot be unpacked.", str(error)) from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _write_members(archive: tarfile.TarFile, directory: Path) -> None:
+    """Write the files, and then the links, so that nothing is written through a link."""
+    root, made, links = str(directory), {""}, []
+    for member in archive:
+        folder, _, _ = member.name.rpartition("/")
+        if not _stays_inside(member.name) or not (member.isreg() or member.issym()):
+            raise CodeArchiveError("The archive of code cannot be unpacked.", f"{member.name} is no file inside of it.")
+        if folder not in made:
+            os.makedirs(f"{root}/{folder}", exist_ok=True)  # noqa: PTH103 (thousands of paths: text is faster)
+            made.add(folder)
+        if member.issym():
+            links.append(member)
+            continue
+        flags, mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o777 if member.mode & stat.S_IXUSR else 0o666
+        with archive.extractfile(member) as source, open(os.open(f"{root}/{member.name}", flags, mode), "wb") as file:  # type: ignore[union-attr] # noqa: PTH123
+            shutil.copyfileobj(source, file, ARCHIVE_CHUNK_BYTES)
+    for member in links:
+        if not _stays_inside(os.path.normpath(f"{member.name}/../{member.linkname}")) or member.linkname[:1] == "/":
+            raise CodeArchiveError("The archive of code cannot be unpacked.", f"{member.name} leads out of it.")
+        os.symlink(member.linkname, f"{root}/{member.name}")  # noqa: PTH211 (as above)
+
+
+def _stays_inside(name: str) -> bool:
+    return not name.startswith("/") and ".." not in name.split("/")
 
 
 def _open_file(path: Path) -> IO[bytes]:
