@@ -19,10 +19,12 @@ from images.family import ROOT
 from prefect_uv_deploy.steps import build_image
 from tests.commands import replaced, shell
 from tests.pages import run_by
+from tests.pins import PREFECT
 from tests.prefect.conftest import PROJECTS
 from tests.stack import PackageIndex, Stack
 from tests.stack.http import Handler, serve
 from tests.stack.images import configured
+from tests.stack.index import MODULE
 from tests.stack.registry import Registry
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
@@ -259,6 +261,26 @@ def test_local_engine(base: str, small: Path, monkeypatch: pytest.MonkeyPatch) -
         assert "flows.py" in printed.splitlines()
     finally:
         remove_images(name)
+
+
+def test_secret_of_a_build(stack: Stack, base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A login of an index comes from the variables of the one who deploys, and is in no layer."""
+    name = f"prefect-uv-test-{uuid4().hex}/etl"
+    with PackageIndex.start(stack.containers.gateway, TOKEN) as index:
+        index.publish("prefect", PREFECT, MODULE)
+        settings = index.settings.replace("explicit = true", 'explicit = true\nauthenticate = "always"')
+        (tmp_path / "pyproject.toml").write_text(SMALL.partition("[dependency-groups]")[0] + settings)
+        login = {"UV_INDEX_TESTS_USERNAME": "ci", "UV_INDEX_TESTS_PASSWORD": TOKEN}
+        shell("uv lock", tmp_path, login)
+        for variable, value in login.items():
+            monkeypatch.setenv(variable, value)
+        try:
+            built = build_image(image_name=name, base=base, directory=str(tmp_path), network="host", secrets=[*login])
+            searched = f"test -f pyproject.toml && ! grep -rqs {TOKEN} /opt /home /etc /tmp /var /run"
+            shell(f"docker run --rm {built['image']} bash -c '{searched}'", tmp_path)
+            assert TOKEN not in shell(f"docker history --no-trunc {built['image']}", tmp_path)
+        finally:
+            remove_images(name)
 
 
 def image_id(name: str) -> str:

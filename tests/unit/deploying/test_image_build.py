@@ -28,6 +28,7 @@ DECIDING = [
     "wheels/trinket-1.0-py3-none-any.whl",
 ]
 CODE = ["README.md", "data/big.csv", "flows.py", "libs/shared/src/shared.py", "notes.txt"]
+LOGIN = "UV_INDEX_A_PASSWORD"
 KEY = {"key": "58384f90b151" + 52 * "0", "fingerprint": "f", "project": "etl", "extra": ""}
 
 
@@ -116,16 +117,18 @@ def test_context_has_what_matters(project: Path) -> None:
 
 def test_dockerfile(project: Path) -> None:
     """With BuildKit it has mounts; words are arguments, whatever is in them."""
-    build = build_of(project, options=("--project", 'a b"$HOME'), secrets=["TOKEN"], version="1.4.0")
+    build = build_of(project, options=("--project", 'a b"$HOME'), secrets=[LOGIN], version="1.4.0")
     assert build.dockerfile(buildkit=True) == (
         "FROM prefect-uv:py313\n"
         "WORKDIR /opt/prefect/app\n"
         "COPY dependencies/ ./\n"
-        "RUN --mount=type=cache,target=/cache,uid=1000 --mount=type=secret,id=TOKEN,uid=1000 "
-        '["env", "TOKEN_FILE=/run/secrets/TOKEN", "prefect-uv", "bake", "--project", "a b\\"$HOME"]\n'
+        "RUN --mount=type=cache,target=/cache,uid=1000 --mount=type=secret,id=UV_INDEX_A_PASSWORD,uid=1000 ["
+        '"env", "UV_INDEX_A_PASSWORD_FILE=/run/secrets/UV_INDEX_A_PASSWORD", '
+        '"prefect-uv", "bake", "--project", "a b\\"$HOME"]\n'
         "COPY code/ ./\n"
-        "RUN --mount=type=cache,target=/cache,uid=1000 --mount=type=secret,id=TOKEN,uid=1000 "
-        '["env", "TOKEN_FILE=/run/secrets/TOKEN", "prefect-uv", "bake", "--project", "a b\\"$HOME",'
+        "RUN --mount=type=cache,target=/cache,uid=1000 --mount=type=secret,id=UV_INDEX_A_PASSWORD,uid=1000 ["
+        '"env", "UV_INDEX_A_PASSWORD_FILE=/run/secrets/UV_INDEX_A_PASSWORD", '
+        '"prefect-uv", "bake", "--project", "a b\\"$HOME",'
         ' "--install-project", "--version", "1.4.0"]\n'
         'LABEL org.opencontainers.image.version="1.4.0"\n'
     )
@@ -133,7 +136,15 @@ def test_dockerfile(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"base": "a b"}, {"base": ""}, {"version": ""}, {"version": '1"\nRUN x'}, {"secrets": ["a=b"]}]
+    "options",
+    [
+        {"base": "a b"},
+        {"base": ""},
+        {"version": ""},
+        {"version": '1"\nRUN x'},
+        {"secrets": ["a=b"]},
+        {"secrets": ["API_TOKEN"]},
+    ],
 )
 def test_invalid_builds(project: Path, options: dict[str, Any]) -> None:
     """What would be another Dockerfile than it seems is refused."""
@@ -198,16 +209,19 @@ def test_several_platforms(project: Path, tmp_path: Path, monkeypatch: pytest.Mo
     )
     client.chmod(0o755)
     monkeypatch.setenv("PATH", f"{client.parent}:{os.environ['PATH']}")
-    monkeypatch.setenv("TOKEN", "s3cr3t-of-a-build")
+    monkeypatch.setenv(LOGIN, "s3cr3t-of-a-build")
     build = build_of(
-        project, platforms=["linux/amd64", "linux/arm64"], secrets=["TOKEN"], build_args={"HTTPS_PROXY": "http://p:1"}
+        project, platforms=["linux/amd64", "linux/arm64"], secrets=[LOGIN], build_args={"HTTPS_PROXY": "http://p:1"}
     )
     engine = Engine.__new__(Engine)
     engine._say = print  # noqa: SLF001 (no engine is needed to call a client)
     assert engine.build_and_push_platforms(build, "r.example.com/etl", "inputs-1") == "sha256:1234"
     command, proxy, *names = notes.read_text().splitlines()
     assert command.startswith("buildx build --platform linux/amd64,linux/arm64 --push --metadata-file ")
-    assert "--tag r.example.com/etl:inputs-1 --progress=plain --build-arg HTTPS_PROXY --secret id=TOKEN,src=" in command
+    assert (
+        "--tag r.example.com/etl:inputs-1 --progress=plain --build-arg HTTPS_PROXY --secret id=UV_INDEX_A_PASSWORD,src="
+        in command
+    )
     assert "s3cr3t" not in notes.read_text()
     assert "http://p:1" not in command
     assert (proxy, names[0]) == ("HTTPS_PROXY=http://p:1", "Dockerfile")

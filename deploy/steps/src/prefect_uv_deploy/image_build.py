@@ -24,6 +24,10 @@ from prefect_uv_deploy.working_tree import listed_files
 LAYOUT = "v1"
 CODE_DIRECTORY = "/opt/prefect/app"
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# What the entrypoint reads from files, by the variable with `_FILE`.
+LOGIN_VARIABLE = re.compile(
+    r"UV_INDEX_.+_(?:USERNAME|PASSWORD)|(?:UV_(?:DEFAULT_|EXTRA_)?|PIP_(?:EXTRA_)?)INDEX(?:_URL)?"
+)
 CACHE_MOUNT = "--mount=type=cache,target=/cache,uid=1000"
 SECRETS = "/run/secrets"
 
@@ -71,6 +75,9 @@ class ImageBuild:
         for name in (*self.environment, *self.build_args, *self.secrets):
             if not VARIABLE.fullmatch(name):
                 raise DeployError(f"{name!r} cannot be the name of a variable.")
+        for name in self.secrets:
+            if not LOGIN_VARIABLE.fullmatch(name):
+                raise DeployError(f"{name} cannot be a secret of the build: only addresses and logins of indexes can.")
 
     @property
     def has_code(self) -> bool:
