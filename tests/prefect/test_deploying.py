@@ -16,6 +16,7 @@ import docker
 import pytest
 
 from images.family import ROOT
+from prefect_uv_deploy.buildkit import BuildKitClient
 from prefect_uv_deploy.steps import build_image
 from tests.commands import replaced, shell
 from tests.pages import run_by
@@ -253,7 +254,7 @@ def test_local_engine(base: str, small: Path, monkeypatch: pytest.MonkeyPatch) -
         (small / "pyproject.toml").write_text("# a comment\n" + (small / "pyproject.toml").read_text())
         commented = build_image(**options)
         assert (commented["built"], image_id(commented["image"])) == (False, image_id(first["image"]))
-        monkeypatch.setattr("prefect_uv_deploy.engine._buildkit_client", lambda: None)
+        monkeypatch.setattr(BuildKitClient, "find", lambda _: None)
         complete = build_image(**options, version="1.4.0")
         listing = f"prefect-uv doctor | grep baked; ls {complete['directory']}"
         printed = shell(f"docker run --rm {complete['image']} sh -c '{listing}'", small)

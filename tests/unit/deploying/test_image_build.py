@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from images.family import ROOT
-from prefect_uv_deploy.engine import Engine
+from prefect_uv_deploy.buildkit import BuildKitClient
 from prefect_uv_deploy.errors import DeployError
 from prefect_uv_deploy.image_build import ImageBuild
 from prefect_uv_deploy.image_builder import FoundImage, ImageBuilder, names_registry
@@ -213,9 +213,10 @@ def test_several_platforms(project: Path, tmp_path: Path, monkeypatch: pytest.Mo
     build = build_of(
         project, platforms=["linux/amd64", "linux/arm64"], secrets=[LOGIN], build_args={"HTTPS_PROXY": "http://p:1"}
     )
-    engine = Engine.__new__(Engine)
-    engine._say = print  # noqa: SLF001 (no engine is needed to call a client)
-    assert engine.build_and_push_platforms(build, "r.example.com/etl", "inputs-1") == "sha256:1234"
+    found = BuildKitClient.find(print)
+    assert found
+    assert found.has_buildx
+    assert found.build_and_push(build, "r.example.com/etl:inputs-1") == "sha256:1234"
     command, proxy, *names = notes.read_text().splitlines()
     assert command.startswith("buildx build --platform linux/amd64,linux/arm64 --push --metadata-file ")
     assert (

@@ -66,7 +66,8 @@ class CodeStore:
                         file.write(block)
             else:
                 file_system, path = self._file_system()
-                file_system.get_file(path, file)
+                with file_system.open(path, "rb") as source:
+                    shutil.copyfileobj(source, file)
         except (OSError, httpx.HTTPError) as error:
             raise CodeStoreError(f"The code cannot be fetched from {_shown(self.url)}: {_reason(error)}.") from None
 
@@ -113,8 +114,11 @@ class CodeStore:
             file_system, path = self._file_system()
             if file_system.exists(path):
                 return False
-            file_system.makedirs(file_system._parent(path), exist_ok=True)  # noqa: SLF001 (fsspec has no public name for it)
-            file_system.put_file(str(file), path)
+            try:
+                file_system.put_file(str(file), path)
+            except FileNotFoundError:  # where directories are not just parts of names
+                file_system.makedirs(path.rpartition("/")[0], exist_ok=True)
+                file_system.put_file(str(file), path)
         except OSError as error:
             raise CodeStoreError(f"The code cannot be stored at {_shown(self.url)}: {_reason(error)}.") from None
         return True

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from docker.utils import parse_repository_tag
+from prefect.settings import PREFECT_DEFAULT_DOCKER_BUILD_NAMESPACE
 
+from prefect_uv_deploy.buildkit import BuildKitClient
 from prefect_uv_deploy.engine import Engine
-from prefect_uv_deploy.errors import DeployError, RegistryError
+from prefect_uv_deploy.errors import BuildFailedError, DeployError, RegistryError
 from prefect_uv_deploy.image_build import ImageBuild
 from prefect_uv_deploy.registry import Repository
 from prefect_uv_deploy.working_tree import size_warning
@@ -78,6 +80,8 @@ class ImageBuilder:
         if self.ask_registry and (digest := self.repository.digest(found.tag)):
             self.say(f"nothing to build: the registry has {self.name}:{found.tag}")
             return replace(found, digest=digest)
+        if build.platforms:
+            return self._build_for_platforms(build, found)
         with Engine(self.say) as engine:
             if not self.ask_registry and engine.image_id(f"{self.name}:{found.tag}"):
                 self.say(f"nothing to build: the engine has {self.name}:{found.tag}")
@@ -100,8 +104,6 @@ class ImageBuilder:
 
     def _find_by_key(self, engine: Engine, build: ImageBuild, found: FoundImage) -> FoundImage:
         """The files are new: ask the base image for the key, and build only if that is new too."""
-        if build.platforms:
-            return self._build_for_platforms(engine, build, found)
         base_id = engine.ensure(build.base)
         found = replace(found, key_tag=build.key_tag(engine.key(build), base_id))
         by_key = f"{self.name}:{found.key_tag}"
@@ -118,12 +120,16 @@ class ImageBuilder:
         engine.build(build, [by_key, f"{self.name}:{found.tag}"])
         return replace(found, built=True)
 
-    def _build_for_platforms(self, engine: Engine, build: ImageBuild, found: FoundImage) -> FoundImage:
+    def _build_for_platforms(self, build: ImageBuild, found: FoundImage) -> FoundImage:
         """Each platform has a key of its own, so the inputs alone decide; only a registry can hold the result."""
+        platforms = ", ".join(build.platforms)
         if not self.ask_registry:
-            raise RegistryError(f"A build for {', '.join(build.platforms)} needs a registry in the image's name.")
+            raise RegistryError(f"A build for {platforms} needs a registry in the image's name.")
+        client = BuildKitClient.find(self.say)
+        if client is None or not client.has_buildx:
+            raise BuildFailedError(f"A build for {platforms} needs Docker's buildx.")
         self._warn(build)
-        digest = engine.build_and_push_platforms(build, self.name, found.tag)
+        digest = client.build_and_push(build, f"{self.name}:{found.tag}")
         return replace(found, digest=digest, built=True)
 
     def _warn(self, build: ImageBuild) -> None:
@@ -150,3 +156,9 @@ def names_registry(name: str) -> bool:
     """Whether an image's name begins with a registry, by Docker's own rule."""
     first, slash, _ = name.partition("/")
     return bool(slash) and ("." in first or ":" in first or first == "localhost")
+
+
+def with_default_namespace(name: str) -> str:
+    """An image's name below Prefect's PREFECT_DEFAULT_DOCKER_BUILD_NAMESPACE, if it has no part before it."""
+    namespace = PREFECT_DEFAULT_DOCKER_BUILD_NAMESPACE.value()
+    return f"{namespace}/{name}" if namespace and "/" not in name else name

@@ -76,7 +76,7 @@ def build_image(  # noqa: PLR0913 (each is an input of the step)
         DeployError: the image cannot be built, or the registry cannot be asked.
     """
     from prefect_uv_deploy.image_build import CODE_DIRECTORY, ImageBuild  # noqa: PLC0415 (a pull step needs no Docker)
-    from prefect_uv_deploy.image_builder import ImageBuilder, names_registry, with_base_digest  # noqa: PLC0415
+    from prefect_uv_deploy.image_builder import ImageBuilder, names_registry, with_base_digest, with_default_namespace  # noqa: PLC0415
     from prefect_uv_deploy.selection import bake_options, build_environment  # noqa: PLC0415
 
     build = ImageBuild(
@@ -93,8 +93,9 @@ def build_image(  # noqa: PLR0913 (each is an input of the step)
         network=network,
     )
     build = with_base_digest(build) if pull else build
-    pushed = names_registry(image_name) if push is None else push
-    builder = ImageBuilder(image_name, pushed, say)
+    name = with_default_namespace(image_name)
+    pushed = names_registry(name) if push is None else push
+    builder = ImageBuilder(name, pushed, say)
     found = builder.find_or_build(build)
     if pushed:
         found = replace(builder.push(found), built=found.built)
@@ -133,6 +134,8 @@ def push_code(
     """
     root = Path(directory).resolve()
     names = listed_files(root)
+    if not names:
+        raise CodeStoreError(f"git lists no files in {root}: the directory is empty, or is ignored itself.")
     if warning := size_warning(root, names):
         say(f"warning: {warning}")
     with tempfile.TemporaryDirectory(prefix="prefect-uv-deploy-") as private:
