@@ -19,9 +19,9 @@ from images.family import ROOT
 from prefect_uv_deploy.buildkit import BuildKitClient
 from prefect_uv_deploy.steps import build_image
 from tests.commands import replaced, shell
+from tests.examples.examples import Example, environment_key, lookup_result
 from tests.pages import run_by
 from tests.pins import PREFECT
-from tests.prefect.conftest import PROJECTS
 from tests.stack import PackageIndex, Stack
 from tests.stack.http import Handler, serve
 from tests.stack.images import configured
@@ -30,7 +30,8 @@ from tests.stack.registry import Registry
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
-IMAGES, CODE = "docs/how-to/build-images-on-deploy.md", "docs/how-to/push-code.md"
+DEPLOYED = Example("deployed", ("greet/deployed",))
+IMAGES = "docs/how-to/build-images-on-deploy.md"
 EXAMPLE = "registry.example.com/team/etl"
 CONFIGURATION = """\
 version: 0.1
@@ -110,6 +111,20 @@ class _Store(Handler):
         self.answer(b"", "text/plain", HTTPStatus.CREATED)
 
 
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every command import the package for the deploying side."""
+    monkeypatch.setenv("PYTHONPATH", PACKAGE)
+
+
+def tags(name: str) -> list[str]:
+    """The tags of a repository that the engine has."""
+    client = docker.from_env()
+    found = [tag.rpartition(":")[2] for image in client.images.list(name) for tag in image.tags]
+    client.close()
+    return found
+
+
 def remove_images(name: str) -> None:
     """Remove all tags of a repository from the engine."""
     client = docker.from_env()
@@ -129,50 +144,41 @@ def job_image(stack: Stack, name: str) -> str:
 
 
 def test_from_deploy_to_a_completed_run(stack: Stack, base: str, registry: Registry, folder: Path) -> None:
-    """The pages' steps: an image from the registry, code from a store; an edit of code builds nothing and is run."""
-    files: dict[str, bytes] = {}
+    """By the README: an image from the registry, code from a store; an edit of code builds nothing and is run."""
+    name = f"{registry.address}/team/etl"
     methods: list[str] = []
-    handler = type("StoreHandler", (_Store,), {"files": files, "methods": methods})
+    handler = type("StoreHandler", (_Store,), {"files": {}, "methods": methods})
     with serve(stack.containers.gateway, handler) as store:
-        build, deploy = run_by("test_from_deploy_to_a_completed_run", IMAGES)
-        (code,) = run_by("test_from_deploy_to_a_completed_run", CODE)
-        words = {EXAMPLE: f"{registry.address}/team/etl", "prefect-uv:py313": f"{base}\n      network: host"}
         token = f"      token: {TOKEN}\n"
-        code = code.replace("/code\n", f"/code\n{token}") + token
-        code = code.replace("https://files.example.com", f"http://{store}")
-        project = stack.git.root / "deployed"
-        project.mkdir()
-        for folder_name, name in (("prefect-client", "pyproject.toml"), ("plain", "flows.py")):
-            (project / name).write_text((PROJECTS / folder_name / name).read_text())
-        (project / "prefect.yaml").write_text(replaced(build, words) + code)
-        shell("uv lock", project)
-        environment = {**stack.server.environment, "PYTHONPATH": PACKAGE}
-
-        printed = shell(deploy, project, environment)
-        assert printed.count(": building ") == 1, printed
-        image = job_image(stack, "hello/nightly")
-        assert re.fullmatch(rf"{re.escape(registry.address)}/team/etl@sha256:[0-9a-f]{{64}}", image)
-        key = re.search(rf"building {re.escape(registry.address)}/team/etl:([0-9a-f]{{12}})-", printed)
-        assert key
-        remove_images(f"{registry.address}/team/etl")
-        deployment = stack.api.client.read_deployment_by_name("hello/nightly").id
+        words = {
+            "registry.example.com/me/deployed": name,
+            "prefect-uv:py313": f"{base}\n      network: host",
+            "https://files.example.com/code\n": f"http://{store}/code\n{token}",
+            '"{{ push-code.sha256 }}"\n': f'"{{{{ push-code.sha256 }}}}"\n{token}',
+        }
+        repository, (deployment,) = DEPLOYED.deploy(stack, "test_from_deploy_to_a_completed_run", words)
+        image = job_image(stack, "greet/deployed")
+        assert re.fullmatch(rf"{re.escape(name)}@sha256:[0-9a-f]{{64}}", image)
+        (key_tag,) = [tag for tag in tags(name) if "inputs" not in tag]
+        remove_images(name)
         run = stack.run_and_wait(deployment)
         run.require_completed()
-        assert "hello world x1" in run.messages
-        assert f"(hit {key[1]})" in run.messages, run.report()
+        assert [line.pattern for line in DEPLOYED.promised if not line.search(run.messages)] == [], run.report()
+        assert (lookup_result(run), environment_key(run)) == ("hit", key_tag.partition("-")[0])
         assert run.container.attrs["Config"]["Image"] == image
         assert re.search(r"from code [0-9a-f]{12} \(fetched\)", run.messages), run.report()
 
-        flows = project / "flows.py"
-        flows.write_text(flows.read_text().replace("hello {name}", "goodbye {name}"))
+        flows = repository.work / "flows.py"
+        flows.write_text(flows.read_text().replace("Hello", "Goodbye"))
         before = len(requests(folder))
-        printed = shell(deploy, project, {**environment, "DOCKER_HOST": "unix:///nonexistent"})
+        without_engine = {**stack.server.environment, "DOCKER_HOST": "unix:///nonexistent"}
+        printed = shell("prefect --no-prompt deploy --all", repository.work, without_engine)
         assert "nothing to build: the registry has " in printed
         assert requests(folder)[before:] == ["HEAD"], "one request, and no engine"
-        assert job_image(stack, "hello/nightly") == image
+        assert job_image(stack, "greet/deployed") == image
         run = stack.run_and_wait(deployment)
         run.require_completed()
-        assert "goodbye world x1" in run.messages, run.report()
+        assert "Goodbye, world!" in run.messages, run.report()
         assert methods == ["HEAD", "PUT", "GET"] * 2, "each tree is stored and fetched once"
 
 
@@ -202,14 +208,12 @@ def layers_of(reference: str) -> list[str]:
 
 def test_groups_and_packages(stack: Stack, base: str, registry: Registry, small: Path) -> None:
     """Two selections are two images that share layers; `uv add` for one of them builds one image."""
-    (yaml,) = run_by("test_groups_and_packages", IMAGES)
+    deploy, yaml = run_by("test_groups_and_packages", IMAGES)
     words = {EXAMPLE: f"{registry.address}/team/etl", "prefect-uv:py313": f"{base}\n          network: host"}
     (small / "prefect.yaml").write_text(replaced(yaml, words) + "\npull: []\n")
-    (deploy,) = run_by("test_from_deploy_to_a_completed_run", IMAGES)[1:]
-    environment = {**stack.server.environment, "PYTHONPATH": PACKAGE}
 
     def deployed() -> tuple[str, list[str]]:
-        printed = shell(deploy, small, environment)
+        printed = shell(deploy, small, stack.server.environment)
         return printed, [job_image(stack, f"hello/{name}") for name in ("etl", "ml")]
 
     printed, (etl, ml) = deployed()
@@ -227,7 +231,7 @@ def test_groups_and_packages(stack: Stack, base: str, registry: Registry, small:
 
 def test_flow_deploy(stack: Stack, base: str, registry: Registry, small: Path) -> None:
     """The page's script deploys from Python with an image of the registry, by digest."""
-    repository = stack.git.create("from-python", PROJECTS / "plain", lock=False)
+    repository = stack.git.create("from-python", ROOT / "tests" / "projects" / "plain", lock=False)
     (script,) = run_by("test_flow_deploy", IMAGES)
     image = f'"{registry.address}/team/etl", network="host"'
     words = {
@@ -237,7 +241,7 @@ def test_flow_deploy(stack: Stack, base: str, registry: Registry, small: Path) -
         "nightly": "from-python",
     }
     (small / "deploy.py").write_text(replaced(script, words))
-    shell(f"{sys.executable} deploy.py", small, {**stack.server.environment, "PYTHONPATH": PACKAGE})
+    shell(f"{sys.executable} deploy.py", small, stack.server.environment)
     assert job_image(stack, "hello/from-python").startswith(f"{registry.address}/team/etl@sha256:")
 
 
