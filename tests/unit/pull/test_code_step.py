@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
+import tarfile
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from prefect_uv.errors import CodeArchiveError, OfflineStepError, PrefectUvError, PullStepError
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.pull import Checkout, code_store, pull
+from prefect_uv.pull.code_archive import unpack
 from prefect_uv.settings import Settings
 from prefect_uv_deploy.steps import push_code
 from tests.unit.http_server import Answer, Server
@@ -200,3 +203,30 @@ def test_archive_that_no_run_uses_is_deleted(
     os.utime(pushed.kept, (long_ago, long_ago))
     collect(PREFECT_UV_CACHE_DAYS="2")
     assert not pushed.kept.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "target"),
+    [
+        ("../outside.py", tarfile.REGTYPE, ""),
+        ("/tmp/outside.py", tarfile.REGTYPE, ""),
+        ("link", tarfile.SYMTYPE, "../../etc"),
+        ("link", tarfile.SYMTYPE, "/etc"),
+        ("pipe", tarfile.FIFOTYPE, ""),
+        ("hard", tarfile.LNKTYPE, "flows.py"),
+    ],
+)
+def test_archive_that_writes_elsewhere(tmp_path: Path, name: str, kind: bytes, target: str) -> None:
+    """Even with the right hash, an archive has files and links that stay inside, and nothing else."""
+    tree = io.BytesIO()
+    with tarfile.open(fileobj=tree, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("flows.py"))
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.linkname = kind, target
+        archive.addfile(entry)
+    tree.seek(0)
+    (tmp_path / "here").mkdir()
+    with pytest.raises(CodeArchiveError):
+        unpack(tree, tmp_path / "here" / "code")
+    assert [*(tmp_path / "here").iterdir()] == []
+    assert not (tmp_path / "outside.py").exists()

@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import IO
@@ -59,16 +60,21 @@ class CodeArchive:
 
     def restore(self, directory: Path) -> bool:
         """Unpack the archive from the volume; False if it is not there, or not what its name says."""
+        name = self.path.name
         try:
-            with _open_file(self.path) as kept, self.verified(kept) as tree:
+            with (
+                self.volume.open_directory(self.path.parent) as folder,
+                _open_file(name, folder) as kept,
+                self.verified(kept) as tree,
+            ):
                 unpack(tree, directory)
+                with suppress(OSError):
+                    os.utime(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
             return False
         except (OSError, CodeArchiveError) as error:
             self.log.warning(f"{self.path} is not used: {error}")
             return False
-        with suppress(OSError):
-            os.utime(self.path, follow_symlinks=False)
         return True
 
     def fetch(self, get: Callable[[IO[bytes]], None], directory: Path, *, keep: bool) -> None:
@@ -117,18 +123,22 @@ class CodeArchive:
 
     def _keep(self, tree: IO[bytes]) -> None:
         """Write the tar to the volume under a temporary name, and rename it."""
-        temporary = self.path.with_name(f"unfinished-{uuid4().hex}")
+        temporary = f"unfinished-{uuid4().hex}"
         tree.seek(0)
         try:
             with shared_umask():
                 self.volume.make_directory(self.path.parent)
-                with temporary.open("xb") as file:
-                    shutil.copyfileobj(tree, file, ARCHIVE_CHUNK_BYTES)
-            temporary.replace(self.path)
+                with self.volume.open_directory(self.path.parent) as folder:
+                    try:
+                        with open(temporary, "xb", opener=partial(os.open, dir_fd=folder, mode=0o666)) as file:
+                            shutil.copyfileobj(tree, file, ARCHIVE_CHUNK_BYTES)
+                        os.rename(temporary, self.path.name, src_dir_fd=folder, dst_dir_fd=folder)
+                    except OSError:
+                        with suppress(OSError):
+                            os.unlink(temporary, dir_fd=folder)
+                        raise
         except OSError as error:
             self.log.warning(f"the archive of code could not be kept in {self.path.parent}: {error}")
-            with suppress(OSError):
-                temporary.unlink()
 
 
 def unpack(tree: IO[bytes], directory: Path) -> None:
@@ -179,10 +189,10 @@ def _stays_inside(name: str) -> bool:
     return not name.startswith("/") and ".." not in name.split("/")
 
 
-def _open_file(path: Path) -> IO[bytes]:
-    """Open a regular file, not through a link, and nothing that never ends."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+def _open_file(name: str, folder: int) -> IO[bytes]:
+    """Open a regular file of an open directory, not through a link, and nothing that never ends."""
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise PermissionError(f"{path} is not a regular file")
+        raise PermissionError(f"{name} is not a regular file")
     return os.fdopen(descriptor, "rb")
