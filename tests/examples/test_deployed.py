@@ -260,10 +260,11 @@ def test_local_engine(base: str, small: Path, monkeypatch: pytest.MonkeyPatch) -
         assert (commented["built"], image_id(commented["image"])) == (False, image_id(first["image"]))
         monkeypatch.setattr(BuildKitClient, "find", lambda _: None)
         complete = build_image(**options, version="1.4.0")
-        listing = f"prefect-uv doctor | grep baked; ls {complete['directory']}"
-        printed = shell(f"docker run --rm {complete['image']} sh -c '{listing}'", small)
-        assert "for small" in printed
-        assert "flows.py" in printed.splitlines()
+        command = "prefect-uv exec -- python -c 'import flows; print(flows.__file__)'"
+        printed = shell(f"docker run --rm --network none {complete['image']} {command}", small)
+        assert "image version 1.4.0" in printed
+        assert "environment " not in printed, "nothing is built"
+        assert printed.splitlines()[-1] == f"{complete['directory']}/flows.py"
     finally:
         remove_images(name)
 

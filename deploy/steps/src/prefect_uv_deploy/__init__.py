@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from prefect_uv_deploy.baked_image import BakedImage
 
 __all__ = ["BakedImage"]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
