@@ -10,6 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from prefect_uv_deploy.errors import RegistryError
+from prefect_uv_deploy.image_build import ImageBuild
+from prefect_uv_deploy.image_builder import with_base_digest
 from prefect_uv_deploy.registry import MANIFESTS, Repository
 from tests.unit.http_server import Answer, Request, Server
 
@@ -88,6 +90,27 @@ def test_refused(repository: Repository, server: Server) -> None:
     with pytest.raises(RegistryError, match=r"answers 401 for team/etl. Log in with `docker login") as caught:
         repository.digest("inputs-1")
     assert "p4ssw0rd" not in str(caught.value)
+
+
+def test_base_by_digest(repository: Repository, server: Server, tmp_path: Path) -> None:
+    """With `pull`, the build is FROM the image that the base's tag is now; a digest needs no question."""
+    build = ImageBuild(base=f"{repository.host}/team/etl:inputs-1", directory=tmp_path)
+    server.on(f"GET {MANIFEST}", FOUND)
+    by_digest = with_base_digest(build)
+    assert by_digest.base == f"{repository.host}/team/etl@{DIGEST}"
+    assert with_base_digest(by_digest) == by_digest
+    assert len(server.requests) == 1
+    with pytest.raises(RegistryError, match="has no base image"):
+        with_base_digest(ImageBuild(base=f"{repository.host}/team/other", directory=tmp_path))
+
+
+@pytest.mark.filterwarnings("ignore:docker-credential-of-nobody")
+def test_credential_helper_that_is_missing(repository: Repository, server: Server, tmp_path: Path) -> None:
+    """The error names the registry whose login is needed."""
+    (tmp_path / "config.json").write_text(json.dumps({"credsStore": "of-nobody"}))
+    server.on(f"GET {MANIFEST}", Answer(401, headers={"WWW-Authenticate": 'Basic realm="r"'}))
+    with pytest.raises(RegistryError, match="cannot be read"):
+        repository.digest("inputs-1")
 
 
 def test_unreachable() -> None:

@@ -46,7 +46,8 @@ class BakedImage(DockerImage):
         stream_progress_to: TextIO | None = sys.stdout,
         **options: Any,
     ) -> None:
-        super().__init__(name, tag="unbuilt", stream_progress_to=stream_progress_to)
+        super().__init__(name, tag="unbuilt")
+        self._stream = stream_progress_to  # Prefect 3.0 has no such attribute
         self._build = ImageBuild(
             base=base,
             directory=Path(directory).resolve(),
@@ -85,6 +86,6 @@ class BakedImage(DockerImage):
             self._found = self._builder.push(self._found)
 
     def _say(self, line: str) -> None:
-        if self.stream_progress_to:
-            self.stream_progress_to.write(f"prefect-uv-deploy: {line}\n")
-            self.stream_progress_to.flush()
+        if self._stream:
+            self._stream.write(f"prefect-uv-deploy: {line}\n")
+            self._stream.flush()

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
-from docker import auth
+from docker import auth, errors
 
 from prefect_uv_deploy.errors import RegistryError
 
@@ -113,7 +113,7 @@ class _Connection:
 
     def _authorize(self, challenge: str, actions: str) -> None:
         kind, _, rest = challenge.partition(" ")
-        config = auth.load_config().resolve_authconfig(self._repository.host) or {}
+        config = self._login()
         login = (config.get("username") or "", config.get("password") or "")
         if kind.lower() == "basic":
             request = self._client.build_request("GET", self._repository.url)
@@ -124,6 +124,13 @@ class _Connection:
         if kind.lower() != "bearer" or "realm" not in parameters:
             return
         self._authorization = {"Authorization": f"Bearer {self._token(parameters, config, login, actions)}"}
+
+    def _login(self) -> dict[str, str]:
+        """What Docker's configuration, or its credential helper, has for the registry; empty if it has nothing."""
+        try:
+            return auth.load_config().resolve_authconfig(self._repository.host) or {}
+        except errors.DockerException as error:
+            raise RegistryError(f"The login for {self._repository.host} cannot be read: {error}") from None
 
     def _token(self, parameters: dict[str, str], config: dict[str, str], login: tuple[str, str], actions: str) -> str:
         scope = f"repository:{self._repository.path}:{actions}"
