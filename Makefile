@@ -13,7 +13,7 @@ IMAGE_REPOSITORY ?= $(shell sed -n 's/^repository = "\(.*\)"/\1/p' images/family
 # Processes of pytest that share the machine: most of the time a test waits. LANES=0 runs one test after another.
 LANES ?= $(shell echo $$((2 * $$(nproc) < 8 ? 2 * $$(nproc) : 8)))
 PYTEST := $(BIN)/pytest --numprocesses=$(LANES) --dist=loadscope
-TYPED := entrypoint/src images tests examples bench docs
+TYPED := entrypoint/src deploy/steps/src images tests examples bench docs
 
 unexport PYTHONDONTWRITEBYTECODE
 export IMAGE_REPOSITORY

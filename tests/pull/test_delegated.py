@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from prefect_uv_deploy.steps import push_code
 from tests.pull.conftest import Ours, document_ids, fill
 from tests.pull.s3 import s3_store
 from tests.stack.server import PrefectServer
@@ -15,6 +16,7 @@ from tests.stack.server import PrefectServer
 SHELL = "prefect.deployments.steps.run_shell_script"
 REMOTE = "prefect.deployments.steps.pull_from_remote_storage"
 BLOCK = "prefect.deployments.steps.pull_with_block"
+PULL_CODE = "prefect_uv_deploy.steps.pull_code"
 SET = "prefect.deployments.steps.set_working_directory"
 SECRET = "s3cr3t-of-a-block"  # noqa: S105 (planted)
 OWN_STEPS = '''
@@ -158,6 +160,27 @@ def test_remote_storage_s3(stored: Ours, base: Path) -> None:
     assert (base / "bucket" / "flows" / "etl" / "deep.py").read_text() == "deep"
     assert SECRET not in "\n".join(stored.lines)
     assert any("Pulled code from 's3://bucket/flows'" in line for line in stored.lines)
+
+
+def test_code_of_an_s3_store(stored: Ours, base: Path, tmp_path: Path) -> None:
+    """pull_code lets Prefect's process fetch from S3; the second time, the volume has the archive."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "flow.py").write_text("from s3")
+    pushed = push_code(destination=str(tmp_path / "store"), directory=str(tmp_path / "tree"))
+    archive = Path(pushed["url"])
+    with s3_store("bucket", SECRET, {f"code/{archive.name}": archive.read_bytes()}) as endpoint:
+        options = {
+            "key": "{{ prefect.blocks.secret.token }}",
+            "secret": "x" * 20,
+            "client_kwargs": {"endpoint_url": endpoint, "region_name": "us-east-1"},
+        }
+        inputs = {"url": f"s3://bucket/code/{archive.name}", "sha256": pushed["sha256"], "storage_options": options}
+        outcome = stored([{PULL_CODE: inputs}], base)
+    directory = f"code-{pushed['sha256'][:12]}"
+    assert (outcome.error, outcome.directory) == ("", f"@/{directory}")
+    assert (base / directory / "flow.py").read_text() == "from s3"
+    assert SECRET not in "\n".join(stored.lines)
+    assert stored([{PULL_CODE: inputs}], base).error == "", "the store is gone"
 
 
 def test_step_of_prefect_aws(stored: Ours, base: Path) -> None:

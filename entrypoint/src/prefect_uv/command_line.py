@@ -21,6 +21,7 @@ VERBS = {
     "bake": ("prefect_uv.bake.image_layer", "bake"),
     "export": ("prefect_uv.commands.export_command", "export"),
     "import": ("prefect_uv.commands.import_command", "import_environment"),
+    "key": ("prefect_uv.commands.environment_key", "show_key"),
     "warm": ("prefect_uv.deployments.warm_command", "warm"),
     "cache": ("prefect_uv.commands.cache", "cache"),
     "doctor": ("prefect_uv.forecast.forecast_command", "examine"),

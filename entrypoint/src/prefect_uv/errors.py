@@ -127,6 +127,12 @@ class PullStepError(PrefectUvError):
     exit_code, slug = 69, "pull-step-invalid"
 
 
+class CodeArchiveError(PullStepError):
+    """The code that was pushed when the deployment was made cannot be fetched, or is not the same any more."""
+
+    slug = "code-archive"
+
+
 class OfflineStepError(PullStepError):
     """A pull step needs the network, but PREFECT_UV_OFFLINE is set."""
 

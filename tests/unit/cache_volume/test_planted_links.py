@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -26,8 +27,10 @@ from prefect_uv.options.command_options import Options
 from prefect_uv.pull import pull
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
+from prefect_uv_deploy.steps import push_code
 from tests.unit.conftest import MakeSettings, Origin
 from tests.unit.etl import Etl, sync
+from tests.unit.http_server import Answer, Server
 
 KEY, DIGEST = "0f" * 32, "0f" * 16
 FILES = (
@@ -49,6 +52,7 @@ FILES = (
     f"git/v1/{DIGEST}/.inuse",
     f"git/v1/{DIGEST}/{KEY[:40]}/objects/file",
     f"tmp/git-{DIGEST}/file",
+    f"code/v1/{KEY}.tar",
     "uv-0.13/.lock",
     "uv-0.13/CACHEDIR.TAG",
     "uv-0.13/archive-v0/unused/file",
@@ -153,6 +157,30 @@ def test_nothing_outside_is_changed_by_a_pull(
             assert (work / "flows" / "flow.py").read_text() == "first"
 
 
+def test_nothing_outside_is_changed_by_pushed_code(
+    planted: Planted, server: Server, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neither reading nor keeping an archive of code follows a link; the pull itself works."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "flow.py").write_text("pushed")
+    pushed = push_code(destination=str(tmp_path / "store"), directory=str(tmp_path / "tree"))
+    server.on("GET /code", Answer(body=Path(pushed["url"]).read_bytes()))
+    address, name = f"{server.url.removesuffix('/api')}/code", f"code/v1/{pushed['sha256']}.tar"
+    for folder in (planted.template, planted.outside):
+        (folder / name).write_bytes(gzip.decompress(Path(pushed["url"]).read_bytes()))
+    planted.before = contents(planted.outside)
+    settings = make_settings(PREFECT_UV_CACHE_DIR=str(planted.root))
+    step = {"prefect_uv_deploy.steps.pull_code": {"url": address, "sha256": pushed["sha256"]}}
+    for number, place in enumerate(planted.volumes("code", "code/v1", name)):
+        assert place
+        work = tmp_path / f"code-{number}"
+        work.mkdir()
+        monkeypatch.chdir(work)
+        for _ in range(2):
+            checkout = pull({"pull_steps": [step]}, settings, RunLog(Mask()), None)
+            assert (checkout.directory / "flow.py").read_text() == "pushed"
+
+
 def test_nothing_outside_is_changed_by_a_build(
     planted: Planted, etl: Etl, make_store: Callable[..., EnvironmentStore]
 ) -> None:
@@ -222,4 +250,4 @@ def test_directories_of_others_are_left_alone(
     after = contents(cache_directory.root)
     assert before.keys() <= after.keys()
     owner = f"belongs to uid {os.geteuid()}, which is not in PREFECT_UV_CACHE_TRUST"
-    assert warnings == [f"garbage is left alone in 9 of 9 directories: {cache_directory.environments} {owner}"]
+    assert warnings == [f"garbage is left alone in 10 of 10 directories: {cache_directory.environments} {owner}"]

@@ -44,6 +44,7 @@ OTHER_ID = "0c7a4b5e-1111-4222-8333-444455557777"
         (["prefect-uv", "sync"], "sync", []),
         (["prefect-uv", "exec", "--", "python", "-V"], "exec", ["--", "python", "-V"]),
         (["prefect-uv", "doctor"], "doctor", []),
+        (["prefect-uv", "key", "--json"], "key", ["--json"]),
         (["prefect-uv", "bash"], "command", ["bash"]),
         (["prefect-uv", "prefect-uv", "bash"], "command", ["bash"]),
         (["prefect-uv", "python", "-c", "run"], "command", ["python", "-c", "run"]),

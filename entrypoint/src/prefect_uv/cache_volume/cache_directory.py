@@ -23,12 +23,14 @@ from prefect_uv.cache_volume.volume import Volume
 LAYOUT = "v1"
 IN_USE = ".inuse"
 MIRRORS = Path("git", "v1")
+CODE = Path("code", "v1")
 # The names of our own: nothing else on the volume is deleted.
 LAYOUT_NAME = re.compile(r"(?:[a-z]+-)?v\d+")
 KEY_NAME = re.compile(r"[0-9a-f]{64}(?:\.\d+)?")
 BUILD_NAME = re.compile(r"(?:[0-9a-f]{1,12}|temporary)-[0-9a-f]{32}")
 TRASH_NAME = re.compile(r".+-[0-9a-f]{32}")
 MIRROR_NAME = re.compile(r"[0-9a-f]{32}(?:\.\d+)?")
+CODE_NAME = re.compile(r"[0-9a-f]{64}\.tar|unfinished-[0-9a-f]{32}")
 UV_CACHE_NAME = re.compile(r"uv-\d+(?:\.\d+)+")
 SMALL_FILE_NAME = re.compile(
     rf"{KEY_NAME.pattern}|deployment-[0-9a-f-]{{36}}|python-[0-9a-f]{{12}}|run-[0-9a-f-]{{36}}|write-[0-9a-f]{{32}}"
@@ -85,6 +87,11 @@ class CacheDirectory(Volume):
         return self.root / MIRRORS
 
     @property
+    def code(self) -> Path:
+        """Archives of code by their hashes (`pull/code_archive.py`)."""
+        return self.root / CODE
+
+    @property
     def index(self) -> Path:
         """Index entries by fingerprint (`environments/key/fingerprint_index.py`)."""
         return self.root / "index" / LAYOUT
@@ -112,8 +119,8 @@ class CacheDirectory(Volume):
     @property
     def areas(self) -> tuple[Path, ...]:
         """Every directory in which garbage is collected."""
-        kept = (self.environments, self.mirrors, self.pythons, self.index, self.bytecode, self.failures, self.locks)
-        return (*kept, self.builds, self.trash)
+        kept = (self.environments, self.mirrors, self.code, self.pythons, self.index, self.bytecode, self.failures)
+        return (*kept, self.locks, self.builds, self.trash)
 
     def prepare(self) -> None:
         """Create the directories that every build needs. Those of earlier layouts stay until they are garbage.

@@ -1,1 +1,1 @@
-"""The commands of prefect-uv that inspect or maintain, and start no flow: `cache` and `doctor`."""
+"""The commands of prefect-uv that inspect or maintain, and start no flow: `cache`, `doctor` and `key`."""

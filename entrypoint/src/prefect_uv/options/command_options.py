@@ -21,7 +21,7 @@ class Options:
         command: for `exec`, the program and its arguments.
         action: for `cache`, `list`, `prune` or `verify`.
         everything: for `cache prune`, remove whatever is not in use.
-        json: for `doctor`, print JSON.
+        json: for `key` and `doctor`, print JSON.
         project: for `doctor`, look ahead at the project in the working directory, or at the one that the variable of
             this option names; None for neither.
         version: for `bake`, the version of the image; None if the option was not given.

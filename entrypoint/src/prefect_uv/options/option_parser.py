@@ -27,12 +27,13 @@ SUMMARIES = {
     "bake": "build a project's environment into the image (in a Dockerfile)",
     "export": "write an environment as an image to a registry, without an engine",
     "import": "take an environment out of such an image, onto the cache volume",
+    "key": "print the key of the environment that the project in this directory would get",
     "warm": "pull the code and build the environments of deployments before their runs come",
     "cache": "list, prune or verify the environments on the cache volume",
     "doctor": "show what this container has and can reach, or what a start would do",
     "template": "print the base job template of a work pool",
 }
-PREPARING = {"run", "sync", "exec", "bake", "export"}
+PREPARING = {"run", "sync", "exec", "bake", "export", "key"}
 NAMES = {"--group": "groups", "--only-group": "only_groups", "--extra": "extras"}
 """Options that may be repeated, each with the setting that it makes."""
 
@@ -123,6 +124,7 @@ def build_parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argu
     for verb in ("import", "warm"):
         _verbose(parsers[verb])
     parsers["bake"].add_argument("--version", action=_Once, metavar="VERSION", help="of the image; every start logs it")
+    parsers["key"].add_argument("--json", action="store_true", help="print JSON")
     _add_doctor_options(parsers["doctor"])
     actions = parsers["cache"].add_subparsers(dest="action", title="actions", metavar="ACTION")
     actions.add_parser("list", help="list the environments; this is the default")

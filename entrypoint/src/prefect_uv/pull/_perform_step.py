@@ -31,6 +31,14 @@ async def _fetch_from_block(document_id: str, from_path: str | None, local_path:
     return {"directory": local_path}
 
 
+def _fetch_remote_file(url: str, local_path: str, storage_options: dict[str, Any]) -> None:
+    """Fetch one file with fsspec, which Prefect depends on."""
+    from fsspec.core import url_to_fs  # noqa: PLC0415 (few steps need it)
+
+    file_system, path = url_to_fs(url, **storage_options)
+    file_system.get_file(path, local_path)
+
+
 async def _wait(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
@@ -43,10 +51,13 @@ def _changes(environ: Mapping[str, str], import_path: list[str]) -> dict[str, st
     return changed
 
 
+FUNCTIONS: dict[str, Any] = {"storage_block": _fetch_from_block, "remote_file": _fetch_remote_file}
+
+
 def main() -> None:
     """Perform the requested step and write the report."""
     request = json.load(sys.stdin)
-    function = _fetch_from_block if request["function"] == "storage_block" else import_object(request["function"])
+    function = FUNCTIONS.get(request["function"]) or import_object(request["function"])
     environ, import_path = dict(os.environ), list(sys.path)
     output = function(**request["inputs"])
     if inspect.isawaitable(output):

@@ -19,6 +19,7 @@ from prefect_uv.api.client import ApiClient
 from prefect_uv.errors import PrefectUvError, PullStepError
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.pull.checkout import Checkout, StepContext, StepInputs
+from prefect_uv.pull.code_step import pull_code
 from prefect_uv.pull.git.clone_step import git_clone
 from prefect_uv.pull.requirements_step import pip_install_requirements
 from prefect_uv.pull.shell_step import run_shell_script
@@ -111,8 +112,8 @@ def _resolve_and_perform(function: str, inputs: StepInputs, context: StepContext
     inputs = resolve_placeholders(inputs, checkout.outputs, checkout.environ, context.blocks)
     context.log.mask.add(*_secret_inputs(inputs))
     module, _, name = function.rpartition(".")
-    if module in STEP_MODULES and name in NATIVE_STEPS:
-        output, checkout = _call_native_step(NATIVE_STEPS[name], inputs, context, checkout)
+    if native := OWN_STEPS.get(function) or (NATIVE_STEPS.get(name) if module in STEP_MODULES else None):
+        output, checkout = _call_native_step(native, inputs, context, checkout)
     else:
         from prefect_uv.pull.delegated_step import run_delegated_step  # noqa: PLC0415 (few deployments have such a step)
 
@@ -199,3 +200,4 @@ NATIVE_STEPS: dict[str, Callable[..., tuple[StepInputs, Checkout]]] = {
     "run_shell_script": run_shell_script,
     "set_working_directory": set_working_directory,
 }
+OWN_STEPS: dict[str, Callable[..., tuple[StepInputs, Checkout]]] = {"prefect_uv_deploy.steps.pull_code": pull_code}

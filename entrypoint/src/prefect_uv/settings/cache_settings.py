@@ -32,7 +32,7 @@ class CacheSettings:
         "PREFECT_UV_CACHE_DAYS",
         whole_number,
         30,
-        "Days after which an environment or a mirror that is no longer used is deleted.",
+        "Days after which an environment, a mirror or an archive of code that is no longer used is deleted.",
     )
     cache_readonly: bool = setting(
         "PREFECT_UV_CACHE_READONLY",

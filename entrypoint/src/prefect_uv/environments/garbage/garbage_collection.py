@@ -25,7 +25,12 @@ from prefect_uv.environments.garbage.disk_usage import (
     mirror_directories,
     uv_caches,
 )
-from prefect_uv.environments.garbage.leftovers import MARGIN_SECONDS, empty_trash, remove_leftovers
+from prefect_uv.environments.garbage.leftovers import (
+    MARGIN_SECONDS,
+    empty_trash,
+    forget_unused_code,
+    remove_leftovers,
+)
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.processes.subprocesses import run_command
 from prefect_uv.settings import Settings
@@ -74,7 +79,9 @@ def collect_garbage(
         if cache.distrust(cache.trash):
             return 0
         remove_leftovers(cache)
-        forget_unused_bytecode(cache, cache.now() - settings.cache_days * DAY_SECONDS)
+        unused = cache.now() - settings.cache_days * DAY_SECONDS
+        forget_unused_bytecode(cache, unused)
+        forget_unused_code(cache, cache.now() if everything else unused)
         usage = measure_usage(cache)
         before = usage.total
         limits = _limits(cache, settings, before, make_room=make_room, everything=everything)

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from prefect_uv.cache_volume.cache_directory import (
     BUILD_NAME,
+    CODE_NAME,
     DAY_SECONDS,
     KEY_NAME,
     SMALL_FILE_NAME,
@@ -50,6 +51,14 @@ def remove_old_files(cache: CacheDirectory) -> None:
             with suppress(OSError):
                 if not path.is_dir() and path.lstat().st_mtime < before:
                     cache.delete(path)
+
+
+def forget_unused_code(cache: CacheDirectory, before: float) -> None:
+    """Delete archives of code that no run has used since a time, by the volume's clock."""
+    for archive in cache.entries(cache.code, CODE_NAME):
+        with suppress(OSError):
+            if archive.lstat().st_mtime < before:
+                cache.delete(archive)
 
 
 def empty_trash(cache: CacheDirectory) -> None:

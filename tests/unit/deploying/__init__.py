@@ -1,0 +1,1 @@
+"""Tests of the package for the deploying side, without an engine."""
