@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.cache_volume.lease import take_lease
+from prefect_uv.cache_volume.shared_umask import own_umask
 from prefect_uv.engine.start_up.engine_start import PLACE, EngineStart, note_start, noted_start
 from prefect_uv.engine.start_up.import_influences import import_influence
 from prefect_uv.log.run_log import RunLog
@@ -60,13 +61,15 @@ class EarlyEngine:
         self._environ = start.environ(settings)
         receiving, self._sending = os.pipe()
         try:
-            self._process = subprocess.Popen(
-                [*start.command, f"--early={receiving}"],
-                env=self._environ,
-                pass_fds=(lease, receiving),
-                start_new_session=True,
-                stderr=None if os.isatty(STDERR) else subprocess.PIPE,
-            )
+            with own_umask() as umask:
+                self._process = subprocess.Popen(
+                    [*start.command, f"--early={receiving}"],
+                    env=self._environ,
+                    pass_fds=(lease, receiving),
+                    start_new_session=True,
+                    stderr=None if os.isatty(STDERR) else subprocess.PIPE,
+                    umask=umask,
+                )
         except BaseException:
             os.close(self._sending)
             raise
