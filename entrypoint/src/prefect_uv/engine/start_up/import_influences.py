@@ -17,6 +17,8 @@ PREFECT_TABLE = re.compile(r"tool\s*\.\s*[\"']?prefect")
 # uv 0.13.9 refuses to run: https://docs.astral.sh/uv/reference/settings/#required-version
 UV_SETTINGS = ("uv.toml", "pyproject.toml")
 REQUIRED_UV = "required-version"
+# https://docs.python.org/3/library/site.html#module-sitecustomize
+CUSTOMIZATIONS = {"sitecustomize", "usercustomize"}
 MODULE_SUFFIXES = (".py", ".pyc", ".so")
 METADATA_SUFFIXES = (".dist-info", ".egg-info")
 # Nobody looks for scripts when Prefect is imported: https://packaging.python.org/en/latest/specifications/entry-points/
@@ -31,7 +33,13 @@ def import_influence(directory: Path, import_path: Iterable[Path], modules: Coll
         import_path: the directories that come last on it.
         modules: the names at the top of the environment's site-packages.
     """
-    found = (_settings(directory), _hiding_modules(directory, modules), _plugins((directory, *import_path)))
+    import_path = [*import_path]
+    found = (
+        _settings(directory),
+        _hiding_modules(directory, modules),
+        _customizations(import_path),
+        _plugins((directory, *import_path)),
+    )
     return next((reason for reasons in found for reason in reasons), "")
 
 
@@ -59,6 +67,12 @@ def _hiding_modules(directory: Path, modules: Collection[str]) -> Iterator[str]:
     for name in top_level_modules(directory):
         if name in modules or name in sys.stdlib_module_names:
             yield f"{directory / name} hides a module of this name"
+
+
+def _customizations(import_path: Iterable[Path]) -> Iterator[str]:
+    for directory in import_path:
+        if CUSTOMIZATIONS.intersection(top_level_modules(directory)):
+            yield f"{directory} has a module that Python imports when it starts"
 
 
 def _plugins(directories: Iterable[Path]) -> Iterator[str]:
