@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.cache_volume.lease import take_lease
 from prefect_uv.cache_volume.shared_umask import own_umask
-from prefect_uv.engine.start_up.engine_start import PLACE, EngineStart, note_start, noted_start
+from prefect_uv.engine.start_up.engine_start import PATH_VARIABLES, PLACE, EngineStart, note_start, noted_start
 from prefect_uv.engine.start_up.import_influences import import_influence
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.settings import Settings
@@ -30,11 +30,10 @@ from prefect_uv.settings import Settings
 if TYPE_CHECKING:
     from prefect_uv.engine.launch import Launch
 
-# What they name is looked for in the working directory, unless it is absolute: by Prefect 3.9.1, Python and uv 0.13.9.
-PATH_VARIABLES = ("PREFECT_HOME", "PREFECT_LOGGING_SETTINGS_PATH", "PREFECT_PROFILES_PATH", "PYTHONPATH", "UV_ENV_FILE")
 # coverage 7 begins to measure when Python starts, and writes into that working directory.
 # https://coverage.readthedocs.io/en/latest/subprocess.html
 COVERAGE_VARIABLES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
+HOME_FILES = ("profiles.toml", "logging.yml")
 STDERR = 2
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
 
@@ -59,6 +58,7 @@ class EarlyEngine:
         """
         self.start = start
         self._environ = start.environ(settings)
+        self._files = _files_that_are_read(self._environ)
         receiving, self._sending = os.pipe()
         try:
             with own_umask() as umask:
@@ -100,6 +100,11 @@ class EarlyEngine:
             json.dump(run, pipe)
         return self._process
 
+    def outdated(self) -> str:
+        """Say what has changed since it was started, of what it reads when it imports Prefect; empty if nothing."""
+        now = _files_that_are_read(self._environ)
+        return next((f"{path} has changed" for path, status in now.items() if status != self._files[path]), "")
+
     def discard(self) -> None:
         """Kill it, unless it has got a run."""
         if self._sending < 0:
@@ -140,7 +145,7 @@ def keep_if_fit(launch: Launch, settings: Settings, cache: CacheDirectory, log: 
     if not (settings.early_engine and settings.supervise):
         return launch
     if launch.early is not None:
-        reason = launch.early.start.misfit(launch, settings)
+        reason = launch.early.start.misfit(launch, settings) or launch.early.outdated()
         if not reason:
             log.detail("the engine was started early")
             return launch
@@ -148,6 +153,25 @@ def keep_if_fit(launch: Launch, settings: Settings, cache: CacheDirectory, log: 
         launch.early.discard()
     note_start(launch, settings, cache)
     return replace(launch, early=None)
+
+
+def _files_that_are_read(environ: Mapping[str, str]) -> dict[str, tuple[int, int, int] | None]:
+    """The files outside of the working directory that importing Prefect reads, and what tells a version from another.
+
+    Prefect 3.9.1: `_get_profiles_path` in prefect/settings/sources.py, `setup_logging` in prefect/logging/configuration.py
+    """
+    home = environ.get("PREFECT_HOME") or f"{environ.get('HOME') or Path.home()}/.prefect"
+    paths = [f"{home}/{name}" for name in HOME_FILES]
+    paths += [path for name in PATH_VARIABLES for path in (environ.get(name) or "").split(os.pathsep) if path]
+    return {path: _identity(path) for path in paths if path != home}
+
+
+def _identity(path: str) -> tuple[int, int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _depends_on_the_working_directory(environ: Mapping[str, str]) -> bool:

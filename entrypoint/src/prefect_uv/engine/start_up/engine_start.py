@@ -35,6 +35,8 @@ ENVIRONMENT_VARIABLES = (
     "VIRTUAL_ENV",
 )
 """What a launch sets for its environment, whatever the run."""
+# What they name is looked for in the working directory, unless it is absolute: by Prefect 3.9.1, Python and uv 0.13.9.
+PATH_VARIABLES = ("PREFECT_HOME", "PREFECT_LOGGING_SETTINGS_PATH", "PREFECT_PROFILES_PATH", "PYTHONPATH", "UV_ENV_FILE")
 RUN_VARIABLES = {"PATH", "PREFECT__FLOW_ENTRYPOINT"}
 """What a launch sets for the run, and importing Prefect does not read."""
 
@@ -82,6 +84,10 @@ class EngineStart:
         names = (early.keys() | launch.environ.keys()) - RUN_VARIABLES - {self.import_variable}
         if different := sorted(name for name in names if early.get(name) != launch.environ.get(name)):
             return f"{', '.join(different)} differ"
+        for name in PATH_VARIABLES:
+            paths = early.get(name, "").split(os.pathsep)
+            if any(Path(path).is_relative_to(launch.directory) for path in filter(None, paths)):
+                return f"{name} names what is pulled"
         if self.import_variable not in launch.environ:
             return "the environment has no import hook"
         import_path = filter(None, launch.environ[self.import_variable].split(os.pathsep))
