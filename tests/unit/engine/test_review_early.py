@@ -184,3 +184,14 @@ def test_command_of_a_note(deployment: Deployment, tmp_path: Path) -> None:
     if early:
         early._process.wait(10)
     assert not mark.exists()
+
+
+def test_logging_of_the_project(deployment: Deployment, tmp_path: Path) -> None:
+    """A configuration of logging may name a class of the project; Prefect passes over one that it cannot import."""
+    (tmp_path / "logging.yml").touch()
+    environ = {**deployment.settings.flow_environ, "PREFECT_LOGGING_SETTINGS_PATH": str(tmp_path / "logging.yml")}
+    deployment.settings = replace(deployment.settings, flow_environ=environ)
+    deployment.run_before()
+    from prefect_uv.engine.start_up.early_engine import start_early
+
+    assert start_early(deployment.settings, deployment.cache) is None

@@ -123,7 +123,7 @@ def start_early(settings: Settings, cache: CacheDirectory) -> EarlyEngine | None
     """
     if not (settings.early_engine and settings.supervise) or settings.engine_wrapper or not _has_processor_to_spare():
         return None
-    if _depends_on_the_working_directory(settings.flow_environ):
+    if _depends_on_the_run(settings.flow_environ):
         return None
     start = noted_start(settings, cache)
     if start is None or import_influence(Path.cwd(), (), start.modules):
@@ -174,8 +174,15 @@ def _identity(path: str) -> tuple[int, int, int] | None:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _depends_on_the_working_directory(environ: Mapping[str, str]) -> bool:
-    """Whether these variables make Python or Prefect use the working directory when they start."""
+def _depends_on_the_run(environ: Mapping[str, str]) -> bool:
+    """Whether these variables make Python or Prefect use the working directory, or the run's modules, when they start.
+
+    A configuration of logging may name classes of the project. Prefect 3.9.1 passes over one that it cannot import, and
+    logs nothing then: `setup_logging` in prefect/logging/configuration.py.
+    """
+    home = environ.get("PREFECT_HOME") or f"{environ.get('HOME') or Path.home()}/.prefect"
+    if environ.get("PREFECT_LOGGING_SETTINGS_PATH") or Path(home, "logging.yml").exists():
+        return True
     paths = [path for name in PATH_VARIABLES for path in (environ.get(name) or "/").split(os.pathsep)]
     return any(not path.startswith("/") for path in paths) or any(map(environ.get, COVERAGE_VARIABLES))
 
