@@ -13,7 +13,11 @@ from pathlib import Path
 
 # Prefect 3.9.1 reads them in the working directory: https://docs.prefect.io/v3/concepts/settings-and-profiles
 SETTINGS_FILES = (".env", "prefect.toml")
-PREFECT_TABLE = re.compile(r"tool\s*\.\s*[\"']?prefect")
+PREFECT_TABLE = re.compile(
+    r"""tool["']?\s*\.\s*["']?prefect  # [tool.prefect]
+    | ^\s*\[\s*["']?tool["']?\s*\] | ^\s*["']?tool["']?\s*=  # all of tool""",
+    re.MULTILINE | re.VERBOSE,
+)
 # uv 0.13.9 refuses to run: https://docs.astral.sh/uv/reference/settings/#required-version
 UV_SETTINGS = ("uv.toml", "pyproject.toml")
 REQUIRED_UV = "required-version"
