@@ -121,9 +121,7 @@ def start_early(settings: Settings, cache: CacheDirectory) -> EarlyEngine | None
     Raises:
         OSError: the program cannot be started.
     """
-    if not (settings.early_engine and settings.supervise) or settings.engine_wrapper or not _has_processor_to_spare():
-        return None
-    if _depends_on_the_run(settings.flow_environ):
+    if not _is_possible(settings):
         return None
     start = noted_start(settings, cache)
     if start is None or import_influence(Path.cwd(), (), start.modules):
@@ -142,7 +140,7 @@ def keep_if_fit(launch: Launch, settings: Settings, cache: CacheDirectory, log: 
 
     Otherwise that is killed, and how this engine is started is noted for the next run.
     """
-    if not (settings.early_engine and settings.supervise):
+    if not _is_possible(settings):
         return launch
     if launch.early is not None:
         reason = launch.early.start.misfit(launch, settings) or launch.early.outdated()
@@ -153,6 +151,13 @@ def keep_if_fit(launch: Launch, settings: Settings, cache: CacheDirectory, log: 
         launch.early.discard()
     note_start(launch, settings, cache)
     return replace(launch, early=None)
+
+
+def _is_possible(settings: Settings) -> bool:
+    """Whether an engine of this container may start early, apart from what is noted: without it, a note is of no use."""
+    if not (settings.early_engine and settings.supervise) or settings.engine_wrapper:
+        return False
+    return _has_processor_to_spare() and not _depends_on_the_run(settings.flow_environ)
 
 
 def _files_that_are_read(environ: Mapping[str, str]) -> dict[str, tuple[int, int, int] | None]:

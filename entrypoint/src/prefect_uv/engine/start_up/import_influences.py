@@ -51,6 +51,8 @@ def top_level_modules(directory: Path) -> Iterator[str]:
     """The names of the modules and packages in a directory, except namespace packages, which hide nothing."""
     with suppress(OSError):
         for path in sorted(directory.iterdir()):
+            if path.name.endswith(METADATA_SUFFIXES):
+                continue
             if path.name.endswith(MODULE_SUFFIXES) or next(path.glob("__init__.*"), None):
                 yield path.name.partition(".")[0]
 
