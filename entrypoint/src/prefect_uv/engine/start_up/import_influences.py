@@ -48,13 +48,18 @@ def import_influence(directory: Path, import_path: Iterable[Path], modules: Coll
 
 
 def top_level_modules(directory: Path) -> Iterator[str]:
-    """The names of the modules and packages in a directory, except namespace packages, which hide nothing."""
+    """The names of the modules and packages in a directory; those of namespace packages end with a slash.
+
+    A namespace package hides nothing but parts of another one, and is hidden by any module of its name.
+    """
     with suppress(OSError):
         for path in sorted(directory.iterdir()):
             if path.name.endswith(METADATA_SUFFIXES):
                 continue
             if path.name.endswith(MODULE_SUFFIXES) or next(path.glob("__init__.*"), None):
                 yield path.name.partition(".")[0]
+            elif path.name.isidentifier() and path.name != "__pycache__" and path.is_dir():
+                yield f"{path.name}/"
 
 
 def _settings(directory: Path) -> Iterator[str]:
@@ -71,7 +76,7 @@ def _settings(directory: Path) -> Iterator[str]:
 
 def _hiding_modules(directory: Path, modules: Collection[str]) -> Iterator[str]:
     for name in top_level_modules(directory):
-        if name in modules or name in sys.stdlib_module_names:
+        if name in modules or name in sys.stdlib_module_names or f"{name}/" in modules:
             yield f"{directory / name} hides a module of this name"
 
 
