@@ -35,7 +35,7 @@ def _set_directory_at_import() -> None:
     """
     for module, name in (("multiprocessing.process", "ORIGINAL_DIR"), ("rich", "_IMPORT_CWD")):
         if hasattr(sys.modules.get(module), name):
-            setattr(sys.modules[module], name, os.getcwd())
+            setattr(sys.modules[module], name, os.getcwd())  # noqa: PTH109 (a string)
 
 
 def _set_variables(environ: dict[str, str], early_path: str) -> None:

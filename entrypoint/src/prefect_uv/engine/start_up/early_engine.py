@@ -154,7 +154,7 @@ def keep_if_fit(launch: Launch, settings: Settings, cache: CacheDirectory, log: 
 
 
 def _is_possible(settings: Settings) -> bool:
-    """Whether an engine of this container may start early, apart from what is noted: without it, a note is of no use."""
+    """Whether an engine of this container may start early if a note says how; if not, a note is of no use."""
     if not (settings.early_engine and settings.supervise) or settings.engine_wrapper:
         return False
     return _has_processor_to_spare() and not _depends_on_the_run(settings.flow_environ)
@@ -163,15 +163,15 @@ def _is_possible(settings: Settings) -> bool:
 def _files_that_are_read(environ: Mapping[str, str]) -> dict[str, tuple[int, int, int] | None]:
     """The files outside of the working directory that importing Prefect reads, and what tells a version from another.
 
-    Prefect 3.9.1: `_get_profiles_path` in prefect/settings/sources.py, `setup_logging` in prefect/logging/configuration.py
+    Prefect 3.9.1: `_get_profiles_path` in settings/sources.py, `setup_logging` in logging/configuration.py
     """
     home = environ.get("PREFECT_HOME") or f"{environ.get('HOME') or Path.home()}/.prefect"
     paths = [f"{home}/{name}" for name in HOME_FILES]
     paths += [path for name in PATH_VARIABLES for path in (environ.get(name) or "").split(os.pathsep) if path]
-    return {path: _identity(path) for path in paths if path != home}
+    return {path: _file_status(path) for path in paths if path != home}
 
 
-def _identity(path: str) -> tuple[int, int, int] | None:
+def _file_status(path: str) -> tuple[int, int, int] | None:
     try:
         status = os.stat(path)  # noqa: PTH116
     except OSError:

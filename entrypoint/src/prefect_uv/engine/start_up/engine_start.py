@@ -38,7 +38,7 @@ ENVIRONMENT_VARIABLES = (
 """What a launch sets for its environment, whatever the run."""
 # What they name is looked for in the working directory, unless it is absolute: by Prefect 3.9.1, Python and uv 0.13.9.
 PATH_VARIABLES = ("PREFECT_HOME", "PREFECT_LOGGING_SETTINGS_PATH", "PREFECT_PROFILES_PATH", "PYTHONPATH", "UV_ENV_FILE")
-RUN_MODULE = Path(__file__).parent.with_name("_run_module.py")
+ENGINE_SCRIPT = Path(__file__).parent.with_name("_run_module.py")
 UV_RUN = ("run", "--no-project")
 RUN_VARIABLES = {"PATH", "PREFECT__FLOW_ENTRYPOINT"}
 """What a launch sets for the run, and importing Prefect does not read."""
@@ -88,7 +88,7 @@ class EngineStart:
                 command[-1:] if command == ["uv", "--quiet", *cache, *UV_RUN, "--python", python, "python"] else []
             )
             python = "python"
-        return command == [python] and last == str(RUN_MODULE) and self.variables.keys() <= {*ENVIRONMENT_VARIABLES}
+        return command == [python] and last == str(ENGINE_SCRIPT) and self.variables.keys() <= {*ENVIRONMENT_VARIABLES}
 
     def environ(self, settings: Settings) -> dict[str, str]:
         """The variables of an engine that has no run yet."""
