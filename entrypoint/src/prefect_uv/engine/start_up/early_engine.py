@@ -9,6 +9,7 @@ Until then it has the variables of the container, as the engine before it had, a
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -77,7 +78,7 @@ class EarlyEngine:
             os.close(receiving)
 
     def hand_over(self, launch: Launch, environ: Mapping[str, str]) -> subprocess.Popen[bytes] | None:
-        """Give it the run; None if it has ended before.
+        """Give it the run; None if it has ended before, or the run is too large for its pipe.
 
         Args:
             launch: the launch that it fits.
@@ -92,12 +93,13 @@ class EarlyEngine:
             "place": PLACE,
             "import_path": final[self.start.import_variable].split(os.pathsep),
         }
-        if self._process.poll() is not None:
-            self.discard()
+        text = json.dumps(run)
+        if self._process.poll() is not None or len(text) > fcntl.fcntl(self._sending, fcntl.F_GETPIPE_SZ):
+            self.discard()  # it may wait for us to read its stderr, so we must not wait for it to read
             return None
         with suppress(BrokenPipeError), os.fdopen(self._sending, "w") as pipe:
             self._sending = -1
-            json.dump(run, pipe)
+            pipe.write(text)
         return self._process
 
     def outdated(self) -> str:
