@@ -18,9 +18,11 @@ def test_both_pipes_full(deployment: Deployment) -> None:  # noqa: F811
     path = "/p" * 40_000 + ":" + deployment.launch().environ["PATH"]
     launch = deployment.choose(deployment.launch(PATH=path), early)
     assert launch.early is early
-    thread = threading.Thread(target=launch.start, args=({}, subprocess.PIPE), daemon=True)
+    started: list[subprocess.Popen[bytes]] = []
+    thread = threading.Thread(target=lambda: started.append(launch.start({}, subprocess.PIPE)), daemon=True)
     thread.start()
     thread.join(5)
     hangs = thread.is_alive()
     early._process.kill()
     assert not hangs
+    started[0].communicate(timeout=30)
