@@ -32,8 +32,15 @@ class SharedUmask:
             if self._holders == 0:
                 os.umask(self._before)
 
+    @contextmanager
+    def before(self) -> Iterator[int]:
+        """The umask without it, for a process that is started meanwhile; -1 if it is not set, for `subprocess`."""
+        with self._lock:
+            yield self._before if self._holders else -1
+
 
 _UMASK = SharedUmask()
+own_umask = _UMASK.before
 
 
 @contextmanager

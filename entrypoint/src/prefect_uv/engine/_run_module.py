@@ -34,7 +34,7 @@ def main() -> None:
     if sys.argv[0].startswith(EARLY_OPTION):
         early = int(sys.argv[0].removeprefix(EARLY_OPTION))
     if has_own_directory:
-        sys.path[:1] = [] if early else [os.getcwd()]  # noqa: PTH109 (a string, as `python -m` sets it: https://docs.python.org/3/using/cmdline.html#cmdoption-m)
+        sys.path[:1] = [] if early is not None else [os.getcwd()]  # noqa: PTH109 (a string, as `python -m` sets it: https://docs.python.org/3/using/cmdline.html#cmdoption-m)
     gc.disable()
     with suppress(Exception):  # the module runs into the same error and reports it
         import prefect.main  # noqa: F401, PLC0415
@@ -42,7 +42,7 @@ def main() -> None:
         bundle.close()
     gc.freeze()
     gc.enable()
-    if early:
+    if early is not None:
         _start_up("_early_run").wait_for_run(early)
         if has_own_directory:
             sys.path.insert(0, os.getcwd())  # noqa: PTH109

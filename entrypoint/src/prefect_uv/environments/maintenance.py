@@ -85,20 +85,22 @@ class Maintenance:
             age = COLLECT_SECONDS
         return not self._environment.hit or age >= COLLECT_SECONDS
 
+    def _collect_now(self) -> None:
+        touch_file(self._cache.locks / "collected")
+        if manifest := Manifest.read(self._environment.path):
+            self._bytecode.keep(self._environment.path, manifest.contents)
+        if self.pack:
+            self.pack(self._environment)
+        collect_garbage(self._cache, self._settings, self._log)
+        prune_uv_cache(self._cache, self._settings.environ)
+
     def _collect(self) -> None:
         try:
             with shared_umask():
                 due = self._is_due()
+                if due:
+                    self._collect_now()
                 if due or not (self._environment.path / IMPORT_BUNDLE).exists():
-                    self._bundle_imports()
-                if not due:
-                    return
-                touch_file(self._cache.locks / "collected")
-                if manifest := Manifest.read(self._environment.path):
-                    self._bytecode.keep(self._environment.path, manifest.contents)
-                if self.pack:
-                    self.pack(self._environment)
-                collect_garbage(self._cache, self._settings, self._log)
-                prune_uv_cache(self._cache, self._settings.environ)
+                    self._bundle_imports()  # after the garbage, because it needs space
         except OSError as error:
             self._log.warning(f"maintenance of {self._cache.root} failed: {error}")

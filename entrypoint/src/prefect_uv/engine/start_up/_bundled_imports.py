@@ -98,7 +98,7 @@ class ImportBundle:
         Raises:
             ImportError: it has none.
         """
-        if path.startswith(self.site_packages):
+        if f"{path}/".startswith(f"{self.site_packages}/") and not path.endswith("/"):
             modules = self.modules.get(path[len(self.site_packages) + 1 :])
             if modules is not None:
                 return BundleFinder(path, modules, self)
@@ -126,6 +126,11 @@ class BundleFinder(machinery.FileFinder):
             fullname, path, loader=loader, submodule_search_locations=[package] if package else None
         )
 
+    def invalidate_caches(self) -> None:
+        """Forget the bundle: whoever calls this has changed the directory."""
+        self._modules.clear()
+        super().invalidate_caches()
+
     def _take_code(self, name: str, path: str) -> CodeType | None:
         """A module's code; None if it was taken before, or cannot be read."""
         module = self._modules.pop(name, None)
@@ -145,6 +150,10 @@ class BundleLoader(machinery.SourceFileLoader):
     def __init__(self, fullname: str, path: str, take_code: "Callable[[], CodeType | None]") -> None:
         super().__init__(fullname, path)
         self._take_code = take_code
+
+    def __reduce__(self) -> "tuple[type[machinery.SourceFileLoader], tuple[str, str]]":
+        """Python's own loader, when it is copied or pickled."""
+        return machinery.SourceFileLoader, (self.name, self.path)
 
     def get_code(self, fullname: str) -> CodeType | None:
         """The module's code."""
@@ -169,7 +178,7 @@ def use_import_bundle(path: str) -> "ImportBundle | None":
 
 
 def _site_packages() -> str:
-    found = (path for path in sys.path if path.startswith(sys.prefix) and path.endswith("/site-packages"))
+    found = (path for path in sys.path if path.startswith(f"{sys.prefix}/") and path.endswith("/site-packages"))
     path = next(found, None)
     if path is None:
         raise FileNotFoundError

@@ -19,11 +19,23 @@ def wait_for_run(descriptor: int) -> None:
         os._exit(0)
     run = json.loads(text)
     os.chdir(run["directory"])
+    _set_directory_at_import()
     _set_variables(run["environ"], run["early_path"])
     _set_import_path(run["place"], run["import_path"])
     early = next(number for number, word in enumerate(sys.orig_argv) if word == f"--early={descriptor}")
     sys.orig_argv[early:] = run["arguments"]
     sys.argv[:] = run["arguments"]
+
+
+def _set_directory_at_import() -> None:
+    """Tell the modules that keep the working directory of their import the run's.
+
+    https://github.com/python/cpython/blob/3.13/Lib/multiprocessing/process.py
+    https://github.com/Textualize/rich/blob/v14.0.0/rich/__init__.py
+    """
+    for module, name in (("multiprocessing.process", "ORIGINAL_DIR"), ("rich", "_IMPORT_CWD")):
+        if hasattr(sys.modules.get(module), name):
+            setattr(sys.modules[module], name, os.getcwd())  # noqa: PTH109 (a string)
 
 
 def _set_variables(environ: dict[str, str], early_path: str) -> None:
@@ -42,4 +54,4 @@ def _set_import_path(place: str, directories: list[str]) -> None:
     sys.path_importer_cache.pop(place, None)
     if place in sys.path:
         here = sys.path.index(place)
-        sys.path[here : here + 1] = [path for path in directories if path and path not in sys.path]
+        sys.path[here : here + 1] = [path for path in dict.fromkeys(directories) if path and path not in sys.path]

@@ -9,6 +9,7 @@ Until then it has the variables of the container, as the engine before it had, a
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -21,7 +22,8 @@ from typing import TYPE_CHECKING
 
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.cache_volume.lease import take_lease
-from prefect_uv.engine.start_up.engine_start import PLACE, EngineStart, note_start, noted_start
+from prefect_uv.cache_volume.shared_umask import own_umask
+from prefect_uv.engine.start_up.engine_start import PATH_VARIABLES, PLACE, EngineStart, note_start, noted_start
 from prefect_uv.engine.start_up.import_influences import import_influence
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.settings import Settings
@@ -29,11 +31,10 @@ from prefect_uv.settings import Settings
 if TYPE_CHECKING:
     from prefect_uv.engine.launch import Launch
 
-# What they name is looked for in the working directory, unless it is absolute: by Prefect 3.9.1, Python and uv 0.13.9.
-PATH_VARIABLES = ("PREFECT_HOME", "PREFECT_LOGGING_SETTINGS_PATH", "PREFECT_PROFILES_PATH", "PYTHONPATH", "UV_ENV_FILE")
 # coverage 7 begins to measure when Python starts, and writes into that working directory.
 # https://coverage.readthedocs.io/en/latest/subprocess.html
 COVERAGE_VARIABLES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
+HOME_FILES = ("profiles.toml", "logging.yml")
 STDERR = 2
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
 
@@ -58,15 +59,18 @@ class EarlyEngine:
         """
         self.start = start
         self._environ = start.environ(settings)
+        self._files = _files_that_are_read(self._environ)
         receiving, self._sending = os.pipe()
         try:
-            self._process = subprocess.Popen(
-                [*start.command, f"--early={receiving}"],
-                env=self._environ,
-                pass_fds=(lease, receiving),
-                start_new_session=True,
-                stderr=None if os.isatty(STDERR) else subprocess.PIPE,
-            )
+            with own_umask() as umask:
+                self._process = subprocess.Popen(
+                    [*start.command, f"--early={receiving}"],
+                    env=self._environ,
+                    pass_fds=(lease, receiving),
+                    start_new_session=True,
+                    stderr=None if os.isatty(STDERR) else subprocess.PIPE,
+                    umask=umask,
+                )
         except BaseException:
             os.close(self._sending)
             raise
@@ -74,7 +78,7 @@ class EarlyEngine:
             os.close(receiving)
 
     def hand_over(self, launch: Launch, environ: Mapping[str, str]) -> subprocess.Popen[bytes] | None:
-        """Give it the run; None if it has ended before.
+        """Give it the run; None if it has ended before, or the run is too large for its pipe.
 
         Args:
             launch: the launch that it fits.
@@ -89,13 +93,19 @@ class EarlyEngine:
             "place": PLACE,
             "import_path": final[self.start.import_variable].split(os.pathsep),
         }
-        if self._process.poll() is not None:
-            self.discard()
+        text = json.dumps(run)
+        if self._process.poll() is not None or len(text) > fcntl.fcntl(self._sending, fcntl.F_GETPIPE_SZ):
+            self.discard()  # it may wait for us to read its stderr, so we must not wait for it to read
             return None
         with suppress(BrokenPipeError), os.fdopen(self._sending, "w") as pipe:
             self._sending = -1
-            json.dump(run, pipe)
+            pipe.write(text)
         return self._process
+
+    def outdated(self) -> str:
+        """Say what has changed since it was started, of what it reads when it imports Prefect; empty if nothing."""
+        now = _files_that_are_read(self._environ)
+        return next((f"{path} has changed" for path, status in now.items() if status != self._files[path]), "")
 
     def discard(self) -> None:
         """Kill it, unless it has got a run."""
@@ -113,9 +123,7 @@ def start_early(settings: Settings, cache: CacheDirectory) -> EarlyEngine | None
     Raises:
         OSError: the program cannot be started.
     """
-    if not (settings.early_engine and settings.supervise) or settings.engine_wrapper or not _has_processor_to_spare():
-        return None
-    if _depends_on_the_working_directory(settings.flow_environ):
+    if not _is_possible(settings):
         return None
     start = noted_start(settings, cache)
     if start is None or import_influence(Path.cwd(), (), start.modules):
@@ -134,10 +142,10 @@ def keep_if_fit(launch: Launch, settings: Settings, cache: CacheDirectory, log: 
 
     Otherwise that is killed, and how this engine is started is noted for the next run.
     """
-    if not (settings.early_engine and settings.supervise):
+    if not _is_possible(settings):
         return launch
     if launch.early is not None:
-        reason = launch.early.start.misfit(launch, settings)
+        reason = launch.early.start.misfit(launch, settings) or launch.early.outdated()
         if not reason:
             log.detail("the engine was started early")
             return launch
@@ -147,8 +155,41 @@ def keep_if_fit(launch: Launch, settings: Settings, cache: CacheDirectory, log: 
     return replace(launch, early=None)
 
 
-def _depends_on_the_working_directory(environ: Mapping[str, str]) -> bool:
-    """Whether these variables make Python or Prefect use the working directory when they start."""
+def _is_possible(settings: Settings) -> bool:
+    """Whether an engine of this container may start early if a note says how; if not, a note is of no use."""
+    if not (settings.early_engine and settings.supervise) or settings.engine_wrapper:
+        return False
+    return _has_processor_to_spare() and not _depends_on_the_run(settings.flow_environ)
+
+
+def _files_that_are_read(environ: Mapping[str, str]) -> dict[str, tuple[int, int, int] | None]:
+    """The files outside of the working directory that importing Prefect reads, and what tells a version from another.
+
+    Prefect 3.9.1: `_get_profiles_path` in settings/sources.py, `setup_logging` in logging/configuration.py
+    """
+    home = environ.get("PREFECT_HOME") or f"{environ.get('HOME') or Path.home()}/.prefect"
+    paths = [f"{home}/{name}" for name in HOME_FILES]
+    paths += [path for name in PATH_VARIABLES for path in (environ.get(name) or "").split(os.pathsep) if path]
+    return {path: _file_status(path) for path in paths if path != home}
+
+
+def _file_status(path: str) -> tuple[int, int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _depends_on_the_run(environ: Mapping[str, str]) -> bool:
+    """Whether these variables make Python or Prefect use the working directory, or the run's modules, when they start.
+
+    A configuration of logging may name classes of the project. Prefect 3.9.1 passes over one that it cannot import, and
+    logs nothing then: `setup_logging` in prefect/logging/configuration.py.
+    """
+    home = environ.get("PREFECT_HOME") or f"{environ.get('HOME') or Path.home()}/.prefect"
+    if environ.get("PREFECT_LOGGING_SETTINGS_PATH") or Path(home, "logging.yml").exists():
+        return True
     paths = [path for name in PATH_VARIABLES for path in (environ.get(name) or "/").split(os.pathsep)]
     return any(not path.startswith("/") for path in paths) or any(map(environ.get, COVERAGE_VARIABLES))
 

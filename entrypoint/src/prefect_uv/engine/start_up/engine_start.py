@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect_uv.cache_volume.cache_directory import CacheDirectory
+from prefect_uv.cache_volume.cache_directory import KEY_NAME, CacheDirectory
 from prefect_uv.cache_volume.shared_umask import shared_umask
 from prefect_uv.engine.start_up.import_influences import import_influence, top_level_modules
+from prefect_uv.environments.build.import_bundle import IMPORT_BUNDLE
 from prefect_uv.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ ENVIRONMENT_VARIABLES = (
     "VIRTUAL_ENV",
 )
 """What a launch sets for its environment, whatever the run."""
+# What they name is looked for in the working directory, unless it is absolute: by Prefect 3.9.1, Python and uv 0.13.9.
+PATH_VARIABLES = ("PREFECT_HOME", "PREFECT_LOGGING_SETTINGS_PATH", "PREFECT_PROFILES_PATH", "PYTHONPATH", "UV_ENV_FILE")
+ENGINE_SCRIPT = Path(__file__).parent.with_name("_run_module.py")
+UV_RUN = ("run", "--no-project")
 RUN_VARIABLES = {"PATH", "PREFECT__FLOW_ENTRYPOINT"}
 """What a launch sets for the run, and importing Prefect does not read."""
 
@@ -69,6 +74,22 @@ class EngineStart:
         modules = top_level_modules(site_packages(environment))
         return cls(str(environment), [*command], variables, VARIABLE, [*modules])
 
+    def is_ours(self) -> bool:
+        """Whether it starts the environment's Python with our module, and sets nothing but what a launch sets."""
+        python = f"{self.environment}/bin/python"
+        *command, last = self.command
+        if last == f"--imports={self.environment}/{IMPORT_BUNDLE}":
+            *command, last = command
+        if command[:1] == ["uv"]:
+            cache = command[2:4] if command[2:3] == ["--cache-dir"] else []
+            if cache and not cache[1].startswith(f"{self.environment}/"):
+                return False
+            command = (
+                command[-1:] if command == ["uv", "--quiet", *cache, *UV_RUN, "--python", python, "python"] else []
+            )
+            python = "python"
+        return command == [python] and last == str(ENGINE_SCRIPT) and self.variables.keys() <= {*ENVIRONMENT_VARIABLES}
+
     def environ(self, settings: Settings) -> dict[str, str]:
         """The variables of an engine that has no run yet."""
         path = f"{self.environment}/bin{os.pathsep}{settings.flow_environ.get('PATH', os.defpath)}"
@@ -82,6 +103,10 @@ class EngineStart:
         names = (early.keys() | launch.environ.keys()) - RUN_VARIABLES - {self.import_variable}
         if different := sorted(name for name in names if early.get(name) != launch.environ.get(name)):
             return f"{', '.join(different)} differ"
+        for name in PATH_VARIABLES:
+            paths = early.get(name, "").split(os.pathsep)
+            if any(Path(path).is_relative_to(launch.directory) for path in filter(None, paths)):
+                return f"{name} names what is pulled"
         if self.import_variable not in launch.environ:
             return "the environment has no import hook"
         import_path = filter(None, launch.environ[self.import_variable].split(os.pathsep))
@@ -98,6 +123,7 @@ def noted_start(settings: Settings, cache: CacheDirectory) -> EngineStart | None
         places = (cache.environments, settings.baked_dir / cache.environments.relative_to(cache.root))
         environment = Path(start.environment)
         usable = environment.parent in places and (environment.parent == places[1] or cache.trusts(environment))
+        usable = usable and start.is_ours() and KEY_NAME.fullmatch(environment.name) is not None
     except (OSError, ValueError, TypeError, RecursionError):
         return None
     return start if usable else None

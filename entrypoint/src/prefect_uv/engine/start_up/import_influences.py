@@ -13,10 +13,16 @@ from pathlib import Path
 
 # Prefect 3.9.1 reads them in the working directory: https://docs.prefect.io/v3/concepts/settings-and-profiles
 SETTINGS_FILES = (".env", "prefect.toml")
-PREFECT_TABLE = re.compile(r"tool\s*\.\s*[\"']?prefect")
+PREFECT_TABLE = re.compile(
+    r"""tool["']?\s*\.\s*["']?prefect  # [tool.prefect]
+    | ^\s*\[\s*["']?tool["']?\s*\] | ^\s*["']?tool["']?\s*=  # all of tool""",
+    re.MULTILINE | re.VERBOSE,
+)
 # uv 0.13.9 refuses to run: https://docs.astral.sh/uv/reference/settings/#required-version
 UV_SETTINGS = ("uv.toml", "pyproject.toml")
 REQUIRED_UV = "required-version"
+# https://docs.python.org/3/library/site.html#module-sitecustomize
+CUSTOMIZATIONS = {"sitecustomize", "usercustomize"}
 MODULE_SUFFIXES = (".py", ".pyc", ".so")
 METADATA_SUFFIXES = (".dist-info", ".egg-info")
 # Nobody looks for scripts when Prefect is imported: https://packaging.python.org/en/latest/specifications/entry-points/
@@ -31,16 +37,29 @@ def import_influence(directory: Path, import_path: Iterable[Path], modules: Coll
         import_path: the directories that come last on it.
         modules: the names at the top of the environment's site-packages.
     """
-    found = (_settings(directory), _hiding_modules(directory, modules), _plugins((directory, *import_path)))
+    import_path = [*import_path]
+    found = (
+        _settings(directory),
+        _hiding_modules(directory, modules),
+        _customizations(import_path),
+        _plugins((directory, *import_path)),
+    )
     return next((reason for reasons in found for reason in reasons), "")
 
 
 def top_level_modules(directory: Path) -> Iterator[str]:
-    """The names of the modules and packages in a directory, except namespace packages, which hide nothing."""
+    """The names of the modules and packages in a directory; those of namespace packages end with a slash.
+
+    A namespace package hides nothing but parts of another one, and is hidden by any module of its name.
+    """
     with suppress(OSError):
         for path in sorted(directory.iterdir()):
+            if path.name.endswith(METADATA_SUFFIXES):
+                continue
             if path.name.endswith(MODULE_SUFFIXES) or next(path.glob("__init__.*"), None):
                 yield path.name.partition(".")[0]
+            elif path.name.isidentifier() and path.name != "__pycache__" and path.is_dir():
+                yield f"{path.name}/"
 
 
 def _settings(directory: Path) -> Iterator[str]:
@@ -57,8 +76,14 @@ def _settings(directory: Path) -> Iterator[str]:
 
 def _hiding_modules(directory: Path, modules: Collection[str]) -> Iterator[str]:
     for name in top_level_modules(directory):
-        if name in modules or name in sys.stdlib_module_names:
+        if name in modules or name in sys.stdlib_module_names or f"{name}/" in modules:
             yield f"{directory / name} hides a module of this name"
+
+
+def _customizations(import_path: Iterable[Path]) -> Iterator[str]:
+    for directory in import_path:
+        if CUSTOMIZATIONS.intersection(top_level_modules(directory)):
+            yield f"{directory} has a module that Python imports when it starts"
 
 
 def _plugins(directories: Iterable[Path]) -> Iterator[str]:

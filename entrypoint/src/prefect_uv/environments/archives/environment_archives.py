@@ -127,7 +127,7 @@ class EnvironmentArchives:
         if self.far.trusts(path) and environment.key not in self.refused:
             return
         try:
-            options = ("--create", f"--file={temporary}", f"--directory={environment.path}")
+            options = ("--create", "--format=posix", f"--file={temporary}", f"--directory={environment.path}")
             without = (f"--exclude=./{IN_USE}", f"--exclude=./{RUN_CACHE}", "--sort=name")
             done = run_command([*TAR, *options, *without, "."], env=self._environ)
             if done.exit_code not in PACKED:
