@@ -12,6 +12,7 @@ from prefect_uv.api.packages_variable import read_packages_variable
 from prefect_uv.bake.bake_record import log_image_version, with_baked_selection
 from prefect_uv.cache_volume.cache_directory import ends_with_container
 from prefect_uv.engine.launch import PreparedFlow
+from prefect_uv.engine.start_up.early_engine import EarlyEngine
 from prefect_uv.environments import Environment, EnvironmentStore
 from prefect_uv.errors import FlowFileMissingError
 from prefect_uv.log.run_log import RunLog
@@ -23,21 +24,30 @@ from prefect_uv.settings import Settings
 from prefect_uv.settings.environment_secrets import secrets_in_urls
 
 
-def prepare(session: Session, deployment: Mapping[str, Any], checkout: Checkout) -> PreparedFlow:
-    """Run the phases look, sync and code."""
+def prepare(
+    session: Session, deployment: Mapping[str, Any], checkout: Checkout, early: EarlyEngine | None = None
+) -> PreparedFlow:
+    """Run the phases look, sync and code.
+
+    Args:
+        session: the session.
+        deployment: the deployment.
+        checkout: its code.
+        early: an engine in the environment that was used last, which makes room if another one has to be built.
+    """
     log_image_version(session.settings.baked_dir, session.log)
     entrypoint = deployment.get("entrypoint")
     with _saying_that_nothing_was_pulled(session.settings, checkout):
         project = session.phase("look", find_flow_project, session.settings, session.log, checkout, entrypoint)
     clone = checkout.clone_with_login if session.settings.git_login_for_dependencies else None
-    store = EnvironmentStore(session.settings, session.log, clone)
+    store = EnvironmentStore(session.settings, session.log, clone, early.discard if early else lambda: None)
     environment = session.phase("sync", environment_for, session, store, project, checkout)
     project_code = ProjectCode(session.settings, session.log, session.scratch, checkout.clones)
     code = session.phase("code", project_code.make_importable, project, environment)
     maintenance = store.maintenance(environment)
     launcher, wrapper = session.settings.launcher, session.settings.engine_wrapper
     bundle = session.settings.import_bundle
-    return PreparedFlow(launcher, checkout, environment, code, maintenance, entrypoint, wrapper, bundle)
+    return PreparedFlow(launcher, checkout, environment, code, maintenance, entrypoint, wrapper, bundle, early)
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def prepare_flow(session: Session, *, execute: bool = False) -> PreparedFlow:
             session.log.info(f"flow run {session.flow_run.name}: {deployment.get('entrypoint')} {checkout.origin}")
     from prefect_uv.preparation import prepare  # noqa: PLC0415 (imported in the background)
 
-    return replace(prepare(session, deployment, checkout), early=next(iter(early), None))
+    return prepare(session, deployment, checkout, next(iter(early), None))
 
 
 def _start_early(session: Session, started: list[EarlyEngine]) -> None:

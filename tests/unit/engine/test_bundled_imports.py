@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from prefect_uv.cache_volume.cache_directory import CacheDirectory
+from prefect_uv.cache_volume.cache_directory import IMPORT_BUNDLE, CacheDirectory
 from prefect_uv.engine.launch import RUN_MODULE
-from prefect_uv.environments.build.import_bundle import IMPORT_BUNDLE, bundle_baked_imports, write_import_bundle
+from prefect_uv.environments.build import import_bundle
+from prefect_uv.environments.build.import_bundle import bundle_baked_imports, write_import_bundle
 from prefect_uv.environments.build.verification import site_packages
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -72,6 +73,15 @@ import prefect.flow_engine
 modules = {name: module for name, module in sorted(sys.modules.items()) if getattr(module, "__spec__", None)}
 print(sum("BundleLoader" in str(module.__spec__.loader) for module in modules.values()) > 400)
 print([(name, getattr(module, "__file__", ""), module.__spec__.cached) for name, module in modules.items()])
+"""
+
+
+REPLACED = """
+import importlib
+open(site + "/later.py", "w").write("VALUE = 22")
+importlib.invalidate_caches()
+import later
+print(later.VALUE)
 """
 
 
@@ -197,7 +207,7 @@ def nonsense(bundle: Path) -> None:
 
 def package_added(bundle: Path) -> None:
     """A bundle of an environment into which something was installed later."""
-    (site_packages(bundle.parent) / "new").mkdir()
+    (site_packages(bundle.parent) / "new-1.0.dist-info").mkdir()
 
 
 @pytest.mark.parametrize("change", [cut, other_magic, nonsense, package_added, Path.unlink])
@@ -216,6 +226,29 @@ def test_bundle_replaced_meanwhile(run: Run, bundle: Path) -> None:
     other.write_bytes(b"x" * bundle.stat().st_size)
     script = f"import os; os.replace({str(other)!r}, {str(bundle)!r}); import later; print(later.VALUE)"
     assert run(script, f"--imports={bundle}").stdout == "later\n"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "import sys; sys.path.insert(0, site + '2'); import later; print(later.__file__)",
+        "import sys; sys.path.insert(0, site + '/'); import later; print(later.__file__)",
+        "import alone, copy, pickle as p; copy.deepcopy(alone.__spec__); print(p.loads(p.dumps(alone.__loader__)))",
+        "import alone, sys; print(type(alone.__loader__).__module__ in sys.modules)",
+        REPLACED,
+    ],
+    ids=["sibling of site-packages", "trailing slash", "copies", "type", "package replaced by the flow"],
+)
+def test_odd_uses(run: Run, environment: Path, bundle: Path, script: str) -> None:
+    """Other paths, copies and a package that the flow itself replaces behave as without a bundle."""
+    site = site_packages(environment)
+    Path(f"{site}2").mkdir()
+    code = f"site = {str(site)!r}\n{script}"
+    bundled = run(code, f"--imports={bundle}")
+    bundle.unlink()
+    compileall.compile_dir(site, quiet=1, force=True)
+    plain = run(code)
+    assert bundled.stdout.split(" at 0x")[0] == plain.stdout.split(" at 0x")[0] != "", bundled.stderr
 
 
 @pytest.mark.parametrize("kind", ["stale", "extension", "without a source", "unchecked"])
@@ -241,12 +274,20 @@ def test_bundle_is_written_again_only_if_it_changes(environment: Path, bundle: P
     before = bundle.stat().st_ino
     write_import_bundle(environment, cache)
     assert bundle.stat().st_ino == before
-    module = site_packages(environment) / "pack" / "more.py"
-    module.write_text("")
+    module = site_packages(environment) / "later.py"
+    module.write_text("VALUE = 'LATER'")  # code of the same size
+    os.utime(module, (1, 1))
     py_compile.compile(str(module))
     write_import_bundle(environment, cache)
     assert bundle.stat().st_ino != before
     assert [*cache.builds.iterdir()] == []
+
+
+def test_bundle_has_a_limit(environment: Path, cache: CacheDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit into a bundle of the largest size is imported as ever."""
+    monkeypatch.setattr(import_bundle, "LARGEST_BUNDLE", 300)
+    write_import_bundle(environment, cache)
+    assert 0 < (environment / IMPORT_BUNDLE).stat().st_size < 3000
 
 
 def test_import_of_this_repositorys_tools(tmp_path: Path, cache: CacheDirectory) -> None:

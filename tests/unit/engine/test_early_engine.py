@@ -16,6 +16,7 @@ import pytest
 
 from prefect_uv.cache_volume.cache_directory import IN_USE, CacheDirectory
 from prefect_uv.cache_volume.lease import take_lease
+from prefect_uv.cache_volume.shared_umask import shared_umask
 from prefect_uv.engine.engine_version import EngineVersion
 from prefect_uv.engine.launch import RUN_MODULE, Launch
 from prefect_uv.engine.start_up import early_engine
@@ -70,6 +71,11 @@ class Deployment:
         leases = (self.lease,)
         return Launch(command, environ, self.code, leases, python, EngineVersion.of("3.9.1"), arguments=arguments)
 
+    def engine(self, value: str, imports: str = "prefect.main") -> None:
+        """Let the fake engine report a value."""
+        code = f"import json, os, sys, {imports}\nprint(json.dumps([{value}]), file=sys.stderr)"
+        (site_packages(self.environment) / "prefect" / "flow_engine.py").write_text(code)
+
     def run_before(self) -> None:
         """Launch a run of the deployment, and note how."""
         assert self.choose(self.launch(), None).early is None
@@ -121,11 +127,11 @@ def two_processors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return quota
 
 
-def report(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+def report(process: subprocess.Popen[bytes]) -> Any:
     """What the fake engine reports."""
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 0, stderr
-    return dict(json.loads(stderr))
+    return json.loads(stderr)
 
 
 def test_early_engine_is_what_would_have_been_started(deployment: Deployment) -> None:
@@ -162,6 +168,96 @@ def test_early_engine_that_died_is_replaced(deployment: Deployment) -> None:
     early = deployment.start_early()
     early._process.kill()  # noqa: SLF001
     early._process.wait()  # noqa: SLF001
+    launch = deployment.choose(deployment.launch(), early)
+    assert report(launch.start({}, subprocess.PIPE))["own"] == "own"
+
+
+def test_umask_of_the_volume_is_not_the_engines(deployment: Deployment) -> None:
+    """An engine that starts while files of the volume are written has the container's umask."""
+    deployment.engine("os.umask(0)")
+    deployment.run_before()
+    plain = report(deployment.launch().start({}, subprocess.PIPE))
+    with shared_umask():
+        early = deployment.start_early()
+    assert report(deployment.choose(deployment.launch(), early).start({}, subprocess.PIPE)) == plain
+
+
+@pytest.mark.parametrize(
+    ("imported", "value"),
+    [
+        ("import multiprocessing.process", "multiprocessing.process.ORIGINAL_DIR"),
+        ("import opentelemetry.trace", "opentelemetry.trace.WHOSE"),
+        ("TEXT = open(os.environ['PREFECT_HOME'] + '/profiles.toml').read()", "prefect.main.TEXT"),
+    ],
+    ids=["directory at import", "part of a namespace", "profile that a pull step writes"],
+)
+def test_engine_with_what_the_run_brings(deployment: Deployment, imported: str, value: str) -> None:
+    """The run's directory, packages and profiles are what its engine sees, started early or not."""
+    part = Path("opentelemetry", "trace")
+    for place, whose in ((site_packages(deployment.environment), "environment"), (deployment.code, "project")):
+        (place / part).mkdir(parents=True)
+        (place / part / "__init__.py").write_text(f"WHOSE = {whose!r}")
+    home = deployment.code.parent / "home"
+    home.mkdir()
+    environ = {**deployment.settings.flow_environ, "PREFECT_HOME": str(home)}
+    deployment.settings = replace(deployment.settings, flow_environ=environ)
+    (site_packages(deployment.environment) / "prefect" / "main.py").write_text(f"import os\n{imported}")
+    deployment.engine(value, imports="multiprocessing.process, opentelemetry.trace, prefect.main")
+    (home / "profiles.toml").write_text("before")
+    deployment.run_before()
+    early = start_early(deployment.settings, deployment.cache)
+    (home / "profiles.toml").write_text("of the run")
+    plain = report(deployment.launch().start({}, subprocess.PIPE))
+    launch = deployment.choose(deployment.launch(), early)
+    assert report(launch.start({}, subprocess.PIPE)) == plain
+
+
+@pytest.mark.parametrize("variable", ["PYTHONPATH", "PREFECT_PROFILES_PATH"])
+def test_path_into_what_is_pulled(deployment: Deployment, variable: str) -> None:
+    """An engine that would look for files of the run before they are there is not started early."""
+    environ = {**deployment.settings.flow_environ, variable: str(deployment.code / "pulled")}
+    deployment.settings = replace(deployment.settings, flow_environ=environ)
+    deployment.run_before()
+    assert start_early(deployment.settings, deployment.cache) is None
+
+
+@pytest.mark.parametrize("name", ["sitecustomize.py", "plugin.dist-info/entry_points.txt"])
+def test_library_that_changes_the_start(deployment: Deployment, name: str) -> None:
+    """A sitecustomize or a plugin in the import path of the run: its engine is started for it."""
+    deployment.run_before()
+    (deployment.library / name).parent.mkdir(exist_ok=True)
+    (deployment.library / name).write_text("[prefect.collections]\n")
+    assert deployment.choose(deployment.launch(), deployment.start_early()).early is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[tool]\nprefect = {home = '/x'}", "[tool]\nprefect.home = '/x'", '["tool".prefect]', "tool = {prefect = {}}"],
+)
+def test_settings_in_every_spelling(deployment: Deployment, text: str) -> None:
+    """Settings of Prefect in pyproject.toml are seen however they are written."""
+    (deployment.code / "pyproject.toml").write_text(text)
+    deployment.run_before()
+    assert start_early(deployment.settings, deployment.cache) is None
+
+
+def test_both_pipes_full(deployment: Deployment) -> None:
+    """An engine that warns a lot while it imports never keeps us from launching a run with long variables."""
+    main = site_packages(deployment.environment) / "prefect" / "main.py"
+    main.write_text("import sys; sys.stderr.write('x' * 100_000 + '\\n')")
+    deployment.run_before()
+    launch = deployment.launch(PATH=f"{'/p' * 40_000}:{deployment.launch().environ['PATH']}")
+    launch = deployment.choose(launch, deployment.start_early())
+    process = launch.start({}, subprocess.PIPE)
+    process.kill()
+    process.communicate(timeout=30)
+
+
+def test_discarded_engine_makes_room(deployment: Deployment) -> None:
+    """When an environment has to be built, the engine in the old one is gone, and the run gets one of its own."""
+    deployment.run_before()
+    early = deployment.start_early()
+    early.discard()
     launch = deployment.choose(deployment.launch(), early)
     assert report(launch.start({}, subprocess.PIPE))["own"] == "own"
 
@@ -247,6 +343,8 @@ def test_note_that_cannot_be_trusted(deployment: Deployment, tmp_path: Path) -> 
     assert "pnu_" not in note.read_text()
     assert start_early(deployment.settings, replace(deployment.cache, trusted=())) is None
     elsewhere, gone = {**good, "environment": str(tmp_path)}, {**good, "environment": f"{good['environment']}b"}
-    for bad in (elsewhere, gone, {"environment": 7}, None):
+    shell = {**good, "command": ["/bin/sh", "-c", "true"]}
+    preload = {**good, "variables": {"LD_PRELOAD": "/tmp/evil.so"}}
+    for bad in (elsewhere, gone, shell, preload, {"environment": 7}, None):
         note.write_text(json.dumps(bad))
         assert start_early(deployment.settings, deployment.cache) is None

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from prefect_uv.api.flow_run import FlowRun
+from prefect_uv.cache_volume.cache_directory import IMPORT_BUNDLE
 from prefect_uv.engine.engine_version import EngineVersion
 from prefect_uv.engine.start_up.early_engine import EarlyEngine
 from prefect_uv.environments import Environment, Maintenance
-from prefect_uv.environments.build.import_bundle import IMPORT_BUNDLE
 from prefect_uv.environments.import_path import import_variables, joined_paths
 from prefect_uv.environments.uv.uv_command import DIRECTORY_VARIABLES
 from prefect_uv.errors import DeploymentNotFoundError, LaunchError

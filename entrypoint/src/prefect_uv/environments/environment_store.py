@@ -49,14 +49,22 @@ RESOLVED_EARLIER = "the index cannot be reached, so the versions are those that 
 class EnvironmentStore:
     """The environments in the image, on the cache volume, and in a private directory if the volume cannot be used."""
 
-    def __init__(self, settings: Settings, log: RunLog, clone: Clone | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        log: RunLog,
+        clone: Clone | None = None,
+        before_build: Callable[[], None] = lambda: None,
+    ) -> None:
         """Open them.
 
         Args:
             settings: the deployment's settings.
             log: the run's log.
             clone: the clone whose login serves dependencies on its host; None for none.
+            before_build: called before an environment is built.
         """
+        self._before_build = before_build
         self.settings = settings
         self.clone = clone
         self.image = Image.read()
@@ -191,6 +199,7 @@ class EnvironmentStore:
         return replace(opened, why=UNPACKED) if opened else None
 
     def _build(self, build: EnvironmentBuild, inputs: str) -> Environment:
+        self._before_build()
         key = build.contents.key
         instead = f"building environment {key[:12]} in {build.cache.root}"
         self.baked.report_mismatch(build.contents, build.purpose, instead, self.log)

@@ -7,11 +7,12 @@ import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
+from prefect_uv.cache_volume.cache_directory import IMPORT_BUNDLE
 from prefect_uv.cache_volume.file_lock import touch_file
 from prefect_uv.cache_volume.lease import refresh_lease
 from prefect_uv.cache_volume.shared_umask import shared_umask
 from prefect_uv.environments.build.bytecode_cache import BytecodeCache
-from prefect_uv.environments.build.import_bundle import IMPORT_BUNDLE, write_import_bundle
+from prefect_uv.environments.build.import_bundle import write_import_bundle
 from prefect_uv.environments.garbage.garbage_collection import collect_garbage, prune_uv_cache
 from prefect_uv.environments.key.manifest import Manifest
 from prefect_uv.environments.published_environments import Environment, PublishedEnvironments

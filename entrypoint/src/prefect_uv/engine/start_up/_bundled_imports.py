@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-HEAD_BYTES = 8
+LENGTH_BYTES = 8
+DISTRIBUTION = ".dist-info"
 UNUSABLE = (OSError, ValueError, EOFError, TypeError, KeyError)
 # `_get_supported_file_loaders` of https://github.com/python/cpython/blob/3.13/Lib/importlib/_bootstrap_external.py
 LOADERS: "tuple[tuple[Any, list[str]], ...]" = (
@@ -51,23 +52,23 @@ class ImportBundle:
         self._path = path
         self._descriptor: int | None = os.open(path, os.O_RDONLY)
         try:
-            self._read_head(self._descriptor)
+            self._read_index(self._descriptor)
             os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
         except BaseException:
             self.close()
             raise
 
-    def _read_head(self, descriptor: int) -> None:
+    def _read_index(self, descriptor: int) -> None:
         self._identity = _identity(descriptor)
-        size = int.from_bytes(os.pread(descriptor, HEAD_BYTES, 0), "little")
-        if size > self._identity[-1]:
+        end = self._identity[-1] - LENGTH_BYTES
+        length = int.from_bytes(os.pread(descriptor, LENGTH_BYTES, max(end, 0)), "little")
+        if length > end:
             raise ValueError(self._path)
-        head = marshal.loads(os.pread(descriptor, size, HEAD_BYTES))  # noqa: S302 (trusted like bytecode)
-        self._start = HEAD_BYTES + size
-        self.modules: dict[str, dict[str, tuple[bool, int, int]]] = head["modules"]
+        index = marshal.loads(os.pread(descriptor, length, end - length))  # noqa: S302 (trusted like bytecode)
+        self.modules: dict[str, dict[str, tuple[bool, int, int]]] = index["modules"]
         self.site_packages = _site_packages()
-        changed = head["changed"] not in {0, os.stat(self.site_packages).st_mtime_ns}  # noqa: PTH116
-        if changed or head["magic"] != MAGIC_NUMBER or self._identity[-1] != self._start + head["size"]:
+        installed = sorted(name for name in os.listdir(self.site_packages) if name.endswith(DISTRIBUTION))  # noqa: PTH208
+        if [index["magic"], index["installed"], index["size"]] != [MAGIC_NUMBER, installed, end - length]:
             raise ValueError(self._path)
 
     def close(self) -> None:
@@ -83,12 +84,12 @@ class ImportBundle:
             OSError: the file is gone, or another one has its name.
         """
         if self._descriptor is not None:
-            return os.pread(self._descriptor, size, self._start + start)
+            return os.pread(self._descriptor, size, start)
         descriptor = os.open(self._path, os.O_RDONLY)
         try:
             if _identity(descriptor) != self._identity:
                 raise FileNotFoundError(self._path)
-            return os.pread(descriptor, size, self._start + start)
+            return os.pread(descriptor, size, start)
         finally:
             os.close(descriptor)
 
@@ -158,6 +159,9 @@ class BundleLoader(machinery.SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType | None:
         """The module's code."""
         return self._take_code() or super().get_code(fullname)
+
+
+BundleLoader.__module__ = machinery.SourceFileLoader.__module__  # this one is not in `sys.modules`
 
 
 def use_import_bundle(path: str) -> "ImportBundle | None":

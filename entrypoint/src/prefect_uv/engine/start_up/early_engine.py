@@ -78,7 +78,7 @@ class EarlyEngine:
             os.close(receiving)
 
     def hand_over(self, launch: Launch, environ: Mapping[str, str]) -> subprocess.Popen[bytes] | None:
-        """Give it the run; None if it has ended before, or the run is too large for its pipe.
+        """Give it the run; None if it was discarded or has ended, or the run is too large for its pipe.
 
         Args:
             launch: the launch that it fits.
@@ -94,6 +94,8 @@ class EarlyEngine:
             "import_path": final[self.start.import_variable].split(os.pathsep),
         }
         text = json.dumps(run)
+        if self._sending < 0:
+            return None
         if self._process.poll() is not None or len(text) > fcntl.fcntl(self._sending, fcntl.F_GETPIPE_SZ):
             self.discard()  # it may wait for us to read its stderr, so we must not wait for it to read
             return None

@@ -13,10 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect_uv.cache_volume.cache_directory import KEY_NAME, CacheDirectory
+from prefect_uv.cache_volume.cache_directory import IMPORT_BUNDLE, KEY_NAME, CacheDirectory
 from prefect_uv.cache_volume.shared_umask import shared_umask
 from prefect_uv.engine.start_up.import_influences import import_influence, top_level_modules
-from prefect_uv.environments.build.import_bundle import IMPORT_BUNDLE
 from prefect_uv.settings import Settings
 
 if TYPE_CHECKING:
@@ -134,8 +133,11 @@ def note_start(launch: Launch, settings: Settings, cache: CacheDirectory) -> Non
     path = _path(settings, cache)
     if path is None or cache.read_only or not cache.root.is_dir():
         return
-    start = EngineStart.of(launch)
     with suppress(OSError), shared_umask():
+        if import_influence(launch.directory, (), ()):  # there is no need to look at the environment
+            path.unlink(missing_ok=True)
+            return
+        start = EngineStart.of(launch)
         for directory in (cache.index, cache.builds):
             cache.make_directory(directory)
         if start.misfit(launch, settings):

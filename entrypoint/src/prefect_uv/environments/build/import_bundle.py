@@ -1,11 +1,10 @@
 """The import bundle of an environment: the bytecode of its modules in one file, from which engines import (ADR 36).
 
-<environment>/imports-v1: the length of the head (8 bytes), the head, and the code of all modules, one after another.
+<environment>/imports-v1: the code of all modules, one after another, the index, and the length of the index (8 bytes).
 
-The head is a dict in marshal's format: `magic` of the bytecode, `changed`, the time at which site-packages changed last
-(nanoseconds; 0 in an image, where nothing changes), `size` of the code, and `modules`: for each directory the names of
-its modules, with whether it is a package, where its code begins, and how long it is. The reader is
-`engine/start_up/_bundled_imports.py`.
+The index is a dict in marshal's format: `magic` of the bytecode, `installed`, the names of the .dist-info directories,
+`size` and `digest` of the code, and `modules`: for each directory the names of its modules, with whether it is a
+package, where its code begins, and how long it is. The reader is `engine/start_up/_bundled_imports.py`.
 
 What runs have compiled is bundled, if it is what Python would use: bytecode that fits its source, of the file that an
 import of that name would find.
@@ -15,25 +14,27 @@ from __future__ import annotations
 
 import marshal
 import os
-from collections.abc import Collection, Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
-from prefect_uv.cache_volume.cache_directory import CacheDirectory
+from prefect_uv.cache_volume.cache_directory import IMPORT_BUNDLE, CacheDirectory
 from prefect_uv.environments.build.bytecode_cache import cache_tag
 from prefect_uv.environments.build.verification import site_packages
 from prefect_uv.processes.subprocesses import run_command
 from prefect_uv.settings.tool_variables import variables_for_builds
 
-IMPORT_BUNDLE = "imports-v1"
 HEADER_BYTES = 16
 LIST_IMPORTED = r"""
 import sys
 import prefect.main, prefect.flow_engine
 print(*{module.__spec__.cached for module in sys.modules.values() if getattr(module, "__spec__", None)}, sep="\n")
 """
+LARGEST_BUNDLE = 64 * 1024 * 1024
 MARSHAL_VERSION = 2  # every Python 3 reads it
 
 
@@ -71,29 +72,19 @@ def write_import_bundle(environment: Path, cache: CacheDirectory, only: Containe
     Args:
         environment: its directory.
         cache: the cache directory that it is in.
-        only: the bytecode files to bundle, in an image where nothing changes any more. None for all, in an environment
-            on a volume: the bundle then counts only as long as no package is added to it or removed.
+        only: the bytecode files to bundle; None for all.
     """
     site = site_packages(environment)
-    changed = 0 if only is not None else site.stat().st_mtime_ns
-    index: dict[str, dict[str, tuple[bool, int, int]]] = {}
-    codes: list[bytes] = []
-    size, magic = 0, b""
-    for module in _modules(str(site), only):
-        magic = magic or module.bytecode[:4]
-        if module.bytecode[:4] == magic:
-            code = module.bytecode[HEADER_BYTES:]
-            index.setdefault(module.directory, {})[module.name] = (module.is_package, size, len(code))
-            codes.append(code)
-            size += len(code)
-    head = marshal.dumps({"magic": magic, "changed": changed, "size": size, "modules": index}, MARSHAL_VERSION)
-    start = len(head).to_bytes(8, "little") + head
-    if _begins_with(environment / IMPORT_BUNDLE, start):
-        return
     temporary = cache.builds / f"write-{uuid4().hex}"
     try:
         with temporary.open("xb") as file:
-            file.writelines([start, *codes])
+            index = _write_modules(
+                file, _modules(str(site), only), sorted(path.name for path in site.glob("*.dist-info"))
+            )
+            end = index + len(index).to_bytes(8, "little")
+            if _ends_with(environment / IMPORT_BUNDLE, end):
+                return
+            file.write(end)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(environment / IMPORT_BUNDLE)
@@ -101,10 +92,27 @@ def write_import_bundle(environment: Path, cache: CacheDirectory, only: Containe
         temporary.unlink(missing_ok=True)
 
 
-def _begins_with(path: Path, start: bytes) -> bool:
-    """Whether a file exists and begins with these bytes."""
+def _write_modules(file: IO[bytes], modules: Iterable[BundledModule], installed: Sequence[str]) -> bytes:
+    """Write the code of modules, and return the index."""
+    found: dict[str, dict[str, tuple[bool, int, int]]] = {}
+    size, magic, digest = 0, b"", sha256()
+    for module in modules:
+        magic = magic or module.bytecode[:4]
+        code = module.bytecode[HEADER_BYTES:]
+        if module.bytecode[:4] == magic and size + len(code) <= LARGEST_BUNDLE:
+            found.setdefault(module.directory, {})[module.name] = (module.is_package, size, len(code))
+            file.write(code)
+            digest.update(code)
+            size += len(code)
+    facts = {"magic": magic, "installed": installed, "size": size, "digest": digest.digest(), "modules": found}
+    return marshal.dumps(facts, MARSHAL_VERSION)
+
+
+def _ends_with(path: Path, end: bytes) -> bool:
+    """Whether a file exists and ends with these bytes."""
     with suppress(OSError), path.open("rb") as file:
-        return file.read(len(start)) == start
+        file.seek(-len(end), os.SEEK_END)
+        return file.read() == end
     return False
 
 
