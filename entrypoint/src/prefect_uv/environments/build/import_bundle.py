@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import marshal
 import os
+import tempfile
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -58,10 +59,11 @@ class BundledModule:
 def bundle_baked_imports(environment: Path, cache: CacheDirectory, environ: Mapping[str, str]) -> None:
     """Write the bundle of an environment in an image, whose modules are all compiled: of those that an engine imports.
 
-    Nothing is written if Prefect cannot be imported.
+    Nothing is written if Prefect cannot be imported. It gets a home of its own, because it creates one if there is none.
     """
     command = [str(environment / "bin" / "python"), "-I", "-c", LIST_IMPORTED]
-    listed = run_command(command, env=variables_for_builds(environ))
+    with tempfile.TemporaryDirectory(prefix="prefect-uv-home-") as home:
+        listed = run_command(command, env={**variables_for_builds(environ), "HOME": home, "PREFECT_HOME": home})
     if listed.exit_code == 0:
         write_import_bundle(environment, cache, only=frozenset(listed.stdout.splitlines()))
 
