@@ -107,8 +107,9 @@ generate: .venv/.complete ## write the tables and versions of the docs
 check-generated: .venv/.complete ## check that the docs' tables and versions are up to date
 	@$(BIN)/python docs/generate.py --check
 
-picture: .venv/.complete ## draw the README's picture from docs/demo.txt, the saved output of make demo
+picture: .venv/.complete ## draw the README's pictures: docs/demo.txt, the saved output of make demo, and the three ways
 	@$(BIN)/python docs/picture.py
+	@$(BIN)/python docs/ways.py
 
 screenshots: .venv/.complete ## take the pictures of Prefect's pages in docs/pictures, with Debian's Chromium
 	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/python -m docs.screenshots'

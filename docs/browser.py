@@ -20,7 +20,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 from tests.stack.process import background, ensure_running, wait_until
 from tests.stack.server import plain_environment
@@ -30,8 +31,8 @@ PACKAGE = PROGRAM = "chromium"
 START_SECONDS = 60
 PAGE_SECONDS = 60
 STILL_SECONDS = 1
-SIZE = {"width": 1156, "height": 1500}
-"""The main part of a page is 900 wide, beside a menu; pages are shown without scrolling."""
+SIZE = {"width": 1216, "height": 1500}
+"""The main part of a page is 960 wide, beside a menu; pages are shown without scrolling."""
 MARGIN = 24
 QUIET = (
     "--headless",
@@ -70,7 +71,7 @@ def installed() -> bool:
 class Browser:
     """A running Chromium with one page."""
 
-    connection: ClientConnection
+    connection: Connection
     numbers: Iterator[int] = field(default_factory=partial(count, 1))
 
     @classmethod
@@ -120,8 +121,11 @@ class Browser:
         """What the page shows, as text."""
         return str(self._evaluate("document.body ? document.body.innerText : ''"))
 
-    def picture(self, last: str) -> bytes:
-        """The main part of the page, down to the element with the text `last`, as PNG; taken when it moves no more."""
+    def picture(self, last: str, margin: int = MARGIN) -> bytes:
+        """The main part of the page as PNG, down to a margin below the element with the text `last`.
+
+        It is taken when the page moves no more.
+        """
         self.wait_for(last)
         edges = EDGES % FIND % f".includes({json.dumps(last)})"
         taken = b""
@@ -129,7 +133,7 @@ class Browser:
         def still() -> bool:
             nonlocal taken
             element, main = json.loads(self._evaluate(edges))
-            part = {"x": main["x"], "y": 0, "width": main["width"], "height": element["bottom"] + MARGIN, "scale": 1}
+            part = {"x": main["x"], "y": 0, "width": main["width"], "height": element["bottom"] + margin, "scale": 1}
             before, taken = taken, base64.b64decode(self._send("Page.captureScreenshot", clip=part)["data"])
             return before == taken
 
@@ -156,6 +160,6 @@ def _page_address(ports: Path) -> str | None:
     """The address of the only page's socket, once Chromium has written its port."""
     if not ports.exists() or not (lines := ports.read_text().splitlines()):
         return None
-    with urllib.request.urlopen(f"http://127.0.0.1:{lines[0]}/json/list", timeout=5) as response:  # noqa: S310 - our own http address
+    with urllib.request.urlopen(f"http://127.0.0.1:{lines[0]}/json/list", timeout=5) as response:
         pages = [target for target in json.load(response) if target["type"] == "page"]
     return str(pages[0]["webSocketDebuggerUrl"]) if pages else None

@@ -15,21 +15,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID
 
-from docs.browser import PACKAGE, Browser, installed
+from docs.browser import MARGIN, PACKAGE, Browser, installed
 from docs.png import small
 from images import apt
 from tests.pins import PREFECT
 from tests.stack import PrefectServer, Repository, Run, Stack, git_clone, image_name
 from tests.stack.containers import bridge_address
 from tests.stack.process import wait_until
+from tests.suite import mark
 
 KEY = "prefect-uv-start"
 PICTURES = Path(__file__).parent / "pictures"
 LABEL = "prefect-uv.screenshots"
 INSTALLING_SECONDS = 120
 RECORD = {"PREFECT_UV_RECORD": "artifact"}
-SLOW = {"nano_cpus": 250_000_000}
-"""A quarter of a processor: the first build lasts, on every machine."""
+SLOW = {"nano_cpus": 500_000_000}
+"""Half a processor: the first build lasts, on every machine."""
 PROJECT = """\
 [project]
 name = "etl"
@@ -63,7 +64,7 @@ class Studio:
     def open(cls, image: str, folder: Path) -> Iterator[Studio]:
         """Start everything; at the end, stop and remove exactly that."""
         with ExitStack() as pieces:
-            home = Path(pieces.enter_context(TemporaryDirectory(prefix=f"{LABEL}-")))
+            home = Path(pieces.enter_context(TemporaryDirectory(prefix=f"{LABEL}-", dir=mark.folder())))
             server = pieces.enter_context(PrefectServer.start(bridge_address(), "", home, ui=True))
             stack = pieces.enter_context(Stack.around(server, image, LABEL))
             pieces.enter_context(stack.worker({}))
@@ -86,11 +87,11 @@ class Studio:
             self.repository.lock()
         self.repository.commit("Change the dependencies")
 
-    def save(self, name: str, last: str) -> None:
-        """Save what the browser shows, down to the element with the text `last`, as a picture."""
+    def save(self, name: str, last: str, margin: int = MARGIN) -> None:
+        """Save what the browser shows, down to a margin below the element with the text `last`, as a picture."""
         path = self.folder / f"{name}.png"
-        path.write_bytes(small(self.browser.picture(last)))
-        print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB", flush=True)
+        path.write_bytes(small(self.browser.picture(last, margin)))
+        sys.stderr.write(f"{path.name}: {path.stat().st_size / 1000:.0f} kB\n")
 
 
 def write_project(folder: Path, *requirements: str) -> None:
@@ -124,7 +125,7 @@ def show_record(studio: Studio) -> None:
     run = run_to_end(studio, "Completed")
     studio.browser.show(studio.page(run.flow_run.id), "Artifacts")
     studio.browser.click("Artifacts", KEY)
-    studio.save("record-of-the-run", "What this run was started from")
+    studio.save("record-of-the-run", "What this run was started from", margin=40)
     studio.browser.click(KEY, "ready in", "Packages", "sync")
     studio.save("record", "launch ")
 
@@ -161,4 +162,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

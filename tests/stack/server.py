@@ -35,7 +35,7 @@ class PrefectServer:
 
     @classmethod
     @contextmanager
-    def start(
+    def start(  # noqa: PLR0913 (what makes servers different)
         cls,
         host: str,
         auth_string: str,
