@@ -135,7 +135,7 @@ def show_refusal(studio: Studio) -> None:
     studio.change(*FIRST, "openpyxl", "tabulate", lock=False)
     run = run_to_end(studio, "Crashed")
     studio.browser.show(studio.page(run.flow_run.id), "Crashed", "error[lockfile-stale]")
-    studio.save("refused-log", "PREFECT_UV_LOCK=frozen")
+    studio.save("refused-log", "PREFECT_UV_LOCK=frozen", margin=8)
     studio.browser.click("Details", "State Message")
     studio.save("refused-message", "PREFECT_UV_LOCK=frozen")
 
