@@ -1,7 +1,7 @@
 # Run `make` to list the targets. As root on Debian, targets that need Docker install and start it if it is missing, and
 # stop it at the end if they started it.
 .DEFAULT_GOAL := help
-.PHONY: help build-all build-tested release rebuild verify cosign audit demo test test-all test-forky checked tested bench compare lint format type generate check-generated picture lock upgrade clean
+.PHONY: help build-all build-tested release rebuild verify cosign audit demo test test-all test-forky checked tested bench compare lint format type generate check-generated picture screenshots lock upgrade clean
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -107,8 +107,12 @@ generate: .venv/.complete ## write the tables and versions of the docs
 check-generated: .venv/.complete ## check that the docs' tables and versions are up to date
 	@$(BIN)/python docs/generate.py --check
 
-picture: .venv/.complete ## draw the README's picture from docs/demo.txt, the saved output of make demo
+picture: .venv/.complete ## draw the README's pictures: docs/demo.txt, the saved output of make demo, and the three ways
 	@$(BIN)/python docs/picture.py
+	@$(BIN)/python docs/ways.py
+
+screenshots: .venv/.complete ## take the pictures of Prefect's pages in docs/pictures, with Debian's Chromium
+	@$(WITH_ENGINE) $(SHELL) -euc '$(IMAGES) build base py313; exec $(BIN)/python -m docs.screenshots'
 
 lock: .venv/.complete ## resolve the requirements files again, under the pins of images/family.toml
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(IMAGES) lock

@@ -35,24 +35,29 @@ class PrefectServer:
 
     @classmethod
     @contextmanager
-    def start(
+    def start(  # noqa: PLR0913 (what makes servers different)
         cls,
         host: str,
         auth_string: str,
         home: Path,
         settings: Mapping[str, str] | None = None,
         program: str | None = None,
+        *,
+        ui: bool = False,
     ) -> Iterator[PrefectServer]:
         """Run `prefect server start` with its database in `home`; an empty `auth_string` disables authentication.
 
-        The program is another version's `prefect`, which makes its own tables, or that of the tests.
+        The program is another version's `prefect`, which makes its own tables, or that of the tests. With `ui`, the
+        server has its pages, too.
         """
         port = free_port(host)
         server = cls(f"http://{host}:{port}/api", auth_string, home)
         log, database = home / "server.log", home / ".prefect" / DATABASE
         address = ["--host", host, "--port", str(port)]
-        command = [program or tool("prefect"), "server", "start", "--no-ui", "--analytics-off", *address]
-        variables = {**_environment(home, auth_string), **(settings or {})}
+        pages = "--ui" if ui else "--no-ui"
+        command = [program or tool("prefect"), "server", "start", pages, "--analytics-off", *address]
+        own = {"PREFECT_UI_API_URL": server.url, "PREFECT_UI_STATIC_DIRECTORY": str(home / "ui")} if ui else {}
+        variables = {**_environment(home, auth_string), **own, **(settings or {})}
         with ExitStack() as running:
             with nullcontext() if program else _tables(database):
                 process = running.enter_context(background(command, log, variables))

@@ -14,7 +14,6 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from docs.picture import PICTURE, RECORDED, draw, lines
 from images.family import ROOT
 from prefect_uv.errors import PrefectUvError
 from prefect_uv.settings import Settings
@@ -171,8 +170,3 @@ def _deployments(block: Block) -> set[str]:
     data = DATA["yaml"](block.text) if block.language == "yaml" else None
     deployments = data.get("deployments", []) if isinstance(data, dict) else []
     return {f"{item['entrypoint'].rpartition(':')[2]}/{item['name']}" for item in deployments}
-
-
-def test_picture_is_drawn_from_the_recorded_demo() -> None:
-    """`make picture` has been run since the demo was recorded."""
-    assert draw(lines(RECORDED.read_text())) == PICTURE.read_text()
