@@ -59,7 +59,7 @@ class BundledModule:
 def bundle_baked_imports(environment: Path, cache: CacheDirectory, environ: Mapping[str, str]) -> None:
     """Write the bundle of an environment in an image, whose modules are all compiled: of those that an engine imports.
 
-    Nothing is written if Prefect cannot be imported. It gets a home of its own, because it creates one if there is none.
+    Nothing is written if Prefect cannot be imported. Prefect creates its home if there is none, so it gets one here.
     """
     command = [str(environment / "bin" / "python"), "-I", "-c", LIST_IMPORTED]
     with tempfile.TemporaryDirectory(prefix="prefect-uv-home-") as home:
