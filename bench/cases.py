@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
+from bench.far_services import far
 from bench.goals import COLD, FLOOR, FROZEN, GONE, OFFICIAL, OURS, PACKAGE_CHANGED, UNCHANGED, WARM
 from bench.measure import Measurement, measure_start
 from bench.testbed import IMAGE, Testbed, Variant, build_official
@@ -18,6 +19,9 @@ from tests.stack.images import built, configured
 
 CHANGED_BRANCH = "changed"
 START_SCRIPT = "/opt/prefect-uv/lib/python3*/site-packages/prefect_uv/engine/_run_module.py"
+FAR = "API and git 50 ms away"
+LATE, PLAIN = "ours, engine not early", "ours, engine not early, no import bundle"
+ONE_PROCESSOR = {"cpuset_cpus": "0"}
 EXTRA_PACKAGE = "cowsay==6.1"
 LIST_EVERYTHING = "ls -d *"
 LIST_ENVIRONMENTS = "ls -d envs/v1/*"
@@ -72,6 +76,8 @@ class Variants:
     baked: Variant
     main_branch: UUID
     changed_branch: UUID
+    far_branch: UUID
+    far_api: Mapping[str, str]
 
     @classmethod
     @contextmanager
@@ -81,6 +87,8 @@ class Variants:
             our_cache, official_cache = (resources.enter_context(testbed.volume()) for _ in range(2))
             main_branch = testbed.deploy("main")
             changed_branch = _deploy_changed(testbed)
+            far_url = resources.enter_context(far(testbed.repository.url))
+            far_api = {"PREFECT_API_URL": resources.enter_context(far(testbed.server.url))}
             image, official_image = image_name(IMAGE), build_official(testbed.repository.work)
             ours = Variant(OURS, image, (our_cache, "/cache"), {})
             official = Variant(OFFICIAL, official_image, (official_cache, "/root/.cache/uv"), AUTO_INSTALL)
@@ -109,6 +117,8 @@ class Variants:
                 baked=Variant(OURS, baked, (resources.enter_context(testbed.volume()), "/cache"), {}),
                 main_branch=main_branch,
                 changed_branch=changed_branch,
+                far_branch=testbed.deploy("far", url=far_url),
+                far_api=far_api,
             )
 
     def cases(self) -> Iterator[Case]:
@@ -116,7 +126,10 @@ class Variants:
         ours, floor = Entrant(self.ours, self.main_branch), Entrant(self.floor, self.main_branch)
         # Prefect's own path builds an environment for each run; it is warm if uv's cache is.
         official = Entrant(self.official, self.main_branch)
+        late = replace(self.ours, name=LATE, environ={"PREFECT_UV_EARLY_ENGINE": "false"})
+        plain = replace(late, name=PLAIN, environ={**late.environ, "PREFECT_UV_IMPORT_BUNDLE": "false"})
         others = [Entrant(self.frozen, self.main_branch), Entrant(self.lean, self.main_branch), official]
+        others += [Entrant(variant, self.main_branch, is_close=True) for variant in (late, plain)]
         yield Case(WARM, [replace(ours, is_close=True), replace(floor, is_close=True), *others])
         forget_changed = partial(self.ours.move_aside, LIST_NEWER_ENVIRONMENTS)
         changed = Entrant(self.ours, self.changed_branch, forget_changed, is_close=True)
@@ -131,6 +144,10 @@ class Variants:
             replace(system, environ={"EXTRA_PIP_PACKAGES": EXTRA_PACKAGE}),
         ]
         yield Case("extra packages", with_extra)
+        same = [self.ours, late, plain, self.floor]
+        yield Case(FAR, [Entrant(variant, self.far_branch, environ=self.far_api, is_close=True) for variant in same])
+        alone = [replace(variant, options=ONE_PROCESSOR) for variant in same]
+        yield Case("one processor", [Entrant(variant, self.main_branch, is_close=True) for variant in alone])
         cold = [
             replace(entrant, prepare=partial(entrant.variant.move_aside, LIST_EVERYTHING))
             for entrant in (ours, official)

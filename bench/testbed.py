@@ -7,8 +7,9 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from docker.models.containers import Container
@@ -42,6 +43,7 @@ class Variant:
         entrypoint: the container's ENTRYPOINT, if not the image's.
         volumes: further volumes.
         code: a folder of the host with the flow's code, which becomes the working directory, if nothing is pulled.
+        options: further options of the container.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Variant:
     entrypoint: Sequence[str] | None = None
     code: Path | None = None
     volumes: Sequence[str] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def start(self, testbed: Testbed, flow_run: UUID, environ: Mapping[str, str]) -> Container:
         """Start a container for a flow run, as a worker would."""
@@ -66,6 +69,7 @@ class Variant:
             [f"{volume.name}:{mount_point}", *certificates, *code, *self.volumes],
             **({"entrypoint": list(self.entrypoint)} if self.entrypoint else {}),
             **({"working_dir": "/code"} if self.code else {}),
+            **self.options,
         )
 
     def move_aside(self, listing: str) -> None:
@@ -109,9 +113,15 @@ class Testbed:
         with CacheVolume.create(self.containers, image_name(IMAGE)) as volume:
             yield volume
 
-    def deploy(self, name: str, branch: str = "main") -> UUID:
-        """Create a deployment of a branch of the project, whose runs no worker picks up."""
-        return self.api.deploy(name, "flow.py:idle", [git_clone(self.repository.url, branch)])
+    def deploy(self, name: str, branch: str = "main", url: str = "") -> UUID:
+        """Create a deployment of a branch of the project, whose runs no worker picks up.
+
+        Args:
+            name: its name.
+            branch: the branch.
+            url: where the repository is, if not at its own URL.
+        """
+        return self.api.deploy(name, "flow.py:idle", [git_clone(url or self.repository.url, branch)])
 
 
 def build_official(project: Path) -> str:

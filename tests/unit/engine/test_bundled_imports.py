@@ -17,7 +17,7 @@ import pytest
 
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.engine.launch import RUN_MODULE
-from prefect_uv.environments.build.import_bundle import IMPORT_BUNDLE, write_import_bundle
+from prefect_uv.environments.build.import_bundle import IMPORT_BUNDLE, bundle_baked_imports, write_import_bundle
 from prefect_uv.environments.build.verification import site_packages
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -253,8 +253,9 @@ def test_import_of_this_repositorys_tools(tmp_path: Path, cache: CacheDirectory)
     """Every module of the real Prefect that an engine imports is the same with a bundle."""
     environment = tmp_path / "tools"
     environment.mkdir()
-    (environment / "lib").symlink_to(Path(sys.prefix) / "lib")
-    write_import_bundle(environment, cache, dated=False)
+    for name in ("bin", "lib", "pyvenv.cfg"):
+        (environment / name).symlink_to(Path(sys.prefix) / name)
+    bundle_baked_imports(environment, cache, os.environ)
     script = tmp_path / "flow.py"
     script.write_text(REAL_REPORT)
     outputs = [

@@ -16,6 +16,7 @@ from prefect_uv.cache_volume.lease import take_lease
 from prefect_uv.cache_volume.shared_umask import shared_umask
 from prefect_uv.environments import Environment, EnvironmentStore
 from prefect_uv.environments.baked_environments import EVERY_UID, BakedEnvironments
+from prefect_uv.environments.build.import_bundle import bundle_baked_imports
 from prefect_uv.environments.garbage.disk_usage import DiskUsage, gigabytes
 from prefect_uv.environments.key.manifest import Manifest, described_environments
 from prefect_uv.environments.plan import ExtraPackagesSource, source_of
@@ -97,6 +98,7 @@ def environment_in_layer(project: Project, settings: Settings, layer_settings: S
     Extra packages that the settings or a file name are baked too, as a second environment, which is returned then.
     """
     store = EnvironmentStore(replace(layer_settings, baked_dir=Path(os.devnull)), log)
+    layer = store.volume.cache
     baked = BakedEnvironments.of(settings, store.image)
     environment = store.environment(project)
     manifest = _undated_manifest(environment)
@@ -106,6 +108,8 @@ def environment_in_layer(project: Project, settings: Settings, layer_settings: S
         source = ExtraPackagesSource((environment.path, manifest), extra_packages, project, settings)
         environment = store.extend(environment, extra_packages, project)
         baked.remember(source, _undated_manifest(environment))
+    if settings.import_bundle:
+        bundle_baked_imports(environment.path, layer, settings.environ)
     return environment
 
 

@@ -29,8 +29,11 @@ from prefect_uv.settings import Settings
 if TYPE_CHECKING:
     from prefect_uv.engine.launch import Launch
 
-# Prefect 3.9.1 and uv 0.13.9 take files that these name from the working directory.
+# What they name is looked for in the working directory, unless it is absolute: by Prefect 3.9.1, Python and uv 0.13.9.
 PATH_VARIABLES = ("PREFECT_HOME", "PREFECT_LOGGING_SETTINGS_PATH", "PREFECT_PROFILES_PATH", "PYTHONPATH", "UV_ENV_FILE")
+# coverage 7 begins to measure when Python starts, and writes into that working directory.
+# https://coverage.readthedocs.io/en/latest/subprocess.html
+COVERAGE_VARIABLES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 STDERR = 2
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
 
@@ -112,7 +115,7 @@ def start_early(settings: Settings, cache: CacheDirectory) -> EarlyEngine | None
     """
     if not (settings.early_engine and settings.supervise) or settings.engine_wrapper or not _has_processor_to_spare():
         return None
-    if any(not value.startswith("/") for name in PATH_VARIABLES if (value := settings.flow_environ.get(name))):
+    if _depends_on_the_working_directory(settings.flow_environ):
         return None
     start = noted_start(settings, cache)
     if start is None or import_influence(Path.cwd(), (), start.modules):
@@ -142,6 +145,12 @@ def keep_if_fit(launch: Launch, settings: Settings, cache: CacheDirectory, log: 
         launch.early.discard()
     note_start(launch, settings, cache)
     return replace(launch, early=None)
+
+
+def _depends_on_the_working_directory(environ: Mapping[str, str]) -> bool:
+    """Whether these variables make Python or Prefect use the working directory when they start."""
+    paths = [path for name in PATH_VARIABLES for path in (environ.get(name) or "/").split(os.pathsep)]
+    return any(not path.startswith("/") for path in paths) or any(map(environ.get, COVERAGE_VARIABLES))
 
 
 def _has_processor_to_spare() -> bool:

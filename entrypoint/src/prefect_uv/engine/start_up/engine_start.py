@@ -106,10 +106,12 @@ def noted_start(settings: Settings, cache: CacheDirectory) -> EngineStart | None
 def note_start(launch: Launch, settings: Settings, cache: CacheDirectory) -> None:
     """Note how an engine is launched for the next run of its deployment; or that this one's way is of no use to it."""
     path = _path(settings, cache)
-    if path is None or cache.read_only or not cache.index.is_dir():
+    if path is None or cache.read_only or not cache.root.is_dir():
         return
     start = EngineStart.of(launch)
     with suppress(OSError), shared_umask():
+        for directory in (cache.index, cache.builds):
+            cache.make_directory(directory)
         if start.misfit(launch, settings):
             path.unlink(missing_ok=True)
         else:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import marshal
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +24,16 @@ from uuid import uuid4
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.environments.build.bytecode_cache import cache_tag
 from prefect_uv.environments.build.verification import site_packages
+from prefect_uv.processes.subprocesses import run_command
+from prefect_uv.settings.tool_variables import variables_for_builds
 
 IMPORT_BUNDLE = "imports-v1"
 HEADER_BYTES = 16
+LIST_IMPORTED = r"""
+import sys
+import prefect.main, prefect.flow_engine
+print(*{module.__spec__.cached for module in sys.modules.values() if getattr(module, "__spec__", None)}, sep="\n")
+"""
 MARSHAL_VERSION = 2  # every Python 3 reads it
 
 
@@ -47,20 +54,32 @@ class BundledModule:
     bytecode: bytes
 
 
-def write_import_bundle(environment: Path, cache: CacheDirectory, *, dated: bool = True) -> None:
+def bundle_baked_imports(environment: Path, cache: CacheDirectory, environ: Mapping[str, str]) -> None:
+    """Write the bundle of an environment in an image, whose modules are all compiled: of those that an engine imports.
+
+    Nothing is written if Prefect cannot be imported.
+    """
+    command = [str(environment / "bin" / "python"), "-I", "-c", LIST_IMPORTED]
+    listed = run_command(command, env=variables_for_builds(environ))
+    if listed.exit_code == 0:
+        write_import_bundle(environment, cache, only=frozenset(listed.stdout.splitlines()))
+
+
+def write_import_bundle(environment: Path, cache: CacheDirectory, only: Container[str] | None = None) -> None:
     """Write the bundle of an environment; it replaces an older one atomically, for engines that use that one, too.
 
     Args:
         environment: its directory.
         cache: the cache directory that it is in.
-        dated: the bundle counts only as long as no package is added to the environment or removed.
+        only: the bytecode files to bundle, in an image where nothing changes any more. None for all, in an environment
+            on a volume: the bundle then counts only as long as no package is added to it or removed.
     """
     site = site_packages(environment)
-    changed = site.stat().st_mtime_ns if dated else 0
+    changed = 0 if only is not None else site.stat().st_mtime_ns
     index: dict[str, dict[str, tuple[bool, int, int]]] = {}
     codes: list[bytes] = []
     size, magic = 0, b""
-    for module in _modules(str(site)):
+    for module in _modules(str(site), only):
         magic = magic or module.bytecode[:4]
         if module.bytecode[:4] == magic:
             code = module.bytecode[HEADER_BYTES:]
@@ -89,7 +108,7 @@ def _begins_with(path: Path, start: bytes) -> bool:
     return False
 
 
-def _modules(site: str) -> Iterator[BundledModule]:
+def _modules(site: str, only: Container[str] | None) -> Iterator[BundledModule]:
     """The modules below site-packages of which there is bytecode, sorted; strings, as in hard_links."""
     suffix = f".{cache_tag(Path(site))}.pyc"
     for directory, folders, files in os.walk(site):
@@ -102,7 +121,8 @@ def _modules(site: str) -> Iterator[BundledModule]:
             name = compiled.removesuffix(suffix)
             if name == compiled or f"{name}.py" not in files or _is_hidden(name, directory, folders, files):
                 continue
-            bytecode = _usable_bytecode(f"{directory}/__pycache__/{compiled}", f"{directory}/{name}.py")
+            path = f"{directory}/__pycache__/{compiled}"
+            bytecode = _usable_bytecode(path, f"{directory}/{name}.py") if only is None or path in only else b""
             if not bytecode:
                 continue
             if name != "__init__":
