@@ -31,7 +31,7 @@ TRASH_NAME = re.compile(r".+-[0-9a-f]{32}")
 MIRROR_NAME = re.compile(r"[0-9a-f]{32}(?:\.\d+)?")
 UV_CACHE_NAME = re.compile(r"uv-\d+(?:\.\d+)+")
 SMALL_FILE_NAME = re.compile(
-    rf"{KEY_NAME.pattern}|deployment-[0-9a-f-]{{36}}|python-[0-9a-f]{{12}}|run-[0-9a-f-]{{36}}|write-[0-9a-f]{{32}}"
+    rf"{KEY_NAME.pattern}|[0-9a-f]{{64}}-[0-9a-f]{{16}}|deployment-[0-9a-f-]{{36}}|python-[0-9a-f]{{12}}|run-[0-9a-f-]{{36}}|write-[0-9a-f]{{32}}"
 )
 DAY_SECONDS = 86400.0
 NAME_TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
@@ -105,6 +105,11 @@ class CacheDirectory(Volume):
         return self.root / "failed" / LAYOUT
 
     @property
+    def verdicts(self) -> Path:
+        """What policies say about environments (`environments/policy/verdict.py`)."""
+        return self.root / "policy" / LAYOUT
+
+    @property
     def locks(self) -> Path:
         """Lock files: work locks by key, and a few with fixed names."""
         return self.root / "locks"
@@ -112,8 +117,8 @@ class CacheDirectory(Volume):
     @property
     def areas(self) -> tuple[Path, ...]:
         """Every directory in which garbage is collected."""
-        kept = (self.environments, self.mirrors, self.pythons, self.index, self.bytecode, self.failures, self.locks)
-        return (*kept, self.builds, self.trash)
+        kept = (self.environments, self.mirrors, self.pythons, self.index, self.bytecode, self.failures, self.verdicts)
+        return (*kept, self.locks, self.builds, self.trash)
 
     def prepare(self) -> None:
         """Create the directories that every build needs. Those of earlier layouts stay until they are garbage.

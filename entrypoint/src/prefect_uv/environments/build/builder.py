@@ -143,9 +143,14 @@ class EnvironmentBuild:
             self.plan.install(directory / environment.name, link_mode)
 
     def _finish(self, environment: Path) -> None:
-        """Add the import hook, the manifest and the lease file, and flush all to the disk before the key names it."""
+        """Add the hook, facts, the manifest and the lease file, and flush all to the disk before the key names it."""
+        from prefect_uv.environments.policy import package_facts  # noqa: PLC0415 (no warm start builds)
+
         remove_uv_lock(environment)
         add_hook(environment)
+        known = package_facts.read_facts(self.plan.base[0]) if self.plan.base else None
+        facts = package_facts.installed_facts(environment, self.plan.origins(), known or {})
+        package_facts.write_facts(environment, facts)
         (environment / IN_USE).touch(0o664)
         (environment / RUN_CACHE).mkdir()
         Manifest(self.contents.key, self.purpose, time.time(), self.contents).write(environment)

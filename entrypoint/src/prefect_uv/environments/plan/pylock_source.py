@@ -48,6 +48,9 @@ class PylockSource:
         lock = lock.chosen(planned)
         packages = {name: replace(package, version=planned[name]) for name, package in lock.packages(options).items()}
         contents = contents_of(uv, self.project, python, packages)
+        from prefect_uv.environments.plan.origins import resolved_origins  # noqa: PLC0415 (no warm start plans)
+
+        origins = partial(resolved_origins, lock, None, uv.settings.wheels)
         if uv.settings.wheels:
-            return Plan(contents, partial(install_from_wheels, uv, lock.requirement_lines()))
-        return Plan(contents, installer(uv, lock, options))
+            return Plan(contents, partial(install_from_wheels, uv, lock.requirement_lines()), origins=origins)
+        return Plan(contents, installer(uv, lock, options), origins=origins)
