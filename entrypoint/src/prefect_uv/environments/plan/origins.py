@@ -78,7 +78,8 @@ def resolved_origins(lock: Pylock, hashed: Container[str] | None, wheels: Path |
             commit = bool(PINNED_COMMIT.fullmatch(package.vcs.commit_id))
             origins = [PackageOrigin(REPOSITORY, _address(package.vcs.url or package.vcs.path or ""), hashed=commit)]
         else:
-            files: list[File] = [*(package.wheels or ()), *filter(None, (package.sdist, package.archive))]
+            files: list[File] = [*(package.wheels or ())]
+            files += [file for file in (package.sdist, package.archive) if file]
             addresses = [file.url or file.path or "" for file in files]
             kind = ADDRESS if package.archive or not package.index else INDEX
             names = [wheel.filename for wheel in package.wheels or ()] + _wheel_names(addresses)
