@@ -128,7 +128,7 @@ def test_built_package(etl: Etl, make_store: MakeStore, cache: Path, tmp_path: P
     etl.write("prefect", "built")
     etl.lock()
     (tmp_path / "ran").unlink(missing_ok=True)
-    with pytest.raises(PolicyViolatedError, match="built 1.0 is built from source"):
+    with pytest.raises(PolicyViolatedError, match=r"built 1\.0 is built from source"):
         sync(make_store(**REFUSE, PREFECT_UV_POLICY_WHEELS="true"), etl)
     assert not (tmp_path / "ran").exists()
     assert environments(cache) == []
@@ -146,7 +146,7 @@ def test_advisories(etl: Etl, make_store: MakeStore, server: Server, cache: Path
     if audit == "malware":
         assert not sync(make_store(**REFUSE, **accepted), etl).hit
     else:
-        with pytest.raises(PolicyViolatedError, match="prefect 3.8.8 is vulnerable: GHSA-aaaa-bbbb-cccc"):
+        with pytest.raises(PolicyViolatedError, match=r"prefect 3\.8\.8 is vulnerable: GHSA-aaaa-bbbb-cccc"):
             sync(make_store(**REFUSE, **accepted), etl)
 
 
@@ -249,7 +249,7 @@ def test_environment_of_an_older_release(
     (environment.path / FACTS).unlink()
     allowed = {**REFUSE, "PREFECT_UV_POLICY_INDEXES": etl.wheels.as_uri(), "PREFECT_UV_POLICY_WHEELS": "true"}
     assert sync(make_store(**allowed), etl).hit
-    with pytest.raises(PolicyViolatedError, match="prefect 3.8.8 is from the index file://"):
+    with pytest.raises(PolicyViolatedError, match=r"prefect 3\.8\.8 is from the index file://"):
         sync(make_store(**{**allowed, "PREFECT_UV_POLICY_INDEXES": "https://packages.example.com"}), etl)
     assert len(verdicts(cache)) == 2
     monkeypatch.setattr(Uv, "run", None)
@@ -364,7 +364,7 @@ def test_extra_packages(etl: Etl, make_store: MakeStore) -> None:
     store = make_store(**REFUSE, PREFECT_UV_POLICY_HASHES="true", PREFECT_UV_POLICY_EXEMPT="prefect")
     project = find_project(etl.directory, None, store.settings)
     base = store.environment(project)
-    with pytest.raises(PolicyViolatedError, match="extra 1.0 is not pinned by a hash"):
+    with pytest.raises(PolicyViolatedError, match=r"extra 1\.0 is not pinned by a hash"):
         store.extend(base, ExtraPackages(requirements=("extra",)), project)
 
 

@@ -67,10 +67,14 @@ def test_origins_of_a_lock(tmp_path: Path) -> None:
         "b": (PackageOrigin(REPOSITORY, "https://git.example.com/team/b", hashed=True),),
         "c": (
             PackageOrigin(
-                ADDRESS, "https://files.example.com/c-1-py3-none-any.whl", hosts, True, ("c-1-py3-none-any.whl",)
+                ADDRESS,
+                "https://files.example.com/c-1-py3-none-any.whl",
+                hosts,
+                hashed=True,
+                wheels=("c-1-py3-none-any.whl",),
             ),
         ),
-        "d": (PackageOrigin(INDEX, f"file://{tmp_path}/wheels", (), False, ("d-1-py3-none-any.whl",)),),
+        "d": (PackageOrigin(INDEX, f"file://{tmp_path}/wheels", wheels=("d-1-py3-none-any.whl",)),),
     }
     from_wheels = locked_origins(lock, {"a": "1"}, tmp_path / "wheels")["a"][0]
     assert (from_wheels.address, from_wheels.hosts, from_wheels.hashed) == (f"file://{tmp_path}/wheels", (), True)
@@ -183,7 +187,7 @@ def test_licenses(expression: str, licenses: tuple[str, ...], allowed: tuple[str
 
 
 def test_license_in_metadata(tmp_path: Path) -> None:
-    """The expression, the classifiers, or the field `License`, in this order; the text of a whole license is shortened."""
+    """The expression, the classifiers, or the field `License`, in this order; a long text is shortened."""
     site = tmp_path / "lib" / "python3.13" / "site-packages" / "a-1.dist-info"
     site.mkdir(parents=True)
     policy, long = Policy(licenses=("MIT",)), "Permission is hereby granted, " * 20

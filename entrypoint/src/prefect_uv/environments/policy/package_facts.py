@@ -86,7 +86,7 @@ def _from_json(item: Mapping[str, Any]) -> PackageFacts:
 
 
 def _of_distribution(path: Path, origins: tuple[PackageOrigin, ...]) -> PackageFacts:
-    metadata = HeaderParser().parsestr(_content(path / "METADATA"))
+    metadata = HeaderParser().parsestr(_lines_of(path / "METADATA"))
     classifiers = [value for value in metadata.get_all("Classifier", []) if value.startswith("License ::")]
     texts = [value.rpartition("::")[2].strip() for value in classifiers]
     field = " ".join((metadata.get("License") or "").split())
@@ -113,7 +113,7 @@ def _fits(distribution: Path, origin: PackageOrigin) -> bool:
     https://packaging.python.org/en/latest/specifications/binary-distribution-format/#file-contents
     """
     tags = {
-        line.partition(":")[2].strip() for line in _content(distribution / "WHEEL").splitlines() if line[:4] == "Tag:"
+        line.partition(":")[2].strip() for line in _lines_of(distribution / "WHEEL").splitlines() if line[:4] == "Tag:"
     }
     return any(tag in tags for wheel in origin.wheels for tag in _tags(wheel))
 
@@ -126,7 +126,7 @@ def _tags(wheel: str) -> Iterator[str]:
             yield from (f"{python}-{abi}-{platform}" for platform in platforms.split("."))
 
 
-def _content(path: Path) -> str:
+def _lines_of(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
