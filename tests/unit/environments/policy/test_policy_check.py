@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -108,7 +107,8 @@ def test_rule_refuses_or_warns(etl: Etl, make_store: MakeStore, cache: Path, rul
     assert (environments(cache) == []) is (rule != "license")  # licenses are known when the package is there
     store = make_store(**WARN, **variables)
     sync(store, etl)
-    assert store.policy_check and store.policy_check.verdict
+    assert store.policy_check
+    assert store.policy_check.verdict
     assert expected in store.policy_check.verdict.summary
     assert sync(make_store(**REFUSE, **variables, PREFECT_UV_POLICY_EXEMPT="prefect"), etl).hit
 
@@ -168,7 +168,8 @@ def test_warm_start_opens_one_file_and_no_more(
     with watched() as with_policy:
         store = make_store(**variables)
         sync(store, etl)
-    assert store.policy_check and store.policy_check.verdict
+    assert store.policy_check
+    assert store.policy_check.verdict
     assert [item for item in with_policy if item not in without] == [("open", str(path))]
     assert len(server.requests) == asked
 
@@ -322,9 +323,7 @@ def test_several_starts_at_once(etl: Etl, make_store: MakeStore, server: Server,
     assert [item.name for item in (cache / "envs" / "tmp").iterdir()] == []
 
 
-def test_verdict_of_a_stranger_is_not_used(
-    etl: Etl, make_store: MakeStore, server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_verdict_of_a_stranger_is_not_used(etl: Etl, make_store: MakeStore, server: Server, cache: Path) -> None:
     """A link, or a file that is no verdict, is not believed: the verdict is worked out again."""
     variables = {**REFUSE, **report(server)}
     sync(make_store(**variables), etl)
@@ -349,13 +348,11 @@ def test_verdict_of_a_stranger_is_not_used(
     assert len(server.to("POST", "/v1/querybatch")) == asked + 1
     assert not path.is_symlink()
     path.write_text(json.dumps({**json.loads(good), "violations": [["index", "prefect", "3.8.8", "is planted"]]}))
-    monkeypatch.setattr(
-        type(path), "lstat", lambda self: os.stat_result((*os.lstat(self)[:4], 4321, *os.lstat(self)[5:]))
-    )
-    store = make_store(**variables)
-    assert not look_up_verdict(
-        [store.volume.cache], path.name[:64], Policy(audit="vulnerabilities", service=server.url)
-    )
+    policy = Policy(audit="vulnerabilities", service=server.url)
+    ours = make_store(**variables).volume.cache
+    for trusted, expected in ((ours.trusted, 1), (frozenset({4321}), 0)):
+        verdict = look_up_verdict([replace(ours, trusted=trusted)], path.name[:64], policy)
+        assert len(verdict.all if verdict else ()) == expected
 
 
 def test_extra_packages(etl: Etl, make_store: MakeStore) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from prefect_uv.cache_volume.full_disk import write_file
 from prefect_uv.environments.build.verification import distributions
-from prefect_uv.environments.plan.origins import Origins, PackageOrigin
+from prefect_uv.environments.plan.origins import PackageOrigin
 
 FACTS = "prefect-uv-packages.json"
 FACTS_FORMAT = 1
@@ -36,7 +36,9 @@ class PackageFacts:
     licenses: tuple[str, ...] = ()
 
 
-def planned_facts(versions: Mapping[str, str], origins: Origins) -> dict[str, PackageFacts]:
+def planned_facts(
+    versions: Mapping[str, str], origins: Mapping[str, tuple[PackageOrigin, ...]]
+) -> dict[str, PackageFacts]:
     """What is known about packages before they are installed."""
     return {
         name: PackageFacts(version, origins.get(name, ()), _must_be_built(origins.get(name, ())))
@@ -44,7 +46,9 @@ def planned_facts(versions: Mapping[str, str], origins: Origins) -> dict[str, Pa
     }
 
 
-def installed_facts(environment: Path, origins: Origins, known: Mapping[str, PackageFacts]) -> dict[str, PackageFacts]:
+def installed_facts(
+    environment: Path, origins: Mapping[str, tuple[PackageOrigin, ...]], known: Mapping[str, PackageFacts]
+) -> dict[str, PackageFacts]:
     """What is known about the packages of an environment.
 
     Args:
