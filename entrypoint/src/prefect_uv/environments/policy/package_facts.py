@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from email.parser import HeaderParser
 from pathlib import Path
 from typing import Any
 
@@ -90,20 +89,41 @@ def _from_json(item: Mapping[str, Any]) -> PackageFacts:
 
 
 def _of_distribution(path: Path, origins: tuple[PackageOrigin, ...]) -> PackageFacts:
-    metadata = HeaderParser().parsestr(_lines_of(path / "METADATA"))
-    classifiers = [value for value in metadata.get_all("Classifier", []) if value.startswith("License ::")]
+    metadata = _metadata_fields(path)
+    classifiers = [value for value in metadata.get("Classifier", ()) if value.startswith("License ::")]
     texts = [value.rpartition("::")[2].strip() for value in classifiers]
-    field = " ".join((metadata.get("License") or "").split())
+    field = " ".join(_first_value(metadata, "License").split())
     built = _must_be_built(origins)
     if built is False:
         built = not any(_fits(path, origin) for origin in origins)
     return PackageFacts(
-        str(metadata.get("Version") or path.name.removesuffix(".dist-info").rpartition("-")[2]),
+        _first_value(metadata, "Version") or path.name.removesuffix(".dist-info").rpartition("-")[2],
         tuple(replace(origin, wheels=()) for origin in origins),
         built,
-        (metadata.get("License-Expression") or "").strip(),
+        _first_value(metadata, "License-Expression"),
         tuple(text for text in texts if text != "OSI Approved") or tuple(filter(None, [field])),
     )
+
+
+def _metadata_fields(distribution: Path) -> dict[str, list[str]]:
+    """The fields of METADATA, without the description below them, which is most of the file.
+
+    https://packaging.python.org/en/latest/specifications/core-metadata/
+    """
+    fields: dict[str, list[str]] = {}
+    values: list[str] = []
+    for line in _lines_of(distribution / "METADATA").partition("\n\n")[0].splitlines():
+        name, separator, value = line.partition(":")
+        if values and line[:1] in {" ", "\t"}:
+            values[-1] += line
+        elif separator:
+            values = fields.setdefault(name, [])
+            values.append(value.strip())
+    return fields
+
+
+def _first_value(metadata: Mapping[str, list[str]], name: str) -> str:
+    return next(iter(metadata.get(name, ())), "")
 
 
 def _must_be_built(origins: tuple[PackageOrigin, ...]) -> bool | None:

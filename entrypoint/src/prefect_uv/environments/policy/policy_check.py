@@ -81,7 +81,8 @@ class PolicyCheck:
         versions = {name: package.version for name, package in packages.items()}
         verdict = Verdict(find_violations(self.policy, planned_facts(versions, plan.origins()), installed=False))
         asked = {name: package.version for name, package in plan.contents.packages.items()}
-        self._enforce(self._audited(verdict, plan.contents.key, asked))
+        self.verdict = self._audited(verdict, plan.contents.key, asked)
+        self._enforce(self.verdict)
 
     def judge(
         self, environment: Environment, volume: CacheDirectory, baked: CacheDirectory, plan: Callable[[], Plan | None]
