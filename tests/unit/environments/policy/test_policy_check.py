@@ -288,7 +288,6 @@ def test_baked_environment(etl: Etl, make_store: MakeStore, server: Server, cach
     environment = sync(store, etl)
     assert environment.path.is_relative_to(baked)
     assert len(server.to("POST", "/v1/querybatch")) == 1
-    store.writable()
     with pytest.raises(PolicyViolatedError, match="names no license"):
         sync(make_store(**there, PREFECT_UV_POLICY_LICENSES="MIT"), etl)
     assert len(verdicts(cache)) == 1

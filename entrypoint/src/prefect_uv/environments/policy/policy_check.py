@@ -199,4 +199,5 @@ class PolicyCheck:
         """Store a verdict if there is a place; a read-only volume is none."""
         if not volume.read_only:
             with suppress(OSError), shared_umask():
+                volume.prepare()
                 verdict.write(volume, environment.key, self.policy)

@@ -77,7 +77,7 @@ class Verdict:
         return {"mode": mode, "digest": policy.digest, "audited": asked, "violations": texts}
 
     def write(self, cache: CacheDirectory, key: str, policy: Policy) -> None:
-        """Store it for the next start.
+        """Store it for the next start, in a directory that is prepared.
 
         Raises:
             OSError: that is not possible there.
