@@ -127,7 +127,7 @@ class EnvironmentStore:
         if self.policy_check:
             try:
                 places = self.volume.cache, self.baked.published.cache
-                self.policy_check.judge(environment, *places, partial(self._plan_again, source))
+                self.policy_check.judge(environment, *places, source.hashed_names, partial(self._plan_again, source))
             except BaseException:
                 os.close(environment.lease)
                 raise

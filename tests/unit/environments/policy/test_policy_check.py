@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.environments import Environment, EnvironmentStore
 from prefect_uv.environments.policy import policy_check
 from prefect_uv.environments.policy.package_facts import FACTS
@@ -23,7 +26,7 @@ from prefect_uv.environments.policy.verdict import Verdict, look_up_verdict, pas
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.errors import PolicyUnknownError, PolicyViolatedError
 from prefect_uv.project import ExtraPackages, find_project
-from tests.unit.etl import Etl, environments, sync, sync_at_once
+from tests.unit.etl import WHEEL, Etl, environments, sync, sync_at_once, unlocked
 from tests.unit.http_server import Answer, Request, Server
 from tests.unit.wheels import build_wheel
 
@@ -385,3 +388,43 @@ def test_verdict_is_due_once_a_day() -> None:
     assert Verdict(audited=now - 3600 * 25, attempted=now - 3600 * 25).is_due(policy)
     assert not replace(Verdict(audited=now - 3600 * 25), attempted=now - 60).is_due(policy)
     assert policy_check.RECHECK_SECONDS < 30
+
+
+def test_index_of_a_lock(etl: Etl, make_store: MakeStore, server: Server) -> None:
+    """The addresses in the lock count: a mirror that only the container knows is not used, and not judged."""
+    etl.move_to(server)
+    mirror = {"UV_DEFAULT_INDEX": "https://mirror.example.com/simple", "PREFECT_UV_LOCK": "frozen"}
+    allowed = {**REFUSE, "PREFECT_UV_POLICY_INDEXES": server.url, "PREFECT_UV_POLICY_HASHES": "true"}
+    with pytest.raises(PolicyViolatedError, match="is from the index http://127"):
+        sync(make_store(**{**allowed, "PREFECT_UV_POLICY_INDEXES": mirror["UV_DEFAULT_INDEX"]}, **mirror), etl)
+    assert not sync(make_store(**allowed, **mirror), etl).hit
+
+
+def test_index_of_requirements(etl: Etl, make_store: MakeStore, server: Server, tmp_path: Path) -> None:
+    """Without a lock, the files of the index that uv was given count; its hashes pin nothing, those of a file do."""
+    etl.move_to(server)
+    file = tmp_path / "requirements.txt"
+    file.write_text("prefect\n")
+    given = {"PIP_INDEX_URL": f"{server.url}/"}
+    allowed = {**REFUSE, "PREFECT_UV_POLICY_INDEXES": server.url, **given}
+    with pytest.raises(PolicyViolatedError, match=r"is from http://127\.0\.0\.1:\d+/api/prefect/prefect-3\.8\.8"):
+        make_store(**REFUSE, PREFECT_UV_POLICY_INDEXES="https://packages.example.com", **given).environment(
+            unlocked(files=[file])
+        )
+    assert not make_store(**allowed).environment(unlocked(files=[file])).hit
+    with pytest.raises(PolicyViolatedError, match=r"prefect 3\.8\.8 is not pinned by a hash"):
+        make_store(**allowed, PREFECT_UV_POLICY_HASHES="true").environment(unlocked(files=[file]))
+    digest = hashlib.sha256((etl.wheels / WHEEL).read_bytes()).hexdigest()
+    file.write_text(f"prefect==3.8.8 --hash=sha256:{digest}\n")
+    assert make_store(**allowed, PREFECT_UV_POLICY_HASHES="true").environment(unlocked(files=[file])).hit
+
+
+def test_old_verdicts_are_garbage(cache_directory: CacheDirectory, collect: Callable[..., int]) -> None:
+    """One that was not written for a month is removed, and a start works it out again."""
+    policy = Policy()
+    for key in ("0" * 64, "1" * 64):
+        Verdict().write(cache_directory, key, policy)
+    old = cache_directory.verdicts / f"{'0' * 64}-{policy.digest}"
+    os.utime(old, (1_000_000_000, 1_000_000_000))
+    collect()
+    assert [path.name[0] for path in cache_directory.verdicts.iterdir()] == ["1"]

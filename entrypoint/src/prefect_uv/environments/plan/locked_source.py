@@ -39,6 +39,10 @@ class LockedSource:
         """The lock and the project's files, the selection and the policy."""
         return ["locked", self.policy, *project_fields(self.project), *self.project.selection.options]
 
+    def hashed_names(self) -> set[str]:
+        """None: the key has the lock's addresses and hashes, so every project with this key has the same."""
+        return set()
+
     def plan(self, uv: Uv, log: RunLog) -> Plan:
         """What uv installs from the lock here.
 

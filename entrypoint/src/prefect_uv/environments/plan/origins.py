@@ -65,6 +65,9 @@ def locked_origins(lock: Path, versions: Mapping[str, str], wheels: Path | None)
 def resolved_origins(lock: Pylock, hashed: Container[str] | None, wheels: Path | None) -> Origins:
     """The origins of the packages of a pylock.toml, or of what uv resolves.
 
+    uv 0.13.9: names no index when it resolves, so each file's own address is an origin (covered by
+    test_index_of_requirements). https://docs.astral.sh/uv/reference/cli/#uv-pip-compile--format
+
     Args:
         lock: the packages.
         hashed: the names of those whose hashes are the project's own and not those that the index has today; None for

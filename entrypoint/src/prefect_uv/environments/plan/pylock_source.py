@@ -32,6 +32,10 @@ class PylockSource:
         """The lockfile, the project's files and the selection."""
         return ["pylock", *project_fields(self.project), *self.project.options]
 
+    def hashed_names(self) -> set[str]:
+        """All packages: PEP 751 requires hashes."""
+        return Pylock.of_project(self.project.lock).names
+
     def plan(self, uv: Uv, log: RunLog) -> Plan:
         """What uv installs from the lockfile here.
 

@@ -53,6 +53,9 @@ class Source(Protocol):
     def fields(self) -> list[Field]:
         """The raw inputs for the fingerprint, from files alone, without uv."""
 
+    def hashed_names(self) -> set[str]:
+        """The packages that the project pins by hashes, if another project may have led to the same key without."""
+
     def plan(self, uv: Uv, log: RunLog) -> Plan:
         """Ask uv what to install; refuse what cannot work."""
 

@@ -37,6 +37,14 @@ class UnlockedSource:
         fields += [*self.project.requirements, str(len(self.project.constraints)), *self.project.constraints]
         return [*fields, *list_wheels(self.settings.wheels)]
 
+    def hashed_names(self) -> set[str]:
+        """The names of the packages for which a requirements file has hashes; a script without a lock has none."""
+        if self.project.script:
+            return set()
+        project = self.project
+        requirements = Requirements.read(project.directory, project.files, self.settings.environ, project.requirements)
+        return {item.name for item in requirements.requirements if item.hashes}
+
     def plan(self, uv: Uv, log: RunLog) -> Plan:
         """What uv resolves the requirements to today.
 
@@ -51,16 +59,8 @@ class UnlockedSource:
         contents = contents_of(uv, self.project, python, packages)
         from prefect_uv.environments.plan.origins import resolved_origins  # noqa: PLC0415 (no warm start plans)
 
-        origins = partial(resolved_origins, lock, self._hashed(), uv.settings.wheels)
+        origins = partial(resolved_origins, lock, self.hashed_names(), uv.settings.wheels)
         return Plan(contents, installer(uv, lock), lock.names <= pinned, origins=origins)
-
-    def _hashed(self) -> set[str]:
-        """The names of the packages for which a requirements file has hashes; a script without a lock has none."""
-        if self.project.script:
-            return set()
-        project = self.project
-        requirements = Requirements.read(project.directory, project.files, self.settings.environ, project.requirements)
-        return {item.name for item in requirements.requirements if item.hashes}
 
     def _resolve(self, uv: Uv, python: str) -> tuple[Pylock, set[str]]:
         """The packages, and the names of those that the requirements pin to one version."""

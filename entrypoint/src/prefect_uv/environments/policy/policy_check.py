@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.cache_volume.shared_umask import shared_umask
 from prefect_uv.environments.policy.policy import Policy
-from prefect_uv.environments.policy.verdict import Verdict, Violation, look_up_verdict, now_attempted, places_of
+from prefect_uv.environments.policy.verdict import HASH, Verdict, Violation, look_up_verdict, now_attempted, places_of
 from prefect_uv.environments.published_environments import Environment
 from prefect_uv.errors import PolicyUnknownError, PolicyViolatedError
 from prefect_uv.log.run_log import RunLog
@@ -85,7 +85,12 @@ class PolicyCheck:
         self._enforce(self.verdict)
 
     def judge(
-        self, environment: Environment, volume: CacheDirectory, baked: CacheDirectory, plan: Callable[[], Plan | None]
+        self,
+        environment: Environment,
+        volume: CacheDirectory,
+        baked: CacheDirectory,
+        hashed: Callable[[], set[str]],
+        plan: Callable[[], Plan | None],
     ) -> None:
         """Apply the policy to an environment.
 
@@ -93,6 +98,7 @@ class PolicyCheck:
             environment: the environment.
             volume: where the verdict is stored.
             baked: where that of a baked environment may be, too.
+            hashed: the names of the packages that this project pins by hashes.
             plan: asks uv about the environment's packages again, in case that it has no facts about them.
 
         Raises:
@@ -103,6 +109,8 @@ class PolicyCheck:
         verdict = look_up_verdict(caches, environment.key, self.policy)
         if verdict is None or (self.refuses and self.policy.audits and not verdict.audited):
             verdict = self._work_out(environment, volume, plan)
+        if any(violation.rule == HASH for violation in verdict.violations):
+            verdict = self._without_pinned(verdict, hashed(), environment, volume)
         self.verdict = verdict
         if self.refuses:
             self._enforce(verdict)
@@ -154,6 +162,20 @@ class PolicyCheck:
         if complete:
             self._store(verdict, environment, volume)
         return verdict
+
+    def _without_pinned(
+        self, verdict: Verdict, hashed: set[str], environment: Environment, volume: CacheDirectory
+    ) -> Verdict:
+        """The verdict, which another project without hashes may have led to, without what this project pins.
+
+        The key has the hashes of the files, so these are the pinned ones, for every project with this key.
+        """
+        kept = tuple(one for one in verdict.violations if one.rule != HASH or one.package not in hashed)
+        if kept == verdict.violations:
+            return verdict
+        pinned = replace(verdict, violations=kept)
+        self._store(pinned, environment, volume)
+        return pinned
 
     def _facts_by_plan(self, environment: Environment, plan: Plan | None) -> tuple[dict[str, PackageFacts], bool]:
         """Facts about an environment of an older release, and whether uv has said where its packages come from."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from urllib.parse import unquote, urlsplit
 
 from prefect_uv.environments.plan.origins import INDEX, REPOSITORY, PackageOrigin
 from prefect_uv.environments.policy.licenses import has_allowed_license, license_text
 from prefect_uv.environments.policy.package_facts import PackageFacts
 from prefect_uv.environments.policy.policy import Policy
-from prefect_uv.environments.policy.verdict import Violation
+from prefect_uv.environments.policy.verdict import HASH, Violation
 
 
 def find_violations(policy: Policy, facts: Mapping[str, PackageFacts], *, installed: bool) -> tuple[Violation, ...]:
@@ -32,9 +33,9 @@ def _about(policy: Policy, facts: PackageFacts, *, installed: bool) -> Iterator[
     if (policy.indexes or policy.hashes) and not facts.origins:
         yield "unknown", "is from a place that is not known"
     if policy.indexes:
-        yield from (("index", text) for text in dict.fromkeys(_places(policy.indexes, facts.origins)))
+        yield from (("index", text) for text in islice(_places(policy.indexes, facts.origins), 1))
     if policy.hashes and not all(origin.hashed for origin in facts.origins):
-        yield "hash", "is not pinned by a hash"
+        yield HASH, "is not pinned by a hash"
     if policy.wheels and facts.built is not False:
         yield "build", "is built from source" if facts.built else "may have been built from source"
     if policy.licenses and installed and not has_allowed_license(facts, policy.licenses):

@@ -20,6 +20,8 @@ from prefect_uv.settings import Settings
 SHOWN_VIOLATIONS = 3
 KEY_DIGITS = 64
 ATTEMPT_SECONDS = 3600.0
+HASH = "hash"
+"""The rule about hashes."""
 
 
 class Violation(NamedTuple):
