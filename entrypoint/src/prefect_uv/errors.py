@@ -431,6 +431,20 @@ class RegistryRefusedError(SyncError):
     slug = "registry-refused"
 
 
+class PolicyViolatedError(SyncError):
+    """The environment violates the policy, and PREFECT_UV_POLICY is `refuse`."""
+
+    slug = "policy-violated"
+    kind: ClassVar[Kind] = "user"
+
+
+class PolicyUnknownError(PolicyViolatedError):
+    """PREFECT_UV_POLICY is `refuse`, and it was never possible to ask for the advisories about this environment."""
+
+    slug = "policy-unknown"
+    kind: ClassVar[Kind] = "tool"
+
+
 class ProjectBuildError(SyncError):
     """The project, or a local package it depends on, could not be built and installed."""
 

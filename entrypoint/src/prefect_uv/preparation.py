@@ -98,15 +98,28 @@ def environment_for(session: Session, store: EnvironmentStore, project: Project,
     extra = find_extra_packages(checkout.directory, project, session.settings, variable_packages)
     if extra.summary:
         session.log.info(extra.summary)
-    environment = store.environment(project)
     files, requirements = (*extra.files, *checkout.requirements), (*extra.requirements, *checkout.packages)
-    environment = store.extend(environment, replace(extra, requirements=requirements, files=files), project)
+    try:
+        environment = store.environment(project)
+        environment = store.extend(environment, replace(extra, requirements=requirements, files=files), project)
+    finally:
+        _report_policy(store, session)
     for path in checkout.virtual_environments:
         from prefect_uv.environments.unused_environment import log_unused_environment  # noqa: PLC0415 (rarely needed)
 
         log_unused_environment(path, environment.path, project, session.log)
     _warn_without_volume(environment, session.settings, session.log)
     return environment
+
+
+def _report_policy(store: EnvironmentStore, session: Session) -> None:
+    """Keep the policy's verdict for the record, and warn of what it does not allow."""
+    check = store.policy_check
+    if check is None or check.verdict is None:
+        return
+    session.results["policy"] = check.verdict.as_facts(check.policy, session.settings.policy)
+    if check.verdict.all and not check.refuses:
+        session.log.warning(f"policy: {check.verdict.summary}")
 
 
 def _warn_without_volume(environment: Environment, settings: Settings, log: RunLog) -> None:

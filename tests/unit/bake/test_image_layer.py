@@ -21,7 +21,13 @@ from prefect_uv.environments import Environment, EnvironmentStore
 from prefect_uv.environments.key.manifest import Manifest
 from prefect_uv.environments.preview import EnvironmentPreview, Preview
 from prefect_uv.environments.uv.uv_command import Uv
-from prefect_uv.errors import BakedMismatchError, LocalDependencyMissingError, UsageError, VolumeUnusableError
+from prefect_uv.errors import (
+    BakedMismatchError,
+    LocalDependencyMissingError,
+    PolicyViolatedError,
+    UsageError,
+    VolumeUnusableError,
+)
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.options.option_parser import parse_options
 from prefect_uv.project import ExtraPackages, find_extra_packages, find_project
@@ -153,6 +159,28 @@ def test_layer_has_environment_index_and_bytecode(baked: Baked) -> None:
     assert [path.name for path in (baked.directory / "envs").iterdir()] == ["v1"]
     (environment,) = baked.environments
     assert list(environment.glob("lib/*/site-packages/prefect/__pycache__/flow_engine.*.pyc"))
+
+
+def test_policy_of_the_bake(baked: Baked, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bake is refused as a start is. Its verdict is in the layer, and counts for starts with the same policy.
+
+    A stricter start works its own verdict out from the layer, without uv, and keeps it on the volume.
+    """
+    policy = {"PREFECT_UV_POLICY": "refuse", "PREFECT_UV_POLICY_WHEELS": "true"}
+    strict = {**policy, "PREFECT_UV_POLICY_LICENSES": "MIT"}
+    with pytest.raises(PolicyViolatedError, match=r"prefect 3\.8\.8 names no license"):
+        baked.bake(whole=False, **strict)
+    shutil.rmtree(baked.directory)
+    baked.directory.mkdir()
+    baked.bake(whole=False, **policy)
+    assert len([*(baked.directory / "policy" / "v1").iterdir()]) == 1
+    monkeypatch.setattr(Uv, "run", no_uv)
+    assert baked.start(**policy).hit
+    assert not cache.exists()
+    for _ in range(2):
+        with pytest.raises(PolicyViolatedError, match=r"prefect 3\.8\.8 names no license"):
+            baked.start(**strict)
+    assert len([*(cache / "policy" / "v1").iterdir()]) == 1
 
 
 def test_key_is_the_same_on_a_volume(

@@ -42,6 +42,7 @@ FILES = (
     f"envs/trash/x-{DIGEST}/file",
     f"index/v1/{KEY}",
     f"failed/v1/{KEY}",
+    f"policy/v1/{KEY}-{DIGEST[:16]}",
     f"locks/{KEY}",
     "locks/gc",
     "locks/collected",
@@ -250,4 +251,4 @@ def test_directories_of_others_are_left_alone(
     after = contents(cache_directory.root)
     assert before.keys() <= after.keys()
     owner = f"belongs to uid {os.geteuid()}, which is not in PREFECT_UV_CACHE_TRUST"
-    assert warnings == [f"garbage is left alone in 10 of 10 directories: {cache_directory.environments} {owner}"]
+    assert warnings == [f"garbage is left alone in 11 of 11 directories: {cache_directory.environments} {owner}"]

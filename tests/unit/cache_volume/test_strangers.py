@@ -15,6 +15,8 @@ from prefect_uv.cache_volume.uv_cache import choose_uv_cache, safe_uv_cache
 from prefect_uv.environments import EnvironmentStore
 from prefect_uv.environments.build.recent_failures import RecentFailure
 from prefect_uv.environments.key.fingerprint_index import IndexEntry, look_up_entry, write_entry
+from prefect_uv.environments.policy.policy import Policy
+from prefect_uv.environments.policy.verdict import Verdict, look_up_verdict
 from prefect_uv.errors import SyncError
 from prefect_uv.log.mask import Mask
 from tests.unit.etl import Etl, sync
@@ -36,7 +38,7 @@ def replace_by_link(path: Path) -> None:
 
 @pytest.mark.parametrize("change", [chown, replace_by_link])
 def test_answer_of_a_stranger(cache_directory: CacheDirectory, change: Callable[[Path], None]) -> None:
-    """An entry of the fingerprint index or a failed build counts only if a trusted user wrote it."""
+    """An entry of the fingerprint index, a failed build or a verdict counts only if a trusted user wrote it."""
     write_entry(cache_directory, KEY, IndexEntry.of("key", "etl", "/usr/bin/python3"))
     failure = RecentFailure.of(cache_directory, KEY, "inputs", {})
     failure.remember(SyncError("It failed."), Mask())
@@ -46,6 +48,11 @@ def test_answer_of_a_stranger(cache_directory: CacheDirectory, change: Callable[
     assert look_up_entry(cache_directory, KEY) is None
     change(failure.path)
     assert failure.recall() is None
+    policy = Policy()
+    Verdict().write(cache_directory, KEY, policy)
+    assert look_up_verdict([cache_directory], KEY, policy)
+    change(cache_directory.verdicts / f"{KEY}-{policy.digest}")
+    assert look_up_verdict([cache_directory], KEY, policy) is None
 
 
 UV_FILES = ("archive-v0/id/module.py", "git-v0/db/id/config", "simple-v1/pypi/package.rkyv", "wheels-v1/pypi/package/x")

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -136,3 +136,16 @@ def test_warm_start_imports_no_library(starts: Starts) -> None:
     assert re.fullmatch(WARM, "".join(line for line in log.splitlines(keepends=True) if line.startswith("prefect-uv")))
     assert "packaging" in cold & libraries()
     assert warm & (libraries() | ONLY_FOR_WORDS_AND_MISTAKES) == set()
+
+
+@pytest.mark.parametrize("starts", ["lock"], indirect=True)
+def test_policy_imports_no_library(starts: Starts) -> None:
+    """With a policy, a warm start logs the same three lines and imports nothing of the standard library besides."""
+    rules = {"PREFECT_UV_POLICY": "refuse", "PREFECT_UV_POLICY_INDEXES": starts.etl.wheels.as_uri()}
+    starts.imported()
+    _, without = starts.imported()
+    strict = replace(starts, variables={**starts.variables, **rules})
+    strict.imported()
+    log, warm = strict.imported()
+    assert re.fullmatch(WARM, "".join(line for line in log.splitlines(keepends=True) if line.startswith("prefect-uv")))
+    assert warm - without == set()

@@ -286,3 +286,25 @@ def test_received_bytes(tmp_path: Path) -> None:
     counters.write_text(f"{head}    lo: 900 9\n  eth0: 25000 9\n veth2: 777 1\n")
     assert received_since(before, counters) == 20_000
     assert received_since(before, tmp_path / "nowhere") is None
+
+
+def test_policy_in_the_record(starts: Starts) -> None:
+    """What a policy says about the environment is in the record, of a start that it warns of and of one that it stops.
+
+    A warm start that reads a verdict logs one line more.
+    """
+    rules = {"PREFECT_UV_POLICY_LICENSES": "MIT"}
+    wrong = {"rule": "license", "package": "prefect", "version": "3.8.8", "text": "names no license"}
+    assert starts.record({})["policy"] is None
+    for _ in range(2):
+        stderr = starts.start({"PREFECT_UV_RECORD": "stderr", "PREFECT_UV_POLICY": "warn", **rules})
+        (line,) = (line for line in stderr.splitlines() if line.startswith("{"))
+        policy = json.loads(line)["policy"]
+        assert (policy["mode"], policy["audited"], policy["violations"]) == ("warn", None, [wrong])
+        assert stderr.count("policy: prefect 3.8.8 names no license\n") == 1
+    stopped = starts.record({"PREFECT_UV_POLICY": "refuse", **rules}, 76)
+    assert stopped["error"]["slug"] == "policy-violated"
+    assert "prefect 3.8.8 names no license" in stopped["error"]["headline"]
+    assert stopped["policy"] == {**policy, "mode": "refuse"}
+    passing = starts.record({"PREFECT_UV_POLICY": "refuse", **rules, "PREFECT_UV_POLICY_EXEMPT": "prefect"})
+    assert passing["policy"]["violations"] == []

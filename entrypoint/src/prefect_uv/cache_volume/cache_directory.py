@@ -34,7 +34,7 @@ MIRROR_NAME = re.compile(r"[0-9a-f]{32}(?:\.\d+)?")
 CODE_NAME = re.compile(r"[0-9a-f]{64}\.tar|unfinished-[0-9a-f]{32}")
 UV_CACHE_NAME = re.compile(r"uv-\d+(?:\.\d+)+")
 SMALL_FILE_NAME = re.compile(
-    rf"{KEY_NAME.pattern}|deployment-[0-9a-f-]{{36}}|python-[0-9a-f]{{12}}|run-[0-9a-f-]{{36}}|write-[0-9a-f]{{32}}"
+    rf"{KEY_NAME.pattern}|[0-9a-f]{{64}}-[0-9a-f]{{16}}|deployment-[0-9a-f-]{{36}}|python-[0-9a-f]{{12}}|run-[0-9a-f-]{{36}}|write-[0-9a-f]{{32}}"
 )
 DAY_SECONDS = 86400.0
 NAME_TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
@@ -113,6 +113,11 @@ class CacheDirectory(Volume):
         return self.root / "failed" / LAYOUT
 
     @property
+    def verdicts(self) -> Path:
+        """What policies say about environments (`environments/policy/verdict.py`)."""
+        return self.root / "policy" / LAYOUT
+
+    @property
     def locks(self) -> Path:
         """Lock files: work locks by key, and a few with fixed names."""
         return self.root / "locks"
@@ -121,7 +126,7 @@ class CacheDirectory(Volume):
     def areas(self) -> tuple[Path, ...]:
         """Every directory in which garbage is collected."""
         kept = (self.environments, self.mirrors, self.code, self.pythons, self.index, self.bytecode, self.failures)
-        return (*kept, self.locks, self.builds, self.trash)
+        return (*kept, self.verdicts, self.locks, self.builds, self.trash)
 
     def prepare(self) -> None:
         """Create the directories that every build needs. Those of earlier layouts stay until they are garbage.

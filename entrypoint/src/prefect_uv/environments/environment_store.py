@@ -27,7 +27,7 @@ from prefect_uv.environments.plan.malware_check import is_checked_each_time
 from prefect_uv.environments.published_environments import Environment, PublishedEnvironments, disappeared_error
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.environments.writable_location import environments_at, links_as_error, writable_environments
-from prefect_uv.errors import IndexUnreachableError, VolumeFullError
+from prefect_uv.errors import IndexUnreachableError, PrefectUvError, VolumeFullError
 from prefect_uv.git_access.clone import Clone
 from prefect_uv.image_facts import Image
 from prefect_uv.log.run_log import RunLog
@@ -36,6 +36,8 @@ from prefect_uv.settings import Settings
 
 if TYPE_CHECKING:
     from prefect_uv.environments.archives.environment_archives import EnvironmentArchives
+    from prefect_uv.environments.plan.source import Plan
+    from prefect_uv.environments.policy.policy_check import PolicyCheck
 
 Found = TypeVar("Found")
 
@@ -72,6 +74,7 @@ class EnvironmentStore:
         self.baked = BakedEnvironments.of(settings, self.image)
         self.volume = environments_at(settings.cache_dir, settings, self.image, read_only=settings.cache_readonly)
         self.archives = _archives(settings, log)
+        self.policy_check = _policy_check(settings, log)
         self._writable: PublishedEnvironments | None = None
 
     def environment(self, project: Project) -> Environment:
@@ -81,9 +84,10 @@ class EnvironmentStore:
             BakedMismatchError: no baked environment fits, and no other may be used.
             LockfileStaleError, PrefectMissingError, PythonMissingError: the project cannot be installed as it is;
                 nothing was built.
+            PolicyViolatedError: the policy refuses it.
             SyncError, VolumeFullError: the build failed and left nothing behind.
         """
-        return self._find_or_build(source_of(project, self.settings))
+        return self._allowed(source_of(project, self.settings))
 
     def extend(self, environment: Environment, extra_packages: ExtraPackages, project: Project) -> Environment:
         """Return an environment that also has the extra packages.
@@ -92,6 +96,7 @@ class EnvironmentStore:
 
         Raises:
             ExtraPackagesConflictError, UnresolvableError: the packages do not fit; nothing was built.
+            PolicyViolatedError: the policy refuses it.
             SyncError, VolumeFullError: the build failed and left nothing behind.
         """
         if not extra_packages:
@@ -106,7 +111,7 @@ class EnvironmentStore:
                 f"extra packages without a version: {', '.join(unpinned)}; the newest versions that fit are installed,"
                 f" and resolved again after {self.settings.resolve_days} day(s) (PREFECT_UV_RESOLVE_DAYS)"
             )
-        extended = self._find_or_build(source)
+        extended = self._allowed(source)
         if extended.key == environment.key:
             os.close(extended.lease)
             return environment
@@ -119,7 +124,34 @@ class EnvironmentStore:
         maintenance = Maintenance(self.volume, self.settings, self.log, environment, leases)
         if self.archives:
             maintenance.pack = self.archives.pack
+        if self.policy_check and self.policy_check.policy.audits:
+            places = environment, self.volume.cache, self.baked.published.cache
+            maintenance.recheck = partial(self.policy_check.recheck, *places)
         return maintenance
+
+    def _allowed(self, source: Source) -> Environment:
+        """Find or build an environment; if there is a policy, apply it."""
+        environment = self._find_or_build(source)
+        if self.policy_check:
+            try:
+                places = self.volume.cache, self.baked.published.cache
+                self.policy_check.judge(environment, *places, source.hashed_names, partial(self._plan_again, source))
+            except BaseException:
+                os.close(environment.lease)
+                raise
+        return environment
+
+    def _plan_again(self, source: Source) -> Plan | None:
+        """uv's plan for an environment that is there; None if it cannot be had, as without a network."""
+        with full_disk_as_error(self.volume.cache.root), links_as_error(), shared_umask():
+            cache = self.writable().cache
+            uv = Uv(self.settings, self.image, cache, self.log, source.project.uv_configuration, self.clone)
+            try:
+                with shared_lock(cache.locks / "uv-cache"):
+                    return source.plan(uv, self.log)
+            except PrefectUvError as error:
+                self.log.warning(f"policy: uv does not say where the packages come from: {error.headline}")
+                return None
 
     def _find_or_build(self, source: Source) -> Environment:
         """Look the raw inputs up; ask uv only if they are unknown, were resolved too long ago, or are to be checked."""
@@ -172,6 +204,8 @@ class EnvironmentStore:
                     environment = replace(environment, why=environment.why or SAME_PACKAGES)
                     self._report_baked_mismatch(environment, source)
                 else:
+                    if self.policy_check:
+                        self.policy_check.before_build(plan)
                     environment = self._build(EnvironmentBuild(writable.cache, uv, plan, source.name, self.log), inputs)
             entry = fingerprint_index.IndexEntry.of(environment.key, source.name, plan.contents.python, resolved)
             with suppress(OSError):
@@ -237,3 +271,14 @@ def _archives(settings: Settings, log: RunLog) -> EnvironmentArchives | None:
     from prefect_uv.environments.archives.environment_archives import EnvironmentArchives  # noqa: PLC0415 (rarely needed)
 
     return EnvironmentArchives.of(settings, log)
+
+
+def _policy_check(settings: Settings, log: RunLog) -> PolicyCheck | None:
+    """The check of the policy, if it is on."""
+    if settings.policy == "off":
+        return None
+    from prefect_uv.environments.policy.policy import Policy  # noqa: PLC0415 (only if a setting asks for it)
+    from prefect_uv.environments.policy.policy_check import PolicyCheck  # noqa: PLC0415
+
+    policy = Policy.of(settings)
+    return PolicyCheck(policy, settings, log) if policy else None

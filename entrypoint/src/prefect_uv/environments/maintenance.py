@@ -34,6 +34,7 @@ class Maintenance:
 
     Attributes:
         pack: archives the environment on a volume that is far away; None if there is no such volume.
+        recheck: asks for advisories again if that is due; None if no policy needs them.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Maintenance:
         leases: Sequence[int],
     ) -> None:
         self.pack: Callable[[Environment], None] | None = None
+        self.recheck: Callable[[], None] | None = None
         self._cache = published.cache
         self._bytecode = BytecodeCache(published.cache)
         self._settings = settings
@@ -69,9 +71,18 @@ class Maintenance:
         self._ended.wait(START_SECONDS)
         if self._environment.uv_cache == self._cache.uv_cache:
             self._collect()
+        self._recheck()
         while not self._ended.wait(REFRESH_SECONDS):
             for lease in self._leases:
                 refresh_lease(lease)
+            self._recheck()
+
+    def _recheck(self) -> None:
+        try:
+            if self.recheck:
+                self.recheck()
+        except OSError as error:
+            self._log.warning(f"the policy's advisories cannot be asked for: {error}")
 
     def _bundle_imports(self) -> None:
         """Bundle what this run and earlier ones have compiled, if the environment is ours to write to."""

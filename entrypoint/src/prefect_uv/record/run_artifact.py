@@ -58,6 +58,9 @@ def _facts(document: Json) -> Iterator[tuple[str, str]]:
     project = document["project"]
     yield "Project", f"{project['name']} ({project['shape']}) {_quoted_words(project['selection'])}" if project else ""
     yield from _environment_facts(document["environment"])
+    policy = document["policy"]
+    violations = [f"{one['package']} {one['version']} {one['text']}" for one in (policy or {}).get("violations", ())]
+    yield "Policy", f"{policy['mode']}: {'; '.join(violations) or 'nothing is wrong'}" if policy else ""
     image = document["image"]
     yield "Image", f"{image['name']} {image['version']} with uv {image['uv']}"
     yield "Image reference", image["reference"] or ""

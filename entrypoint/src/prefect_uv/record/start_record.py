@@ -84,6 +84,7 @@ def _describe_so_far(
         "code": _code_facts(checkout, results.get("look")) if isinstance(checkout, Checkout) else [],
         "project": _project_facts(results.get("look")),
         "environment": _environment_record(session, results.get("sync")),
+        "policy": results.get("policy"),
         "image": _image_facts(session, deployment if isinstance(deployment, dict) else {}),
         "host": socket.gethostname(),
         "phases": {name: round(milliseconds, 1) for name, milliseconds in phases.items()},

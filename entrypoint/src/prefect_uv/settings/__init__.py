@@ -14,13 +14,14 @@ from prefect_uv.settings.api_settings import ApiSettings
 from prefect_uv.settings.cache_settings import CacheSettings
 from prefect_uv.settings.declaration import read_setting
 from prefect_uv.settings.environment_secrets import API_KEY, secrets_in
+from prefect_uv.settings.policy_settings import PolicySettings
 from prefect_uv.settings.project_settings import ProjectSettings
 from prefect_uv.settings.run_settings import RunSettings
 from prefect_uv.settings.tool_variables import OUR_PREFIX, variables_for_uv
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(RunSettings, CacheSettings, ProjectSettings, ApiSettings):
+class Settings(RunSettings, CacheSettings, PolicySettings, ProjectSettings, ApiSettings):
     """The settings of one start.
 
     Attributes:

@@ -101,6 +101,23 @@ def url(text: str) -> str:
     return text.rstrip("/")
 
 
+def addresses(text: str) -> tuple[str, ...]:
+    """Addresses with a scheme and without a login, separated by spaces or commas."""
+    items = tuple(re.split(r"[\s,]+", text.strip(" ,\n")))
+    if wrong := next((item for item in items if "://" not in item or "@" in item), None):
+        message = f"has {wrong!r}, which is no address such as https://packages.example.com/simple, without a login"
+        raise ValueError(message)
+    return items
+
+
+def public_url(text: str) -> str:
+    """An http(s) URL without a login, because it becomes an argument of a command."""
+    if "@" in urlsplit(url(text)).netloc:
+        message = "has a login: put it into a netrc file"
+        raise ValueError(message)
+    return url(text)
+
+
 def api_key(text: str) -> str:
     """A key that HTTP can send in a header."""
     if not _fits_into_header(text):

@@ -130,6 +130,8 @@ def start_early(settings: Settings, cache: CacheDirectory) -> EarlyEngine | None
     start = noted_start(settings, cache)
     if start is None or import_influence(Path.cwd(), (), start.modules):
         return None
+    if settings.policy == "refuse" and not _is_allowed(Path(start.environment), settings, cache):
+        return None
     lease = take_lease(Path(start.environment), touch=False)
     if lease is None:
         return None
@@ -155,6 +157,13 @@ def keep_if_fit(launch: Launch, settings: Settings, cache: CacheDirectory, log: 
         launch.early.discard()
     note_start(launch, settings, cache)
     return replace(launch, early=None)
+
+
+def _is_allowed(environment: Path, settings: Settings, cache: CacheDirectory) -> bool:
+    """Whether the policy lets the environment's Python be started, which runs what packages have in `.pth` files."""
+    from prefect_uv.environments.policy.verdict import passes_by_a_stored_verdict  # noqa: PLC0415 (only with a policy)
+
+    return passes_by_a_stored_verdict(environment, settings, cache)
 
 
 def _is_possible(settings: Settings) -> bool:

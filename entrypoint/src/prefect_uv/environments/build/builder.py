@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from prefect_uv.cache_volume.cache_directory import IN_USE, CacheDirectory
@@ -30,6 +31,9 @@ from prefect_uv.environments.uv.uv_command import Uv, remove_uv_lock
 from prefect_uv.errors import EnvironmentDamagedError
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.processes.subprocesses import run_command
+
+if TYPE_CHECKING:
+    from prefect_uv.environments.plan.origins import Origins
 
 BUILD_LOCK = "claim"  # older releases on the same volume look for this name
 ENVIRONMENT = "env"
@@ -88,11 +92,15 @@ class EnvironmentBuild:
         Raises:
             SyncError: uv could not build it, or the result is damaged.
         """
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 (no warm start builds)
+
         with build_directory(self.cache, self.contents.key) as directory:
             environment = directory / ENVIRONMENT
-            self._fill(environment, similar)
+            with ThreadPoolExecutor(1, "origins") as meanwhile:  # uv installs, and we read a lock of a megabyte
+                origins = meanwhile.submit(self.plan.origins)
+                self._fill(environment, similar)
             BytecodeCache(self.cache).restore(environment, self.contents)
-            self._finish(environment)
+            self._finish(environment, origins.result())
             yield environment
 
     def _fill(self, environment: Path, similar: DescribedEnvironment | None) -> None:
@@ -142,10 +150,15 @@ class EnvironmentBuild:
         with stable_path(environment.parent) as directory:
             self.plan.install(directory / environment.name, link_mode)
 
-    def _finish(self, environment: Path) -> None:
-        """Add the import hook, the manifest and the lease file, and flush all to the disk before the key names it."""
+    def _finish(self, environment: Path, origins: Origins) -> None:
+        """Add the hook, facts, the manifest and the lease file, and flush all to the disk before the key names it."""
+        from prefect_uv.environments.policy import package_facts  # noqa: PLC0415 (no warm start builds)
+
         remove_uv_lock(environment)
         add_hook(environment)
+        known = package_facts.read_facts(self.plan.base[0]) if self.plan.base else None
+        facts = package_facts.installed_facts(environment, origins, known or {})
+        package_facts.write_facts(environment, facts)
         (environment / IN_USE).touch(0o664)
         (environment / RUN_CACHE).mkdir()
         Manifest(self.contents.key, self.purpose, time.time(), self.contents).write(environment)

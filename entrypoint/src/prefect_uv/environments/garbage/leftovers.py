@@ -46,7 +46,7 @@ def remove_leftovers(cache: CacheDirectory) -> None:
 def remove_old_files(cache: CacheDirectory) -> None:
     """Remove small files that were written long ago: who still needs one writes it again."""
     before = cache.now() - SMALL_FILE_DAYS * DAY_SECONDS
-    for directory in (cache.index, cache.failures, cache.locks, cache.builds):
+    for directory in (cache.index, cache.failures, cache.verdicts, cache.locks, cache.builds):
         for path in cache.entries(directory, SMALL_FILE_NAME):
             with suppress(OSError):
                 if not path.is_dir() and path.lstat().st_mtime < before:

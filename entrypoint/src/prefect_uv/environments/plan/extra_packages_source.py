@@ -10,7 +10,7 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from prefect_uv.environments.key.fingerprint import Field, project_fields
@@ -94,6 +94,10 @@ class ExtraPackagesSource:
                     DIRECTORY_HINT,
                 )
 
+    def hashed_names(self) -> set[str]:
+        """The extra packages for which a requirements file has hashes."""
+        return {item.name for item in self.requirements.requirements if item.hashes}
+
     def plan(self, uv: Uv, _log: RunLog) -> Plan:
         """The base's contents and what has to be added; the base itself if it satisfies the extra packages.
 
@@ -110,7 +114,10 @@ class ExtraPackagesSource:
         requirements = replace(self.requirements, lines=lines)
         lock = resolve_requirements(uv, str(path / "bin" / "python"), requirements, excluded=[*present])
         contents = replace(manifest.contents, packages={**present, **lock.packages()})
-        return Plan(contents, installer(uv, lock), lock.names <= self.requirements.pinned, self.base)
+        from prefect_uv.environments.plan.origins import resolved_origins  # noqa: PLC0415 (no warm start plans)
+
+        origins = partial(resolved_origins, lock, self.hashed_names(), uv.settings.wheels)
+        return Plan(contents, installer(uv, lock), lock.names <= self.requirements.pinned, self.base, origins)
 
     def _is_imported(self, directory: Path) -> bool:
         """Whether a directory is one of the project's, or on the import path anyway."""

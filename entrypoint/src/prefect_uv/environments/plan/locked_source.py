@@ -39,6 +39,10 @@ class LockedSource:
         """The lock and the project's files, the selection and the policy."""
         return ["locked", self.policy, *project_fields(self.project), *self.project.selection.options]
 
+    def hashed_names(self) -> set[str]:
+        """None: the key has the lock's addresses and hashes, so every project with this key has the same."""
+        return set()
+
     def plan(self, uv: Uv, log: RunLog) -> Plan:
         """What uv installs from the lock here.
 
@@ -54,10 +58,14 @@ class LockedSource:
         if not has_prefect(packages):
             raise prefect_missing_error(self.project)
         contents, pinned = contents_of(uv, self.project, python, packages), self.policy != "relock"
+        from prefect_uv.environments.plan.origins import locked_origins  # noqa: PLC0415 (no warm start plans)
+
+        versions = {name: package.version for name, package in packages.items()}
+        origins = partial(locked_origins, self.project.lock, versions, uv.settings.wheels)
         if uv.settings.wheels:
             pins = requirement_lines(self.project.root, contents, exported)
-            return Plan(contents, partial(install_from_wheels, uv, pins), pinned)
-        return Plan(contents, partial(self.sync, uv, python), pinned)
+            return Plan(contents, partial(install_from_wheels, uv, pins), pinned, origins=origins)
+        return Plan(contents, partial(self.sync, uv, python), pinned, origins=origins)
 
     def _export(self, uv: Uv, python: str) -> str:
         """The selected requirements with hashes; the policy `locked` makes uv refuse a stale lock.

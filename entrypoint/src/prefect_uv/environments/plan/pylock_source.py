@@ -32,6 +32,10 @@ class PylockSource:
         """The lockfile, the project's files and the selection."""
         return ["pylock", *project_fields(self.project), *self.project.options]
 
+    def hashed_names(self) -> set[str]:
+        """All packages: PEP 751 requires hashes."""
+        return Pylock.of_project(self.project.lock).names
+
     def plan(self, uv: Uv, log: RunLog) -> Plan:
         """What uv installs from the lockfile here.
 
@@ -48,6 +52,9 @@ class PylockSource:
         lock = lock.chosen(planned)
         packages = {name: replace(package, version=planned[name]) for name, package in lock.packages(options).items()}
         contents = contents_of(uv, self.project, python, packages)
+        from prefect_uv.environments.plan.origins import resolved_origins  # noqa: PLC0415 (no warm start plans)
+
+        origins = partial(resolved_origins, lock, None, uv.settings.wheels)
         if uv.settings.wheels:
-            return Plan(contents, partial(install_from_wheels, uv, lock.requirement_lines()))
-        return Plan(contents, installer(uv, lock, options))
+            return Plan(contents, partial(install_from_wheels, uv, lock.requirement_lines()), origins=origins)
+        return Plan(contents, installer(uv, lock, options), origins=origins)

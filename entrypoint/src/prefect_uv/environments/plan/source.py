@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from prefect_uv.environments.key.environment_contents import Contents, Package
 from prefect_uv.environments.key.fingerprint import Field, tool_settings, uv_variables
@@ -15,6 +15,9 @@ from prefect_uv.image_facts import interpreter_facts
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.project import Project
 from prefect_uv.settings.tool_variables import variables_for_builds
+
+if TYPE_CHECKING:
+    from prefect_uv.environments.plan.origins import Origins
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,14 @@ class Plan:
         install: installs the contents into an environment; takes its directory and a link mode.
         pinned: no version depends on what the index has today, so the answer never becomes stale.
         base: the environment that this one extends and must be built on; None for all but extra packages.
+        origins: says where the packages come from, without those of the base.
     """
 
     contents: Contents
     install: Callable[[Path, str], None]
     pinned: bool = True
     base: DescribedEnvironment | None = None
+    origins: Callable[[], Origins] = dict
 
 
 class Source(Protocol):
@@ -47,6 +52,9 @@ class Source(Protocol):
 
     def fields(self) -> list[Field]:
         """The raw inputs for the fingerprint, from files alone, without uv."""
+
+    def hashed_names(self) -> set[str]:
+        """The packages that the project pins by hashes, if another project may have led to the same key without."""
 
     def plan(self, uv: Uv, log: RunLog) -> Plan:
         """Ask uv what to install; refuse what cannot work."""

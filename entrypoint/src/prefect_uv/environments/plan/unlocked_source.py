@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from prefect_uv.environments.key.fingerprint import Field, project_fields
 from prefect_uv.environments.plan.indexes.wheel_directory import list_wheels
@@ -36,6 +37,14 @@ class UnlockedSource:
         fields += [*self.project.requirements, str(len(self.project.constraints)), *self.project.constraints]
         return [*fields, *list_wheels(self.settings.wheels)]
 
+    def hashed_names(self) -> set[str]:
+        """The names of the packages for which a requirements file has hashes; a script without a lock has none."""
+        if self.project.script:
+            return set()
+        project = self.project
+        requirements = Requirements.read(project.directory, project.files, self.settings.environ, project.requirements)
+        return {item.name for item in requirements.requirements if item.hashes}
+
     def plan(self, uv: Uv, log: RunLog) -> Plan:
         """What uv resolves the requirements to today.
 
@@ -48,7 +57,10 @@ class UnlockedSource:
         if not has_prefect(packages):
             raise prefect_missing_error(self.project, packages)
         contents = contents_of(uv, self.project, python, packages)
-        return Plan(contents, installer(uv, lock), lock.names <= pinned)
+        from prefect_uv.environments.plan.origins import resolved_origins  # noqa: PLC0415 (no warm start plans)
+
+        origins = partial(resolved_origins, lock, self.hashed_names(), uv.settings.wheels)
+        return Plan(contents, installer(uv, lock), lock.names <= pinned, origins=origins)
 
     def _resolve(self, uv: Uv, python: str) -> tuple[Pylock, set[str]]:
         """The packages, and the names of those that the requirements pin to one version."""

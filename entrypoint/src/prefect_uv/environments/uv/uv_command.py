@@ -86,6 +86,13 @@ class Uv:
         offline = {"UV_OFFLINE": "1"} if self.settings.offline else {}
         return {**kept, **git, **own, **offline, **self._for_backends({**kept, **git})}
 
+    def _for_install(self, words: Sequence[str]) -> dict[str, str]:
+        """The variable with which a policy keeps uv from building packages, where it installs what it has planned."""
+        settings = self.settings
+        refused = settings.policy == "refuse" and settings.policy_wheels and not settings.policy_exempt
+        installs = words[0] == "sync" or words[:2] == ["pip", "install"]
+        return {"UV_NO_BUILD": "1"} if refused and installs and "--dry-run" not in words else {}
+
     def _for_backends(self, kept: Mapping[str, str]) -> dict[str, str]:
         """Variables with which the Python of a build backend starts again without what is withheld from it."""
         python_path = filter(None, (str(BACKEND_START), kept.get("PYTHONPATH")))
@@ -184,7 +191,8 @@ class Uv:
             cwd: its working directory; ours by default.
             environ: variables in addition to those of every call.
         """
-        words, variables = [str(argument) for argument in arguments], {**self.environ, **(environ or {})}
+        words = [str(argument) for argument in arguments]
+        variables = {**self.environ, **self._for_install(words), **(environ or {})}
         if words[0] != "pip":
             return run_with_progress(self.log, [*UV, *words], words, variables, cwd)
         from prefect_uv.environments.uv.pip_table import pip_settings  # noqa: PLC0415 (no warm start asks uv)
