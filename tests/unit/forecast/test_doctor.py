@@ -93,6 +93,18 @@ def test_project_without_its_environment(doctor: Doctor, cache: Path, image: Ima
     assert environments(cache) == []
 
 
+def test_policy_about_the_environment(doctor: Doctor, variables: dict[str, str]) -> None:
+    """What the policy says is known after the first start with it; a start that it would refuse is one that fails."""
+    rules = {"PREFECT_UV_POLICY": "warn", "PREFECT_UV_POLICY_LICENSES": "MIT"}
+    assert doctor("--project", **rules)[1]["policy"] == "warn: the start works out what it says"
+    assert start(sync, {**variables, **rules}, ["sync"]) == 0
+    code, facts = doctor("--project", **rules)
+    assert (code, facts["policy"]) == (0, "warn: prefect 3.8.8 names no license")
+    code, facts = doctor("--project", **{**rules, "PREFECT_UV_POLICY": "refuse"})
+    assert (code, facts["error"]["slug"]) == (76, "policy-violated")
+    assert "policy" not in doctor("--project")[1]
+
+
 def test_project_whose_environment_is_there(doctor: Doctor, variables: dict[str, str], etl: Etl, cache: Path) -> None:
     """After a start: what was foretold is there; and after a change of the lock, what changes."""
     _, before = doctor("--project")

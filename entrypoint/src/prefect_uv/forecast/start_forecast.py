@@ -9,6 +9,9 @@ from typing import Any
 
 from prefect_uv.commands.doctor import api_status
 from prefect_uv.deployments.deployed_sessions import named_session
+from prefect_uv.environments.policy.policy import Policy
+from prefect_uv.environments.policy.policy_check import PolicyCheck
+from prefect_uv.environments.policy.verdict import stored_verdict
 from prefect_uv.environments.preview import EnvironmentPreview, Preview
 from prefect_uv.errors import ApiUnreachableError, PrefectUvError
 from prefect_uv.forecast.reachability import asked_indexes, index_answers
@@ -68,6 +71,7 @@ class StartForecast:
         self._describe_environment(preview, Image.read())
         if not preview.hit:
             self.facts["indexes"] = [*index_answers(asked_indexes(project), session.settings)]
+        self._look_at_policy(session, preview)
 
     def _checkout(self, session: Session) -> Checkout:
         """The code: for a deployment, pulled into a directory that is removed at the end."""
@@ -99,6 +103,24 @@ class StartForecast:
         clone = checkout.clone_with_login if settings.git_login_for_dependencies else None
         disposable = bool(checkout.clones)
         return EnvironmentPreview(settings, log, clone).of(project, extra, disposable=disposable)
+
+    def _look_at_policy(self, session: Session, preview: Preview) -> None:
+        """Say what is known of the policy's verdict; one that is not stored yet is left to the start.
+
+        Raises:
+            PolicyViolatedError, PolicyUnknownError: the start would be refused.
+        """
+        policy = Policy.of(session.settings)
+        if policy is None:
+            return
+        verdict = stored_verdict(preview.path, session.settings, session.cache, policy) if preview.path else None
+        if verdict is None:
+            self.facts["policy"] = f"{session.settings.policy}: the start works out what it says"
+            return
+        self.facts["policy"] = f"{session.settings.policy}: {verdict.summary or 'nothing is against it'}"
+        check = PolicyCheck(policy, session.settings, session.log)
+        if check.refuses:
+            check.enforce(verdict)
 
     def _describe_environment(self, preview: Preview, image: Image) -> None:
         contents = preview.contents

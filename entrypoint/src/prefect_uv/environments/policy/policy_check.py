@@ -82,7 +82,7 @@ class PolicyCheck:
         verdict = Verdict(find_violations(self.policy, planned_facts(versions, plan.origins()), installed=False))
         asked = {name: package.version for name, package in plan.contents.packages.items()}
         self.verdict = self._audited(verdict, plan.contents.key, asked)
-        self._enforce(self.verdict)
+        self.enforce(self.verdict)
 
     def judge(
         self,
@@ -113,7 +113,7 @@ class PolicyCheck:
             verdict = self._without_pinned(verdict, hashed(), environment, volume)
         self.verdict = verdict
         if self.refuses:
-            self._enforce(verdict)
+            self.enforce(verdict)
 
     def recheck(self, environment: Environment, volume: CacheDirectory, baked: CacheDirectory) -> None:
         """Ask for the advisories again if that is due, for the next start.
@@ -138,7 +138,12 @@ class PolicyCheck:
             texts = "; ".join(sorted(map(str, new)))
             self._log.warning(f"policy: known since the last check, and the next start {what}: {texts}")
 
-    def _enforce(self, verdict: Verdict) -> None:
+    def enforce(self, verdict: Verdict) -> None:
+        """Refuse the environment if the verdict is not that it passes.
+
+        Raises:
+            PolicyViolatedError, PolicyUnknownError: it does not pass.
+        """
         if verdict.all:
             found = "\n".join(f"{violation.rule}: {violation}" for violation in verdict.all)
             raise PolicyViolatedError(f"The policy does not allow: {verdict.summary}.", found, VIOLATED_HINT)

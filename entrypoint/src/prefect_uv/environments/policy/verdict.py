@@ -99,9 +99,14 @@ def passes_by_a_stored_verdict(environment: Path, settings: Settings, cache: Cac
     policy = Policy.of(settings)
     if policy is None or settings.policy != "refuse":
         return True
-    baked = CacheDirectory(settings.baked_dir, range(2**32), settings.baked_dir, read_only=True)
-    verdict = look_up_verdict(places_of(environment, cache, baked), environment.name[:KEY_DIGITS], policy)
+    verdict = stored_verdict(environment, settings, cache, policy)
     return verdict is not None and verdict.passes(policy)
+
+
+def stored_verdict(environment: Path, settings: Settings, cache: CacheDirectory, policy: Policy) -> Verdict | None:
+    """What is known about an environment that is there; None if the next start works it out."""
+    baked = CacheDirectory(settings.baked_dir, range(2**32), settings.baked_dir, read_only=True)
+    return look_up_verdict(places_of(environment, cache, baked), environment.name[:KEY_DIGITS], policy)
 
 
 def places_of(environment: Path, volume: CacheDirectory, baked: CacheDirectory) -> list[CacheDirectory]:
