@@ -19,6 +19,7 @@ from tests.pins import PREFECT
 from tests.stack.api import Api
 from tests.stack.process import wait_until
 from tests.unit.http_server import Answer, running_server
+from tests.unit.record.collector import spans_of
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -106,14 +107,14 @@ def test_spans_of_a_cancelled_run_arrive(host: Host) -> None:
         run.cancel()
         code, _ = run.end()
         spans = b"".join(request.body for request in collector.requests)
-        ours = [request for request in collector.requests if request.headers["content-type"] == "application/json"]
+        (ours,) = (item for item in collector.requests if item.headers["user-agent"].startswith("prefect-uv/"))
     assert (run.state.name, code, run.notes.count("on_cancellation")) == ("Cancelled", 0, 1), run.output
     assert (run.sigterms, run.left_behind()) == (1, [])
     assert all(text in spans for text in (b"orders", b"prefect.run.name", str(run.flow_run).encode())), run.output
-    (start,) = (request.json["resourceSpans"][0]["scopeSpans"][0]["spans"][0] for request in ours)
+    start = spans_of(ours)[0]
     label = host.api.client.read_flow_run(run.flow_run).labels["__OTEL_TRACEPARENT"]
-    assert str(label).startswith(f"00-{start['traceId']}-{start['parentSpanId']}-")
-    assert bytes.fromhex(start["traceId"]) in spans.replace(ours[0].body, b"")
+    assert str(label).startswith(f"00-{start.trace_id.hex()}-{start.parent_span_id.hex()}-")
+    assert start.trace_id in spans.replace(ours.body, b"")
     (artifact,) = host.api.artifacts(run.flow_run)
     assert (artifact.key, artifact.type) == ("prefect-uv-start", "markdown")
     assert f"`{run.flow_run}`" in str(artifact.data)

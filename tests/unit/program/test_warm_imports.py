@@ -48,13 +48,16 @@ prefect-uv: look: .+
 )?prefect-uv: ready in \d+ ms: read \d+, .+ sync \d+ \(hit \w{12}\), code \d+, launch \d+
 """
 """The three lines that a warm start logs, with one more for extra packages."""
+IMPORT_NAMES = {"opentelemetry-proto": {"opentelemetry", "google"}}
+"""Those of a distribution with another name than its package; `google` is protobuf, on which it depends."""
 KINDS = ("lock", "pylock", "requirements", "script", "extra packages", "another Python is asked for")
 
 
 def libraries() -> set[str]:
-    """The import names of the entrypoint's dependencies."""
+    """The import names of the entrypoint's dependencies, and of what they depend on."""
     document = tomllib.loads((ROOT / "entrypoint" / "pyproject.toml").read_text())
-    return {requirement.partition(">")[0].replace("-", "_") for requirement in document["project"]["dependencies"]}
+    names = {requirement.partition(">")[0] for requirement in document["project"]["dependencies"]}
+    return {name.replace("-", "_") for name in names - IMPORT_NAMES.keys()}.union(*IMPORT_NAMES.values())
 
 
 @dataclass(frozen=True)
@@ -149,3 +152,16 @@ def test_policy_imports_no_library(starts: Starts) -> None:
     log, warm = strict.imported()
     assert re.fullmatch(WARM, "".join(line for line in log.splitlines(keepends=True) if line.startswith("prefect-uv")))
     assert warm - without == set()
+
+
+@pytest.mark.parametrize("starts", ["lock"], indirect=True)
+def test_spans_import_their_library_after_the_launch(starts: Starts) -> None:
+    """A warm start that sends spans imports Protocol Buffers for them, but only once the engine has been started."""
+    starts.server.on("POST /api/v1/traces", Answer(200, {}))
+    traced = replace(starts, variables={**starts.variables, "OTEL_EXPORTER_OTLP_ENDPOINT": starts.server.url})
+    traced.imported()
+    log, warm = traced.imported()
+    assert warm & libraries() == {"opentelemetry", "google"}
+    before, _, _ = log.partition("prefect-uv: ready in")
+    assert set(IMPORTED.findall(before)) & libraries() == set()
+    assert len(starts.server.to("POST", "/api/v1/traces")) == 2

@@ -201,12 +201,11 @@ def test_spans_are_in_the_trace_of_the_run(starts: Starts, labelled: str) -> Non
     (request,) = starts.server.to("POST", TRACES)
     assert request.headers["authorization"] == "Bearer hush-hush"
     root, *phases = spans_of(request)
-    ids = request.json["resourceSpans"][0]["scopeSpans"][0]["spans"]
     expected = "" if labelled == "never" else PARENT.split("-")[2]
-    assert ids[0].get("parentSpanId", "") == expected
-    assert len({span["traceId"] for span in ids}) == 1
-    assert (ids[0]["traceId"] == PARENT.split("-")[1]) == (labelled != "never")
-    assert {span["parentSpanId"] for span in ids[1:]} == {ids[0]["spanId"]}
+    assert root.parent_span_id.hex() == expected
+    assert {span.trace_id for span in phases} == {root.trace_id}
+    assert (root.trace_id.hex() == PARENT.split("-")[1]) == (labelled != "never")
+    assert {span.parent_span_id for span in phases} == {root.span_id}
     assert (root.name, attributes_of(root)["prefect.run.id"]) == ("prefect-uv start", RUN)
     assert [span.name for span in phases][:2] == ["prefect-uv read", "prefect-uv ask"]
     assert (
@@ -233,6 +232,15 @@ def test_endpoints_that_fail_cost_one_line_each(starts: Starts, tmp_path: Path) 
         "record of this start is not on the run's page",
         "spans of this start were not sent",
     ]
+
+
+def test_spans_that_cannot_be_encoded_cost_one_line(starts: Starts) -> None:
+    """If the container's variable asks for Protocol Buffers in a form that is not there, the run goes on as ever."""
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": starts.server.url, "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "cpp"}
+    output = starts.start(variables)
+    assert output.count("warning: the spans of this start were not sent: ") == 1
+    assert "cannot import name" in output
+    assert starts.server.to("POST", TRACES) == []
 
 
 def test_record_of_a_start_that_becomes_the_engine(starts: Starts) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -78,8 +77,23 @@ def test_url_of_the_collector(log: RunLog, variables: dict[str, str], url: str) 
     assert found.url == url
 
 
-def test_what_is_sent(log: RunLog, server: Server) -> None:
-    """OpenTelemetry's own definition understands what is sent, and the resource has what its variables say."""
+PROTOBUF, JSON = "application/x-protobuf", "application/json"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "content_type"),
+    [
+        ({}, PROTOBUF),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, JSON),
+        ({"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, JSON),
+        ({"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, PROTOBUF),
+    ],
+)
+def test_what_is_sent(log: RunLog, server: Server, protocol: dict[str, str], content_type: str) -> None:
+    """OpenTelemetry's own definition understands what is sent, and the resource has what its variables say.
+
+    The encoding is Protocol Buffers, unless the variables ask for JSON.
+    """
     server.on("POST /api/v1/traces", Answer(200, {"partialSuccess": {}}))
     found = exporter(
         log,
@@ -88,18 +102,22 @@ def test_what_is_sent(log: RunLog, server: Server) -> None:
         OTEL_EXPORTER_OTLP_TIMEOUT="soon",
         OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=prod,service.name=ignored",
         OTEL_SERVICE_NAME="orders",
+        **protocol,
     )
     assert found is not None
     found.export(RECORD, BEGINS, TRACE)
     (request,) = server.requests
     assert (request.headers["x-one"], request.headers["x-two"]) == ("1", "a b")
+    assert request.headers["content-type"] == content_type
     (one,) = decoded(request).resource_spans
     resource = attributes_of(one.resource)
     assert (resource["service.name"], resource["deployment.environment.name"]) == ("orders", "prod")
     assert (resource["host.name"], resource["container.image.name"]) == ("pod-1", "py313")
-    sent = request.json["resourceSpans"][0]["scopeSpans"][0]["spans"]
-    assert all(re.fullmatch(r"[0-9a-f]{32} [0-9a-f]{16}", f"{span['traceId']} {span['spanId']}") for span in sent)
     root, read, ask = one.scope_spans[0].spans
+    assert {span.trace_id.hex() for span in (root, read, ask)} == {TRACE.trace}
+    assert root.parent_span_id.hex() == TRACE.parent
+    assert {span.parent_span_id for span in (read, ask)} == {root.span_id}
+    assert {len(span.span_id) for span in (root, read, ask)} == {8}
     assert ask.end_time_unix_nano - ask.start_time_unix_nano == 20_250_000
     assert ask.start_time_unix_nano - read.start_time_unix_nano == 2_000_000
     assert (root.start_time_unix_nano, root.end_time_unix_nano) == (read.start_time_unix_nano, ask.end_time_unix_nano)
@@ -125,16 +143,26 @@ def test_collector_with_a_certificate_of_its_own(log: RunLog, tls_server: Server
         ("http://127.0.0.1:9", "refused"),
         ("ftp://collector", "does not start with http"),
         ("http://[", "valid URL"),
-        ("", "answered 415: no JSON, please"),
+        ("", "answered 415: no spans, please"),
     ],
 )
 def test_collector_that_takes_nothing(log: RunLog, server: Server, url: str, message: str) -> None:
     """Whatever is wrong with the collector is an error that says so."""
-    server.on("POST /api/v1/traces", Answer(415, b"no JSON, please"))
+    server.on("POST /api/v1/traces", Answer(415, b"no spans, please"))
     found = exporter(log, OTEL_EXPORTER_OTLP_ENDPOINT=url or server.url)
     assert found is not None
     with pytest.raises(SpansRefusedError, match=message):
         found.export(RECORD, BEGINS, TRACE)
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "http/json"])
+def test_record_that_cannot_be_encoded(log: RunLog, server: Server, protocol: str) -> None:
+    """Text that is none of Unicode is an error that says so, in both encodings."""
+    found = exporter(log, OTEL_EXPORTER_OTLP_ENDPOINT=server.url, OTEL_EXPORTER_OTLP_PROTOCOL=protocol)
+    assert found is not None
+    with pytest.raises(SpansRefusedError, match=r"(?i)surrogate"):
+        found.export({**RECORD, "command": "\ud800"}, BEGINS, TRACE)
+    assert server.requests == []
 
 
 def test_headers_are_secrets(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Sends the spans of a start to a collector: OTLP over HTTP in JSON, with the variables that exporters read anyway.
+"""Sends the spans of a start to a collector: OTLP over HTTP, with the variables that exporters read anyway.
 
 OpenTelemetry 1.50: https://opentelemetry.io/docs/specs/otel/protocol/exporter/ and
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
@@ -6,7 +6,6 @@ https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import unquote, urlsplit
@@ -19,6 +18,7 @@ from prefect_uv.api.patience import RetryPolicy
 from prefect_uv.api.transport import ApiRequest, Transport, UnansweredError
 from prefect_uv.errors import SettingsInvalidError
 from prefect_uv.log.run_log import RunLog
+from prefect_uv.record.span_encoding import encoded_spans
 from prefect_uv.record.start_spans import resource_spans
 from prefect_uv.record.trace_context import TraceContext
 from prefect_uv.settings import Settings
@@ -29,10 +29,11 @@ GRPC_PORT = 4317
 DEFAULT_MILLISECONDS = 10_000.0
 SPAN_EXPORTERS = {"otlp", "otlp_proto_http"}
 ACCEPTED = range(200, 300)
+SENDING_ERRORS = (UnansweredError, RedirectError, BodyTooLargeError, SettingsInvalidError, ImportError, ValueError)
 
 
 class SpansRefusedError(Exception):
-    """The collector cannot be reached, or refuses; the text says which."""
+    """The spans cannot be encoded, or the collector cannot be reached, or refuses; the text says which."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class SpanExporter:
         url: where traces are posted.
         headers: what it wants to be sent, such as a key.
         seconds: how long a request may take.
+        protocol: what is spoken: `http/json`, or else Protocol Buffers over HTTP.
         environ: the variables of the resource.
         settings: the settings for the connection.
     """
@@ -50,6 +52,7 @@ class SpanExporter:
     url: str
     headers: Mapping[str, str]
     seconds: float
+    protocol: str
     environ: Mapping[str, str]
     settings: Settings
 
@@ -66,7 +69,8 @@ class SpanExporter:
             return None
         certificate = _exporter_variable(environ, "CERTIFICATE")
         reached = replace(settings, api_url=url, api_ca_file=certificate or settings.api_ca_file, api_insecure=False)
-        return cls(url, dict(_headers(_exporter_variable(environ, "HEADERS"))), _seconds(environ), environ, reached)
+        headers = dict(_headers(_exporter_variable(environ, "HEADERS")))
+        return cls(url, headers, _seconds(environ), _exporter_variable(environ, "PROTOCOL"), environ, reached)
 
     def export(self, document: Json, begins: Mapping[str, float], trace: TraceContext) -> None:
         """Send the spans of a start, unless its trace is not recorded.
@@ -77,17 +81,25 @@ class SpanExporter:
             trace: where the spans belong.
 
         Raises:
-            SpansRefusedError: the collector cannot be reached, or refuses.
+            SpansRefusedError: the spans cannot be encoded, or the collector cannot be reached, or refuses.
         """
         if not trace.sampled:
             return
-        body = json.dumps(resource_spans(document, begins, trace, self.environ), ensure_ascii=False).encode()
-        own = {"Content-Type": "application/json", "User-Agent": f"prefect-uv/{__version__}"}
-        request = ApiRequest("POST", "", body, own, self.headers)
+        spans = resource_spans(document, begins, trace, self.environ)
         try:
             checked_url(self.url)
+            content_type, body = encoded_spans(spans, self.protocol)
+            own = {"Content-Type": content_type, "User-Agent": f"prefect-uv/{__version__}"}
+            request = ApiRequest("POST", "", body, own, self.headers)
             response = Transport(self.settings).send(request, RetryPolicy(1, self.seconds, 2 * self.seconds))
-        except (UnansweredError, RedirectError, BodyTooLargeError, SettingsInvalidError, ValueError) as error:
+        except (
+            UnansweredError,
+            RedirectError,
+            BodyTooLargeError,
+            SettingsInvalidError,
+            ImportError,
+            ValueError,
+        ) as error:
             message = f"{self.url}: {error}"
             raise SpansRefusedError(message) from None
         if response.status not in ACCEPTED:

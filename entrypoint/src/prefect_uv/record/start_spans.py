@@ -24,7 +24,7 @@ NANOSECONDS = 1_000_000_000
 def resource_spans(
     document: Json, begins: Mapping[str, float], trace: TraceContext, environ: Mapping[str, str]
 ) -> Json:
-    """The body of the request that exports a start.
+    """The request that exports a start.
 
     Args:
         document: the record.
