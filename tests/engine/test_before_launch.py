@@ -26,6 +26,16 @@ ENDINGS = {"": ("Crashed", 143), "reschedule": ("AwaitingRetry", 0), "relinquish
 Start = Callable[[Mapping[str, str]], Run]
 
 
+def test_engines_of_these_tests_start_early(host: Host) -> None:
+    """On two processors, the second run with a Prefect gets an engine that was started before it was known."""
+    outputs = []
+    for _ in range(2):
+        run = host.start(PREFECT, FLOW, {"seconds": 0}, {"PREFECT_UV_VERBOSE": "true"})
+        assert run.end()[0] == 0, run.output
+        outputs.append(run.output)
+    assert ("the engine was started early" in outputs[1]) == (len(os.sched_getaffinity(0)) > 1), outputs[1]
+
+
 @pytest.fixture(params=["pull", "sync", "wait"])
 def phase(request: pytest.FixtureRequest) -> str:
     """The phase in which the run is stopped."""

@@ -1,4 +1,4 @@
-"""`make screenshots` can take pictures of Prefect's pages, if Chromium is there."""
+"""`make screenshots` can take pictures of Prefect's pages."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.stack import image_name
 
 
 @pytest.mark.full
-@pytest.mark.skipif(not installed(), reason="only make screenshots installs Chromium")
 def test_pages_of_a_refused_run_are_pictured(tmp_path: Path) -> None:
     """A run with a stale lockfile is Crashed, and two pictures of its pages are written.
 
-    No form of this is in `make test`, which needs no browser; `tests/unit/repository/test_png.py` has the files.
+    No form of this is in `make test`, which needs no browser; `tests/unit/repository/test_pictures.py` has the files.
     """
+    assert installed(), "there is no Chromium: install Debian's package, or run make screenshots as root"
     with Studio.open(image_name("py313"), tmp_path) as studio:
         show_refusal(studio)
         assert "error[lockfile-stale]" in studio.browser.text()

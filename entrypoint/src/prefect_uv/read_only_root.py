@@ -75,9 +75,9 @@ def _directory_on_volume(settings: Settings, cleanup: ExitStack) -> str | None:
 
 def _homes(environ: Mapping[str, str], cleanup: ExitStack) -> dict[str, str]:
     """A temporary home if there is none, and one for Prefect if the user's home is not writable and has none."""
-    home, prefect_home = environ.get("HOME"), _prefect_home(environ)
+    home, own_home = environ.get("HOME"), prefect_home(environ)
     missing = [] if home else ["HOME"]
-    if not environ.get("PREFECT_HOME") and not (home and (prefect_home.exists() or _can_hold_files(prefect_home))):
+    if not environ.get("PREFECT_HOME") and not (home and (own_home.exists() or _can_hold_files(own_home))):
         missing.append("PREFECT_HOME")
     directory = _private_directory(cleanup) if missing else ""
     return dict.fromkeys(missing, directory) if directory else {}
@@ -86,7 +86,7 @@ def _homes(environ: Mapping[str, str], cleanup: ExitStack) -> dict[str, str]:
 def _announce_lost_results(environ: Mapping[str, str], log: RunLog) -> None:
     """Warn if Prefect's local storage is not writable: Prefect only logs that for every result."""
     chosen = next(filter(None, map(environ.get, STORAGE_VARIABLES)), "")
-    storage = Path(chosen) if chosen else _prefect_home(environ) / "storage"
+    storage = Path(chosen) if chosen else prefect_home(environ) / "storage"
     if not (_can_hold_files(storage) or any(map(environ.get, BLOCK_VARIABLES))):
         log.warning(
             f"{storage} is not writable: results that the flow persists there are lost; mount a volume, or set"
@@ -94,7 +94,8 @@ def _announce_lost_results(environ: Mapping[str, str], log: RunLog) -> None:
         )
 
 
-def _prefect_home(environ: Mapping[str, str]) -> Path:
+def prefect_home(environ: Mapping[str, str]) -> Path:
+    """Where Prefect keeps its profiles and, by default, results."""
     return Path(environ.get("PREFECT_HOME") or Path(environ.get("HOME") or "/", ".prefect"))
 
 

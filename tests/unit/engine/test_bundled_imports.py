@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from prefect_uv.cache_volume.cache_directory import IMPORT_BUNDLE, CacheDirectory
-from prefect_uv.engine.launch import RUN_MODULE
+from prefect_uv.engine.start_up.engine_start import RUN_MODULE
 from prefect_uv.environments.build import import_bundle
 from prefect_uv.environments.build.import_bundle import bundle_baked_imports, write_import_bundle
 from prefect_uv.environments.build.verification import site_packages

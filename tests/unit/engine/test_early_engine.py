@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from prefect_uv.cache_volume.cache_directory import IN_USE, CacheDirectory
+from prefect_uv.cache_volume.cache_directory import IN_USE, RUN_CACHE, CacheDirectory
 from prefect_uv.cache_volume.lease import take_lease
 from prefect_uv.cache_volume.shared_umask import shared_umask
 from prefect_uv.engine.engine_version import EngineVersion
-from prefect_uv.engine.launch import RUN_MODULE, Launch
+from prefect_uv.engine.launch import Launch
 from prefect_uv.engine.start_up import early_engine
 from prefect_uv.engine.start_up.early_engine import EarlyEngine, keep_if_fit, start_early
-from prefect_uv.engine.start_up.engine_start import DEPLOYMENT_VARIABLE
+from prefect_uv.engine.start_up.engine_start import DEPLOYMENT_VARIABLE, engine_script, launcher_command
 from prefect_uv.environments.build.verification import site_packages
 from prefect_uv.environments.import_path import add_hook, import_variables
 from prefect_uv.log.run_log import RunLog
@@ -67,9 +67,18 @@ class Deployment:
             "PREFECT__FLOW_ENTRYPOINT": "flow.py:main",
             **variables,
         }
-        command = ("uv", "--quiet", "run", "--no-project", "--python", python, "python", str(RUN_MODULE), *arguments)
+        launcher = launcher_command(str(self.environment), str(self.environment / RUN_CACHE))
+        script = engine_script(str(self.environment), import_bundle=False)
         leases = (self.lease,)
-        return Launch(command, environ, self.code, leases, python, EngineVersion.of("3.9.1"), arguments=arguments)
+        return Launch(
+            (*launcher, *script, *arguments),
+            environ,
+            self.code,
+            leases,
+            python,
+            EngineVersion.of("3.9.1"),
+            arguments=arguments,
+        )
 
     def engine(self, value: str, imports: str = "prefect.main") -> None:
         """Let the fake engine report a value."""
@@ -333,6 +342,13 @@ def test_one_processor(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, 
         deployment.start_early().discard()
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0})
     assert start_early(deployment.settings, deployment.cache) is None
+
+
+def test_nothing_is_noted_where_it_is_of_no_use(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container with one processor does not look at its environment for the sake of the next run."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0})
+    deployment.run_before()
+    assert [*deployment.cache.index.glob("deployment-*")] == []
 
 
 def test_note_that_cannot_be_trusted(deployment: Deployment, tmp_path: Path) -> None:

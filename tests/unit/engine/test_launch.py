@@ -19,7 +19,8 @@ from prefect_uv.api.client import ApiClient
 from prefect_uv.api.flow_run import AlreadyOver, FlowRun
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.engine.engine_version import EngineVersion
-from prefect_uv.engine.launch import RUN_MODULE, Launch, PreparedFlow, launch_command, launch_flow
+from prefect_uv.engine.launch import Launch, PreparedFlow, launch_command, launch_flow
+from prefect_uv.engine.start_up.engine_start import RUN_MODULE
 from prefect_uv.environments import Environment, Maintenance
 from prefect_uv.environments.import_path import add_hook
 from prefect_uv.environments.published_environments import PublishedEnvironments

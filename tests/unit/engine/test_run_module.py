@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_uv.engine.launch import RUN_MODULE
+from prefect_uv.engine.start_up.engine_start import RUN_MODULE
 
 REPORT = """
 import gc, json, multiprocessing.spawn, sys

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_uv.engine.launch import RUN_MODULE
+from prefect_uv.engine.start_up.engine_start import RUN_MODULE
 from prefect_uv.processes.signals import STOP_SIGNALS
 from tests.unit.program.test_processes import wait_until
 
@@ -20,7 +20,8 @@ SUPERVISE = f"""
 import os, sys
 from pathlib import Path
 sys.path.insert(0, {str(SOURCES)!r})
-from prefect_uv.engine.launch import RUN_MODULE, Launch
+from prefect_uv.engine.launch import Launch
+from prefect_uv.engine.start_up.engine_start import RUN_MODULE
 from prefect_uv.engine.supervisor import supervise_command
 from prefect_uv.engine.engine_version import EngineVersion
 from prefect_uv.log.mask import Mask

@@ -49,6 +49,16 @@ def test_build(etl: Etl, cache: Path, make_store: Callable[..., EnvironmentStore
     assert answer.stdout == b"engine\n"
 
 
+def test_build_is_announced(etl: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
+    """Whoever has to make room is told before something is built, and not if the environment is there."""
+    seen: list[list[Path]] = []
+    for _ in range(2):
+        store = make_store()
+        store.before_build = lambda: seen.append([*store.volume.cache.environments.glob("*")])  # noqa: B023
+        sync(store, etl)
+    assert seen == [[]]
+
+
 def test_checkout_is_not_changed(etl: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
     """A build leaves no .venv and no new lock in the checkout."""
     before = {path: path.read_bytes() for path in etl.directory.rglob("*") if path.is_file()}

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from prefect_uv.environments import EnvironmentStore
-from prefect_uv.environments.import_path import HOOK, VARIABLE, add_hook, import_variables
+from prefect_uv.environments.import_path import HOOK, add_hook, import_variables
+from prefect_uv.settings.tool_variables import IMPORT_PATH
 from tests.unit.etl import Etl, sync
 
 PROBE = "import json, logging, shared, sys; print(json.dumps([sys.path, logging.__file__, shared.__file__]))"
@@ -88,7 +89,7 @@ def test_environment_of_an_earlier_release(tmp_path: Path, roots: tuple[Path, Pa
 def test_hook_is_in_every_environment_that_is_built(etl: Etl, make_store: Callable[..., EnvironmentStore]) -> None:
     """The store adds it; in an environment that is linked to another one, it is a file of its own."""
     built = sync(make_store(), etl).path
-    assert import_variables(built, (), "") == {VARIABLE: ""}
+    assert import_variables(built, (), "") == {IMPORT_PATH: ""}
     linked = built.with_name("linked")
     (linked / "lib" / "python3" / "site-packages").mkdir(parents=True)
     hook = linked / "lib" / "python3" / "site-packages" / HOOK

@@ -23,6 +23,7 @@ from prefect_uv.cache_volume.volume import Volume
 LAYOUT = "v1"
 IN_USE = ".inuse"
 IMPORT_BUNDLE = "imports-v1"
+RUN_CACHE = ".uv"
 MIRRORS = Path("git", "v1")
 CODE = Path("code", "v1")
 # The names of our own: nothing else on the volume is deleted.

@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from prefect_uv.cache_volume.file_lock import shared_lock
 from prefect_uv.environments import EnvironmentStore
-from prefect_uv.environments.key.environment_contents import Contents
 from prefect_uv.environments.key.fingerprint import digest_fields, fingerprint
 from prefect_uv.environments.plan import source_of
-from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.project import ExtraPackages, Project, find_extra_packages, find_project, log_project
 from prefect_uv.project.files.requirements_files import Requirements
 from prefect_uv.session import Session
@@ -28,21 +25,14 @@ def show_key(session: Session) -> int:
     store = EnvironmentStore(settings, log)
     source = source_of(project, settings)
     inputs = fingerprint(source.fields(), store.image, settings.environ, project.directory)
-    key = session.phase("plan", _planned_contents, store, project).key
+    with log.phase("plan"), store.planning(source) as (plan, _):
+        key = plan.contents.key
     if session.options.json:
         found = {"key": key, "fingerprint": inputs, "project": project.name, "extra": _digest(extra, session, project)}
         log.show(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         log.show(key)
     return 0
-
-
-def _planned_contents(store: EnvironmentStore, project: Project) -> Contents:
-    """What a build would install, as uv plans it; refuses what a build would refuse."""
-    cache = store.writable().cache
-    uv = Uv(store.settings, store.image, cache, store.log, project.uv_configuration)
-    with shared_lock(cache.locks / "uv-cache"):
-        return source_of(project, store.settings).plan(uv, store.log).contents
 
 
 def _digest(extra: ExtraPackages, session: Session, project: Project) -> str:

@@ -18,7 +18,8 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 
 from prefect_uv.engine.flow_processes import FlowProcesses
-from prefect_uv.engine.launch import RUN_MODULE, Launch
+from prefect_uv.engine.launch import Launch
+from prefect_uv.engine.start_up.engine_start import RUN_MODULE
 from prefect_uv.processes import process_tree
 from prefect_uv.processes.signals import SIGNAL_EXIT, STOP_SIGNALS, WATCH_SIGNAL, raise_noted_signal
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from prefect_uv.api.flow_run import FlowRun
-from prefect_uv.cache_volume.cache_directory import IMPORT_BUNDLE
 from prefect_uv.engine.engine_version import EngineVersion
 from prefect_uv.engine.start_up.early_engine import EarlyEngine
+from prefect_uv.engine.start_up.engine_start import engine_script, launcher_command
 from prefect_uv.environments import Environment, Maintenance
 from prefect_uv.environments.import_path import import_variables, joined_paths
 from prefect_uv.environments.uv.uv_command import DIRECTORY_VARIABLES
@@ -26,8 +26,6 @@ from prefect_uv.errors import DeploymentNotFoundError, LaunchError
 from prefect_uv.processes.signals import STOP_SIGNALS, raise_noted_signal
 from prefect_uv.project_code import FlowCode
 from prefect_uv.pull import Checkout
-
-RUN_MODULE = Path(__file__).with_name("_run_module.py")
 
 PROGRAM_HINT = (
     "Neither the flow's environment nor the image has it. Select what installs it, such as `--group dev`; "
@@ -158,8 +156,8 @@ def launch_engine(
 
         launcher = wrapped(launcher, prepared.wrapper, prepared.environment.path, _flow_environ(prepared))
     variables = {**(environ or {}), "PREFECT__FLOW_ENTRYPOINT": prepared.entrypoint or ""}
-    options = [f"--imports={prepared.environment.path / IMPORT_BUNDLE}"] if prepared.import_bundle else []
-    launch = _launch(prepared, [*launcher, str(RUN_MODULE), *options, *arguments], variables)
+    script = engine_script(str(prepared.environment.path), import_bundle=prepared.import_bundle)
+    launch = _launch(prepared, [*launcher, *script, *arguments], variables)
     return replace(launch, wrapped=bool(prepared.wrapper), arguments=tuple(arguments), early=prepared.early)
 
 
@@ -183,16 +181,9 @@ def _launch(prepared: PreparedFlow, command: Sequence[str], environ: Mapping[str
 
 
 def _launcher(prepared: PreparedFlow) -> list[str]:
-    """The environment's Python, started by `uv run` if `uv run` can have a cache directory of its own.
-
-    `uv run` keeps its cache locked as long as it lives (uv 0.13.8: https://github.com/astral-sh/uv/issues/19317); with
-    the shared cache, that would block `uv cache prune` (ADR 7). `--python` is given because uv honours a
-    `.python-version` without a project, too: https://docs.astral.sh/uv/concepts/python-versions/#python-version-files
-    """
-    python, cache = str(prepared.environment.path / "bin" / "python"), prepared.environment.run_cache
-    if prepared.launcher == "python" or cache is None:
-        return [python]
-    return ["uv", "--quiet", "--cache-dir", str(cache), "run", "--no-project", "--python", python, "python"]
+    """The environment's Python, started as the settings say, if `uv run` can have a cache directory of its own."""
+    run_cache = prepared.environment.run_cache if prepared.launcher == "uv" else None
+    return launcher_command(str(prepared.environment.path), str(run_cache or ""))
 
 
 def _flow_environ(prepared: PreparedFlow) -> dict[str, str]:

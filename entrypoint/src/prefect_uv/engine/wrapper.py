@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from prefect_uv.environments.import_path import VARIABLE
 from prefect_uv.errors import WrapperMissingError
+from prefect_uv.settings.tool_variables import IMPORT_PATH
 
 WRAPPER = "PREFECT_UV_ENGINE_WRAPPER"
 PYTHON = re.compile(r"python[\d.]*")
@@ -55,7 +55,7 @@ def _has_module(name: str, environment: Path, environ: Mapping[str, str]) -> boo
     """Whether the environment's Python could import the module, as far as files tell."""
     top = name.partition(".")[0]
     packages = map(str, environment.glob("lib/python*/site-packages"))
-    own = (path for name in ("PYTHONPATH", VARIABLE) for path in environ.get(name, "").split(os.pathsep))
+    own = (path for name in ("PYTHONPATH", IMPORT_PATH) for path in environ.get(name, "").split(os.pathsep))
     places = [*packages, *filter(None, own)]
     return top in sys.stdlib_module_names or PathFinder.find_spec(top, places) is not None
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -24,6 +24,7 @@ from prefect_uv.environments.key.manifest import Manifest
 from prefect_uv.environments.maintenance import Maintenance
 from prefect_uv.environments.plan import ExtraPackagesSource, Source, source_of
 from prefect_uv.environments.plan.malware_check import is_checked_each_time
+from prefect_uv.environments.policy import policy_check_of
 from prefect_uv.environments.published_environments import Environment, PublishedEnvironments, disappeared_error
 from prefect_uv.environments.uv.uv_command import Uv
 from prefect_uv.environments.writable_location import environments_at, links_as_error, writable_environments
@@ -37,7 +38,6 @@ from prefect_uv.settings import Settings
 if TYPE_CHECKING:
     from prefect_uv.environments.archives.environment_archives import EnvironmentArchives
     from prefect_uv.environments.plan.source import Plan
-    from prefect_uv.environments.policy.policy_check import PolicyCheck
 
 Found = TypeVar("Found")
 
@@ -66,7 +66,7 @@ class EnvironmentStore:
             clone: the clone whose login serves dependencies on its host; None for none.
             before_build: called before an environment is built.
         """
-        self._before_build = before_build
+        self.before_build = before_build
         self.settings = settings
         self.clone = clone
         self.image = Image.read()
@@ -74,7 +74,7 @@ class EnvironmentStore:
         self.baked = BakedEnvironments.of(settings, self.image)
         self.volume = environments_at(settings.cache_dir, settings, self.image, read_only=settings.cache_readonly)
         self.archives = _archives(settings, log)
-        self.policy_check = _policy_check(settings, log)
+        self.policy_check = policy_check_of(settings, log)
         self._writable: PublishedEnvironments | None = None
 
     def environment(self, project: Project) -> Environment:
@@ -141,17 +141,27 @@ class EnvironmentStore:
                 raise
         return environment
 
-    def _plan_again(self, source: Source) -> Plan | None:
-        """uv's plan for an environment that is there; None if it cannot be had, as without a network."""
-        with full_disk_as_error(self.volume.cache.root), links_as_error(), shared_umask():
+    @contextmanager
+    def planning(self, source: Source) -> Iterator[tuple[Plan, Uv]]:
+        """uv's plan for a source, and that uv, whose cache nobody deletes during the block.
+
+        Raises:
+            PrefectUvError: nothing can be planned, or a problem of the volume during the block.
+        """
+        with full_disk_as_error(self.volume.cache.root), links_as_error():
             cache = self.writable().cache
             uv = Uv(self.settings, self.image, cache, self.log, source.project.uv_configuration, self.clone)
-            try:
-                with shared_lock(cache.locks / "uv-cache"):
-                    return source.plan(uv, self.log)
-            except PrefectUvError as error:
-                self.log.warning(f"policy: uv does not say where the packages come from: {error.headline}")
-                return None
+            with shared_lock(cache.locks / "uv-cache"):
+                yield source.plan(uv, self.log), uv
+
+    def _plan_again(self, source: Source) -> Plan | None:
+        """uv's plan for an environment that is there; None if it cannot be had, as without a network."""
+        try:
+            with shared_umask(), self.planning(source) as (plan, _):
+                return plan
+        except PrefectUvError as error:
+            self.log.warning(f"policy: uv does not say where the packages come from: {error.headline}")
+            return None
 
     def _find_or_build(self, source: Source) -> Environment:
         """Look the raw inputs up; ask uv only if they are unknown, were resolved too long ago, or are to be checked."""
@@ -194,22 +204,18 @@ class EnvironmentStore:
 
     def _plan_and_build(self, source: Source, inputs: str) -> Environment:
         """Ask uv what to install, find or build that environment, and remember the answer under the fingerprint."""
-        with full_disk_as_error(self.volume.cache.root), links_as_error():
-            writable = self.writable()
-            uv = Uv(self.settings, self.image, writable.cache, self.log, source.project.uv_configuration, self.clone)
-            with shared_lock(writable.cache.locks / "uv-cache"):
-                plan = source.plan(uv, self.log)
-                resolved = 0.0 if plan.pinned else time.time()
-                if environment := self._open_or_unpack(plan.contents.key):
-                    environment = replace(environment, why=environment.why or SAME_PACKAGES)
-                    self._report_baked_mismatch(environment, source)
-                else:
-                    if self.policy_check:
-                        self.policy_check.before_build(plan)
-                    environment = self._build(EnvironmentBuild(writable.cache, uv, plan, source.name, self.log), inputs)
+        with self.planning(source) as (plan, uv):
+            resolved = 0.0 if plan.pinned else time.time()
+            if environment := self._open_or_unpack(plan.contents.key):
+                environment = replace(environment, why=environment.why or SAME_PACKAGES)
+                self._report_baked_mismatch(environment, source)
+            else:
+                if self.policy_check:
+                    self.policy_check.before_build(plan)
+                environment = self._build(EnvironmentBuild(uv.cache, uv, plan, source.name, self.log), inputs)
             entry = fingerprint_index.IndexEntry.of(environment.key, source.name, plan.contents.python, resolved)
             with suppress(OSError):
-                fingerprint_index.write_entry(writable.cache, inputs, entry)
+                fingerprint_index.write_entry(uv.cache, inputs, entry)
             if self.archives:
                 self.archives.remember(inputs, entry)
             return environment
@@ -233,7 +239,7 @@ class EnvironmentStore:
         return replace(opened, why=UNPACKED) if opened else None
 
     def _build(self, build: EnvironmentBuild, inputs: str) -> Environment:
-        self._before_build()
+        self.before_build()
         key = build.contents.key
         instead = f"building environment {key[:12]} in {build.cache.root}"
         self.baked.report_mismatch(build.contents, build.purpose, instead, self.log)
@@ -271,14 +277,3 @@ def _archives(settings: Settings, log: RunLog) -> EnvironmentArchives | None:
     from prefect_uv.environments.archives.environment_archives import EnvironmentArchives  # noqa: PLC0415 (rarely needed)
 
     return EnvironmentArchives.of(settings, log)
-
-
-def _policy_check(settings: Settings, log: RunLog) -> PolicyCheck | None:
-    """The check of the policy, if it is on."""
-    if settings.policy == "off":
-        return None
-    from prefect_uv.environments.policy.policy import Policy  # noqa: PLC0415 (only if a setting asks for it)
-    from prefect_uv.environments.policy.policy_check import PolicyCheck  # noqa: PLC0415
-
-    policy = Policy.of(settings)
-    return PolicyCheck(policy, settings, log) if policy else None

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prefect_uv.cache_volume.full_disk import write_file
+from prefect_uv.settings.tool_variables import IMPORT_PATH
 
-VARIABLE = "_PREFECT_UV_IMPORT_PATH"
 HOOK = "_prefect_uv.pth"
 _LINE = (
     "import itertools, os, sys; sys.path += itertools.filterfalse(sys.path.__contains__,"
-    f" filter(None, os.environ.get({VARIABLE!r}, '').split(os.pathsep)))\n"
+    f" filter(None, os.environ.get({IMPORT_PATH!r}, '').split(os.pathsep)))\n"
 )
 """One expression, because Python runs a line of a `.pth` file in a function, and twice in a virtual environment."""
 _SITE_PACKAGES = "python*/site-packages"
@@ -42,7 +42,7 @@ def import_variables(environment: Path, directories: Sequence[Path], inherited: 
         inherited: the user's PYTHONPATH, which always comes first with the hook.
     """
     if next((environment / "lib").glob(f"{_SITE_PACKAGES}/{HOOK}"), None):
-        return {VARIABLE: joined_paths(directories)}
+        return {IMPORT_PATH: joined_paths(directories)}
     return {"PYTHONPATH": joined_paths(directories, inherited)}
 
 

@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefect_uv.cache_volume.cache_directory import CacheDirectory, is_executable
+from prefect_uv.cache_volume.cache_directory import RUN_CACHE, CacheDirectory, is_executable
 from prefect_uv.cache_volume.lease import take_lease
-from prefect_uv.environments.key.manifest import RUN_CACHE, Manifest
+from prefect_uv.environments.key.manifest import Manifest
 from prefect_uv.errors import EnvironmentDamagedError
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.package_names import PREFECT

@@ -15,6 +15,8 @@ from prefect_uv.urls import USERINFO
 PREFECT_PREFIX = "PREFECT"
 OUR_PREFIX = "PREFECT_UV_"
 PUBLISHING_PREFIX = "UV_PUBLISH_"
+IMPORT_PATH = "_PREFECT_UV_IMPORT_PATH"
+"""Has the directories that one run imports from (ADR 25)."""
 
 PROXIES = frozenset(
     name for word in ("http", "https", "ftp", "all", "no") for name in (f"{word}_proxy", f"{word}_PROXY".upper())

@@ -23,18 +23,15 @@ from typing import TYPE_CHECKING
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.cache_volume.lease import take_lease
 from prefect_uv.cache_volume.shared_umask import own_umask
-from prefect_uv.engine.start_up.engine_start import PATH_VARIABLES, PLACE, EngineStart, note_start, noted_start
-from prefect_uv.engine.start_up.import_influences import import_influence
+from prefect_uv.engine.start_up.engine_start import PLACE, EngineStart, note_start, noted_start
+from prefect_uv.engine.start_up.import_influences import depends_on_the_run, files_read_at_import, import_influence
 from prefect_uv.log.run_log import RunLog
 from prefect_uv.settings import Settings
+from prefect_uv.settings.tool_variables import IMPORT_PATH
 
 if TYPE_CHECKING:
     from prefect_uv.engine.launch import Launch
 
-# coverage 7 begins to measure when Python starts, and writes into that working directory.
-# https://coverage.readthedocs.io/en/latest/subprocess.html
-COVERAGE_VARIABLES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
-HOME_FILES = ("profiles.toml", "logging.yml")
 STDERR = 2
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
 
@@ -59,7 +56,7 @@ class EarlyEngine:
         """
         self.start = start
         self._environ = start.environ(settings)
-        self._files = _files_that_are_read(self._environ)
+        self._files = files_read_at_import(self._environ)
         receiving, self._sending = os.pipe()
         try:
             with own_umask() as umask:
@@ -91,7 +88,7 @@ class EarlyEngine:
             "environ": {name: value for name, value in final.items() if self._environ.get(name) != value},
             "early_path": self._environ["PATH"],
             "place": PLACE,
-            "import_path": final[self.start.import_variable].split(os.pathsep),
+            "import_path": final[IMPORT_PATH].split(os.pathsep),
         }
         text = json.dumps(run)
         if self._sending < 0:
@@ -106,7 +103,7 @@ class EarlyEngine:
 
     def outdated(self) -> str:
         """Say what has changed since it was started, of what it reads when it imports Prefect; empty if nothing."""
-        now = _files_that_are_read(self._environ)
+        now = files_read_at_import(self._environ)
         return next((f"{path} has changed" for path, status in now.items() if status != self._files[path]), "")
 
     def discard(self) -> None:
@@ -170,39 +167,7 @@ def _is_possible(settings: Settings) -> bool:
     """Whether an engine of this container may start early if a note says how; if not, a note is of no use."""
     if not (settings.early_engine and settings.supervise) or settings.engine_wrapper:
         return False
-    return _has_processor_to_spare() and not _depends_on_the_run(settings.flow_environ)
-
-
-def _files_that_are_read(environ: Mapping[str, str]) -> dict[str, tuple[int, int, int] | None]:
-    """The files outside of the working directory that importing Prefect reads, and what tells a version from another.
-
-    Prefect 3.9.1: `_get_profiles_path` in settings/sources.py, `setup_logging` in logging/configuration.py
-    """
-    home = environ.get("PREFECT_HOME") or f"{environ.get('HOME') or Path.home()}/.prefect"
-    paths = [f"{home}/{name}" for name in HOME_FILES]
-    paths += [path for name in PATH_VARIABLES for path in (environ.get(name) or "").split(os.pathsep) if path]
-    return {path: _file_status(path) for path in paths if path != home}
-
-
-def _file_status(path: str) -> tuple[int, int, int] | None:
-    try:
-        status = os.stat(path)  # noqa: PTH116
-    except OSError:
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _depends_on_the_run(environ: Mapping[str, str]) -> bool:
-    """Whether these variables make Python or Prefect use the working directory, or the run's modules, when they start.
-
-    A configuration of logging may name classes of the project. Prefect 3.9.1 passes over one that it cannot import, and
-    logs nothing then: `setup_logging` in prefect/logging/configuration.py.
-    """
-    home = environ.get("PREFECT_HOME") or f"{environ.get('HOME') or Path.home()}/.prefect"
-    if environ.get("PREFECT_LOGGING_SETTINGS_PATH") or Path(home, "logging.yml").exists():
-        return True
-    paths = [path for name in PATH_VARIABLES for path in (environ.get(name) or "/").split(os.pathsep)]
-    return any(not path.startswith("/") for path in paths) or any(map(environ.get, COVERAGE_VARIABLES))
+    return _has_processor_to_spare() and not depends_on_the_run(settings.flow_environ)
 
 
 def _has_processor_to_spare() -> bool:

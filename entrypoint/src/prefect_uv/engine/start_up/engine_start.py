@@ -10,13 +10,15 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect_uv.cache_volume.cache_directory import IMPORT_BUNDLE, KEY_NAME, CacheDirectory
+from prefect_uv.cache_volume.cache_directory import IMPORT_BUNDLE, KEY_NAME, RUN_CACHE, CacheDirectory
 from prefect_uv.cache_volume.shared_umask import shared_umask
-from prefect_uv.engine.start_up.import_influences import import_influence, top_level_modules
+from prefect_uv.engine.start_up.import_influences import import_influence, top_level_modules, variable_below
 from prefect_uv.settings import Settings
+from prefect_uv.settings.tool_variables import IMPORT_PATH
 
 if TYPE_CHECKING:
     from prefect_uv.engine.launch import Launch
@@ -35,12 +37,27 @@ ENVIRONMENT_VARIABLES = (
     "VIRTUAL_ENV",
 )
 """What a launch sets for its environment, whatever the run."""
-# What they name is looked for in the working directory, unless it is absolute: by Prefect 3.9.1, Python and uv 0.13.9.
-PATH_VARIABLES = ("PREFECT_HOME", "PREFECT_LOGGING_SETTINGS_PATH", "PREFECT_PROFILES_PATH", "PYTHONPATH", "UV_ENV_FILE")
-ENGINE_SCRIPT = Path(__file__).parent.with_name("_run_module.py")
-UV_RUN = ("run", "--no-project")
-RUN_VARIABLES = {"PATH", "PREFECT__FLOW_ENTRYPOINT"}
+RUN_VARIABLES = {"PATH", "PREFECT__FLOW_ENTRYPOINT", IMPORT_PATH}
 """What a launch sets for the run, and importing Prefect does not read."""
+RUN_MODULE = Path(__file__).parent.with_name("_run_module.py")
+
+
+def launcher_command(environment: str, run_cache: str) -> list[str]:
+    """The environment's Python, started by `uv run` with a cache directory of its own; directly without one.
+
+    `uv run` keeps its cache locked as long as it lives (uv 0.13.8: https://github.com/astral-sh/uv/issues/19317); with
+    the shared cache, that would block `uv cache prune` (ADR 7). `--python` is given because uv honours a
+    `.python-version` without a project, too: https://docs.astral.sh/uv/concepts/python-versions/#python-version-files
+    """
+    python = f"{environment}/bin/python"
+    if not run_cache:
+        return [python]
+    return ["uv", "--quiet", "--cache-dir", run_cache, "run", "--no-project", "--python", python, "python"]
+
+
+def engine_script(environment: str, *, import_bundle: bool) -> list[str]:
+    """What the environment's Python runs, up to the arguments that name an engine's module or file."""
+    return [str(RUN_MODULE), *([f"--imports={environment}/{IMPORT_BUNDLE}"] if import_bundle else [])]
 
 
 @dataclass(frozen=True)
@@ -51,64 +68,50 @@ class EngineStart:
         environment: the environment's directory.
         command: the program and its arguments, without those that name what to run.
         variables: those that are set for the environment.
-        import_variable: the one with the directories that a run imports from.
         modules: the names at the top of site-packages.
     """
 
     environment: str
     command: list[str]
     variables: dict[str, str]
-    import_variable: str
     modules: list[str]
 
     @classmethod
     def of(cls, launch: Launch) -> EngineStart:
         """How an engine was launched."""
         from prefect_uv.environments.build.verification import site_packages  # noqa: PLC0415 (only the first run notes)
-        from prefect_uv.environments.import_path import VARIABLE  # noqa: PLC0415
 
         environment = Path(launch.python).parent.parent
         command = launch.command[: len(launch.command) - len(launch.arguments)]
         variables = {name: launch.environ[name] for name in ENVIRONMENT_VARIABLES if name in launch.environ}
         modules = top_level_modules(site_packages(environment))
-        return cls(str(environment), [*command], variables, VARIABLE, [*modules])
+        return cls(str(environment), [*command], variables, [*modules])
 
     def is_ours(self) -> bool:
         """Whether it starts the environment's Python with our module, and sets nothing but what a launch sets."""
-        python = f"{self.environment}/bin/python"
-        *command, last = self.command
-        if last == f"--imports={self.environment}/{IMPORT_BUNDLE}":
-            *command, last = command
-        if command[:1] == ["uv"]:
-            cache = command[2:4] if command[2:3] == ["--cache-dir"] else []
-            if cache and not cache[1].startswith(f"{self.environment}/"):
-                return False
-            command = (
-                command[-1:] if command == ["uv", "--quiet", *cache, *UV_RUN, "--python", python, "python"] else []
-            )
-            python = "python"
-        return command == [python] and last == str(ENGINE_SCRIPT) and self.variables.keys() <= {*ENVIRONMENT_VARIABLES}
+        launchers = (launcher_command(self.environment, cache) for cache in ("", f"{self.environment}/{RUN_CACHE}"))
+        scripts = (engine_script(self.environment, import_bundle=used) for used in (False, True))
+        commands = [[*launcher, *script] for launcher, script in product(launchers, scripts)]
+        return self.command in commands and self.variables.keys() <= {*ENVIRONMENT_VARIABLES}
 
     def environ(self, settings: Settings) -> dict[str, str]:
         """The variables of an engine that has no run yet."""
         path = f"{self.environment}/bin{os.pathsep}{settings.flow_environ.get('PATH', os.defpath)}"
-        return {**settings.flow_environ, **self.variables, "PATH": path, self.import_variable: PLACE}
+        return {**settings.flow_environ, **self.variables, "PATH": path, IMPORT_PATH: PLACE}
 
     def misfit(self, launch: Launch, settings: Settings) -> str:
         """Why an engine that was started in this way is not the one to launch; empty if it is."""
         if [*launch.command] != [*self.command, *launch.arguments] or launch.wrapped:
             return "the command is another one"
         early = self.environ(settings)
-        names = (early.keys() | launch.environ.keys()) - RUN_VARIABLES - {self.import_variable}
+        names = (early.keys() | launch.environ.keys()) - RUN_VARIABLES
         if different := sorted(name for name in names if early.get(name) != launch.environ.get(name)):
             return f"{', '.join(different)} differ"
-        for name in PATH_VARIABLES:
-            paths = early.get(name, "").split(os.pathsep)
-            if any(Path(path).is_relative_to(launch.directory) for path in filter(None, paths)):
-                return f"{name} names what is pulled"
-        if self.import_variable not in launch.environ:
+        if name := variable_below(launch.directory, early):
+            return f"{name} names what is pulled"
+        if IMPORT_PATH not in launch.environ:
             return "the environment has no import hook"
-        import_path = filter(None, launch.environ[self.import_variable].split(os.pathsep))
+        import_path = filter(None, launch.environ[IMPORT_PATH].split(os.pathsep))
         return import_influence(launch.directory, [*map(Path, import_path)], self.modules)
 
 

@@ -1,16 +1,27 @@
-"""What a run's directories change about importing Prefect: settings, modules that hide others, plugins.
+"""What a run's variables and directories change about importing Prefect: settings, modules that hide others, plugins.
 
 An early engine has imported Prefect without them, so a run that has any of it does not get that engine.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from prefect_uv.read_only_root import prefect_home
+
+# What they name is looked for in the working directory, unless it is absolute: by Prefect 3.9.1, Python and uv 0.13.9.
+PATH_VARIABLES = ("PREFECT_HOME", "PREFECT_LOGGING_SETTINGS_PATH", "PREFECT_PROFILES_PATH", "PYTHONPATH", "UV_ENV_FILE")
+# coverage 7 begins to measure when Python starts, and writes into that working directory.
+# https://coverage.readthedocs.io/en/latest/subprocess.html
+COVERAGE_VARIABLES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
+LOGGING_FILE = "logging.yml"
+# Prefect 3.9.1: `_get_profiles_path` in settings/sources.py, `setup_logging` in logging/configuration.py
+HOME_FILES = ("profiles.toml", LOGGING_FILE)
 # Prefect 3.9.1 reads them in the working directory: https://docs.prefect.io/v3/concepts/settings-and-profiles
 SETTINGS_FILES = (".env", "prefect.toml")
 PREFECT_TABLE = re.compile(
@@ -45,6 +56,39 @@ def import_influence(directory: Path, import_path: Iterable[Path], modules: Coll
         _plugins((directory, *import_path)),
     )
     return next((reason for reasons in found for reason in reasons), "")
+
+
+def depends_on_the_run(environ: Mapping[str, str]) -> bool:
+    """Whether these variables make Python or Prefect use the working directory, or the run's modules, when they start.
+
+    A configuration of logging may name classes of the project. Prefect 3.9.1 passes over one that it cannot import, and
+    logs nothing then: `setup_logging` in prefect/logging/configuration.py.
+    """
+    if environ.get("PREFECT_LOGGING_SETTINGS_PATH") or (prefect_home(environ) / LOGGING_FILE).exists():
+        return True
+    paths = [path for name in PATH_VARIABLES for path in (environ.get(name) or "/").split(os.pathsep)]
+    return any(not path.startswith("/") for path in paths) or any(map(environ.get, COVERAGE_VARIABLES))
+
+
+def variable_below(directory: Path, environ: Mapping[str, str]) -> str:
+    """The variable that names a path below a directory; empty if none does."""
+    paths = ((name, path) for name in PATH_VARIABLES for path in environ.get(name, "").split(os.pathsep) if path)
+    return next((name for name, path in paths if Path(path).is_relative_to(directory)), "")
+
+
+def files_read_at_import(environ: Mapping[str, str]) -> dict[Path, tuple[int, int, int] | None]:
+    """The files that importing Prefect reads outside of the working directory, and what tells versions apart."""
+    named = (path for name in PATH_VARIABLES[1:] for path in environ.get(name, "").split(os.pathsep) if path)
+    paths = [*(prefect_home(environ) / name for name in HOME_FILES), *map(Path, named)]
+    return {path: _file_status(path) for path in paths}
+
+
+def _file_status(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def top_level_modules(directory: Path) -> Iterator[str]:

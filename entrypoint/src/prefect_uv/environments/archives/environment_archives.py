@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from uuid import uuid4
 
-from prefect_uv.cache_volume.cache_directory import DAY_SECONDS, IN_USE, CacheDirectory
+from prefect_uv.cache_volume.cache_directory import DAY_SECONDS, IN_USE, RUN_CACHE, CacheDirectory
 from prefect_uv.cache_volume.full_disk import disk_full_error, says_disk_full
 from prefect_uv.cache_volume.shared_umask import shared_umask
 from prefect_uv.cache_volume.volume import users_of_volume
@@ -26,7 +26,7 @@ from prefect_uv.environments.build.builder import ENVIRONMENT, build_directory
 from prefect_uv.environments.build.verification import list_findings, mismatches
 from prefect_uv.environments.garbage.leftovers import remove_old_files
 from prefect_uv.environments.key import fingerprint_index
-from prefect_uv.environments.key.manifest import RUN_CACHE, Manifest
+from prefect_uv.environments.key.manifest import Manifest
 from prefect_uv.environments.published_environments import Environment, PublishedEnvironments
 from prefect_uv.log.progress import logging_progress
 from prefect_uv.log.run_log import RunLog
@@ -127,7 +127,7 @@ class EnvironmentArchives:
         if self.far.trusts(path) and environment.key not in self.refused:
             return
         try:
-            options = ("--create", "--format=posix", f"--file={temporary}", f"--directory={environment.path}")
+            options = ("--create", f"--file={temporary}", f"--directory={environment.path}")
             without = (f"--exclude=./{IN_USE}", f"--exclude=./{RUN_CACHE}", "--sort=name")
             done = run_command([*TAR, *options, *without, "."], env=self._environ)
             if done.exit_code not in PACKED:

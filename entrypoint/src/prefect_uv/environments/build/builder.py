@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from prefect_uv.cache_volume.cache_directory import IN_USE, CacheDirectory
+from prefect_uv.cache_volume.cache_directory import IN_USE, RUN_CACHE, CacheDirectory
 from prefect_uv.cache_volume.full_disk import is_disk_full
 from prefect_uv.cache_volume.work_lock import WorkLock
 from prefect_uv.environments.build.bytecode_cache import BytecodeCache
@@ -25,7 +25,7 @@ from prefect_uv.environments.build.stable_path import stable_path
 from prefect_uv.environments.build.verification import check_built, list_findings
 from prefect_uv.environments.import_path import add_hook
 from prefect_uv.environments.key.environment_contents import Contents
-from prefect_uv.environments.key.manifest import RUN_CACHE, DescribedEnvironment, Manifest
+from prefect_uv.environments.key.manifest import DescribedEnvironment, Manifest
 from prefect_uv.environments.plan.source import Plan
 from prefect_uv.environments.uv.uv_command import Uv, remove_uv_lock
 from prefect_uv.errors import EnvironmentDamagedError

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from prefect_uv.cache_volume.cache_directory import IN_USE, KEY_NAME
+from prefect_uv.cache_volume.cache_directory import IN_USE, KEY_NAME, RUN_CACHE
 from prefect_uv.cache_volume.shared_umask import shared_umask
 from prefect_uv.cache_volume.work_lock import holding_work_lock
 from prefect_uv.environments.build.builder import build_directory
@@ -19,7 +19,7 @@ from prefect_uv.environments.images.layer_groups import LAST_LAYER
 from prefect_uv.environments.key import fingerprint_index
 from prefect_uv.environments.key.environment_contents import Contents
 from prefect_uv.environments.key.fingerprint_index import IndexEntry
-from prefect_uv.environments.key.manifest import RUN_CACHE, Manifest
+from prefect_uv.environments.key.manifest import Manifest
 from prefect_uv.environments.published_environments import PublishedEnvironments
 from prefect_uv.errors import ImageInvalidError
 from prefect_uv.image_facts import Image

@@ -12,7 +12,6 @@ from prefect_uv.cache_volume.full_disk import write_file
 from prefect_uv.environments.key.environment_contents import Contents, joined_differences
 
 MANIFEST = "prefect-uv.json"
-RUN_CACHE = ".uv"
 
 
 @dataclass(frozen=True)
