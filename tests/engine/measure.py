@@ -53,10 +53,10 @@ def measure(host: Host, counter: Proxy, command: list[str] | None) -> dict[str, 
     run = host.start(PREFECT, "flows.py:sleeping", {"seconds": 1000}, command=command)
     run.wait_for_flow()
     time.sleep(SETTLE_SECONDS)
-    requests, cpu = counter.requests, _cpu(run.process.pid)
+    requests, cpu = len(counter.requests), _cpu(run.process.pid)
     time.sleep(WATCH_SECONDS)
     figures = {
-        "requests_per_minute": (counter.requests - requests) * 60 / WATCH_SECONDS,
+        "requests_per_minute": (len(counter.requests) - requests) * 60 / WATCH_SECONDS,
         "cpu_ms_per_minute": (_cpu(run.process.pid) - cpu) * 60 / WATCH_SECONDS,
         "pss_mb": run.pss,
     }

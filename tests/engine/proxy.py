@@ -1,4 +1,4 @@
-"""A TCP proxy in front of the server that counts HTTP requests and can be cut off."""
+"""A TCP proxy in front of the server that notes HTTP requests and can be cut off."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from tests.stack.server import PrefectServer
 
-REQUEST = re.compile(rb"(?:GET|POST|PATCH|DELETE) \S+ HTTP/1\.1\r\n")
+REQUEST = re.compile(rb"((?:GET|POST|PATCH|DELETE) \S+) HTTP/1\.1\r\n")
 ADDRESS = re.compile(r"(?<=//)(.+):(\d+)(?=/)")
 
 
@@ -21,12 +21,12 @@ class Proxy:
 
     Attributes:
         server: the server with the proxy's address.
-        requests: how many HTTP requests the proxy has forwarded.
+        requests: the HTTP requests that the proxy has forwarded, such as `GET /api/health`.
         refused: how many connections it has closed immediately.
     """
 
     server: PrefectServer
-    requests: int = 0
+    requests: list[str] = field(default_factory=list)
     refused: int = 0
     _cut: threading.Event = field(default_factory=threading.Event)
     _open: set[socket.socket] = field(default_factory=set)
@@ -88,7 +88,7 @@ class Proxy:
     def _pass(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
-                self.requests += len(REQUEST.findall(data))
+                self.requests += map(bytes.decode, REQUEST.findall(data))
                 target.sendall(data)
         for end in (source, target):
             with suppress(OSError):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from prefect.states import Cancelling
 
+from prefect_uv.settings.tool_variables import VERSION_CHECK
 from tests.engine.cases import RESCHEDULE
 from tests.engine.host import Host, Run
 from tests.engine.proxy import Proxy
@@ -40,11 +41,25 @@ def _start(host: Host, proxy: Proxy, flow: str, **parameters: float) -> Run:
     return host.start(PREFECT, f"flows.py:{flow}", parameters, {"PREFECT_API_URL": proxy.server.url}).wait_for_flow()
 
 
+def test_server_is_asked_for_its_version_once(host: Host, proxy: Proxy) -> None:
+    """We ask the server for its version instead of the engine, which asks on each of its connections (ADR 39)."""
+    host.project(PREFECT)
+    asked = []
+    for variables in ({}, {VERSION_CHECK: "true"}):
+        proxy.requests.clear()
+        run = host.start(
+            PREFECT, "flows.py:sleeping", {"seconds": 0}, {"PREFECT_API_URL": proxy.server.url, **variables}
+        )
+        assert run.end()[0] == 0, run.output
+        asked.append(proxy.requests.count("GET /api/admin/version"))
+    assert asked[0] == 1 < asked[1], asked
+
+
 def test_run_is_not_disturbed_by_an_outage_of_the_api(host: Host, proxy: Proxy) -> None:
     """The API is unreachable for a while: the flow completes, and the watch falls back to polling."""
     run = _start(host, proxy, "sleeping", seconds=25)
     run.wait_for("the watch has the stream", lambda: _status(run).endswith("watch: stream"))
-    assert proxy.requests > 0
+    assert proxy.requests
     proxy.cut()
     run.wait_for("the watch has noticed", lambda: _status(run).endswith("watch: polling"))
     proxy.restore()

@@ -46,8 +46,8 @@ def prepare(
     code = session.phase("code", project_code.make_importable, project, environment)
     maintenance = store.maintenance(environment)
     launcher, wrapper = session.settings.launcher, session.settings.engine_wrapper
-    bundle = session.settings.import_bundle
-    return PreparedFlow(launcher, checkout, environment, code, maintenance, entrypoint, wrapper, bundle, early)
+    bundle, version = session.settings.import_bundle, session.server_version
+    return PreparedFlow(launcher, checkout, environment, code, maintenance, entrypoint, wrapper, bundle, early, version)
 
 
 @contextmanager

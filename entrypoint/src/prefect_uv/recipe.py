@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from prefect_uv.errors import UsageError
@@ -24,24 +24,28 @@ def prepare_flow(session: Session, *, execute: bool = False) -> PreparedFlow:
     """Get the code and its environment; the later phases are imported while we wait for the API and git."""
     settings = replace(session.settings, replay_failures=execute)
     session.settings = with_writable_directories(settings, session.log, session.cleanup)
-    early: list[EarlyEngine] = []
-    with importing_in_background(*LATER_PHASES, first=partial(_start_early, session, early) if execute else None):
-        deployment = session.phase("ask", session.ask, execute=execute)
+    early = _start_early(session) if execute else None
+    from prefect_uv.session.run_lookup import ask  # noqa: PLC0415 (the early engine does not wait for what asks the API)
+
+    with importing_in_background(*LATER_PHASES):
+        deployment = session.phase("ask", ask, session, execute=execute)
         checkout = session.phase("pull", _pull, session, deployment, execute=execute)
         if session.flow_run:
             session.log.info(f"flow run {session.flow_run.name}: {deployment.get('entrypoint')} {checkout.origin}")
     from prefect_uv.preparation import prepare  # noqa: PLC0415 (imported in the background)
 
-    return prepare(session, deployment, checkout, next(iter(early), None))
+    return prepare(session, deployment, checkout, early)
 
 
-def _start_early(session: Session, started: list[EarlyEngine]) -> None:
-    """Start an engine before its run is known, if that is of use; called in the background."""
-    from prefect_uv.engine.start_up.early_engine import start_early  # noqa: PLC0415 (not before the API is asked)
+def _start_early(session: Session) -> EarlyEngine | None:
+    """Start an engine before its run is known, if that is of use; whatever goes wrong, the run gets another one."""
+    with suppress(Exception):
+        from prefect_uv.engine.start_up.early_engine import start_early  # noqa: PLC0415 (only to execute a run)
 
-    if early := start_early(session.settings, session.cache):
-        session.cleanup.callback(early.discard)
-        started.append(early)
+        if early := start_early(session.settings, session.cache):
+            session.cleanup.callback(early.discard)
+            return early
+    return None
 
 
 def _pull(session: Session, deployment: Json, *, execute: bool) -> Checkout:

@@ -18,7 +18,6 @@ from prefect_uv.processes.signals import StateCheckNeeded, Terminated, call_on_s
 from prefect_uv.session import Session
 from prefect_uv.settings import Settings
 from prefect_uv.settings.environment_secrets import secrets_in
-from prefect_uv.start_ending import ExecutedElsewhere, end_start
 
 
 def start(verb: Callable[[Session], int], environ: Mapping[str, str], words: Sequence[str]) -> int:
@@ -56,10 +55,14 @@ def start(verb: Callable[[Session], int], environ: Mapping[str, str], words: Seq
         _report_status_on_signal(session)
         return verb(session)
     except (Exception, Terminated, StateCheckNeeded) as reason:  # noqa: BLE001 (the one place where a start ends)
+        from prefect_uv.start_ending import ExecutedElsewhere, end_start  # noqa: PLC0415 (it imports what asks the API)
+
         ignore_signals()
         if session is None:
             return end_start(reason, None, log, "")
-        flow_run = session.find_flow_run(reason)
+        from prefect_uv.session.run_lookup import find_flow_run  # noqa: PLC0415 (as above)
+
+        flow_run = find_flow_run(session, reason)
         if not session.claim.take():
             flow_run, reason = None, ExecutedElsewhere(reason) if isinstance(reason, Terminated) else reason
         if flow_run is not None:

@@ -17,6 +17,7 @@ import pytest
 from images.family import ROOT
 from prefect_uv.api.client import ApiClient
 from prefect_uv.api.flow_run import AlreadyOver, FlowRun
+from prefect_uv.api.server_version import ServerVersion
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.engine.engine_version import EngineVersion
 from prefect_uv.engine.launch import Launch, PreparedFlow, launch_command, launch_flow
@@ -30,6 +31,7 @@ from prefect_uv.log.run_log import RunLog
 from prefect_uv.project_code import FlowCode
 from prefect_uv.pull import Checkout
 from prefect_uv.session import Session
+from prefect_uv.settings.tool_variables import VERSION_CHECK
 from tests.unit.conftest import MakeSettings
 from tests.unit.http_server import Answer, Server
 
@@ -114,13 +116,17 @@ def test_environment_is_active(session: Session, make_settings: MakeSettings) ->
 
 
 @pytest.mark.parametrize("writable", [True, False])
-def test_variables_are_documented(session: Session, make_settings: MakeSettings, *, writable: bool) -> None:
+def test_variables_are_documented(
+    server: Server, session: Session, make_settings: MakeSettings, *, writable: bool
+) -> None:
     """Every variable that is set for the flow is in docs/reference/settings.md."""
-    flow = ready(make_settings)
+    server.on("GET /api/admin/version", Answer(body="3.8.8"))
+    flow = replace(ready(make_settings), server_version=ServerVersion(ApiClient(make_settings())))
     flow = flow if writable else replace(flow, environment=replace(flow.environment, run_cache=None, uv_cache=None))
     given = flow.checkout.environ
     changed = {name for name, value in launch_flow(session.flow_run, flow).environ.items() if given.get(name) != value}
     _, _, page = (ROOT / "docs" / "reference" / "settings.md").read_text().partition("### Set by prefect-uv")
+    assert VERSION_CHECK in changed
     assert changed <= set(re.findall(r"`(\w+)`", page.partition("For uv while")[0]))
 
 

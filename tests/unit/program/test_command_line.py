@@ -173,6 +173,12 @@ def test_later_phases_are_not_imported_before_the_api_is_asked() -> None:
     assert packages("prefect_uv.pull").isdisjoint({"project", "environments", "project_code", "preparation"})
 
 
+def test_an_early_engine_does_not_wait_for_what_asks_the_api() -> None:
+    """An engine starts before the API's client is imported, which takes as long as everything before it (ADR 37)."""
+    for module in ("prefect_uv.start", "prefect_uv.recipe", "prefect_uv.engine.start_up.early_engine"):
+        assert "api" not in packages(module)
+
+
 def packages(module: str) -> set[str]:
     """Our packages that a module imports."""
     return {name.split(".")[1] for name in imported(module) if "." in name}

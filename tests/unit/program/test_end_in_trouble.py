@@ -12,6 +12,7 @@ from prefect_uv.api import patience
 from prefect_uv.errors import LockfileMissingError
 from prefect_uv.processes.signals import note_signals, pause
 from prefect_uv.session import Session
+from prefect_uv.session.run_lookup import ask
 from prefect_uv.start import start
 from tests.unit.http_server import TROUBLES, Answer, Request, Server
 
@@ -55,18 +56,18 @@ def terminating(then: Answer) -> Callable[[Request], Answer]:
 
 
 def _ask(session: Session) -> int:
-    session.phase("ask", session.ask)
+    session.phase("ask", ask, session)
     return 0
 
 
 def _fail(session: Session) -> int:
-    session.phase("ask", session.ask)
+    session.phase("ask", ask, session)
     message = "No uv.lock."
     raise LockfileMissingError(message)
 
 
 def _wait(session: Session) -> int:
-    session.phase("ask", session.ask)
+    session.phase("ask", ask, session)
     os.kill(os.getpid(), signal.SIGTERM)
     pause(15)
     return 0
@@ -87,7 +88,7 @@ def test_trouble_after_the_signal(
     """The state can neither be read nor set: the exit code is the signal's, for the worker to report."""
 
     def wait(session: Session) -> int:
-        session.phase("ask", session.ask)
+        session.phase("ask", ask, session)
         server.on(route, trouble)
         server.on("POST /api/logs/", trouble)
         os.kill(os.getpid(), signal.SIGTERM)

@@ -22,6 +22,7 @@ from prefect_uv.deployments.find_deployments import find_deployments
 from prefect_uv.errors import ApiRefusedError, InternalError
 from prefect_uv.pull.steps import pull
 from prefect_uv.session import Session
+from prefect_uv.session.run_lookup import ask
 from prefect_uv.start import start
 from tests.unit.conftest import MakeSettings
 from tests.unit.foreign import damaged, fuzzed, mutated, odd_texts, odd_values
@@ -227,7 +228,7 @@ def _run(server: Server) -> None:
     """Ask and pull, as a start does."""
 
     def ask_and_pull(session: Session) -> int:
-        deployment = session.phase("ask", session.ask)
+        deployment = session.phase("ask", ask, session)
         session.phase("pull", pull, deployment, session.settings, session.log, session.api)
         return 0
 

@@ -25,6 +25,7 @@ from prefect_uv.image_facts import Image
 from prefect_uv.pull import pull
 from prefect_uv.record.recorder import Recorder
 from prefect_uv.session import Session
+from prefect_uv.session.run_lookup import ask
 from prefect_uv.start import start
 from tests.unit.http_server import Answer, Server
 from tests.unit.spellings import SPELLINGS, secrets, spelled
@@ -131,7 +132,7 @@ def asked(place: Place, server: Server, text: str) -> Callable[[Session], int]:
     """A command that asks the API for the flow run first, so that the log goes there."""
 
     def verb(session: Session) -> int:
-        session.ask()
+        ask(session)
         return place(session, server, text)
 
     return verb

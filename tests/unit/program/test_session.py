@@ -21,6 +21,7 @@ from prefect_uv.cache_volume.run_claim import RunClaim
 from prefect_uv.errors import LockfileMissingError
 from prefect_uv.processes.signals import note_signals, pause
 from prefect_uv.session import Session
+from prefect_uv.session.run_lookup import ask
 from prefect_uv.start import start
 from tests.unit.http_server import Answer, Request, Server
 
@@ -59,7 +60,7 @@ def _logged(server: Server) -> list[Any]:
 
 def _asking(after_asking: Callable[[], int], *, execute: bool = True) -> Callable[[Session], int]:
     def verb(session: Session) -> int:
-        session.phase("ask", session.ask, execute=execute)
+        session.phase("ask", ask, session, execute=execute)
         return after_asking()
 
     return verb
@@ -74,7 +75,7 @@ def test_exit_code_is_that_of_the_command(environ: dict[str, str], server: Serve
     """The command's return value is the exit code, no state is proposed, and the lines are in the run's log."""
 
     def verb(session: Session) -> int:
-        session.ask(execute=True)
+        ask(session, execute=True)
         session.log.info("asked")
         return 42
 
@@ -104,7 +105,7 @@ def test_working_directory_is_the_code_without_a_flow_run() -> None:
     """Without a flow run, the API is not asked and the code is in the working directory."""
 
     def verb(session: Session) -> int:
-        assert session.ask() == {"path": "."}
+        assert ask(session) == {"path": "."}
         return 0
 
     assert start(verb, {}, []) == 0

@@ -42,9 +42,9 @@ class ApiClient:
         """Let every request, present or future, take a few seconds at most; a signal handler may call this."""
         self._api.hurry()
 
-    def version(self) -> str:
+    def version(self, policy: RetryPolicy | None = None) -> str:
         """The server's version of Prefect."""
-        version: str = self._api.request("GET", "/admin/version", str)
+        version: str = self._api.request("GET", "/admin/version", str, policy=policy)
         return version
 
     def flow_run(self, flow_run_id: str, policy: RetryPolicy | None = None) -> Json:

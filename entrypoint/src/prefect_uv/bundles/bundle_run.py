@@ -20,6 +20,7 @@ from prefect_uv.project_code import FlowCode
 from prefect_uv.pull import Checkout
 from prefect_uv.read_only_root import with_writable_directories
 from prefect_uv.session import Session
+from prefect_uv.session.run_lookup import claim_flow_run
 
 RUN_BUNDLE = Path(__file__).with_name("_run_bundle.py")
 BUNDLE_FLOW = Path(__file__).with_name("_bundle_flow.py")
@@ -37,7 +38,7 @@ def run_bundle(session: Session) -> int:
     settings = with_writable_directories(session.settings, session.log, session.cleanup)
     # Python is what the submitter had: the image's, or the user takes another image.
     session.settings = replace(settings, environ={"UV_PYTHON_DOWNLOADS": "never", **settings.environ})
-    flow_run = session.phase("ask", session.claim_flow_run)
+    flow_run = session.phase("ask", claim_flow_run, session)
     path = session.phase("pull", _bundle_path, command, session)
     session.results["look"] = project = bundle_project(command, read_bundle(path))
     session.log.info(f"flow run {flow_run.name}: from the bundle {command.key}")

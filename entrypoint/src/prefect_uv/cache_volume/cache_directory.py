@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -153,7 +152,9 @@ class CacheDirectory(Volume):
 
     def now(self) -> float:
         """The time by the volume's own clock, comparable with the times of its files."""
-        with tempfile.TemporaryFile(dir=self.locks) as clock:
+        from tempfile import TemporaryFile  # noqa: PLC0415 (rarely needed)
+
+        with TemporaryFile(dir=self.locks) as clock:
             return os.fstat(clock.fileno()).st_mtime
 
 

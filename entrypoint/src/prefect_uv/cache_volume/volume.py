@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shutil
 import stat
 from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
@@ -133,6 +132,8 @@ class Volume:
                     return
             except FileNotFoundError:
                 return
+            import shutil  # noqa: PLC0415 (rarely needed)
+
             shutil.rmtree(path.name, ignore_errors=True, dir_fd=descriptor)
 
     def discard(self, path: Path, trash: Path | None = None) -> Path:

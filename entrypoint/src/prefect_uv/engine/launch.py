@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from prefect_uv.api.flow_run import FlowRun
+from prefect_uv.api.server_version import ServerVersion
 from prefect_uv.engine.engine_version import EngineVersion
 from prefect_uv.engine.start_up.early_engine import EarlyEngine
 from prefect_uv.engine.start_up.engine_start import engine_script, launcher_command
@@ -47,6 +48,7 @@ class PreparedFlow:
         wrapper: the command that starts the engine, by PREFECT_UV_ENGINE_WRAPPER; empty for none.
         import_bundle: whether the engine imports from the environment's import bundle, if there is one.
         early: an engine that was started before all of this was known; None if there is none.
+        server_version: the version of the API's server; None if it was not asked for.
     """
 
     launcher: str
@@ -58,6 +60,7 @@ class PreparedFlow:
     wrapper: tuple[str, ...] = ()
     import_bundle: bool = False
     early: EarlyEngine | None = None
+    server_version: ServerVersion | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,8 @@ def launch_engine(
 
         launcher = wrapped(launcher, prepared.wrapper, prepared.environment.path, _flow_environ(prepared))
     variables = {**(environ or {}), "PREFECT__FLOW_ENTRYPOINT": prepared.entrypoint or ""}
+    if prepared.server_version:
+        variables |= prepared.server_version.variables(prepared.environment.prefect, prepared.checkout.environ)
     script = engine_script(str(prepared.environment.path), import_bundle=prepared.import_bundle)
     launch = _launch(prepared, [*launcher, *script, *arguments], variables)
     return replace(launch, wrapped=bool(prepared.wrapper), arguments=tuple(arguments), early=prepared.early)

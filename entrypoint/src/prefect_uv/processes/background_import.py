@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 
@@ -14,16 +14,12 @@ SWITCH_SECONDS = 0.0005
 
 
 @contextmanager
-def importing_in_background(*modules: str, first: Callable[[], None] | None = None) -> Iterator[None]:
+def importing_in_background(*modules: str) -> Iterator[None]:
     """Import modules in a thread that yields to this one every half millisecond; wait for it unless the block fails.
 
     An import that fails is not reported here: it fails again where the module is imported for use.
-
-    Args:
-        modules: their names.
-        first: called before they are imported, with exceptions ignored; None for nothing.
     """
-    thread = threading.Thread(target=_call_and_import, args=(first, modules), daemon=True, name="imports")
+    thread = threading.Thread(target=_import_all, args=(modules,), daemon=True, name="imports")
     interval = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
     thread.start()
@@ -34,10 +30,7 @@ def importing_in_background(*modules: str, first: Callable[[], None] | None = No
     join_thread(thread)
 
 
-def _call_and_import(first: Callable[[], None] | None, modules: Iterable[str]) -> None:
-    if first:
-        with suppress(Exception):
-            first()
+def _import_all(modules: Iterable[str]) -> None:
     with suppress(Exception):
         for module in modules:
             import_module(module)

@@ -17,6 +17,8 @@ OUR_PREFIX = "PREFECT_UV_"
 PUBLISHING_PREFIX = "UV_PUBLISH_"
 IMPORT_PATH = "_PREFECT_UV_IMPORT_PATH"
 """Has the directories that one run imports from (ADR 25)."""
+VERSION_CHECK = "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED"
+"""Whether Prefect's client asks the server for its version (ADR 39)."""
 
 PROXIES = frozenset(
     name for word in ("http", "https", "ftp", "all", "no") for name in (f"{word}_proxy", f"{word}_PROXY".upper())

@@ -18,7 +18,7 @@ from prefect_uv.cache_volume.cache_directory import IMPORT_BUNDLE, KEY_NAME, RUN
 from prefect_uv.cache_volume.shared_umask import shared_umask
 from prefect_uv.engine.start_up.import_influences import import_influence, top_level_modules, variable_below
 from prefect_uv.settings import Settings
-from prefect_uv.settings.tool_variables import IMPORT_PATH
+from prefect_uv.settings.tool_variables import IMPORT_PATH, VERSION_CHECK
 
 if TYPE_CHECKING:
     from prefect_uv.engine.launch import Launch
@@ -28,6 +28,7 @@ PLACE = "/nonexistent/import-path-of-the-run"
 DEPLOYMENT_VARIABLE = "PREFECT__DEPLOYMENT_ID"  # set by workers, by that of Prefect 3.6.20 but not by 3.6.13
 DEPLOYMENT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ENVIRONMENT_VARIABLES = (
+    VERSION_CHECK,
     "PYTHONDONTWRITEBYTECODE",
     "UV_CACHE_DIR",
     "UV_NO_CACHE",
@@ -36,7 +37,7 @@ ENVIRONMENT_VARIABLES = (
     "UV_SYSTEM_PYTHON",
     "VIRTUAL_ENV",
 )
-"""What a launch sets for its environment, whatever the run."""
+"""What a launch sets for its environment and its server, whatever the run."""
 RUN_VARIABLES = {"PATH", "PREFECT__FLOW_ENTRYPOINT", IMPORT_PATH}
 """What a launch sets for the run, and importing Prefect does not read."""
 RUN_MODULE = Path(__file__).parent.with_name("_run_module.py")
