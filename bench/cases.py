@@ -13,17 +13,23 @@ from bench.far_services import far
 from bench.goals import COLD, FLOOR, FROZEN, GONE, OFFICIAL, OURS, PACKAGE_CHANGED, UNCHANGED, WARM
 from bench.measure import Measurement, measure_start
 from bench.testbed import IMAGE, Testbed, Variant, build_official
+from tests.pins import PREFECT
 from tests.stack import git, image_name
 from tests.stack.images import built, configured
 
 START_SCRIPT = "/opt/prefect-uv/lib/python3*/site-packages/prefect_uv/engine/_run_module.py"
 FAR = "API and git 50 ms away"
 LATE, PLAIN = "ours, engine not early", "ours, engine not early, no import bundle"
-PANDAS = {"humanize==4.11.0": "pandas", "import time": "import time\n\nimport pandas"}
+HEAVY = {
+    '"humanize==4.11.0"': '"pandas", "dbt-core<1.12", "dbt-duckdb"',
+    "import time": "import time\n\nimport pandas\nfrom dbt.cli.main import dbtRunner",
+}
+OLDER_PREFECT = {f"prefect=={PREFECT}": "prefect==3.8.8"}
 ONE_PROCESSOR = {"cpuset_cpus": "0"}
 EXTRA_PACKAGE = "cowsay==6.1"
 LIST_EVERYTHING = "ls -d *"
 LIST_ENVIRONMENTS = "ls -d envs/v1/*"
+NEWEST_ENVIRONMENT = "ls -dt /cache/envs/v1/* | head -n 1"
 LIST_NEWER_ENVIRONMENTS = "ls -dt envs/v1/* | head -n -1"
 # Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/settings/models/runner.py
 AUTO_INSTALL = {"PREFECT_RUNNER_AUTO_INSTALL_DEPENDENCIES": "true"}
@@ -75,7 +81,9 @@ class Variants:
     baked: Variant
     main_branch: UUID
     changed_branch: UUID
-    pandas_branch: UUID
+    heavy_branch: UUID
+    older_branch: UUID
+    older_floor: Variant
     far_branch: UUID
     far_api: Mapping[str, str]
 
@@ -87,14 +95,17 @@ class Variants:
             our_cache, official_cache = (resources.enter_context(testbed.volume()) for _ in range(2))
             main_branch = testbed.deploy("main")
             changed_branch = _deploy_branch(testbed, "changed", {"humanize==4.11.0": "humanize==4.10.0"})
-            pandas_branch = _deploy_branch(testbed, "pandas", PANDAS)
+            heavy_branch = _deploy_branch(testbed, "heavy", HEAVY)
+            older_branch = _deploy_branch(testbed, "older", OLDER_PREFECT)
             far_url = resources.enter_context(far(testbed.repository.url))
             far_api = {"PREFECT_API_URL": resources.enter_context(far(testbed.server.url))}
             image, official_image = image_name(IMAGE), build_official(testbed.repository.work)
             ours = Variant(OURS, image, (our_cache, "/cache"), {})
             official = Variant(OFFICIAL, official_image, (official_cache, "/root/.cache/uv"), AUTO_INSTALL)
             measure_start(testbed, ours, main_branch)
-            environment = our_cache.run("sh", "-c", "echo /cache/envs/v1/*").strip()
+            environment = our_cache.run("sh", "-c", NEWEST_ENVIRONMENT).strip()
+            measure_start(testbed, ours, older_branch)
+            older_environment = our_cache.run("sh", "-c", NEWEST_ENVIRONMENT).strip()
             start_script = our_cache.run("sh", "-c", f"echo {START_SCRIPT}").strip()
             floor = Variant(
                 FLOOR,
@@ -118,7 +129,9 @@ class Variants:
                 baked=Variant(OURS, baked, (resources.enter_context(testbed.volume()), "/cache"), {}),
                 main_branch=main_branch,
                 changed_branch=changed_branch,
-                pandas_branch=pandas_branch,
+                heavy_branch=heavy_branch,
+                older_branch=older_branch,
+                older_floor=replace(floor, command=(f"{older_environment}/bin/python", *floor.command[1:])),
                 far_branch=testbed.deploy("far", url=far_url),
                 far_api=far_api,
             )
@@ -149,7 +162,9 @@ class Variants:
         same = [self.ours, late, plain, self.floor]
         yield Case(FAR, [Entrant(variant, self.far_branch, environ=self.far_api, is_close=True) for variant in same])
         heavy = [self.ours, late, plain]
-        yield Case("a flow with pandas", [Entrant(variant, self.pandas_branch, is_close=True) for variant in heavy])
+        yield Case("a flow with pandas and dbt", [Entrant(variant, self.heavy_branch) for variant in heavy])
+        older = [self.ours, late, plain, self.older_floor]
+        yield Case("Prefect 3.8.8", [Entrant(variant, self.older_branch, is_close=True) for variant in older])
         alone = [replace(variant, options=ONE_PROCESSOR) for variant in same]
         yield Case("one processor", [Entrant(variant, self.main_branch, is_close=True) for variant in alone])
         cold = [

@@ -74,6 +74,39 @@ def test_deployment_is_returned(server: Server, make_settings: MakeSettings) -> 
     assert flow_run(server, make_settings).deployment() == {"entrypoint": "flow.py:main"}
 
 
+def test_deployment_that_is_known_is_asked_for_at_the_same_time(server: Server, make_settings: MakeSettings) -> None:
+    """The API does not answer about the run before it is asked for the deployment; nobody asks for that again."""
+    asked = threading.Event()
+
+    def deployment(_request: Request) -> Answer:
+        asked.set()
+        return Answer(body={"id": DEPLOYMENT, "entrypoint": "flow.py:main"})
+
+    def run(_request: Request) -> Answer:
+        return Answer(200 if asked.wait(10) else 404, {"name": "brave-fox", "deployment_id": DEPLOYMENT})
+
+    server.on(f"GET /api/deployments/{DEPLOYMENT}", deployment)
+    server.on(f"GET /api/flow_runs/{RUN}", run)
+    read = FlowRun(ApiClient(make_settings()), RUN, deployment_id=DEPLOYMENT)
+    assert read.deployment()["entrypoint"] == "flow.py:main"
+    assert len(server.to("GET", f"/api/deployments/{DEPLOYMENT}")) == 1
+    read.read()
+    server.on(f"GET /api/deployments/{DEPLOYMENT}", Answer(body={"id": DEPLOYMENT, "entrypoint": "flow.py:other"}))
+    assert read.deployment()["entrypoint"] == "flow.py:other", "what was known of a run that was waited for is stale"
+
+
+@pytest.mark.parametrize(
+    "wrong", [Answer(404), Answer(500), Answer(body={"id": RUN}), Answer(body=[]), Answer(trouble="drops")]
+)
+def test_deployment_that_is_not_the_runs(server: Server, make_settings: MakeSettings, wrong: Answer) -> None:
+    """Whatever is wrong with what was known, the run's own deployment is asked for, with all retries."""
+    server.on("GET /api/deployments/other", wrong)
+    server.on(f"GET /api/flow_runs/{RUN}", Answer(body={"name": "brave-fox", "deployment_id": DEPLOYMENT}))
+    server.on(f"GET /api/deployments/{DEPLOYMENT}", Answer(body={"id": DEPLOYMENT, "entrypoint": "flow.py:main"}))
+    read = FlowRun(ApiClient(make_settings()), RUN, deployment_id="other")
+    assert read.deployment()["entrypoint"] == "flow.py:main"
+
+
 def test_deleted_deployment(server: Server, make_settings: MakeSettings) -> None:
     """A deployment that was deleted after the run's creation is an error."""
     with pytest.raises(DeploymentNotFoundError, match="The deployment of flow run brave-fox no longer exists"):

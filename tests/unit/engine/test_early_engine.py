@@ -21,11 +21,11 @@ from prefect_uv.engine.engine_version import EngineVersion
 from prefect_uv.engine.launch import Launch
 from prefect_uv.engine.start_up import early_engine
 from prefect_uv.engine.start_up.early_engine import EarlyEngine, keep_if_fit, start_early
-from prefect_uv.engine.start_up.engine_start import DEPLOYMENT_VARIABLE, engine_script, launcher_command
+from prefect_uv.engine.start_up.engine_start import engine_script, launcher_command
 from prefect_uv.environments.build.verification import site_packages
 from prefect_uv.environments.import_path import add_hook, import_variables
 from prefect_uv.log.run_log import RunLog
-from prefect_uv.settings import Settings
+from prefect_uv.settings import DEPLOYMENT_VARIABLE, Settings
 from tests.unit.conftest import MakeSettings
 
 DEPLOYMENT_ID = "0c7a4b5e-1111-4222-8333-444455556666"

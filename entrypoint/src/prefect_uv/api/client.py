@@ -52,9 +52,10 @@ class ApiClient:
         document: Json = self._api.request("GET", f"/flow_runs/{_quoted(flow_run_id)}", FLOW_RUN, policy=policy)
         return document
 
-    def deployment(self, deployment_id: str) -> Json:
+    def deployment(self, deployment_id: str, policy: RetryPolicy | None = None) -> Json:
         """The deployment as the API returns it."""
-        document: Json = self._api.request("GET", f"/deployments/{_quoted(deployment_id)}", DEPLOYMENT)
+        path = f"/deployments/{_quoted(deployment_id)}"
+        document: Json = self._api.request("GET", path, DEPLOYMENT, policy=policy)
         return document
 
     def deployment_by_name(self, flow: str, name: str) -> Json:

@@ -11,12 +11,15 @@ from prefect_uv.api.json_api import NotFoundError
 from prefect_uv.api.patience import RetryPolicy
 from prefect_uv.api.run_state import State
 from prefect_uv.errors import DeploymentNotFoundError, FlowRunNotFoundError, PrefectUvError
+from prefect_uv.processes.background_call import BackgroundCall
 from prefect_uv.processes.signals import LOOK_SECONDS, raise_noted_signal
 
 REPORT_SECONDS = 300.0
 REPORT_POLICY = RetryPolicy(math.inf, 60.0, REPORT_SECONDS)
 """For what must be reported or known at the end of a run: until it succeeds, for some minutes."""
 SHOW_POLICY = RetryPolicy(0, 10.0, 10.0)
+AHEAD_SECONDS = 5.0
+AHEAD_POLICY = RetryPolicy(0, AHEAD_SECONDS, AHEAD_SECONDS)
 
 
 class AlreadyOver(Exception):  # noqa: N818 (not an error: there is nothing left to do)
@@ -33,15 +36,22 @@ class FlowRun:
         FlowRunNotFoundError: the API has no such run; methods that ask the API raise it too.
     """
 
-    def __init__(self, api: ApiClient, flow_run_id: str, policy: RetryPolicy | None = None) -> None:
+    def __init__(
+        self, api: ApiClient, flow_run_id: str, policy: RetryPolicy | None = None, deployment_id: str = ""
+    ) -> None:
+        """Read the run, and at the same time the deployment that is probably its own, if that is known."""
         self.id = flow_run_id
         self._api = api
         self._proposing = threading.Lock()
         self._shows = True
+        self._deployment_ahead: BackgroundCall[Json] | None = None
+        ahead = BackgroundCall(api.deployment, deployment_id, AHEAD_POLICY) if deployment_id else None
         self.read(policy)
+        self._deployment_ahead = ahead
 
     def read(self, policy: RetryPolicy | None = None) -> None:
         """Read the run, anew if it was read before."""
+        self._deployment_ahead = None
         self._document = self._fetch(policy)
         self.found = State.of(self._document.get("state"))
 
@@ -73,6 +83,9 @@ class FlowRun:
                 "The deployment says where the code is; this run was created without one, or it was deleted.",
                 "Deploy the flow again, and create a new run from its deployment.",
             )
+        document = self._deployment_ahead.result(AHEAD_SECONDS) if self._deployment_ahead else None
+        if document and document.get("id") == deployment_id:
+            return document
         try:
             return self._api.deployment(deployment_id)
         except NotFoundError:

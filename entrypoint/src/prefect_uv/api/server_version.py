@@ -9,12 +9,11 @@ Prefect 3.9.1: `check_server_version` of https://github.com/PrefectHQ/prefect/bl
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Mapping
-from contextlib import suppress
 
 from prefect_uv.api.client import ApiClient
 from prefect_uv.api.patience import RetryPolicy
+from prefect_uv.processes.background_call import BackgroundCall
 from prefect_uv.settings import Settings
 from prefect_uv.settings.tool_variables import VERSION_CHECK
 
@@ -38,10 +37,7 @@ class ServerVersion:
         return cls(api)
 
     def __init__(self, api: ApiClient) -> None:
-        self._api = api
-        self._version = ""
-        self._thread = threading.Thread(target=self._ask, daemon=True, name="version")
-        self._thread.start()
+        self._version = BackgroundCall(api.version, ASK_POLICY)
 
     def variables(self, prefect: str, environ: Mapping[str, str]) -> dict[str, str]:
         """The variable that spares the engine its own check, if that would find nothing to complain about.
@@ -53,13 +49,8 @@ class ServerVersion:
         engine = _release(prefect)
         if VERSION_CHECK in environ or engine < CHECK_SETTING_SINCE:
             return {}
-        self._thread.join(ANSWER_SECONDS)
-        server = _release(self._version)
+        server = _release(self._version.result(ANSWER_SECONDS) or "")
         return {VERSION_CHECK: "false"} if server >= engine and server[:1] == engine[:1] else {}
-
-    def _ask(self) -> None:
-        with suppress(Exception):  # whatever is wrong, the engine finds it out
-            self._version = self._api.version(ASK_POLICY)
 
 
 def _release(version: str) -> tuple[int, ...]:

@@ -78,6 +78,7 @@ def _read_flow_run(session: Session, policy: RetryPolicy | None = None) -> FlowR
     session.api = ApiClient(settings)
     first = RetryPolicy(settings.api_retries, settings.api_timeout, patient=settings.api_wait)
     with logging_progress(session.log, f"waiting for the API at {settings.api_url}"):
-        session.flow_run = FlowRun(session.api, settings.flow_run_id, policy or first)
+        deployment_id = "" if policy else settings.deployment_id
+        session.flow_run = FlowRun(session.api, settings.flow_run_id, policy or first, deployment_id)
     session.log.connect(session.api.send_logs, session.flow_run.id)
     return session.flow_run

@@ -19,6 +19,9 @@ from prefect_uv.settings.project_settings import ProjectSettings
 from prefect_uv.settings.run_settings import RunSettings
 from prefect_uv.settings.tool_variables import OUR_PREFIX, variables_for_uv
 
+DEPLOYMENT_VARIABLE = "PREFECT__DEPLOYMENT_ID"  # set by workers, by that of Prefect 3.6.20 but not by 3.6.13
+DEPLOYMENT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(RunSettings, CacheSettings, PolicySettings, ProjectSettings, ApiSettings):
@@ -91,6 +94,12 @@ class Settings(RunSettings, CacheSettings, PolicySettings, ProjectSettings, ApiS
             "Correct the variables where they are set: in the deployment's job variables, the work pool, or with"
             " `docker run -e`.",
         )
+
+    @property
+    def deployment_id(self) -> str:
+        """The id of the run's deployment, if the worker says it; otherwise empty."""
+        deployment_id = self.flow_environ.get(DEPLOYMENT_VARIABLE, "")
+        return deployment_id if DEPLOYMENT_ID.fullmatch(deployment_id) else ""
 
     def secrets(self) -> list[str]:
         """Every secret that must not be logged: the API's, and the credentials of indexes, proxies and netrc."""

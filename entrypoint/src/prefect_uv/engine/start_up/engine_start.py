@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 PLACE = "/nonexistent/import-path-of-the-run"
 """Stands in `sys.path` where the directories of the run will be."""
-DEPLOYMENT_VARIABLE = "PREFECT__DEPLOYMENT_ID"  # set by workers, by that of Prefect 3.6.20 but not by 3.6.13
-DEPLOYMENT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ENVIRONMENT_VARIABLES = (
     VERSION_CHECK,
     "PYTHONDONTWRITEBYTECODE",
@@ -152,5 +149,4 @@ def note_start(launch: Launch, settings: Settings, cache: CacheDirectory) -> Non
 
 def _path(settings: Settings, cache: CacheDirectory) -> Path | None:
     """Where a deployment's start is noted; None without a deployment."""
-    deployment_id = settings.flow_environ.get(DEPLOYMENT_VARIABLE, "")
-    return cache.index / f"deployment-{deployment_id}" if DEPLOYMENT_ID.fullmatch(deployment_id) else None
+    return cache.index / f"deployment-{settings.deployment_id}" if settings.deployment_id else None
