@@ -25,6 +25,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Spent(budgets()))
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes after their parameter: the time in compressed ones differs between processes, which must not."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> lanes.Lanes | None:
     """Make `--dist loadscope` keep tests together that share fixtures."""
