@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from prefect_uv.errors import UsageError
 from prefect_uv.processes.background_import import importing_in_background
+from prefect_uv.processes.signals import call_in_thread
 from prefect_uv.read_only_root import with_writable_directories
 from prefect_uv.session import Session
 
@@ -24,7 +25,7 @@ def prepare_flow(session: Session, *, execute: bool = False) -> PreparedFlow:
     """Get the code and its environment; the later phases are imported while we wait for the API and git."""
     settings = replace(session.settings, replay_failures=execute)
     session.settings = with_writable_directories(settings, session.log, session.cleanup)
-    early = _start_early(session) if execute else None
+    early = call_in_thread(_start_early, session) if execute else None
     from prefect_uv.session.run_lookup import ask  # noqa: PLC0415 (the early engine does not wait for what asks the API)
 
     with importing_in_background(*LATER_PHASES):

@@ -18,6 +18,7 @@ from prefect_uv.api.patience import RetryPolicy
 from prefect_uv.cache_volume.cache_directory import CacheDirectory
 from prefect_uv.cache_volume.full_disk import write_file
 from prefect_uv.cache_volume.run_claim import RunClaim
+from prefect_uv.engine.start_up import early_engine
 from prefect_uv.errors import LockfileMissingError
 from prefect_uv.processes.signals import note_signals, pause
 from prefect_uv.session import Session
@@ -286,6 +287,27 @@ def test_signal_before_the_flow(environ: dict[str, str], server: Server) -> None
     """A signal to stop crashes the run, and the exit code is 128 + n."""
     note_signals()
     assert start(_asking(_stopped), environ, []) == 128 + signal.SIGTERM
+    assert _crashed(server) == ["SIGTERM arrived before the flow started."]
+
+
+def test_signal_while_the_volume_does_not_answer(
+    environ: dict[str, str], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The note of the last start is on the volume, and is looked for before anything else: a signal ends that, too."""
+    released, ended = threading.Event(), threading.Event()
+
+    def hang(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        released.wait(5)
+        ended.set()
+
+    monkeypatch.setattr(early_engine, "start_early", hang)
+    note_signals()
+    try:
+        assert start(recipe.run, environ, []) == 128 + signal.SIGTERM
+        assert not ended.is_set()
+    finally:
+        released.set()
     assert _crashed(server) == ["SIGTERM arrived before the flow started."]
 
 

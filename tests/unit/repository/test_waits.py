@@ -23,7 +23,7 @@ ALLOWED = {
     "cache_volume/file_lock.py fcntl.flock": "it does not wait",
     "image_facts.py subprocess.run": "only while the image is built",
     "engine/launch.py subprocess.Popen": "signals are events by then",
-    "engine/start_up/early_engine.py subprocess.Popen": "in the background, not in the main thread",
+    "engine/start_up/early_engine.py subprocess.Popen": "in a thread that a signal lets the main thread abandon",
     "engine/flow_hooks.py subprocess.Popen": "signals are events by then",
     "engine/flow_processes.py time.sleep": "five seconds in all, after the end of the engine",
 }

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Generic
 
-from prefect_uv.processes.signals import Arguments, Returned
+from prefect_uv.processes.signals import Arguments, Returned, join_thread
 
 
 class BackgroundCall(Generic[Returned]):
@@ -26,6 +26,9 @@ class BackgroundCall(Generic[Returned]):
         self._thread.start()
 
     def result(self, seconds: float) -> Returned | None:
-        """What the function returned; None if it failed, or does not return within these seconds."""
-        self._thread.join(seconds)
+        """What the function returned; None if it failed, or does not return within these seconds.
+
+        A signal ends the wait as `raise_noted_signal` does.
+        """
+        join_thread(self._thread, seconds)
         return next(iter(self._returned), None)

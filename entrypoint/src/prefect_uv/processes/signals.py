@@ -8,6 +8,7 @@ So whatever keeps the main thread waiting or busy for long uses the functions he
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -83,11 +84,17 @@ def pause(seconds: float) -> None:
         raise_noted_signal()
 
 
-def join_thread(thread: threading.Thread) -> None:
-    """Wait for a thread to end; a signal ends the wait as `raise_noted_signal` does, and the thread goes on."""
+def join_thread(thread: threading.Thread, seconds: float = math.inf) -> None:
+    """Wait for a thread to end; a signal ends the wait as `raise_noted_signal` does, and the thread goes on.
+
+    Args:
+        thread: the thread.
+        seconds: how long to wait at most.
+    """
+    deadline = time.monotonic() + seconds
     raise_noted_signal()
-    while thread.is_alive():
-        thread.join(LOOK_SECONDS)
+    while thread.is_alive() and (left := deadline - time.monotonic()) > 0:
+        thread.join(min(left, LOOK_SECONDS))
         raise_noted_signal()
 
 
