@@ -70,7 +70,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Variants:
-    """All variants, and the deployments of the project's two branches, which differ in one package."""
+    """All variants, and the deployments of the project's branches."""
 
     ours: Variant
     lean: Variant
@@ -102,17 +102,14 @@ class Variants:
             image, official_image = image_name(IMAGE), build_official(testbed.repository.work)
             ours = Variant(OURS, image, (our_cache, "/cache"), {})
             official = Variant(OFFICIAL, official_image, (official_cache, "/root/.cache/uv"), AUTO_INSTALL)
-            measure_start(testbed, ours, main_branch)
-            environment = our_cache.run("sh", "-c", NEWEST_ENVIRONMENT).strip()
-            measure_start(testbed, ours, older_branch)
-            older_environment = our_cache.run("sh", "-c", NEWEST_ENVIRONMENT).strip()
+            python, older_python = (_built_python(testbed, ours, branch) for branch in (main_branch, older_branch))
             start_script = our_cache.run("sh", "-c", f"echo {START_SCRIPT}").strip()
             floor = Variant(
                 FLOOR,
                 image,
                 (our_cache, "/cache"),
                 {"PREFECT__FLOW_ENTRYPOINT": "flow.py:idle"},
-                command=(f"{environment}/bin/python", "-m", "prefect.engine"),
+                command=(python, "-m", "prefect.engine"),
                 entrypoint=("/usr/bin/tini", "--"),
                 code=Path(testbed.repository.work),
             )
@@ -125,13 +122,13 @@ class Variants:
                 official=official,
                 system=replace(official, name="official, own environment", environ={}),
                 floor=floor,
-                frozen=replace(floor, name=FROZEN, command=(floor.command[0], start_script, "prefect.engine")),
+                frozen=replace(floor, name=FROZEN, command=(python, start_script, "prefect.engine")),
                 baked=Variant(OURS, baked, (resources.enter_context(testbed.volume()), "/cache"), {}),
                 main_branch=main_branch,
                 changed_branch=changed_branch,
                 heavy_branch=heavy_branch,
                 older_branch=older_branch,
-                older_floor=replace(floor, command=(f"{older_environment}/bin/python", *floor.command[1:])),
+                older_floor=replace(floor, command=(older_python, *floor.command[1:])),
                 far_branch=testbed.deploy("far", url=far_url),
                 far_api=far_api,
             )
@@ -174,15 +171,28 @@ class Variants:
         yield Case(COLD, cold, warms_up=False)
 
 
+def _built_python(testbed: Testbed, ours: Variant, deployment: UUID) -> str:
+    """Run a deployment with ours for the first time, and return the Python of the environment that this builds."""
+    measure_start(testbed, ours, deployment)
+    return ours.cache[0].run("sh", "-c", NEWEST_ENVIRONMENT).strip() + "/bin/python"
+
+
 def _deploy_branch(testbed: Testbed, branch: str, replacements: Mapping[str, str]) -> UUID:
-    """Push a branch with some texts replaced in the project, and deploy it."""
+    """Push a branch with some texts replaced in the project, and deploy it.
+
+    Raises:
+        ValueError: the project does not have one of the texts.
+    """
     work = testbed.repository.work
     git(work, "checkout", "--quiet", "-b", branch, "main")
-    for file in (work / "pyproject.toml", work / "flow.py"):
-        text = file.read_text()
-        for old, new in replacements.items():
-            text = text.replace(old, new)
-        file.write_text(text)
+    files = (work / "pyproject.toml", work / "flow.py")
+    for old, new in replacements.items():
+        texts = {file: text for file in files if old in (text := file.read_text())}
+        if not texts:
+            message = f"the project does not have {old}"
+            raise ValueError(message)
+        for file, text in texts.items():
+            file.write_text(text.replace(old, new))
     testbed.repository.lock()
     testbed.repository.commit(branch)
     git(work, "checkout", "--quiet", "main")

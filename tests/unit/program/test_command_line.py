@@ -179,6 +179,25 @@ def test_an_early_engine_does_not_wait_for_what_asks_the_api() -> None:
         assert "api" not in packages(module)
 
 
+def test_the_api_is_asked_after_the_early_engine_was_started() -> None:
+    """When the early engine is started, nothing that asks the API has been imported."""
+    program = """if True:
+        import os, sys
+        from prefect_uv import recipe
+        from prefect_uv.engine.start_up import early_engine
+        from prefect_uv.start import start
+
+        def start_early(*_):
+            print("http.client" in sys.modules, flush=True)
+            os._exit(0)
+
+        early_engine.start_early = start_early
+        start(recipe.run, {"PREFECT__FLOW_RUN_ID": "%s", "PREFECT_API_URL": "http://127.0.0.1:9/api"}, [])
+    """
+    done = python(program % "0c7a4b5e-1111-4222-8333-444455556666")
+    assert done.stdout.strip() == "False", done.stderr
+
+
 def packages(module: str) -> set[str]:
     """Our packages that a module imports."""
     return {name.split(".")[1] for name in imported(module) if "." in name}
@@ -187,7 +206,12 @@ def packages(module: str) -> set[str]:
 def imported(module: str) -> set[str]:
     """Our modules that a module imports."""
     program = f"import sys, {module}; print(*(name for name in sys.modules if name.startswith('prefect_uv')))"
-    done = subprocess.run(
+    return set(python(program).stdout.split())
+
+
+def python(program: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in an interpreter of its own, which finds our modules."""
+    return subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,
@@ -195,4 +219,3 @@ def imported(module: str) -> set[str]:
         check=True,
         env={"PYTHONPATH": ":".join(sys.path)},
     )
-    return set(done.stdout.split())

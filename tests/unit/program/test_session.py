@@ -23,6 +23,7 @@ from prefect_uv.errors import LockfileMissingError
 from prefect_uv.processes.signals import note_signals, pause
 from prefect_uv.session import Session
 from prefect_uv.session.run_lookup import ask
+from prefect_uv.settings import DEPLOYMENT_VARIABLE
 from prefect_uv.start import start
 from tests.unit.http_server import Answer, Request, Server
 
@@ -206,6 +207,26 @@ def test_code_that_was_not_pulled(  # noqa: PLR0913, PLR0917 (fixtures)
     (crashed,) = _crashed(server)
     assert message.replace("HERE", str(tmp_path)) in crashed
     assert ("add `git_clone` to its pull steps" in crashed) == ("Nothing" in message)
+
+
+def test_deployment_that_the_worker_names_is_asked_for_with_the_run(environ: dict[str, str], server: Server) -> None:
+    """The API is asked for both at the same time; a start that needs no deployment asks for none."""
+    environ[DEPLOYMENT_VARIABLE] = DEPLOYMENT
+    asked = threading.Event()
+
+    def deployment(_: Request) -> Answer:
+        asked.set()
+        return Answer(body={"id": DEPLOYMENT, "entrypoint": "flow.py:main"})
+
+    def run(_: Request) -> Answer:
+        found = {"name": "brave-fox", "deployment_id": DEPLOYMENT, "state": {"type": "PENDING"}}
+        return Answer(body=found) if asked.wait(10) else Answer(404)
+
+    server.on(f"GET /api/deployments/{DEPLOYMENT}", deployment)
+    server.on(f"GET /api/flow_runs/{RUN}", run)
+    assert start(_asking(lambda: 3), environ, []) == 3
+    assert start(_asking(lambda: 3), {**environ, "PREFECT_UV_LOCK": "thawed"}, []) == 65
+    assert len(server.to("GET", f"/api/deployments/{DEPLOYMENT}")) == 1
 
 
 def test_failure_before_the_api_was_asked(environ: dict[str, str], server: Server) -> None:

@@ -39,19 +39,22 @@ class FlowRun:
     def __init__(
         self, api: ApiClient, flow_run_id: str, policy: RetryPolicy | None = None, deployment_id: str = ""
     ) -> None:
-        """Read the run, and at the same time the deployment that is probably its own, if that is known."""
         self.id = flow_run_id
         self._api = api
         self._proposing = threading.Lock()
         self._shows = True
-        self._deployment_ahead: BackgroundCall[Json] | None = None
-        ahead = BackgroundCall(api.deployment, deployment_id, AHEAD_POLICY) if deployment_id else None
-        self.read(policy)
-        self._deployment_ahead = ahead
+        self.read(policy, deployment_id)
 
-    def read(self, policy: RetryPolicy | None = None) -> None:
-        """Read the run, anew if it was read before."""
-        self._deployment_ahead = None
+    def read(self, policy: RetryPolicy | None = None, deployment_id: str = "") -> None:
+        """Read the run, anew if it was read before.
+
+        Args:
+            policy: how long that may take.
+            deployment_id: the deployment that is probably the run's, which is read at the same time; empty for none.
+        """
+        self._deployment_ahead = (
+            BackgroundCall(self._api.deployment, deployment_id, AHEAD_POLICY) if deployment_id else None
+        )
         self._document = self._fetch(policy)
         self.found = State.of(self._document.get("state"))
 

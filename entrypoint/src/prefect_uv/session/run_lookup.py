@@ -30,20 +30,21 @@ def ask(session: Session, *, execute: bool = False) -> Json:
     """
     if not session.settings.flow_run_id:
         return session.deployment
-    deployment = claim_flow_run(session, execute=execute).deployment()
+    deployment = claim_flow_run(session, execute=execute, deployment_id=session.settings.deployment_id).deployment()
     if execute and session.api:
         session.server_version = ServerVersion.of_use(session.settings, session.api)
     return deployment
 
 
-def claim_flow_run(session: Session, *, execute: bool = True) -> FlowRun:
+def claim_flow_run(session: Session, *, execute: bool = True, deployment_id: str = "") -> FlowRun:
     """Ask the API for the flow run, and claim it; a run that is over is refused.
 
     Args:
         session: the session of the start.
         execute: the run will be executed, so another container that does so is waited for.
+        deployment_id: the deployment that will be asked for afterwards, if it is known; empty if not.
     """
-    flow_run = _read_flow_run(session)
+    flow_run = _read_flow_run(session, deployment_id=deployment_id)
     while execute and not session.claim.take():
         session.claim.outwait(session.log.info)
         flow_run.read()
@@ -72,13 +73,12 @@ def find_flow_run(session: Session, reason: BaseException) -> FlowRun | None:
     return session.flow_run
 
 
-def _read_flow_run(session: Session, policy: RetryPolicy | None = None) -> FlowRun:
+def _read_flow_run(session: Session, policy: RetryPolicy | None = None, deployment_id: str = "") -> FlowRun:
     session.asked = True
     settings = session.settings
     session.api = ApiClient(settings)
     first = RetryPolicy(settings.api_retries, settings.api_timeout, patient=settings.api_wait)
     with logging_progress(session.log, f"waiting for the API at {settings.api_url}"):
-        deployment_id = "" if policy else settings.deployment_id
         session.flow_run = FlowRun(session.api, settings.flow_run_id, policy or first, deployment_id)
     session.log.connect(session.api.send_logs, session.flow_run.id)
     return session.flow_run
