@@ -60,9 +60,11 @@ class SlowDirectory(Operations):  # type: ignore[misc]
         return {name: getattr(status, f"{name}_ns" if name.endswith("time") else name) for name in STATUS}
 
     @request
-    def readdir(self, path: str, _fh: int) -> list[str]:
-        """List a directory."""
-        return [".", "..", *os.listdir(self._at(path))]
+    def readdir(self, path: str, _fh: int) -> list[tuple[str, dict[str, int], int]]:
+        """List a directory: with inodes, because glibc 2.36 (Debian 12) passes over a name without one."""
+        directory = self._at(path)
+        names = [".", "..", *os.listdir(directory)]
+        return [(name, {"st_ino": os.lstat(f"{directory}/{name}").st_ino}, 0) for name in names]
 
     @request
     def readlink(self, path: str) -> str:

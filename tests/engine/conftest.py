@@ -45,7 +45,7 @@ def open_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 @pytest.fixture(scope="session")
 def previous_host(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """The same host with a server of an earlier Prefect, which needs no authentication."""
-    home, program = tmp_path_factory.mktemp("previous"), host.program(PREVIOUS, "prefect")
+    home, program = tmp_path_factory.mktemp("previous"), str(host.built(PREVIOUS) / "bin" / "prefect")
     with PrefectServer.start("127.0.0.1", "", home, program=program) as server, Api.connect(server) as api:
         yield replace(host, server=server, api=api)
 

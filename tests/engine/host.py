@@ -88,7 +88,7 @@ class Host:
 
     @functools.cache  # noqa: B019 (one host a session)
     def project(self, prefect: str) -> Path:
-        """A locked project with this Prefect version, with its environment already built."""
+        """A locked project with this Prefect version, with its environment and import bundle already made."""
         directory = self.home / f"project-{prefect}-{uuid4().hex[:6]}"
         shutil.copytree(PROJECT, directory)
         requirements = [f"prefect=={prefect}", PINS.get(prefect, "fastapi<0.151")]
@@ -97,15 +97,16 @@ class Host:
             f"dependencies = {requirements}\n"
         )
         self.uv("lock", directory=directory)
-        command = [str(self.python), "-I", "-m", "prefect_uv", "sync"]
-        subprocess.run(command, env=self.environment, cwd=directory, check=True, timeout=300)
+        program = [str(self.python), "-I", "-m", "prefect_uv"]
+        for command in (["sync"], ["exec", "--", "python", "-c", "import prefect.main, prefect.flow_engine"]):
+            subprocess.run([*program, *command], env=self.environment, cwd=directory, check=True, timeout=300)
         return directory
 
-    def program(self, prefect: str, name: str) -> str:
-        """A program of the environment of the project with this Prefect version."""
+    def built(self, prefect: str) -> Path:
+        """The environment of the project with this Prefect version."""
         self.project(prefect)
         (metadata,) = self.cache.glob(f"envs/v1/*/lib/python*/site-packages/prefect-{prefect}.dist-info")
-        return str(metadata.parents[3] / "bin" / name)
+        return metadata.parents[3]
 
     def start(  # noqa: PLR0913, PLR0917 (everything that may differ between containers)
         self,

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from prefect_uv.cache_volume.cache_directory import IMPORT_BUNDLE, CacheDirectory
+from prefect_uv.engine.start_up._bundled_imports import MOST_KEPT_BYTES
 from prefect_uv.engine.start_up.engine_start import RUN_MODULE
 from prefect_uv.environments.build import import_bundle
 from prefect_uv.environments.build.import_bundle import bundle_baked_imports, write_import_bundle
@@ -24,6 +25,7 @@ from prefect_uv.environments.build.verification import site_packages
 Run = Callable[..., subprocess.CompletedProcess[str]]
 MODULES = {
     "prefect/__init__.py": "",
+    "prefect/flow_engine.py": "",
     "prefect/main.py": "import alone, pack.inner.leaf, pack.lazy, spaced.part",
     "alone.py": "def where(): return __file__\nVALUE = 1",
     "later.py": "VALUE = 'later'",
@@ -114,6 +116,16 @@ def bundle(environment: Path, cache: CacheDirectory) -> Path:
 
 
 @pytest.fixture
+def large_bundle(environment: Path, cache: CacheDirectory) -> Path:
+    """The bundle of an environment with so much code that an engine does not keep what it has not imported."""
+    module = site_packages(environment) / "large.py"
+    module.write_text(f"TEXT = {'x' * MOST_KEPT_BYTES!r}")
+    py_compile.compile(str(module))
+    write_import_bundle(environment, cache)
+    return environment / IMPORT_BUNDLE
+
+
+@pytest.fixture
 def run(environment: Path, tmp_path: Path) -> Run:
     """A function that runs a script as an engine is run, with or without a bundle."""
 
@@ -166,7 +178,20 @@ def test_edited_module_is_reloaded(run: Run, environment: Path, bundle: Path) ->
     assert run(script, f"--imports={bundle}").stdout == "22\n"
 
 
-def test_children_and_descriptors(run: Run, bundle: Path) -> None:
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_small_rest_is_kept(request: pytest.FixtureRequest, run: Run, environment: Path, size: str) -> None:
+    """Once Prefect is imported, a small rest of the bundle is in memory, and a large one is not."""
+    bundle = request.getfixturevalue("bundle" if size == "small" else "large_bundle")
+    gone = [str(path) for path in (bundle, *site_packages(environment).glob("**/later.*"))]
+    done = run(
+        f"import os\nfor path in {gone}: os.unlink(path)\nimport later\nprint(later.VALUE)", f"--imports={bundle}"
+    )
+    assert (done.stdout == "later\n") == (size == "small")
+    assert ("FileNotFoundError" in done.stderr) == (size == "large")
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_children_and_descriptors(request: pytest.FixtureRequest, run: Run, size: str) -> None:
     """A spawned process imports as ever; the bundle keeps no descriptor, and closing all of them does no harm."""
     script = (
         "import multiprocessing, os, sys\n"
@@ -177,6 +202,7 @@ def test_children_and_descriptors(run: Run, bundle: Path) -> None:
         "    os.closerange(3, 64); import later\n"
         "    sys.exit(process.exitcode)\n"
     )
+    bundle = request.getfixturevalue("bundle" if size == "small" else "large_bundle")
     plain, bundled = run(script), run(script, f"--imports={bundle}")
     assert plain.returncode == bundled.returncode == 0, bundled.stderr
     assert bundled.stdout.split("at 0x")[0] == plain.stdout.split("at 0x")[0]
@@ -220,12 +246,12 @@ def test_bundle_that_does_not_fit_is_not_used(run: Run, bundle: Path, change: Ca
     assert done.stdout == "2 later\n", done.stderr
 
 
-def test_bundle_replaced_meanwhile(run: Run, bundle: Path) -> None:
+def test_bundle_replaced_meanwhile(run: Run, large_bundle: Path) -> None:
     """An engine whose bundle is replaced imports the rest as Python does."""
-    other = bundle.with_name("other")
-    other.write_bytes(b"x" * bundle.stat().st_size)
-    script = f"import os; os.replace({str(other)!r}, {str(bundle)!r}); import later; print(later.VALUE)"
-    assert run(script, f"--imports={bundle}").stdout == "later\n"
+    other = large_bundle.with_name("other")
+    other.write_bytes(b"x" * large_bundle.stat().st_size)
+    script = f"import os; os.replace({str(other)!r}, {str(large_bundle)!r}); import later; print(later.VALUE)"
+    assert run(script, f"--imports={large_bundle}").stdout == "later\n"
 
 
 @pytest.mark.parametrize(
@@ -269,18 +295,23 @@ def test_only_what_python_would_use_is_bundled(environment: Path, cache: CacheDi
     assert run(script, f"--imports={environment / IMPORT_BUNDLE}").stdout == f"{kind == 'unchecked'}\n"
 
 
-def test_bundle_is_written_again_only_if_it_changes(environment: Path, bundle: Path, cache: CacheDirectory) -> None:
-    """An unchanged bundle stays; one more compiled module makes a new one; nothing else is left behind."""
-    before = bundle.stat().st_ino
-    write_import_bundle(environment, cache)
-    assert bundle.stat().st_ino == before
-    module = site_packages(environment) / "later.py"
-    module.write_text("VALUE = 'LATER'")  # code of the same size
-    os.utime(module, (1, 1))
-    py_compile.compile(str(module))
-    write_import_bundle(environment, cache)
-    assert bundle.stat().st_ino != before
+def test_bundle_is_replaced(environment: Path, bundle: Path, cache: CacheDirectory) -> None:
+    """Engines that have opened a bundle keep it when another one takes its place; nothing else is left behind."""
+    before = bundle.read_bytes()
+    with bundle.open("rb") as opened:
+        (site_packages(environment) / "another.py").write_text("")
+        py_compile.compile(str(site_packages(environment) / "another.py"))
+        write_import_bundle(environment, cache)
+        assert opened.read() == before != bundle.read_bytes()
     assert [*cache.builds.iterdir()] == []
+
+
+def test_no_bundle_without_an_engine(environment: Path, cache: CacheDirectory) -> None:
+    """What other programs have compiled in an environment is not bundled, because an engine would lack the rest."""
+    for compiled in (site_packages(environment) / "prefect" / "__pycache__").glob("flow_engine.*"):
+        compiled.unlink()
+    write_import_bundle(environment, cache)
+    assert not (environment / IMPORT_BUNDLE).exists()
 
 
 def test_bundle_has_a_limit(environment: Path, cache: CacheDirectory, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import time
 from collections.abc import Callable
 
 import pytest
 
 from prefect_uv.cache_volume.cache_directory import IMPORT_BUNDLE
-from prefect_uv.environments import EnvironmentStore
+from prefect_uv.environments import Environment, EnvironmentStore
+from prefect_uv.environments.build.verification import site_packages
 from tests.unit.etl import Etl, sync
 
 MakeStore = Callable[..., EnvironmentStore]
+
+
+def run_engine(environment: Environment) -> None:
+    """What an engine leaves: bytecode."""
+    subprocess.run([environment.path / "bin" / "python", "-c", "import prefect.flow_engine"], check=True, timeout=20)
 
 
 def test_full_disk_does_not_keep_garbage(etl: Etl, make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,6 +31,7 @@ def test_full_disk_does_not_keep_garbage(etl: Etl, make_store: MakeStore, monkey
 
     store = make_store()
     environment = sync(store, etl)
+    run_engine(environment)
     dangling = store.volume.cache.index / ("0" * 64)
     dangling.write_text("{}")
     monkeypatch.setattr(os, "fsync", full)
@@ -37,6 +46,38 @@ def test_bundle_is_left_for_the_next_run(etl: Etl, make_store: MakeStore) -> Non
     for variables, left in (({"PREFECT_UV_IMPORT_BUNDLE": "false"}, False), ({}, True)):
         store = make_store(**variables)
         environment = sync(store, etl)
+        run_engine(environment)
         with store.maintenance(environment):
             pass
         assert (environment.path / IMPORT_BUNDLE).exists() == left
+
+
+def test_first_engine_makes_the_bundle(etl: Etl, make_store: MakeStore) -> None:
+    """`prefect-uv sync`, after which nothing has been compiled, leaves no bundle; the first engine does."""
+    store = make_store()
+    environment = sync(store, etl)
+    with store.maintenance(environment):
+        pass
+    assert not (environment.path / IMPORT_BUNDLE).exists()
+    run_engine(environment)
+    with store.maintenance(sync(store, etl)):
+        pass
+    assert (environment.path / IMPORT_BUNDLE).exists()
+
+
+def test_each_bundle_is_written_again_after_an_hour(etl: Etl, make_store: MakeStore) -> None:
+    """Whoever collected garbage last: a bundle stays for an hour, then it gets what has been compiled since."""
+    store = make_store()
+    environment = sync(store, etl)
+    bundle = environment.path / IMPORT_BUNDLE
+    run_engine(environment)
+    sizes = []
+    for age in (0, 3000, 3700):
+        if age:
+            (site_packages(environment.path) / "prefect" / "later.py").write_text("LATER = 1")
+            subprocess.run([environment.path / "bin" / "python", "-c", "import prefect.later"], check=True, timeout=20)
+            os.utime(bundle, (time.time() - age,) * 2)
+        with store.maintenance(sync(store, etl)):
+            pass
+        sizes.append(bundle.stat().st_size)
+    assert sizes[0] == sizes[1] < sizes[2]

@@ -39,7 +39,7 @@ def main() -> None:
     with suppress(Exception):  # the module runs into the same error and reports it
         import prefect.main  # noqa: F401, PLC0415
     if bundle:
-        bundle.close()
+        bundle.keep_rest()
     gc.freeze()
     gc.enable()
     if early is not None:

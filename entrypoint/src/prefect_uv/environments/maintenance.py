@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 
 from prefect_uv.cache_volume.cache_directory import IMPORT_BUNDLE
@@ -21,7 +22,7 @@ from prefect_uv.settings import Settings
 
 START_SECONDS = 5.0
 REFRESH_SECONDS = 600.0
-COLLECT_SECONDS = 3600.0
+HOUR = 3600.0
 JOIN_SECONDS = 30.0
 NICENESS = 19
 
@@ -29,8 +30,8 @@ NICENESS = 19
 class Maintenance:
     """A context in which an environment is used, with a thread of the lowest priority that starts late on purpose.
 
-    Garbage is collected after a build, and if no container has collected any for an hour. A run that ends before its
-    thread has started collects at its end.
+    Garbage is collected after a build, and if no container has collected any for an hour; imports are bundled if the
+    environment's bundle is an hour old, or missing. A run that ends before its thread has started does so at its end.
 
     Attributes:
         pack: archives the environment on a volume that is far away; None if there is no such volume.
@@ -86,19 +87,19 @@ class Maintenance:
 
     def _bundle_imports(self) -> None:
         """Bundle what this run and earlier ones have compiled, if the environment is ours to write to."""
-        if self._settings.import_bundle and self._environment.run_cache is not None:
+        bundle = self._environment.path / IMPORT_BUNDLE
+        if self._settings.import_bundle and self._environment.run_cache is not None and self._is_old(bundle):
             write_import_bundle(self._environment.path, self._cache)
 
-    def _is_due(self) -> bool:
-        stamp = self._cache.locks / "collected"
+    def _is_old(self, path: Path) -> bool:
+        """Whether a file was written an hour ago or earlier, or never."""
         try:
-            age = self._cache.now() - stamp.lstat().st_mtime
+            return self._cache.now() - path.lstat().st_mtime >= HOUR
         except FileNotFoundError:
-            age = COLLECT_SECONDS
-        return not self._environment.hit or age >= COLLECT_SECONDS
+            return True
 
-    def _collect_now(self) -> None:
-        touch_file(self._cache.locks / "collected")
+    def _collect_now(self, stamp: Path) -> None:
+        touch_file(stamp)
         if manifest := Manifest.read(self._environment.path):
             self._bytecode.keep(self._environment.path, manifest.contents)
         if self.pack:
@@ -107,12 +108,11 @@ class Maintenance:
         prune_uv_cache(self._cache, self._settings.environ)
 
     def _collect(self) -> None:
+        stamp = self._cache.locks / "collected"
         try:
             with shared_umask():
-                due = self._is_due()
-                if due:
-                    self._collect_now()
-                if due or not (self._environment.path / IMPORT_BUNDLE).exists():
-                    self._bundle_imports()  # after the garbage, because it needs space
+                if not self._environment.hit or self._is_old(stamp):
+                    self._collect_now(stamp)
+                self._bundle_imports()  # after the garbage, because it needs space
         except OSError as error:
             self._log.warning(f"maintenance of {self._cache.root} failed: {error}")

@@ -14,6 +14,7 @@ import _imp
 import marshal
 import os
 import sys
+from contextlib import suppress
 from importlib import machinery
 from importlib.util import MAGIC_NUMBER, spec_from_file_location
 from types import CodeType, ModuleType
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 LENGTH_BYTES = 8
+# Linux reads no more for one advice: https://github.com/torvalds/linux/blob/v6.12/mm/readahead.c (force_page_cache_ra)
+ADVICE_BYTES = 128 * 1024
+MOST_KEPT_BYTES = 4 * 1024 * 1024
 DISTRIBUTION = ".dist-info"
 UNUSABLE = (OSError, ValueError, EOFError, TypeError, KeyError)
 # `_get_supported_file_loaders` of https://github.com/python/cpython/blob/3.13/Lib/importlib/_bootstrap_external.py
@@ -50,12 +54,14 @@ class ImportBundle:
             OSError, ValueError, EOFError, TypeError, KeyError: there is none, or none that this Python can use.
         """
         self._path = path
+        self._kept: dict[int, bytes] = {}
         self._descriptor: int | None = os.open(path, os.O_RDONLY)
         try:
             self._read_index(self._descriptor)
-            os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
+            for start in range(0, self._identity[-1], ADVICE_BYTES):
+                os.posix_fadvise(self._descriptor, start, ADVICE_BYTES, os.POSIX_FADV_WILLNEED)
         except BaseException:
-            self.close()
+            self._close()
             raise
 
     def _read_index(self, descriptor: int) -> None:
@@ -71,8 +77,18 @@ class ImportBundle:
         if [index["magic"], index["installed"], index["size"]] != [MAGIC_NUMBER, installed, end - length]:
             raise ValueError(self._path)
 
-    def close(self) -> None:
-        """Close the file, and open it for each module from now on: a flow may close descriptors it does not know."""
+    def keep_rest(self) -> None:
+        """Read the modules that are left, if they are small, and close the file: flows close descriptors.
+
+        If they are larger, the file is opened for each of them from now on.
+        """
+        left = [module[1:] for modules in self.modules.values() for module in modules.values()]
+        if self._descriptor is not None and sum(size for _, size in left) <= MOST_KEPT_BYTES:
+            with suppress(OSError):
+                self._kept = {start: os.pread(self._descriptor, size, start) for start, size in left}
+        self._close()
+
+    def _close(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -85,6 +101,8 @@ class ImportBundle:
         """
         if self._descriptor is not None:
             return os.pread(self._descriptor, size, start)
+        if start in self._kept:
+            return self._kept.pop(start)
         descriptor = os.open(self._path, os.O_RDONLY)
         try:
             if _identity(descriptor) != self._identity:

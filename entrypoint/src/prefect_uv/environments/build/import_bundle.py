@@ -3,8 +3,8 @@
 <environment>/imports-v1: the code of all modules, one after another, the index, and the length of the index (8 bytes).
 
 The index is a dict in marshal's format: `magic` of the bytecode, `installed`, the names of the .dist-info directories,
-`size` and `digest` of the code, and `modules`: for each directory the names of its modules, with whether it is a
-package, where its code begins, and how long it is. The reader is `engine/start_up/_bundled_imports.py`.
+`size` of the code, and `modules`: for each directory the names of its modules, with whether it is a package, where its
+code begins, and how long it is. The reader is `engine/start_up/_bundled_imports.py`.
 
 What runs have compiled is bundled, if it is what Python would use: bytecode that fits its source, of the file that an
 import of that name would find.
@@ -18,7 +18,6 @@ import tempfile
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
@@ -37,6 +36,8 @@ print(*{module.__spec__.cached for module in sys.modules.values() if getattr(mod
 """
 LARGEST_BUNDLE = 64 * 1024 * 1024
 MARSHAL_VERSION = 2  # every Python 3 reads it
+ENGINE = ("prefect", "flow_engine")
+"""What every engine imports last (Prefect 3.0.11 to 3.9.1): without its bytecode, no engine has run here yet."""
 
 
 @dataclass(frozen=True)
@@ -71,22 +72,23 @@ def bundle_baked_imports(environment: Path, cache: CacheDirectory, environ: Mapp
 def write_import_bundle(environment: Path, cache: CacheDirectory, only: Container[str] | None = None) -> None:
     """Write the bundle of an environment; it replaces an older one atomically, for engines that use that one, too.
 
+    Nothing is written before an engine has run in the environment: `prefect-uv sync` leaves no bytecode to bundle.
+
     Args:
         environment: its directory.
         cache: the cache directory that it is in.
         only: the bytecode files to bundle; None for all.
     """
     site = site_packages(environment)
+    package, engine = ENGINE
+    if not (site / package / "__pycache__" / f"{engine}.{cache_tag(site)}.pyc").exists():
+        return
     temporary = cache.builds / f"write-{uuid4().hex}"
     try:
         with temporary.open("xb") as file:
-            index = _write_modules(
-                file, _modules(str(site), only), sorted(path.name for path in site.glob("*.dist-info"))
-            )
-            end = index + len(index).to_bytes(8, "little")
-            if _ends_with(environment / IMPORT_BUNDLE, end):
-                return
-            file.write(end)
+            installed = sorted(path.name for path in site.glob("*.dist-info"))
+            index = _write_modules(file, _modules(str(site), only), installed)
+            file.write(index + len(index).to_bytes(8, "little"))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(environment / IMPORT_BUNDLE)
@@ -97,25 +99,16 @@ def write_import_bundle(environment: Path, cache: CacheDirectory, only: Containe
 def _write_modules(file: IO[bytes], modules: Iterable[BundledModule], installed: Sequence[str]) -> bytes:
     """Write the code of modules, and return the index."""
     found: dict[str, dict[str, tuple[bool, int, int]]] = {}
-    size, magic, digest = 0, b"", sha256()
+    size, magic = 0, b""
     for module in modules:
         magic = magic or module.bytecode[:4]
         code = module.bytecode[HEADER_BYTES:]
         if module.bytecode[:4] == magic and size + len(code) <= LARGEST_BUNDLE:
             found.setdefault(module.directory, {})[module.name] = (module.is_package, size, len(code))
             file.write(code)
-            digest.update(code)
             size += len(code)
-    facts = {"magic": magic, "installed": installed, "size": size, "digest": digest.digest(), "modules": found}
+    facts = {"magic": magic, "installed": installed, "size": size, "modules": found}
     return marshal.dumps(facts, MARSHAL_VERSION)
-
-
-def _ends_with(path: Path, end: bytes) -> bool:
-    """Whether a file exists and ends with these bytes."""
-    with suppress(OSError), path.open("rb") as file:
-        file.seek(-len(end), os.SEEK_END)
-        return file.read() == end
-    return False
 
 
 def _modules(site: str, only: Container[str] | None) -> Iterator[BundledModule]:
