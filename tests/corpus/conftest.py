@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
+from uuid import uuid4
 
 import pytest
 
@@ -25,7 +26,7 @@ from tests.stack import PackageIndex
 from tests.stack.environment import index_environment
 from tests.stack.process import tool
 from tests.suite.locks import lock_once
-from tests.unit.http_server import Answer, Server, running_server
+from tests.unit.http_server import Answer, Request, Server, running_server
 from tests.unit.wheels import build_wheel
 
 SECONDS = 120
@@ -33,6 +34,7 @@ RUN = "11111111-2222-4333-8444-555555555555"
 DEPLOYMENT = "99999999-8888-4777-8666-555555555555"
 MODULES = {
     "prefect/__init__.py": "def flow(function=None, **options):\n    return function or flow\n",
+    "prefect/main.py": "",
     "prefect/flow_engine.py": Path(__file__).with_name("engine.py").read_text(),
 }
 PACKAGES = {
@@ -125,7 +127,8 @@ class Corpus:
     def with_uv(self, checkout: Path, project: CorpusProject, case: Case) -> Outcome:
         """Run the engine as the case says for plain uv."""
         copy, venv = self._copy(checkout, "uv"), self.folder / "uv" / "venv"
-        engine, environ = _engine(project), {"UV_PROJECT_ENVIRONMENT": str(venv), "VIRTUAL_ENV": str(venv)}
+        engine = ["-m", "prefect.flow_engine", project.entrypoint]
+        environ = {"UV_PROJECT_ENVIRONMENT": str(venv), "VIRTUAL_ENV": str(venv), **_modules(project)}
         match shlex.split(case.uv):
             case ["run", *_] as words:
                 return self._outcome(copy, environ, ["uv", *words, "python", *engine])
@@ -138,22 +141,27 @@ class Corpus:
                 return self._outcome(copy, environ, create, *installs, [python, *engine])
         return Outcome(frozenset(), "", (), "uv has nothing to run")
 
-    def with_us(self, checkout: Path, project: CorpusProject, case: Case) -> Outcome:
-        """Run the engine with the program, for a flow run of a deployment with the case's job variables."""
+    def with_us(self, checkout: Path, project: CorpusProject, case: Case, **settings: str) -> Outcome:
+        """Run the flow with the program, as a flow run of a deployment with the case's job variables and settings."""
         copy = self._copy(checkout, "us")
         deployment = {"entrypoint": project.entrypoint, "path": "."}
         self.server.on(f"GET /api/deployments/{DEPLOYMENT}", Answer(body=deployment))
-        words = [sys.executable, "-c", START, str(ROOT / "entrypoint" / "src"), json.dumps(asdict(self.image))]
+        serve_flow_run(self.server)
+        command = [sys.executable, "-c", START, str(ROOT / "entrypoint" / "src"), json.dumps(asdict(self.image))]
         variables = {
             "PREFECT_API_URL": self.server.url,
             "PREFECT__FLOW_RUN_ID": RUN,
+            "PREFECT__DEPLOYMENT_ID": DEPLOYMENT,
             "PREFECT_UV_CACHE_DIR": str(self.cache),
-            **{f"PREFECT_UV_{name}": value for name, value in case.variables.items()},
+            "PREFECT_UV_VERBOSE": "true",
+            **{f"PREFECT_UV_{name}": value for name, value in {**case.variables, **settings}.items()},
+            **_modules(project),
         }
-        return self._outcome(copy, variables, [*words, "exec", "--", "python", *_engine(project)])
+        return self._outcome(copy, variables, command)
 
     def _copy(self, checkout: Path, name: str) -> Path:
         copy = self.folder / name / "code"
+        shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(checkout, copy)
         return copy
 
@@ -174,8 +182,23 @@ class Corpus:
         return Outcome.of(done, directory)
 
 
-def _engine(project: CorpusProject) -> list[str]:
-    return ["-m", "prefect.flow_engine", project.entrypoint, *project.modules]
+def _modules(project: CorpusProject) -> dict[str, str]:
+    return {"CORPUS_MODULES": " ".join(project.modules)}
+
+
+def serve_flow_run(server: Server) -> None:
+    """Serve a flow run that is Pending until a state is set."""
+    states = [{"id": RUN, "type": "PENDING", "name": "Pending"}]
+
+    def read(_: Request) -> Answer:
+        return Answer(body={"id": RUN, "name": "brave-fox", "deployment_id": DEPLOYMENT, "state": states[-1]})
+
+    def set_state(request: Request) -> Answer:
+        states.append({"id": str(uuid4()), **request.json["state"]})
+        return Answer(201, {"status": "ACCEPT", "state": states[-1]})
+
+    server.on(f"GET /api/flow_runs/{RUN}", read)
+    server.on(f"POST /api/flow_runs/{RUN}/set_state", set_state)
 
 
 @pytest.fixture(scope="package")
@@ -191,12 +214,8 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PackageIndex]:
 
 @pytest.fixture(scope="package")
 def server() -> Iterator[Server]:
-    """An API with one flow run."""
+    """An API, of which `serve_flow_run` sets the flow run."""
     with running_server() as running:
-        state = {"id": RUN, "type": "PENDING", "name": "Pending"}
-        run = {"id": RUN, "name": "brave-fox", "deployment_id": DEPLOYMENT, "state": state}
-        running.on(f"GET /api/flow_runs/{RUN}", Answer(body=run))
-        running.on(f"POST /api/flow_runs/{RUN}/set_state", Answer(201, {"status": "ACCEPT", "state": state}))
         running.on("POST /api/logs/", Answer(201))
         yield running
 

@@ -54,6 +54,7 @@ class CorpusProject:
         locks: the directories and scripts to lock.
         adds: a dependency that is added after locking.
         modules: modules that a build makes importable under names that are no paths in the checkout.
+        plugins: its own metadata has entry points that importing Prefect may ask for, so that no engine is early.
         needs: a program without which it cannot be built, and which no package brings; it is run in the long form only.
     """
 
@@ -64,6 +65,7 @@ class CorpusProject:
     locks: tuple[str, ...] = (".",)
     adds: str = ""
     modules: tuple[str, ...] = ()
+    plugins: bool = False
     needs: str = ""
 
 

@@ -20,6 +20,7 @@ FULL = bool(os.environ.get("PREFECT_UV_TEST_FULL"))
 RUN = [(project, case) for project, case in CASES if FULL or not project.needs]
 
 COMPILED = [project for project in DECLARED if project.needs]
+PLAIN_START = {"EARLY_ENGINE": "false", "IMPORT_BUNDLE": "false"}
 BUILD_FAILED = "error[project-build-failed]: sums could not be built:"
 
 
@@ -38,13 +39,22 @@ def differences(uv: Outcome, us: Outcome) -> list[str]:
     ids=[" ".join([project.name, *project.locks, case.settings]).rstrip() for project, case in RUN],
 )
 def test_same_as_uv(corpus: Corpus, project: CorpusProject, case: Case) -> None:
-    """Modules, packages, entry points and the flow's result are those of plain uv; the log says what was found."""
+    """Modules, packages, entry points and the flow's result are those of plain uv; the log says what was found.
+
+    So they are with an early engine and an import bundle, which the second run leaves for the third.
+    """
     checkout = corpus.checkout(project)
-    uv, us = corpus.with_uv(checkout, project, case), corpus.with_us(checkout, project, case)
-    assert us.happens == case.happens, us.output
-    assert sorted(us.builds) == sorted(case.builds), us.output
-    assert differences(uv, us) == list(case.differs), f"uv:\n{uv.output}\n\nhere:\n{us.output}"
+    uv = corpus.with_uv(checkout, project, case)
+    runs = [corpus.with_us(checkout, project, case, **settings) for settings in (PLAIN_START, {}, {})]
+    for us in runs:
+        assert us.happens == case.happens, us.output
+        assert sorted(us.builds) == sorted(case.builds), us.output
+        assert differences(uv, us) == list(case.differs), f"uv:\n{uv.output}\n\nhere:\n{us.output}"
     assert all(f"import {module}" in uv.facts for module in project.modules)
+    marks = ("from a BundleLoader", "the engine was started early")
+    assert [mark in runs[0].output for mark in marks] == [False, False]
+    runs_flow = bool(runs[-1].facts)
+    assert [mark in runs[-1].output for mark in marks] == [runs_flow, runs_flow and not project.plugins], us.output
 
 
 @pytest.mark.timeout(120)
