@@ -46,7 +46,7 @@ class Extent:
     with_official: bool
 
 
-FULL = Extent(rounds=10, close_runs=3, attempts=3, crowd_sizes=(1, 10, 50), with_official=True)
+FULL = Extent(rounds=5, close_runs=2, attempts=3, crowd_sizes=(1, 10, 50), with_official=True)
 QUICK = Extent(rounds=1, close_runs=1, attempts=1, crowd_sizes=(4,), with_official=False)
 PartResults = Iterator[tuple[str, Any]]
 Part = Callable[[Testbed, Variants, Extent], PartResults]
@@ -113,7 +113,8 @@ def _memory(testbed: Testbed, variants: Variants, extent: Extent) -> PartResults
     values: dict[str, list[float]] = {}
     for _ in range(extent.rounds):
         for variant in (variants.ours, variants.lean, variants.official):
-            megabytes = measure_memory(testbed, variant, variants.main_branch)
+            deployment = variants.lean_branch if variant is variants.lean else variants.main_branch
+            megabytes = measure_memory(testbed, variant, deployment)
             values.setdefault(variant.name, []).append(megabytes)
             say(f"memory: {variant.name} {megabytes:.0f} MB")
     yield from values.items()

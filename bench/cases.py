@@ -10,7 +10,21 @@ from pathlib import Path
 from uuid import UUID
 
 from bench.far_services import far
-from bench.goals import COLD, FLOOR, FROZEN, GONE, OFFICIAL, OURS, PACKAGE_CHANGED, UNCHANGED, WARM
+from bench.goals import (
+    COLD,
+    FAR_SERVICES,
+    FLOOR,
+    FROZEN,
+    GONE,
+    LATE,
+    OFFICIAL,
+    ONE_PROCESSOR,
+    OURS,
+    PACKAGE_CHANGED,
+    PLAIN,
+    UNCHANGED,
+    WARM,
+)
 from bench.measure import Measurement, measure_start
 from bench.testbed import IMAGE, Testbed, Variant, build_official
 from tests.pins import PREFECT
@@ -18,14 +32,12 @@ from tests.stack import git, image_name
 from tests.stack.images import built, configured
 
 START_SCRIPT = "/opt/prefect-uv/lib/python3*/site-packages/prefect_uv/engine/_run_module.py"
-FAR = "API and git 50 ms away"
-LATE, PLAIN = "ours, engine not early", "ours, engine not early, no import bundle"
 HEAVY = {
     '"humanize==4.11.0"': '"pandas", "dbt-core<1.12", "dbt-duckdb"',
     "import time": "import time\n\nimport pandas\nfrom dbt.cli.main import dbtRunner",
 }
 OLDER_PREFECT = {f"prefect=={PREFECT}": "prefect==3.8.8"}
-ONE_PROCESSOR = {"cpuset_cpus": "0"}
+FIRST_PROCESSOR = {"cpuset_cpus": "0"}
 EXTRA_PACKAGE = "cowsay==6.1"
 LIST_EVERYTHING = "ls -d *"
 LIST_ENVIRONMENTS = "ls -d envs/v1/*"
@@ -70,7 +82,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Variants:
-    """All variants, and the deployments of the project's branches."""
+    """All variants, and the deployments of the project's branches.
+
+    Variants that start the engine with other commands have deployments of their own, because a run expects the command
+    of the deployment's last one (ADR 37).
+    """
 
     ours: Variant
     lean: Variant
@@ -80,6 +96,7 @@ class Variants:
     frozen: Variant
     baked: Variant
     main_branch: UUID
+    lean_branch: UUID
     changed_branch: UUID
     heavy_branch: UUID
     older_branch: UUID
@@ -125,6 +142,7 @@ class Variants:
                 frozen=replace(floor, name=FROZEN, command=(python, start_script, "prefect.engine")),
                 baked=Variant(OURS, baked, (resources.enter_context(testbed.volume()), "/cache"), {}),
                 main_branch=main_branch,
+                lean_branch=testbed.deploy("lean"),
                 changed_branch=changed_branch,
                 heavy_branch=heavy_branch,
                 older_branch=older_branch,
@@ -140,7 +158,7 @@ class Variants:
         official = Entrant(self.official, self.main_branch)
         late = replace(self.ours, name=LATE, environ={"PREFECT_UV_EARLY_ENGINE": "false"})
         plain = replace(late, name=PLAIN, environ={**late.environ, "PREFECT_UV_IMPORT_BUNDLE": "false"})
-        others = [Entrant(self.frozen, self.main_branch), Entrant(self.lean, self.main_branch), official]
+        others = [Entrant(self.frozen, self.main_branch), Entrant(self.lean, self.lean_branch), official]
         others += [Entrant(variant, self.main_branch, is_close=True) for variant in (late, plain)]
         yield Case(WARM, [replace(ours, is_close=True), replace(floor, is_close=True), *others])
         forget_changed = partial(self.ours.move_aside, LIST_NEWER_ENVIRONMENTS)
@@ -157,13 +175,15 @@ class Variants:
         ]
         yield Case("extra packages", with_extra)
         same = [self.ours, late, plain, self.floor]
-        yield Case(FAR, [Entrant(variant, self.far_branch, environ=self.far_api, is_close=True) for variant in same])
+        yield Case(
+            FAR_SERVICES, [Entrant(variant, self.far_branch, environ=self.far_api, is_close=True) for variant in same]
+        )
         heavy = [self.ours, late, plain]
         yield Case("a flow with pandas and dbt", [Entrant(variant, self.heavy_branch) for variant in heavy])
         older = [self.ours, late, plain, self.older_floor]
         yield Case("Prefect 3.8.8", [Entrant(variant, self.older_branch, is_close=True) for variant in older])
-        alone = [replace(variant, options=ONE_PROCESSOR) for variant in same]
-        yield Case("one processor", [Entrant(variant, self.main_branch, is_close=True) for variant in alone])
+        alone = [replace(variant, options=FIRST_PROCESSOR) for variant in same]
+        yield Case(ONE_PROCESSOR, [Entrant(variant, self.main_branch, is_close=True) for variant in alone])
         cold = [
             replace(entrant, prepare=partial(entrant.variant.move_aside, LIST_EVERYTHING))
             for entrant in (ours, official)

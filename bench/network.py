@@ -13,16 +13,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.cases import LIST_EVERYTHING, Entrant, Variants
-from bench.goals import FLOOR, OFFICIAL, OURS
+from bench.goals import FAR, FAR_FLOOR, OFFICIAL, OURS, TIERED
 from bench.testbed import IMAGE, LABEL, Testbed
 from images import apt
 from tests.stack import CacheVolume, image_name
 from tests.stack.process import wait_until
 
-FAR = "ours, far volume"
-FAR_FLOOR = f"{FLOOR}, far volume"
-TIERED = "ours, far volume and PREFECT_UV_LOCAL_DIR"
 UNPACKED = "ours, the same with an empty directory"
+FAR_LEAN = f"{FAR}, launcher python"
 FAR_OFFICIAL = f"{OFFICIAL}, far volume"
 LOCAL = "/local"
 MOUNT_SECONDS = 20.0
@@ -48,6 +46,7 @@ def network_entrants(testbed: Testbed, variants: Variants) -> Iterator[Sequence[
             Entrant(tiered, deployment),
             Entrant(unpacked, deployment, partial(replace(run, cache=(empty, "/cache")).move_aside, LIST_EVERYTHING)),
             Entrant(replace(run, name=FAR), deployment),
+            Entrant(replace(variants.lean, name=FAR_LEAN, cache=run.cache), variants.lean_branch),
             Entrant(replace(variants.floor, name=FAR_FLOOR, cache=(far, "/cache")), deployment),
             Entrant(replace(variants.official, name=FAR_OFFICIAL, cache=(official, "/root/.cache/uv")), deployment),
         ]

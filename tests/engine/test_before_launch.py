@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from prefect_uv.cache_volume.cache_directory import IMPORT_BUNDLE
 from tests.engine.cases import SIGTERM_BEHAVIOR
 from tests.engine.conftest import Record
 from tests.engine.host import Host, Run
@@ -27,13 +28,14 @@ Start = Callable[[Mapping[str, str]], Run]
 
 
 def test_engines_of_these_tests_start_early(host: Host) -> None:
-    """On two processors, the second run with a Prefect gets an engine that was started before it was known."""
+    """On two processors, the second run gets an engine that was started before it was known; both import a bundle."""
     outputs = []
     for _ in range(2):
         run = host.start(PREFECT, FLOW, {"seconds": 0}, {"PREFECT_UV_VERBOSE": "true"})
         assert run.end()[0] == 0, run.output
         outputs.append(run.output)
     assert ("the engine was started early" in outputs[1]) == (len(os.sched_getaffinity(0)) > 1), outputs[1]
+    assert (host.built(PREFECT) / IMPORT_BUNDLE).is_file()
 
 
 @pytest.fixture(params=["pull", "sync", "wait"])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Container
+from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -13,23 +16,22 @@ from tests.engine.host import Host
 from tests.pins import PREFECT
 
 VERSIONS = ["3.0.11", "3.2.15", "3.4.25", "3.6.26", "3.6.29", "3.8.3", PREVIOUS, PREFECT]
+IN_SHORT_FORM = {f"{version}-{case.title}" for case in CASES for version in case.short}
 ON_THE_PREVIOUS_SERVER = {f"{PREFECT}-cancel, process pool"}
+ON_A_PLAIN_START = {f"{PREFECT}-sys.exit(3)"}
+PLAIN_START = {"PREFECT_UV_EARLY_ENGINE": "false", "PREFECT_UV_IMPORT_BUNDLE": "false"}
 FULL = bool(os.environ.get("PREFECT_UV_TEST_FULL"))
 APPLICABLE = [(version, case) for version, case in product(VERSIONS, CASES) if version_of(version) >= case.since]
-SELECTED = [
-    pytest.param(case, version, id=f"{version}-{case.title}")
-    for version, case in APPLICABLE
-    if FULL or version in case.short
-]
-SELECTED_FOR_PREVIOUS = [
-    pytest.param(case, version, id=f"{version}-{case.title}")
-    for version, case in APPLICABLE
-    if FULL or f"{version}-{case.title}" in ON_THE_PREVIOUS_SERVER
-]
+
+
+def selected(short: Container[str]) -> list[Any]:
+    """All cases in the long form, and in the short one those named, as parameters."""
+    cases = [(case, version, f"{version}-{case.title}") for version, case in APPLICABLE]
+    return [pytest.param(case, version, id=name) for case, version, name in cases if FULL or name in short]
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("case", "version"), SELECTED)
+@pytest.mark.parametrize(("case", "version"), selected(IN_SHORT_FORM))
 def test_run_ends_as_the_table_says(request: pytest.FixtureRequest, record: Record, case: Case, version: str) -> None:
     """State, hooks and exit code are as in the table, the engine gets at most one SIGTERM, and nothing is left."""
     host: Host = request.getfixturevalue("host" if version_of(version) >= AUTH_STRING else "open_host")
@@ -37,10 +39,19 @@ def test_run_ends_as_the_table_says(request: pytest.FixtureRequest, record: Reco
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("case", "version"), SELECTED_FOR_PREVIOUS)
+@pytest.mark.parametrize(("case", "version"), selected(ON_THE_PREVIOUS_SERVER))
 def test_run_ends_the_same_on_the_previous_server(previous_host: Host, case: Case, version: str) -> None:
     """The version of the server makes no difference."""
     _run(case, version, previous_host, lambda *_, **__: None)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("case", "version"), selected(ON_A_PLAIN_START))
+def test_run_ends_the_same_after_a_plain_start(request: pytest.FixtureRequest, case: Case, version: str) -> None:
+    """An engine that starts when everything is known, and imports file by file, makes no difference."""
+    host: Host = request.getfixturevalue("host" if version_of(version) >= AUTH_STRING else "open_host")
+    plain = replace(case, environment={**case.environment, **PLAIN_START})
+    _run(plain, version, host, lambda *_, **__: None)
 
 
 def _run(case: Case, version: str, host: Host, record: Record) -> None:
