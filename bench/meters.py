@@ -130,5 +130,5 @@ def _pss(pid: str) -> float:
 def _is_flow_engine(pid: str) -> bool:
     """Whether a process is the Python that runs the flow; `uv run`, whose arguments name it too, is not."""
     program, *arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    names_engine = any(argument.endswith(FLOW_ENGINES) for argument in arguments)
+    names_engine = any(argument.endswith(FLOW_ENGINES) or argument.startswith(b"--early=") for argument in arguments)
     return names_engine and not program.endswith(b"uv")

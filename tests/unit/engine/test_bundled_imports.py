@@ -37,6 +37,7 @@ MODULES = {
     "spaced/part.py": "",
     "both.py": "raise AssertionError('the package of this name comes first')",
     "both/__init__.py": "",
+    "both/new.py": "VALUE = 'old'",
     "zipped-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: zipped\nVersion: 1.0\n",
 }
 REPORT = """
@@ -84,6 +85,16 @@ open(site + "/later.py", "w").write("VALUE = 22")
 importlib.invalidate_caches()
 import later
 print(later.VALUE)
+"""
+
+
+REPLACED_PACKAGE = """
+import importlib
+for name in ("__init__", "new"):
+    open(site + f"/both/{name}.py", "w").write("VALUE = 22")
+importlib.invalidate_caches()
+import both.new
+print(both.VALUE, both.new.VALUE)
 """
 
 
@@ -262,8 +273,9 @@ def test_bundle_replaced_meanwhile(run: Run, large_bundle: Path) -> None:
         "import alone, copy, pickle as p; copy.deepcopy(alone.__spec__); print(p.loads(p.dumps(alone.__loader__)))",
         "import alone, sys; print(type(alone.__loader__).__module__ in sys.modules)",
         REPLACED,
+        REPLACED_PACKAGE,
     ],
-    ids=["sibling of site-packages", "trailing slash", "copies", "type", "package replaced by the flow"],
+    ids=["sibling of site-packages", "trailing slash", "copies", "type", "replaced by the flow", "replaced package"],
 )
 def test_odd_uses(run: Run, environment: Path, bundle: Path, script: str) -> None:
     """Other paths, copies and a package that the flow itself replaces behave as without a bundle."""

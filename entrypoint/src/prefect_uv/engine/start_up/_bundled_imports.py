@@ -111,6 +111,12 @@ class ImportBundle:
         finally:
             os.close(descriptor)
 
+    def forget(self) -> None:
+        """Forget all modules, those of directories that nobody has looked into included."""
+        for modules in self.modules.values():
+            modules.clear()
+        self._kept.clear()
+
     def finder(self, path: str) -> "BundleFinder":
         """The finder for a directory of which the bundle has modules; a path hook.
 
@@ -146,8 +152,8 @@ class BundleFinder(machinery.FileFinder):
         )
 
     def invalidate_caches(self) -> None:
-        """Forget the bundle: whoever calls this has changed the directory."""
-        self._modules.clear()
+        """Forget the bundle: whoever calls this has changed the environment."""
+        self._bundle.forget()
         super().invalidate_caches()
 
     def _take_code(self, name: str, path: str) -> CodeType | None:

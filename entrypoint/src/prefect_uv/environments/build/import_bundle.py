@@ -36,7 +36,7 @@ print(*{module.__spec__.cached for module in sys.modules.values() if getattr(mod
 """
 LARGEST_BUNDLE = 64 * 1024 * 1024
 MARSHAL_VERSION = 2  # every Python 3 reads it
-ENGINE = ("prefect", "flow_engine")
+ENGINE_MODULE = ("prefect", "flow_engine")
 """What every engine imports last (Prefect 3.0.11 to 3.9.1): without its bytecode, no engine has run here yet."""
 
 
@@ -80,7 +80,7 @@ def write_import_bundle(environment: Path, cache: CacheDirectory, only: Containe
         only: the bytecode files to bundle; None for all.
     """
     site = site_packages(environment)
-    package, engine = ENGINE
+    package, engine = ENGINE_MODULE
     if not (site / package / "__pycache__" / f"{engine}.{cache_tag(site)}.pyc").exists():
         return
     temporary = cache.builds / f"write-{uuid4().hex}"
