@@ -42,7 +42,6 @@ EXTRA_PACKAGE = "cowsay==6.1"
 LIST_EVERYTHING = "ls -d *"
 LIST_ENVIRONMENTS = "ls -d envs/v1/*"
 NEWEST_ENVIRONMENT = "ls -dt /cache/envs/v1/* | head -n 1"
-LIST_NEWER_ENVIRONMENTS = "ls -dt envs/v1/* | head -n -1"
 # Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/settings/models/runner.py
 AUTO_INSTALL = {"PREFECT_RUNNER_AUTO_INSTALL_DEPENDENCIES": "true"}
 
@@ -161,7 +160,8 @@ class Variants:
         others = [Entrant(self.frozen, self.main_branch), Entrant(self.lean, self.lean_branch), official]
         others += [Entrant(variant, self.main_branch, is_close=True) for variant in (late, plain)]
         yield Case(WARM, [replace(ours, is_close=True), replace(floor, is_close=True), *others])
-        forget_changed = partial(self.ours.move_aside, LIST_NEWER_ENVIRONMENTS)
+        key = Path(self.floor.command[0]).parents[1].name
+        forget_changed = partial(self.ours.move_aside, f"{LIST_ENVIRONMENTS} | grep -v {key}")
         changed = Entrant(self.ours, self.changed_branch, forget_changed, is_close=True)
         unchanged = Entrant(replace(self.ours, name=UNCHANGED), self.main_branch, is_close=True)
         yield Case(PACKAGE_CHANGED, [changed, unchanged, Entrant(self.official, self.changed_branch), floor])

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from docker.models.containers import Container
 
+from prefect_uv.engine._run_module import EARLY_OPTION
+
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 STAT = Path("/proc/stat")
 CPU_POLL_SECONDS = 0.005
@@ -20,6 +22,7 @@ MEMORY_POLL_SECONDS = 0.1
 # A flow's engine has one of these in its command line: a module, or the script that starts the module.
 # Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/runner/_workspace_runtime_bootstrap.py
 FLOW_ENGINES = (b"prefect.flow_engine", b"prefect.engine", b"_workspace_runtime_bootstrap.py")
+EARLY_ENGINE = EARLY_OPTION.encode()
 
 
 @dataclass
@@ -130,5 +133,5 @@ def _pss(pid: str) -> float:
 def _is_flow_engine(pid: str) -> bool:
     """Whether a process is the Python that runs the flow; `uv run`, whose arguments name it too, is not."""
     program, *arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    names_engine = any(argument.endswith(FLOW_ENGINES) or argument.startswith(b"--early=") for argument in arguments)
+    names_engine = any(argument.endswith(FLOW_ENGINES) or argument.startswith(EARLY_ENGINE) for argument in arguments)
     return names_engine and not program.endswith(b"uv")

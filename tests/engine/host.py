@@ -30,6 +30,7 @@ ROOT = Path(__file__).parent.parent.parent
 PROJECT = ROOT / "tests" / "projects" / "engines"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 PINS = {"3.0.11": "pydantic<2.10"}
+COMPILE = "import sys, prefect.main, prefect.flow_engine; print(sys.prefix)"
 START_SECONDS = 120
 END_SECONDS = 60
 
@@ -86,9 +87,17 @@ class Host:
         command = [tool("uv"), "--quiet", *map(str, arguments)]
         subprocess.run(command, env=self.environment, cwd=directory, check=True, timeout=300)
 
-    @functools.cache  # noqa: B019 (one host a session)
     def project(self, prefect: str) -> Path:
         """A locked project with this Prefect version, with its environment and import bundle already made."""
+        return self._prepared(prefect)[0]
+
+    def built(self, prefect: str) -> Path:
+        """The environment of the project with this Prefect version."""
+        return self._prepared(prefect)[1]
+
+    @functools.cache  # noqa: B019 (one host a session)
+    def _prepared(self, prefect: str) -> tuple[Path, Path]:
+        """The project and its environment."""
         directory = self.home / f"project-{prefect}-{uuid4().hex[:6]}"
         shutil.copytree(PROJECT, directory)
         requirements = [f"prefect=={prefect}", PINS.get(prefect, "fastapi<0.151")]
@@ -98,15 +107,17 @@ class Host:
         )
         self.uv("lock", directory=directory)
         program = [str(self.python), "-I", "-m", "prefect_uv"]
-        for command in (["sync"], ["exec", "--", "python", "-c", "import prefect.main, prefect.flow_engine"]):
-            subprocess.run([*program, *command], env=self.environment, cwd=directory, check=True, timeout=300)
-        return directory
-
-    def built(self, prefect: str) -> Path:
-        """The environment of the project with this Prefect version."""
-        self.project(prefect)
-        (metadata,) = self.cache.glob(f"envs/v1/*/lib/python*/site-packages/prefect-{prefect}.dist-info")
-        return metadata.parents[3]
+        for command in (["sync"], ["exec", "--", "python", "-c", COMPILE]):
+            done = subprocess.run(
+                [*program, *command],
+                env=self.environment,
+                cwd=directory,
+                check=True,
+                stdout=subprocess.PIPE,
+                text=True,
+                timeout=300,
+            )
+        return directory, Path(done.stdout.strip())
 
     def start(  # noqa: PLR0913, PLR0917 (everything that may differ between containers)
         self,
@@ -188,6 +199,11 @@ class Run:
     def engine(self) -> int:
         """The engine's process ID."""
         return int(next(line for line in self.notes if line.startswith("engine")).split()[1])
+
+    @property
+    def loader(self) -> str:
+        """The class of the loader from which the engine has Prefect."""
+        return next(line for line in self.notes if line.startswith("engine")).split()[2]
 
     @property
     def state(self) -> State[Any]:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.engine.cases import AUTH_STRING, CASES, REPORTS_ALL, Case, version_of
 from tests.engine.conftest import PREVIOUS, Record
-from tests.engine.host import Host
+from tests.engine.host import Host, Run
 from tests.pins import PREFECT
 
 VERSIONS = ["3.0.11", "3.2.15", "3.4.25", "3.6.26", "3.6.29", "3.8.3", PREVIOUS, PREFECT]
@@ -51,10 +51,11 @@ def test_run_ends_the_same_after_a_plain_start(request: pytest.FixtureRequest, c
     """An engine that starts when everything is known, and imports file by file, makes no difference."""
     host: Host = request.getfixturevalue("host" if version_of(version) >= AUTH_STRING else "open_host")
     plain = replace(case, environment={**case.environment, **PLAIN_START})
-    _run(plain, version, host, lambda *_, **__: None)
+    run = _run(plain, version, host, lambda *_, **__: None)
+    assert case.early or run.loader == "SourceFileLoader"
 
 
-def _run(case: Case, version: str, host: Host, record: Record) -> None:
+def _run(case: Case, version: str, host: Host, record: Record) -> Run:
     for flag in host.project(version).glob("imported"):
         flag.unlink()
     run = host.start(version, case.flow, case.parameters, case.environment)
@@ -78,6 +79,7 @@ def _run(case: Case, version: str, host: Host, record: Record) -> None:
     assert ("killed the engine and what it started" in run.output) == case.outlasts, run.output
     assert run.sigterms <= case.levels, run.output
     assert run.left_behind() == [], run.output
+    return run
 
 
 def _code(case: Case, version: str) -> int:

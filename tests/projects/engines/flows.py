@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import prefect
 from prefect import flow
 
 
@@ -33,7 +34,7 @@ def begin(folder):
     record = os.open(Path(folder, "signals"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK)
     if threading.current_thread() is threading.main_thread():
         signal.set_wakeup_fd(record, warn_on_full_buffer=False)
-    note(folder, f"engine {os.getpid()}")
+    note(folder, f"engine {os.getpid()} {type(prefect.__loader__).__name__}")
 
 
 @flow(**HOOKS)

@@ -289,7 +289,7 @@ def test_odd_uses(run: Run, environment: Path, bundle: Path, script: str) -> Non
     assert bundled.stdout.split(" at 0x")[0] == plain.stdout.split(" at 0x")[0] != "", bundled.stderr
 
 
-@pytest.mark.parametrize("kind", ["stale", "extension", "without a source", "unchecked"])
+@pytest.mark.parametrize("kind", ["stale", "extension", "without a source", "cut off", "unchecked"])
 def test_only_what_python_would_use_is_bundled(environment: Path, cache: CacheDirectory, run: Run, kind: str) -> None:
     """Bytecode of another source, or behind an extension module, or without a source is left out; `bake`'s is taken."""
     source = site_packages(environment) / "later.py"
@@ -299,6 +299,9 @@ def test_only_what_python_would_use_is_bundled(environment: Path, cache: CacheDi
         source.with_name("later.abi3.so").touch()
     elif kind == "without a source":
         source.unlink()
+    elif kind == "cut off":
+        compiled = Path(importlib.util.cache_from_source(str(source)))
+        compiled.write_bytes(compiled.read_bytes()[:16])
     else:
         py_compile.compile(str(source), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
         os.utime(source, (1, 1))

@@ -86,9 +86,14 @@ class Maintenance:
             self._log.warning(f"the policy's advisories cannot be asked for: {error}")
 
     def _bundle_imports(self) -> None:
-        """Bundle what this run and earlier ones have compiled, if the environment is ours to write to."""
+        """Bundle what this run and earlier ones have compiled, if the environment is ours to write to.
+
+        An old bundle is touched first: other runs leave it to this one, and for an hour nobody tries if this one fails.
+        """
         bundle = self._environment.path / IMPORT_BUNDLE
         if self._settings.import_bundle and self._environment.run_cache is not None and self._is_old(bundle):
+            if bundle.exists():
+                touch_file(bundle)
             write_import_bundle(self._environment.path, self._cache)
 
     def _is_old(self, path: Path) -> bool:

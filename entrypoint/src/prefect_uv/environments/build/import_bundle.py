@@ -37,7 +37,7 @@ print(*{module.__spec__.cached for module in sys.modules.values() if getattr(mod
 LARGEST_BUNDLE = 64 * 1024 * 1024
 MARSHAL_VERSION = 2  # every Python 3 reads it
 ENGINE_MODULE = ("prefect", "flow_engine")
-"""What every engine imports last (Prefect 3.0.11 to 3.9.1): without its bytecode, no engine has run here yet."""
+"""What every engine imports last (Prefect 3.0.11 to 3.9.1): without its bytecode, much of the rest is missing, too."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ def bundle_baked_imports(environment: Path, cache: CacheDirectory, environ: Mapp
 def write_import_bundle(environment: Path, cache: CacheDirectory, only: Container[str] | None = None) -> None:
     """Write the bundle of an environment; it replaces an older one atomically, for engines that use that one, too.
 
-    Nothing is written before an engine has run in the environment: `prefect-uv sync` leaves no bytecode to bundle.
+    Nothing is written as long as there is no bytecode of an engine: neither of one that has run in the environment, nor
+    of one that has left it to the environment that this one was built from.
 
     Args:
         environment: its directory.
@@ -126,7 +127,7 @@ def _modules(site: str, only: Container[str] | None) -> Iterator[BundledModule]:
                 continue
             path = f"{directory}/__pycache__/{compiled}"
             bytecode = _usable_bytecode(path, f"{directory}/{name}.py") if only is None or path in only else b""
-            if not bytecode:
+            if len(bytecode) <= HEADER_BYTES:
                 continue
             if name != "__init__":
                 yield BundledModule(relative, name, is_package=False, bytecode=bytecode)
