@@ -13,8 +13,6 @@ from pathlib import Path
 
 from docker.models.containers import Container
 
-from prefect_uv.engine._run_module import EARLY_OPTION
-
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 STAT = Path("/proc/stat")
 CPU_POLL_SECONDS = 0.005
@@ -22,7 +20,7 @@ MEMORY_POLL_SECONDS = 0.1
 # A flow's engine has one of these in its command line: a module, or the script that starts the module.
 # Prefect 3.8.8: https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/runner/_workspace_runtime_bootstrap.py
 FLOW_ENGINES = (b"prefect.flow_engine", b"prefect.engine", b"_workspace_runtime_bootstrap.py")
-EARLY_ENGINE = EARLY_OPTION.encode()
+EARLY_ENGINE = b"--early="  # EARLY_OPTION of prefect_uv/engine/_run_module.py
 
 
 @dataclass

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from bench import report
+from bench import meters, report
 from bench.goals import COLD, FLOOR, OURS, PACKAGE_CHANGED, UNCHANGED, WARM, Goal, goals
+from prefect_uv.engine._run_module import EARLY_OPTION
 
 
 @pytest.fixture
@@ -108,3 +109,8 @@ def test_parts_without_results_are_refused(command: str, *, quick: bool) -> None
     """Single parts cannot be added to results that do not exist: the message names the run that is needed first."""
     with pytest.raises(SystemExit, match=rf"which does not exist: run `{command}` without PARTS first"):
         report.start(["crowd"], quick=quick)
+
+
+def test_meters_know_an_early_engine() -> None:
+    """Its command line ends with an option instead of the engine's module: it counts as the engine, not as ours."""
+    assert EARLY_OPTION.encode() == meters.EARLY_ENGINE
